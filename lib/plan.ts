@@ -1,0 +1,381 @@
+/**
+ * A plan is a named list of scenarios with durations and rounds. Plans are values: expanding one
+ * into runs, and the order of those runs, needs nothing but the plan itself.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { UsageError } from "./errors.ts";
+import {
+  createScenario,
+  type Framework,
+  FRAMEWORKS,
+  type Path,
+  PATHS,
+  type Scenario,
+  scenarioId,
+} from "./scenario.ts";
+
+/** A named list of scenarios, and how long and how often each is run. */
+export interface Plan {
+  /** The plan's name; the study's name begins with it. */
+  name: string;
+  /** One sentence: what the plan is for. */
+  purpose: string;
+  /** True when the plan is too short to conclude anything; every report of it says so. */
+  functionalCheck: boolean;
+  /** Seconds between the start of the load and the measurement window; the ramp is part of it. */
+  warmUpS: number;
+  /** Length of the measurement window in seconds. */
+  windowS: number;
+  /** Passes over all scenarios. */
+  rounds: number;
+  /** Seed of the order within each round and of the load's choices. */
+  seed: number;
+  /** The cells, in the order in which tables list them. */
+  scenarios: Scenario[];
+}
+
+/** One run to do: a scenario in a round, and its place in the order of the study. */
+export interface PlannedRun {
+  /** The scenario's id, which is its folder name. */
+  id: string;
+  /** The scenario itself. */
+  scenario: Scenario;
+  /** The round, from 1. */
+  round: number;
+  /** The place in the study's order, from 1. */
+  order: number;
+}
+
+type Settings = Partial<Scenario>;
+
+function matrix(
+  users: number[],
+  settings: Settings = {},
+  bySettings: (framework: Framework, path: Path) => Settings = () => ({}),
+): Scenario[] {
+  return FRAMEWORKS.flatMap((framework) =>
+    PATHS.flatMap((path) =>
+      users.map((n) =>
+        createScenario({
+          ...settings,
+          ...bySettings(framework, path),
+          framework,
+          path,
+          users: n,
+        })
+      )
+    )
+  );
+}
+
+/** The published result's own settings, flaws included (see the README's table of them). */
+function seedSettings(framework: Framework, path: Path): Settings {
+  return {
+    spawnRate: 50,
+    ...(framework === "fastapi"
+      ? { workers: 4, threads: 1, poolSize: 40 }
+      : { workers: 3, threads: 2, poolSize: 2 }),
+    ...(framework === "django" ? { reuse: "per_request" as const } : {}),
+    preparedStatements: path === "direct",
+    appCpus: 1,
+    appMemoryMiB: 512,
+    pgbouncerCpus: 0.5,
+    pgbouncerMemoryMiB: 256,
+  };
+}
+
+const NAMED: Record<string, () => Plan> = {
+  smoke: () => ({
+    name: "smoke",
+    purpose: "A functional check of all six arms, seconds each; it supports no conclusion.",
+    functionalCheck: true,
+    warmUpS: 1,
+    windowS: 3,
+    rounds: 1,
+    seed: 1,
+    scenarios: matrix([10], { spawnRate: 20 }),
+  }),
+  quick: () => ({
+    name: "quick",
+    purpose: "Few cells and many rounds: a first answer for this machine within 15 minutes.",
+    functionalCheck: false,
+    warmUpS: 3,
+    windowS: 6,
+    rounds: 5,
+    seed: 1,
+    scenarios: matrix([100, 1000]),
+  }),
+  reference: () => ({
+    name: "reference",
+    purpose: "The full matrix with long windows, for conclusions that are shared.",
+    functionalCheck: false,
+    warmUpS: 15,
+    windowS: 60,
+    rounds: 6,
+    seed: 1,
+    scenarios: matrix([10, 100, 500, 1000], { spawnRate: 100 }),
+  }),
+  seed: () => ({
+    name: "seed",
+    purpose: "The published result's own settings, so that its flaws show on this machine.",
+    functionalCheck: false,
+    warmUpS: 0,
+    windowS: 60,
+    rounds: 1,
+    seed: 1,
+    scenarios: matrix([500, 1000], {}, seedSettings),
+  }),
+};
+
+/** The names that {@linkcode namedPlan} knows. */
+export const PLAN_NAMES: string[] = Object.keys(NAMED);
+
+/**
+ * A plan by name, or from a JSON file when the name ends with `.json`.
+ *
+ * @param name One of {@linkcode PLAN_NAMES} or the path of a plan file.
+ * @throws {UsageError} If there is no such plan, or the file is not a plan.
+ *
+ * @example
+ * ```ts
+ * import { namedPlan } from "poolscope";
+ *
+ * console.assert(namedPlan("quick").rounds === 5);
+ * ```
+ */
+export function namedPlan(name: string): Plan {
+  if (name.endsWith(".json")) return readPlanFile(name);
+  const build = Object.hasOwn(NAMED, name) ? NAMED[name] : undefined;
+  if (build === undefined) {
+    throw new UsageError(
+      `Cannot use plan "${name}": no such plan; the plans are ${
+        PLAN_NAMES.join(", ")
+      }, or give a file that ends with .json`,
+    );
+  }
+  return build();
+}
+
+function readPlanFile(file: string): Plan {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(
+      `Cannot read plan "${file}": ${
+        (error as Error).message.split("\n")[0]
+      }; give an existing file`,
+    );
+  }
+  return parsePlan(text, file);
+}
+
+/**
+ * Reads a plan from JSON. Scenarios may give only what differs from the defaults.
+ *
+ * @param text The JSON text: `name`, `rounds`, `warmUpS`, `windowS` and `scenarios`, and
+ * optionally `purpose`, `seed` and `functionalCheck`.
+ * @param source What to call the text in errors, such as its file name.
+ * @throws {UsageError} If the text is not JSON or a field is missing, unknown or out of range.
+ *
+ * @example
+ * ```ts
+ * import { parsePlan } from "poolscope";
+ *
+ * const plan = parsePlan(
+ *   `{"name": "mine", "rounds": 2, "warmUpS": 1, "windowS": 5,
+ *     "scenarios": [{"framework": "flask", "path": "direct", "users": 50}]}`,
+ *   "mine.json",
+ * );
+ * console.assert(plan.scenarios[0]!.maxConnections === 100);
+ * ```
+ */
+export function parsePlan(text: string, source: string): Plan {
+  const fail = (what: string): never => {
+    throw new UsageError(`Cannot read plan "${source}": ${what}`);
+  };
+  let value: Record<string, unknown>;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return fail(`it is not JSON (${(error as Error).message})`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return fail("it is not an object");
+  }
+  const known: Record<keyof Plan, (v: unknown) => boolean> = {
+    name: (v) => typeof v === "string" && /^[a-z0-9][a-z0-9_-]*$/.test(v),
+    purpose: (v) => v === undefined || typeof v === "string",
+    functionalCheck: (v) => v === undefined || typeof v === "boolean",
+    warmUpS: (v) => typeof v === "number" && v >= 0 && Number.isFinite(v),
+    windowS: (v) => typeof v === "number" && v > 0 && Number.isFinite(v),
+    rounds: (v) => Number.isInteger(v) && (v as number) >= 1,
+    seed: (v) => v === undefined || Number.isInteger(v),
+    scenarios: (v) => Array.isArray(v) && v.length > 0,
+  };
+  for (const key of Object.keys(value)) {
+    if (!Object.hasOwn(known, key)) {
+      fail(`unknown field "${key}"; the fields are ${Object.keys(known).join(", ")}`);
+    }
+  }
+  for (const [key, check] of Object.entries(known)) {
+    if (!check(value[key])) {
+      fail(
+        value[key] === undefined
+          ? `field "${key}" is missing`
+          : `field "${key}" is ${JSON.stringify(value[key])}, which is not allowed there`,
+      );
+    }
+  }
+  const scenarios = (value.scenarios as Scenario[]).map((scenario, i) => {
+    try {
+      return createScenario(scenario);
+    } catch (error) {
+      return fail(`scenario ${i + 1}: ${(error as Error).message}`);
+    }
+  });
+  const plan: Plan = {
+    name: value.name as string,
+    purpose: (value.purpose as string | undefined) ?? `The plan of ${source}.`,
+    functionalCheck: (value.functionalCheck as boolean | undefined) ?? false,
+    warmUpS: value.warmUpS as number,
+    windowS: value.windowS as number,
+    rounds: value.rounds as number,
+    seed: (value.seed as number | undefined) ?? 1,
+    scenarios,
+  };
+  if (new Set(scenarios.map(scenarioId)).size < scenarios.length) {
+    fail("two scenarios have the same values; use rounds to repeat a scenario");
+  }
+  return plan;
+}
+
+/** What narrows or changes a plan: the filters and overrides of the command line. */
+export interface PlanChanges {
+  /** Keep only these frameworks. @default all */
+  frameworks?: string[];
+  /** Keep only these paths. @default both */
+  paths?: string[];
+  /**
+   * Keep these numbers of users; a number that the plan does not have is added, with the settings
+   * of the plan's other cells of that arm. @default the plan's
+   */
+  users?: number[];
+  /** Settings given to every scenario. @default none */
+  settings?: Settings;
+  /** @default the plan's */
+  rounds?: number;
+  /** @default the plan's */
+  warmUpS?: number;
+  /** @default the plan's */
+  windowS?: number;
+  /** @default the plan's */
+  seed?: number;
+}
+
+/**
+ * Narrows a plan to some cells and changes settings, checking everything.
+ *
+ * @returns A new plan; the given one stays as it is.
+ * @throws {UsageError} If a filter names something unknown or nothing is left.
+ *
+ * @example
+ * ```ts
+ * import { changePlan, namedPlan } from "poolscope";
+ *
+ * const plan = changePlan(namedPlan("quick"), { frameworks: ["django"], users: [500] });
+ * console.assert(plan.scenarios.length === 2);
+ * ```
+ */
+export function changePlan(plan: Plan, changes: PlanChanges): Plan {
+  const pick = <T extends string>(name: string, given: string[] | undefined, all: readonly T[]) => {
+    for (const value of given ?? []) {
+      if (!all.includes(value as T)) {
+        throw new UsageError(`Cannot use ${name} "${value}": choose from ${all.join(", ")}`);
+      }
+    }
+    return (given ?? all) as T[];
+  };
+  const frameworks = pick("framework", changes.frameworks, FRAMEWORKS);
+  const paths = pick("path", changes.paths, PATHS);
+  for (const n of changes.users ?? []) {
+    if (!Number.isInteger(n) || n < 1) {
+      throw new UsageError(`Cannot use users "${n}": must be a whole number of at least 1`);
+    }
+  }
+  const kept = plan.scenarios.filter((scenario) =>
+    frameworks.includes(scenario.framework) && paths.includes(scenario.path)
+  );
+  const cells = new Map<string, Scenario>();
+  for (const scenario of kept) {
+    for (const users of changes.users ?? [scenario.users]) {
+      const cell = createScenario({ ...scenario, ...changes.settings, users });
+      cells.set(scenarioId(cell), cell);
+    }
+  }
+  if (cells.size === 0) {
+    throw new UsageError(
+      `Cannot narrow plan "${plan.name}": no scenario is left for ${frameworks.join(", ")} × ${
+        paths.join(", ")
+      }`,
+    );
+  }
+  const changed: Plan = {
+    ...plan,
+    rounds: changes.rounds ?? plan.rounds,
+    warmUpS: changes.warmUpS ?? plan.warmUpS,
+    windowS: changes.windowS ?? plan.windowS,
+    seed: changes.seed ?? plan.seed,
+    scenarios: [...cells.values()],
+  };
+  return parsePlan(JSON.stringify(changed), plan.name);
+}
+
+/** SHA-256 of a plan's canonical JSON: two plans with one hash ask for the same runs. */
+export function planHash(plan: Plan): string {
+  return createHash("sha256").update(JSON.stringify(plan)).digest("hex");
+}
+
+/** A seeded generator of uniform numbers in [0, 1): mulberry32, by Tommy Ettinger. */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/**
+ * Expands a plan into its runs: every scenario once in each round, in a seeded random order within
+ * the round (Fisher–Yates), so that drift of the machine favours no arm.
+ *
+ * @example
+ * ```ts
+ * import { namedPlan, planRuns } from "poolscope";
+ *
+ * const runs = planRuns(namedPlan("quick"));
+ * console.assert(runs.length === 60 && runs[0]!.round === 1 && runs[59]!.round === 5);
+ * ```
+ */
+export function planRuns(plan: Plan): PlannedRun[] {
+  const random = mulberry32(plan.seed);
+  const runs: PlannedRun[] = [];
+  for (let round = 1; round <= plan.rounds; round++) {
+    const order = [...plan.scenarios];
+    for (let i = order.length - 1; i > 0; i--) {
+      const j = Math.floor(random() * (i + 1));
+      [order[i], order[j]] = [order[j]!, order[i]!];
+    }
+    for (const scenario of order) {
+      runs.push({ id: scenarioId(scenario), scenario, round, order: runs.length + 1 });
+    }
+  }
+  return runs;
+}

@@ -1,0 +1,368 @@
+/**
+ * A scenario is one cell of a comparison: a flat record of everything that is set, with an id that
+ * is derived from the values. Nothing is started here; bad values fail before anything runs.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { UsageError } from "./errors.ts";
+
+/** The web frameworks that are compared; each has a folder `apps/<name>_app/`. */
+export const FRAMEWORKS = ["fastapi", "django", "flask"] as const;
+/** `direct`: app → PostgreSQL. `pooled`: app → PgBouncer → PostgreSQL. */
+export const PATHS = ["direct", "pooled"] as const;
+/**
+ * How an app keeps its database connections: a new one for each request, one for each worker
+ * thread, or a pool inside the app.
+ */
+export const REUSES = ["per_request", "persistent", "app_pool"] as const;
+/** PgBouncer's pool modes. */
+export const POOL_MODES = ["session", "transaction", "statement"] as const;
+
+/** One of {@linkcode FRAMEWORKS}. */
+export type Framework = typeof FRAMEWORKS[number];
+/** One of {@linkcode PATHS}. */
+export type Path = typeof PATHS[number];
+/** One of {@linkcode REUSES}. */
+export type Reuse = typeof REUSES[number];
+/** One of {@linkcode POOL_MODES}. */
+export type PoolMode = typeof POOL_MODES[number];
+
+/** Everything that is set for one cell of a matrix. Units are in the names. */
+export interface Scenario {
+  /** Which of the three apps answers. */
+  framework: Framework;
+  /** Whether PgBouncer stands between the app and PostgreSQL. */
+  path: Path;
+  /** Concurrent Locust users (closed loop). */
+  users: number;
+  /** Users started per second while the load ramps up. */
+  spawnRate: number;
+  /** Shortest pause of a user between two requests, in seconds. */
+  thinkTimeMinS: number;
+  /** Longest pause of a user between two requests, in seconds. */
+  thinkTimeMaxS: number;
+  /** Worker processes of the app's server. */
+  workers: number;
+  /** Threads per worker; 1 for FastAPI, whose workers run an event loop. */
+  threads: number;
+  /** Connections that one worker's own pool may hold; used when `reuse` is `app_pool`. */
+  poolSize: number;
+  /** How the app keeps its connections. */
+  reuse: Reuse;
+  /** Whether the driver prepares statements. */
+  preparedStatements: boolean;
+  /** Length of the listen queue asked for by app server and PgBouncer. */
+  listenBacklog: number;
+  /** CPU quota of PostgreSQL in cores; null for none. */
+  dbCpus: number | null;
+  /** Memory limit of PostgreSQL in MiB; null for none. */
+  dbMemoryMiB: number | null;
+  /** PostgreSQL's `max_connections`. */
+  maxConnections: number;
+  /** CPU quota of the app in cores; null for none. */
+  appCpus: number | null;
+  /** Memory limit of the app in MiB; null for none. */
+  appMemoryMiB: number | null;
+  /** CPU quota of PgBouncer in cores; null for none. */
+  pgbouncerCpus: number | null;
+  /** Memory limit of PgBouncer in MiB; null for none. */
+  pgbouncerMemoryMiB: number | null;
+  /** PgBouncer's `pool_mode`. */
+  poolMode: PoolMode;
+  /** PgBouncer's `default_pool_size`. */
+  defaultPoolSize: number;
+  /** PgBouncer's `max_client_conn`. */
+  maxClientConn: number;
+  /** PgBouncer's `query_wait_timeout` in seconds. */
+  queryWaitTimeoutS: number;
+  /** PgBouncer's `max_prepared_statements`. */
+  maxPreparedStatements: number;
+}
+
+/** The name of one field of a {@linkcode Scenario}. */
+export type ScenarioKey = keyof Scenario;
+
+/** Values that hold for every framework unless a plan or `--set` says otherwise. */
+const COMMON: Omit<Scenario, "framework" | "path" | "users" | "threads" | "reuse"> = {
+  spawnRate: 500,
+  thinkTimeMinS: 0,
+  thinkTimeMaxS: 0,
+  workers: 2,
+  poolSize: 32,
+  preparedStatements: true,
+  listenBacklog: 4096,
+  dbCpus: 0.5,
+  dbMemoryMiB: 512,
+  maxConnections: 100,
+  appCpus: null,
+  appMemoryMiB: null,
+  pgbouncerCpus: null,
+  pgbouncerMemoryMiB: null,
+  poolMode: "transaction",
+  defaultPoolSize: 20,
+  maxClientConn: 10_000,
+  queryWaitTimeoutS: 15,
+  maxPreparedStatements: 200,
+};
+
+/** Equal connection budgets: 2 workers × 32 threads, or 2 workers × a pool of 32. */
+const BY_FRAMEWORK: Record<Framework, Pick<Scenario, "threads" | "reuse">> = {
+  fastapi: { threads: 1, reuse: "app_pool" },
+  django: { threads: 32, reuse: "persistent" },
+  flask: { threads: 32, reuse: "app_pool" },
+};
+
+const PGBOUNCER_KEYS: ScenarioKey[] = [
+  "pgbouncerCpus",
+  "pgbouncerMemoryMiB",
+  "poolMode",
+  "defaultPoolSize",
+  "maxClientConn",
+  "queryWaitTimeoutS",
+  "maxPreparedStatements",
+];
+
+type Rule = { choices: readonly string[] } | {
+  min: number;
+  whole?: boolean;
+  above?: boolean;
+  orNull?: boolean;
+} | "boolean";
+
+/** What each field accepts: one table for plans, `--set` and notebooks alike. */
+const RULES: Record<ScenarioKey, Rule> = {
+  framework: { choices: FRAMEWORKS },
+  path: { choices: PATHS },
+  users: { min: 1, whole: true },
+  spawnRate: { min: 0, above: true },
+  thinkTimeMinS: { min: 0 },
+  thinkTimeMaxS: { min: 0 },
+  workers: { min: 1, whole: true },
+  threads: { min: 1, whole: true },
+  poolSize: { min: 1, whole: true },
+  reuse: { choices: REUSES },
+  preparedStatements: "boolean",
+  listenBacklog: { min: 1, whole: true },
+  dbCpus: { min: 0, above: true, orNull: true },
+  dbMemoryMiB: { min: 0, above: true, orNull: true },
+  maxConnections: { min: 4, whole: true },
+  appCpus: { min: 0, above: true, orNull: true },
+  appMemoryMiB: { min: 0, above: true, orNull: true },
+  pgbouncerCpus: { min: 0, above: true, orNull: true },
+  pgbouncerMemoryMiB: { min: 0, above: true, orNull: true },
+  poolMode: { choices: POOL_MODES },
+  defaultPoolSize: { min: 1, whole: true },
+  maxClientConn: { min: 1, whole: true },
+  queryWaitTimeoutS: { min: 0 },
+  maxPreparedStatements: { min: 0, whole: true },
+};
+
+/** The fields of a scenario, in the order in which tables show them. */
+export const SCENARIO_KEYS = Object.keys(RULES) as ScenarioKey[];
+
+function describeRule(rule: Rule): string {
+  if (rule === "boolean") return "true or false";
+  if ("choices" in rule) return `one of ${rule.choices.join(", ")}`;
+  const kind = rule.whole ? "a whole number" : "a number";
+  return `${kind} ${rule.above ? "above" : "of at least"} ${rule.min}${
+    rule.orNull ? " or null" : ""
+  }`;
+}
+
+function accepts(rule: Rule, value: unknown): boolean {
+  if (rule === "boolean") return typeof value === "boolean";
+  if ("choices" in rule) return typeof value === "string" && rule.choices.includes(value);
+  if (value === null) return rule.orNull === true;
+  if (typeof value !== "number" || !Number.isFinite(value)) return false;
+  if (rule.whole && !Number.isInteger(value)) return false;
+  return rule.above ? value > rule.min : value >= rule.min;
+}
+
+/**
+ * Builds one scenario from the values that differ from the defaults.
+ *
+ * @param values At least framework, path and users.
+ * @returns The whole record, checked.
+ * @throws {UsageError} If a field is unknown or its value is out of range.
+ *
+ * @example
+ * ```ts
+ * import { createScenario } from "poolscope";
+ *
+ * const scenario = createScenario({ framework: "flask", path: "pooled", users: 100 });
+ * console.assert(scenario.defaultPoolSize === 20 && scenario.workers * scenario.threads === 64);
+ * ```
+ */
+export function createScenario(
+  values: Partial<Scenario> & Pick<Scenario, "framework" | "path" | "users">,
+): Scenario {
+  for (const [key, value] of Object.entries(values)) {
+    const rule = RULES[key as ScenarioKey];
+    if (rule === undefined) {
+      throw new UsageError(
+        `Cannot build scenario: unknown setting "${key}"; known settings are ${
+          SCENARIO_KEYS.join(", ")
+        }`,
+      );
+    }
+    if (!accepts(rule, value)) {
+      throw new UsageError(
+        `Cannot build scenario: ${key} is ${JSON.stringify(value)}, must be ${describeRule(rule)}`,
+      );
+    }
+  }
+  for (const key of ["framework", "path", "users"] as const) {
+    if (values[key] === undefined) {
+      throw new UsageError(`Cannot build scenario: ${key} is missing`);
+    }
+  }
+  const merged = { ...COMMON, ...BY_FRAMEWORK[values.framework], ...values };
+  const scenario = Object.fromEntries(
+    SCENARIO_KEYS.map((key) => [key, merged[key]]),
+  ) as unknown as Scenario;
+  if (scenario.thinkTimeMaxS < scenario.thinkTimeMinS) {
+    throw new UsageError(
+      `Cannot build scenario: thinkTimeMaxS is ${scenario.thinkTimeMaxS}, below thinkTimeMinS ${scenario.thinkTimeMinS}`,
+    );
+  }
+  if (scenario.framework === "fastapi" && scenario.threads !== 1) {
+    throw new UsageError(
+      `Cannot build scenario: threads is ${scenario.threads} for fastapi, whose workers run an event loop; leave it at 1 and set workers or poolSize`,
+    );
+  }
+  if (scenario.framework !== "django" && scenario.reuse === "persistent") {
+    throw new UsageError(
+      `Cannot build scenario: reuse is "persistent" for ${scenario.framework}, which keeps connections in a pool; use "app_pool" or "per_request"`,
+    );
+  }
+  return scenario;
+}
+
+/**
+ * Parses one `key=value` of `--set` into a scenario field.
+ *
+ * @throws {UsageError} If the field is unknown or the text is not a value of its kind.
+ *
+ * @example
+ * ```ts
+ * import { parseSetting } from "poolscope";
+ *
+ * console.assert(parseSetting("dbCpus=none").dbCpus === null);
+ * ```
+ */
+export function parseSetting(text: string): Partial<Scenario> {
+  const at = text.indexOf("=");
+  const key = text.slice(0, at) as ScenarioKey;
+  const raw = text.slice(at + 1);
+  const rule = at > 0 ? RULES[key] : undefined;
+  if (rule === undefined) {
+    throw new UsageError(
+      `Cannot read --set "${text}": expected SETTING=VALUE with SETTING one of ${
+        SCENARIO_KEYS.join(", ")
+      }`,
+    );
+  }
+  let value: unknown = raw;
+  if (rule === "boolean") value = raw === "true" ? true : raw === "false" ? false : raw;
+  else if ("min" in rule) value = raw === "none" && rule.orNull ? null : Number(raw || NaN);
+  if (!accepts(rule, value)) {
+    throw new UsageError(`Cannot read --set "${text}": ${key} must be ${describeRule(rule)}`);
+  }
+  return { [key]: value };
+}
+
+/** The settings that act in this scenario: PgBouncer's own are left out when the path is direct. */
+function actingSettings(scenario: Scenario): Partial<Scenario> {
+  return Object.fromEntries(
+    SCENARIO_KEYS
+      .filter((key) => scenario.path === "pooled" || !PGBOUNCER_KEYS.includes(key))
+      .map((key) => [key, scenario[key]]),
+  );
+}
+
+/**
+ * The id of a scenario: readable parts first, then a hash of all values that act in it, so that
+ * two scenarios share an id exactly when they are the same cell. It is the run's folder name.
+ *
+ * @example
+ * ```ts
+ * import { createScenario, scenarioId } from "poolscope";
+ *
+ * const a = createScenario({ framework: "flask", path: "direct", users: 10 });
+ * console.assert(scenarioId(a).startsWith("flask-direct-10u-"));
+ * // PgBouncer's settings do not act on the direct path:
+ * console.assert(scenarioId({ ...a, defaultPoolSize: 5 }) === scenarioId(a));
+ * ```
+ */
+export function scenarioId(scenario: Scenario): string {
+  const hash = createHash("sha256").update(JSON.stringify(actingSettings(scenario))).digest("hex");
+  return `${scenario.framework}-${scenario.path}-${scenario.users}u-${hash.slice(0, 8)}`;
+}
+
+/** What a comparison compares: framework, path and settings, whatever the number of users. */
+function armKey(scenario: Scenario): string {
+  return JSON.stringify({ ...actingSettings(scenario), users: 0, spawnRate: 0 });
+}
+
+/**
+ * Names the arms of a set of scenarios: framework and path, and those settings that differ between
+ * arms of the same framework and path.
+ *
+ * @param scenarios The scenarios of one plan.
+ * @returns The arm's label for each scenario id.
+ *
+ * @example
+ * ```ts
+ * import { armLabels, createScenario, scenarioId } from "poolscope";
+ *
+ * const base = { framework: "django", path: "direct", users: 10 } as const;
+ * const kept = createScenario(base);
+ * const churning = createScenario({ ...base, reuse: "per_request" });
+ * const labels = armLabels([kept, churning]);
+ * console.assert(labels.get(scenarioId(churning)) === "django direct, reuse=per_request");
+ * ```
+ */
+export function armLabels(scenarios: Scenario[]): Map<string, string> {
+  const groups = new Map<string, Scenario[]>();
+  for (const scenario of scenarios) {
+    const group = `${scenario.framework} ${scenario.path}`;
+    groups.set(group, [...(groups.get(group) ?? []), scenario]);
+  }
+  const labels = new Map<string, string>();
+  for (const [group, members] of groups) {
+    const several = new Set(members.map(armKey)).size > 1;
+    const varying = SCENARIO_KEYS.filter((key) =>
+      key !== "users" && key !== "spawnRate" &&
+      new Set(members.map((member) => actingSettings(member)[key])).size > 1
+    );
+    for (const member of members) {
+      const suffix = several ? varying.map((key) => `, ${key}=${member[key]}`).join("") : "";
+      labels.set(scenarioId(member), group + suffix);
+    }
+  }
+  return labels;
+}
+
+/**
+ * Connections that the app may open at once: its threads, or its workers' pools.
+ * Unbounded (`Infinity`) for an async app that opens one for each request.
+ *
+ * @example
+ * ```ts
+ * import { connectionBudget, createScenario } from "poolscope";
+ *
+ * const scenario = createScenario({ framework: "fastapi", path: "direct", users: 10 });
+ * console.assert(connectionBudget(scenario) === 64);
+ * ```
+ */
+export function connectionBudget(scenario: Scenario): number {
+  if (scenario.framework === "fastapi") {
+    return scenario.reuse === "per_request" ? Infinity : scenario.workers * scenario.poolSize;
+  }
+  const perWorker = scenario.reuse === "app_pool"
+    ? Math.min(scenario.threads, scenario.poolSize)
+    : scenario.threads;
+  return scenario.workers * perWorker;
+}

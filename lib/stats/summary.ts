@@ -1,0 +1,102 @@
+/**
+ * The rows that tables, figures and reports are made of.
+ *
+ * @module
+ */
+
+import type { Framework, Path, Scenario } from "../scenario.ts";
+
+/** One run in numbers. Rates and latencies are those of the measurement window. */
+export interface RunSummary {
+  /** The scenario's id. */
+  scenarioId: string;
+  /** The scenario's values. */
+  scenario: Scenario;
+  /** The arm's label within its study. */
+  arm: string;
+  /** From 1. */
+  round: number;
+  /** `ok` or `failed`. */
+  status: "ok" | "failed";
+  /** Why it failed; null when it did not. */
+  cause: string | null;
+  /** Requests answered in the window, failures among them. */
+  requests: number;
+  /** Failed among them. */
+  failures: number;
+  /** Requests without an answer when the window ended. */
+  unfinished: number;
+  /** Correct answers per second. */
+  rps: number;
+  /** Failures per second. */
+  failuresPerS: number;
+  /** Failed requests over all answered, 0 to 1; null when nothing was answered. */
+  errorRate: number | null;
+  /** Exact percentiles of the service time of correct answers; null when there was none. */
+  p50Ms: number | null;
+  p95Ms: number | null;
+  p99Ms: number | null;
+  /** True when unfinished requests exceed 5 % of the completed: percentiles are lower bounds. */
+  censored: boolean;
+}
+
+/** A central value over the rounds, with its interval. */
+export interface Estimate {
+  /** The central value: for throughput the mean, for a latency percentile the median of the runs. */
+  value: number;
+  /** Lower end of the interval; null with a single run. */
+  low: number | null;
+  /** Upper end of the interval; null with a single run. */
+  high: number | null;
+}
+
+/** One scenario over its rounds. Failed runs are counted and never averaged in. */
+export interface ScenarioSummary {
+  /** The scenario's id. */
+  scenarioId: string;
+  /** The scenario's values. */
+  scenario: Scenario;
+  /** The arm's label within its study. */
+  arm: string;
+  /** Shorthands of the scenario, for tables and figures. */
+  framework: Framework;
+  path: Path;
+  users: number;
+  /** Runs that succeeded: the n behind every value below. */
+  n: number;
+  /** Runs that failed. */
+  failedRuns: number;
+  /** The most frequent cause of failed runs; null when none failed. */
+  cause: string | null;
+  /** Mean throughput and its 95 % t interval; null when no run succeeded. */
+  rps: Estimate | null;
+  /** Coefficient of variation of throughput over rounds, 0 to 1; null below two runs. */
+  rpsCv: number | null;
+  /** Median of the runs' percentiles, with the smallest and largest run. */
+  p50Ms: Estimate | null;
+  p95Ms: Estimate | null;
+  p99Ms: Estimate | null;
+  /** True when a run's percentiles are lower bounds. */
+  censored: boolean;
+  /** Mean failures per second over all runs, failed ones among them. */
+  failuresPerS: number;
+  /** Failed requests over all answered, all runs together; null when nothing was answered. */
+  errorRate: number | null;
+  /** Mean throughput of the failed runs, shown as failed; null when none failed. */
+  failedRps: number | null;
+}
+
+/** Pooled over direct throughput for one framework, number of users and set of settings. */
+export interface PathRatio {
+  framework: Framework;
+  users: number;
+  /** The direct and the pooled scenario's id. */
+  direct: string;
+  pooled: string;
+  /** Rounds in which both runs succeeded. */
+  n: number;
+  /** Geometric mean of the ratios paired by round, and its 95 % interval; null when n is 0. */
+  ratio: Estimate | null;
+  /** Why there is no ratio, or null. */
+  missing: string | null;
+}

@@ -1,0 +1,120 @@
+/**
+ * Where things lie: the folders of the project, of a study and of a run, and the columns of the
+ * files that Poolscope writes. Nothing is read or written here.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { UsageError } from "../errors.ts";
+
+/** The checkout's root folder. */
+export const ROOT: string = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
+
+/** Everything that is installed or kept between starts; ignored by git. */
+export const TOOLS: string = join(ROOT, ".poolscope");
+
+/** The folder of all studies. */
+export function runsFolder(root: string = ROOT): string {
+  return join(root, "data", "runs");
+}
+
+/**
+ * The folder of one study.
+ *
+ * @throws {UsageError} If the name is not a plain folder name.
+ */
+export function studyFolder(study: string, root: string = ROOT): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(study)) {
+    throw new UsageError(
+      `Cannot use study "${study}": a study's name is made of letters, digits, dots, dashes and underscores`,
+    );
+  }
+  return join(runsFolder(root), study);
+}
+
+/** The folder of one run within a study's folder. */
+export function runFolder(study: string, scenarioId: string, round: number): string {
+  return join(study, scenarioId, `round-${round}`);
+}
+
+/** The version of the files below; a reader refuses any other. */
+export const SCHEMA_VERSION = 1;
+
+/** The files of one run, beside `manifest.json` and `logs/`. */
+export const RUN_FILES = [
+  "locust_stats.csv",
+  "locust_stats_history.csv",
+  "locust_failures.csv",
+  "locust_exceptions.csv",
+  "requests.csv",
+  "final.json",
+  "resources.csv",
+  "postgres.csv",
+  "pgbouncer.csv",
+] as const;
+
+/**
+ * Columns of `requests.csv`, one row per request in order of completion. Times are microseconds;
+ * starts are Unix time. `intended_start_us` and `response_us` are empty in a closed loop, where a
+ * request has no intended start. `error` is empty for a correct answer, `unfinished` for a request
+ * that had no answer when the window ended (its `service_us` is how long it had waited by then, and
+ * its status is 0), else what went wrong.
+ */
+export const REQUEST_COLUMNS = [
+  "intended_start_us",
+  "start_us",
+  "service_us",
+  "response_us",
+  "route",
+  "status",
+  "error",
+  "bytes",
+] as const;
+
+/**
+ * Columns of `resources.csv`: a row per service and second. `cpu_s` and `throttled_s` are
+ * cumulative; `service` is `postgres`, `pgbouncer`, `app`, `locust` or `host`. For the host,
+ * `cpu_s` is the busy time of all cores, `throttled_s` the time stolen by the hypervisor.
+ */
+export const RESOURCE_COLUMNS = [
+  "time_us",
+  "service",
+  "cpu_s",
+  "throttled_s",
+  "memory_mib",
+  "processes",
+] as const;
+
+/** Columns of `postgres.csv`: a row per second, counters cumulative, of the run's database. */
+export const POSTGRES_COLUMNS = [
+  "time_us",
+  "backends",
+  "active",
+  "idle",
+  "idle_in_transaction",
+  "waiting_lock",
+  "sessions",
+  "xact_commit",
+  "xact_rollback",
+  "tup_returned",
+  "tup_fetched",
+  "tup_inserted",
+] as const;
+
+/** Columns of `pgbouncer.csv`: a row per second, `total_*` cumulative; header only when direct. */
+export const PGBOUNCER_COLUMNS = [
+  "time_us",
+  "cl_active",
+  "cl_waiting",
+  "sv_active",
+  "sv_idle",
+  "sv_used",
+  "sv_login",
+  "maxwait_us",
+  "total_xact_count",
+  "total_query_count",
+  "total_wait_time_us",
+  "total_query_time_us",
+] as const;

@@ -1,0 +1,115 @@
+/**
+ * The manifest of a run: what was asked for, what was in force, what came of it.
+ *
+ * @module
+ */
+
+import type { Scenario } from "../scenario.ts";
+
+/** A CPU and memory limit; null where there is none. */
+export interface Limits {
+  /** Quota in cores. */
+  cpus: number | null;
+  /** Limit in MiB. */
+  memoryMiB: number | null;
+}
+
+/** What was asked for one service, and what its own cgroup says while it runs. */
+export interface ServiceLimits {
+  /** The scenario's limits. */
+  asked: Limits;
+  /** As read from the cgroup that the service's own process is in. */
+  readBack: Limits;
+}
+
+/** What was checked of the app before the load. */
+export interface Verification {
+  /** Whether every check held. */
+  ok: boolean;
+  /** The requests of the contract whose status and body were compared. */
+  contractRequests: number;
+  /** Whether the process on the port gave back this run's nonce. */
+  nonceMatched: boolean;
+  /** PgBouncer's `total_query_count` around one request; null when the path is direct. */
+  pgbouncerQueries: { before: number; after: number } | null;
+  /** Whether the app's connection to PostgreSQL came from PgBouncer's process. */
+  throughPgbouncer: boolean;
+}
+
+/** One run, complete: written last, so that its presence means that the folder is complete. */
+export interface Manifest {
+  /** See `SCHEMA_VERSION`. */
+  schemaVersion: number;
+  /** The study's name. */
+  study: string;
+  /** The plan's name and hash. */
+  plan: { name: string; hash: string; functionalCheck: boolean };
+  /** The scenario's id. */
+  scenarioId: string;
+  /** The scenario's values. */
+  scenario: Scenario;
+  /** From 1. */
+  round: number;
+  /** Place in the study's order, from 1. */
+  order: number;
+  /** Seed of this run's load. */
+  seed: number;
+  /** `ok`, or `failed` with {@linkcode Manifest.cause}. */
+  status: "ok" | "failed";
+  /** Why the run failed, in one sentence; null when it did not. */
+  cause: string | null;
+  /** Times of the steps, ISO 8601 in UTC. */
+  times: { started: string; loadStarted: string | null; ended: string };
+  /** Seconds spent outside warm-up and window. */
+  overheadS: number;
+  /** Warm-up and window in seconds, as planned. */
+  warmUpS: number;
+  windowS: number;
+  /** The measurement window in Unix time, microseconds; null when no load ran. */
+  window: { startUs: number; endUs: number } | null;
+  /** `local` or `docker`. */
+  engine: string;
+  /** Versions of everything that took part. */
+  versions: Record<string, string>;
+  /** Commit of the checkout; null outside git. `-dirty` is appended when files had changed. */
+  gitCommit: string | null;
+  /** The machine. */
+  host: { cpus: number; cpuModel: string; memoryMiB: number; kernel: string };
+  /** For each service of the run. */
+  limits: Record<string, ServiceLimits>;
+  /** The warning for the reader when limits could not be set; null when all are in force. */
+  limitsWarning: string | null;
+  /** The environment that the app was given, without secrets: its driver options. */
+  appEnvironment: Record<string, string>;
+  /** How each service ended: exit code, or null when Poolscope stopped it. */
+  exitCodes: Record<string, number | null>;
+  /** Null when the run failed before. */
+  verification: Verification | null;
+  /** SHA-256 of each file beside the manifest. */
+  files: Record<string, string>;
+}
+
+/** Locust's closing account, `final.json`. Counts are those of the measurement window. */
+export interface FinalAccount {
+  /** See `SCHEMA_VERSION`. */
+  schemaVersion: number;
+  /** Requests answered in the window, failures among them. */
+  requests: number;
+  /** Failed requests in the window. */
+  failures: number;
+  /** Requests without an answer at the window's end. */
+  unfinished: number;
+  /** Requests answered before the window began. */
+  warmUpRequests: number;
+  /** Unix time in microseconds. */
+  loadStartUs: number;
+  windowStartUs: number;
+  windowEndUs: number;
+  /** Users running when the window began. */
+  usersAtWindowStart: number;
+  /** CPU time of the generator over the window, in seconds. */
+  cpuS: number;
+  /** The event loop's lag over the window: largest and mean, in milliseconds. */
+  loopLagMaxMs: number;
+  loopLagMeanMs: number;
+}
