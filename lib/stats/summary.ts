@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Framework, Path, Scenario } from "../scenario.ts";
+import type { Framework, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
 
 /** One run in numbers. Rates and latencies are those of the measurement window. */
 export interface RunSummary {
@@ -90,6 +90,12 @@ export interface ScenarioSummary {
 export interface PathRatio {
   framework: Framework;
   users: number;
+  /** What both arms share: the framework, and settings that tell it from other pairs. */
+  label: string;
+  /** How the app keeps its connections; no pooling conclusion holds without naming it. */
+  reuse: Reuse;
+  /** Settings besides the path and PgBouncer's own that differ between the two arms. */
+  differences: ScenarioKey[];
   /** The direct and the pooled scenario's id. */
   direct: string;
   pooled: string;

@@ -1,0 +1,42 @@
+"""All that is set from outside, read from the environment.
+
+The password is not among it: libpq finds it through PGPASSFILE.
+"""
+
+import os
+
+
+def _text(name: str, default: str) -> str:
+    return os.environ.get(name, default)
+
+
+def _number(name: str, default: int, high: int = 100_000) -> int:
+    raw = os.environ.get(name, str(default))
+    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw) <= high):
+        raise SystemExit(f"Cannot start: {name} is {raw!r}: must be an integer from 1 to {high}")
+    return int(raw)
+
+
+def _choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    raw = os.environ.get(name, default)
+    if raw not in choices:
+        raise SystemExit(f"Cannot start: {name} is {raw!r}: must be one of {', '.join(choices)}")
+    return raw
+
+
+HOST = _text("GUNICORN_HOST", "127.0.0.1")
+PORT = _number("GUNICORN_PORT", 8000, 65535)
+WORKERS = _number("WEB_CONCURRENCY", 2)
+THREADS = _number("GUNICORN_THREADS", 32)
+BACKLOG = _number("GUNICORN_BACKLOG", 4096)
+
+DATABASE_HOST = _text("PGHOST", "127.0.0.1")
+DATABASE_PORT = _number("PGPORT", 5432, 65535)
+DATABASE_NAME = _text("PGDATABASE", "poolscope")
+DATABASE_USER = _text("PGUSER", "poolscope")
+
+REUSE = _choice("DB_REUSE", "persistent", ("persistent", "per_request", "app_pool"))
+POOL_SIZE = _number("DB_POOL_SIZE", 32)
+PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false")) == "true"
+
+NONCE = _text("APP_NONCE", "")

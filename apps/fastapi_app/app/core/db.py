@@ -1,0 +1,33 @@
+"""The engine, one for each worker process, and the factory of sessions."""
+
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.core.config import Settings, settings
+
+
+def build_engine(settings: Settings) -> AsyncEngine:
+    """An engine that keeps and prepares as the settings say."""
+    # TLS is off in all three apps: asking for it costs a round trip for each new connection.
+    connect_args: dict[str, Any] = {"ssl": False}
+    if not settings.db_prepared_statements:
+        # asyncpg can only execute what it has prepared; "off" is to prepare anew each time and
+        # keep nothing. The names are unique, as two clients of PgBouncer may share a connection.
+        connect_args |= {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
+        }
+    if settings.db_reuse == "per_request":
+        pool: dict[str, Any] = {"poolclass": NullPool}
+    else:
+        pool = {"pool_size": settings.db_pool_size, "max_overflow": 0, "pool_timeout": 30}
+    return create_async_engine(settings.database_url, connect_args=connect_args, **pool)
+
+
+engine = build_engine(settings)
+# What was read stays readable after the commit, without a second SELECT.
+session_factory = async_sessionmaker(engine, expire_on_commit=False)

@@ -1,0 +1,25 @@
+"""The application."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.api import errors
+from app.api.routes import health, posts, users
+from app.core.db import engine
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+    """Closes the pool when the worker stops."""
+    yield
+    await engine.dispose()
+
+
+# No documentation routes, and no redirects of trailing slashes: the other apps have neither.
+app = FastAPI(title="Poolscope blog", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+errors.install(app)
+app.include_router(health.router)
+app.include_router(users.router)
+app.include_router(posts.router)

@@ -1,0 +1,16 @@
+"""The blog of apps/CONTRACT.md in Flask, with SQLAlchemy on psycopg 3."""
+
+from flask import Flask
+
+from . import db, errors, views
+from .config import Config
+
+
+def create_app() -> Flask:
+    """The application; gunicorn calls this in each worker."""
+    app = Flask(__name__, static_folder=None)
+    app.config.from_object(Config)
+    db.init_app(app)
+    errors.init_app(app)
+    app.register_blueprint(views.bp)
+    return app

@@ -1,0 +1,49 @@
+"""All that is set from outside, read from the environment."""
+
+import os
+
+from sqlalchemy import URL
+
+
+def _text(name: str, default: str) -> str:
+    return os.environ.get(name, default)
+
+
+def _number(name: str, default: int, high: int = 100_000) -> int:
+    raw = os.environ.get(name, str(default))
+    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw) <= high):
+        raise SystemExit(f"Cannot start: {name} is {raw!r}: must be an integer from 1 to {high}")
+    return int(raw)
+
+
+def _choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    raw = os.environ.get(name, default)
+    if raw not in choices:
+        raise SystemExit(f"Cannot start: {name} is {raw!r}: must be one of {', '.join(choices)}")
+    return raw
+
+
+class Config:
+    """Server, database and connection settings.
+
+    The password is not among them: libpq finds it through PGPASSFILE.
+    """
+
+    HOST = _text("GUNICORN_HOST", "127.0.0.1")
+    PORT = _number("GUNICORN_PORT", 8000, 65535)
+    WORKERS = _number("WEB_CONCURRENCY", 2)
+    THREADS = _number("GUNICORN_THREADS", 32)
+    BACKLOG = _number("GUNICORN_BACKLOG", 4096)
+
+    DATABASE_URL = URL.create(
+        "postgresql+psycopg",
+        username=_text("PGUSER", "poolscope"),
+        host=_text("PGHOST", "127.0.0.1"),
+        port=_number("PGPORT", 5432, 65535),
+        database=_text("PGDATABASE", "poolscope"),
+    )
+    REUSE = _choice("DB_REUSE", "app_pool", ("app_pool", "per_request"))
+    POOL_SIZE = _number("DB_POOL_SIZE", 32)
+    PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false")) == "true"
+
+    NONCE = _text("APP_NONCE", "")

@@ -1,0 +1,259 @@
+/**
+ * CPU and memory limits by Linux control groups, version 1, version 2 or both side by side: each
+ * controller is looked up for itself. A group is made below the one that this process is in, so
+ * that limits set from outside go on holding.
+ *
+ * @module
+ */
+
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import type { Limits } from "../store/manifest.ts";
+
+const MIB = 2 ** 20;
+const PERIOD_US = 100_000;
+/** Version 1 shows "no limit" as the largest number of whole pages; anything this large is none. */
+const V1_NO_LIMIT = 2 ** 60;
+
+/** The controllers that Poolscope uses. */
+export type Controller = "cpu" | "cpuacct" | "memory";
+
+/** Where a controller's groups are, and in which version. */
+export interface ControllerPlace {
+  version: 1 | 2;
+  /** The folder of the group that this process is in. */
+  folder: string;
+  /** The mount point, above which nothing belongs to this hierarchy. */
+  mount: string;
+}
+
+/**
+ * Finds each controller's hierarchy.
+ *
+ * @param mountinfo The text of `/proc/self/mountinfo`.
+ * @param membership The text of `/proc/<pid>/cgroup`.
+ * @returns The places of those controllers that are mounted; cpuacct is part of cpu in version 2.
+ */
+export function findControllers(
+  mountinfo: string,
+  membership: string,
+): Partial<Record<Controller, ControllerPlace>> {
+  const paths = new Map<string, string>();
+  for (const line of membership.split("\n")) {
+    const match = /^\d+:([^:]*):(.*)$/.exec(line);
+    if (match) { for (const name of match[1]!.split(",")) paths.set(name, match[2]!); }
+  }
+  const places: Partial<Record<Controller, ControllerPlace>> = {};
+  for (const line of mountinfo.split("\n")) {
+    const [before, after] = line.split(" - ");
+    if (before === undefined || after === undefined) continue;
+    const [, , , root = "/", mount = ""] = before.split(" ");
+    const [type, , options = ""] = after.split(" ");
+    const place = (version: 1 | 2, path: string): ControllerPlace => {
+      // In a container the mount may show a part of the hierarchy only.
+      const inside = relative(root, path);
+      return { version, mount, folder: inside.startsWith("..") ? mount : join(mount, inside) };
+    };
+    if (type === "cgroup") {
+      for (const name of ["cpu", "cpuacct", "memory"] as const) {
+        const path = paths.get(name);
+        if (options.split(",").includes(name) && path !== undefined) places[name] = place(1, path);
+      }
+    } else if (type === "cgroup2") {
+      const path = paths.get("");
+      if (path === undefined) continue;
+      const found = place(2, path);
+      const available = tryRead(join(found.mount, "cgroup.controllers"))?.trim().split(" ") ?? [];
+      for (const name of ["cpu", "memory"] as const) {
+        if (available.includes(name) && places[name] === undefined) places[name] = found;
+      }
+      if (places.cpu === found) places.cpuacct ??= found;
+    }
+  }
+  return places;
+}
+
+function tryRead(file: string): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** CPU time, throttled time and memory of a group since it was made. */
+export interface GroupUsage {
+  cpuS: number;
+  throttledS: number;
+  memoryMiB: number;
+}
+
+/** Reads limits from the folders of one group; null where there is none. */
+export function readLimits(places: Partial<Record<Controller, ControllerPlace>>): Limits {
+  let cpus: number | null = null;
+  let memoryMiB: number | null = null;
+  const { cpu, memory } = places;
+  if (cpu?.version === 1) {
+    const quota = Number(tryRead(join(cpu.folder, "cpu.cfs_quota_us")) ?? -1);
+    const period = Number(tryRead(join(cpu.folder, "cpu.cfs_period_us")) ?? PERIOD_US);
+    if (quota > 0) cpus = quota / period;
+  } else if (cpu !== undefined) {
+    const [quota, period] = (tryRead(join(cpu.folder, "cpu.max")) ?? "max").trim().split(" ");
+    if (quota !== "max") cpus = Number(quota) / Number(period ?? PERIOD_US);
+  }
+  if (memory !== undefined) {
+    const file = memory.version === 1 ? "memory.limit_in_bytes" : "memory.max";
+    const text = (tryRead(join(memory.folder, file)) ?? "max").trim();
+    if (text !== "max" && Number(text) < V1_NO_LIMIT) memoryMiB = Number(text) / MIB;
+  }
+  return { cpus, memoryMiB };
+}
+
+/** The limits in force for a running process, read from the group that the process is in. */
+export function readLimitsOf(pid: number): Limits {
+  const membership = tryRead(`/proc/${pid}/cgroup`);
+  const mountinfo = tryRead("/proc/self/mountinfo");
+  if (membership === null || mountinfo === null) return { cpus: null, memoryMiB: null };
+  return readLimits(findControllers(mountinfo, membership));
+}
+
+/** A group that Poolscope made for one service. */
+export class ControlGroup {
+  /** The group's own folders, one per hierarchy. */
+  readonly folders: string[];
+
+  private constructor(readonly places: Partial<Record<Controller, ControllerPlace>>) {
+    this.folders = [...new Set(Object.values(places).map((place) => place.folder))];
+  }
+
+  /**
+   * Makes a group for one service.
+   *
+   * @param name A folder name that no other group has.
+   * @returns The group, or a sentence that says why this user may not make one.
+   */
+  static create(
+    name: string,
+    found: Partial<Record<Controller, ControllerPlace>>,
+  ): ControlGroup | string {
+    for (const controller of ["cpu", "memory"] as const) {
+      if (found[controller] === undefined) {
+        return `the ${controller} controller is not mounted`;
+      }
+    }
+    const places: Partial<Record<Controller, ControllerPlace>> = {};
+    const made = new Set<string>();
+    const undo = () => made.forEach((folder) => rmdirQuietly(folder));
+    let unified: string | undefined;
+    for (const [controller, place] of Object.entries(found) as [Controller, ControllerPlace][]) {
+      try {
+        const folder = place.version === 1
+          ? join(place.folder, name)
+          : unified ??= delegatingFolder(place, name);
+        if (!made.has(folder)) mkdirSync(folder, { recursive: true });
+        made.add(folder);
+        places[controller] = { ...place, folder };
+      } catch (error) {
+        undo();
+        return `no right to make a control group (${(error as NodeJS.ErrnoException).code})`;
+      }
+    }
+    return new ControlGroup(places);
+  }
+
+  /** The files into which a process writes its pid to join. */
+  get joinFiles(): string[] {
+    return this.folders.map((folder) => join(folder, "cgroup.procs"));
+  }
+
+  /**
+   * Sets the limits, lifting those that are null.
+   *
+   * @throws {Error} If the kernel refuses a value.
+   */
+  setLimits(limits: Limits): void {
+    const { cpu, memory } = this.places;
+    const quota = limits.cpus === null ? null : Math.round(limits.cpus * PERIOD_US);
+    const bytes = limits.memoryMiB === null ? null : Math.round(limits.memoryMiB * MIB);
+    if (cpu?.version === 1) {
+      writeFileSync(join(cpu.folder, "cpu.cfs_period_us"), String(PERIOD_US));
+      writeFileSync(join(cpu.folder, "cpu.cfs_quota_us"), String(quota ?? -1));
+    } else if (cpu !== undefined) {
+      writeFileSync(join(cpu.folder, "cpu.max"), `${quota ?? "max"} ${PERIOD_US}`);
+    }
+    if (memory?.version === 1) {
+      writeFileSync(join(memory.folder, "memory.limit_in_bytes"), String(bytes ?? -1));
+    } else if (memory !== undefined) {
+      writeFileSync(join(memory.folder, "memory.max"), String(bytes ?? "max"));
+    }
+  }
+
+  /** What the group has used so far. */
+  usage(): GroupUsage {
+    const { cpu, cpuacct, memory } = this.places;
+    const cpuStat = cpu === undefined ? "" : tryRead(join(cpu.folder, "cpu.stat")) ?? "";
+    const stat = (key: string) => Number(new RegExp(`^${key} (\\d+)`, "m").exec(cpuStat)?.[1] ?? 0);
+    const cpuS = cpuacct?.version === 1
+      ? Number(tryRead(join(cpuacct.folder, "cpuacct.usage")) ?? 0) / 1e9
+      : stat("usage_usec") / 1e6;
+    const memoryFile = memory?.version === 1 ? "memory.usage_in_bytes" : "memory.current";
+    return {
+      cpuS,
+      throttledS: cpu?.version === 1 ? stat("throttled_time") / 1e9 : stat("throttled_usec") / 1e6,
+      memoryMiB: memory === undefined
+        ? 0
+        : Number(tryRead(join(memory.folder, memoryFile)) ?? 0) / MIB,
+    };
+  }
+
+  /** The pids in the group. */
+  pids(): number[] {
+    const text = tryRead(this.joinFiles[0] ?? "") ?? "";
+    return text.split("\n").filter(Boolean).map(Number);
+  }
+
+  /**
+   * Removes the group's folders. The kernel lets go of an ended process a moment late, so that a
+   * few attempts may be needed.
+   *
+   * @returns Whether the group is gone.
+   */
+  async remove(): Promise<boolean> {
+    for (let attempt = 0; attempt < 25; attempt++) {
+      if (this.folders.map(rmdirQuietly).every(Boolean)) return true;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return false;
+  }
+}
+
+/** Removes a group's folder if it is empty; true when it is gone. */
+export function rmdirQuietly(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
+}
+
+/**
+ * In version 2 a group may hold processes or hand controllers on, not both: go up from our own
+ * group to the first one that hands cpu and memory on, or lets us switch that on.
+ */
+function delegatingFolder(place: ControllerPlace, name: string): string {
+  let refusal: unknown = new Error("no group");
+  for (let folder = place.folder;; folder = dirname(folder)) {
+    try {
+      const control = join(folder, "cgroup.subtree_control");
+      const on = readFileSync(control, "utf8").trim().split(" ");
+      if (!on.includes("cpu") || !on.includes("memory")) writeFileSync(control, "+cpu +memory");
+      const made = join(folder, name);
+      mkdirSync(made);
+      return made;
+    } catch (error) {
+      refusal = error;
+    }
+    if (folder === place.mount || folder === "/") throw refusal;
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * The local PostgreSQL cluster: built and seeded once for each version and data set, then copied
+ * for each study, so that no study sees another's traces.
+ *
+ * @module
+ */
+
+import { createHash, randomBytes } from "node:crypto";
+import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import postgres from "postgres";
+import { PoolscopeError } from "../errors.ts";
+import type { PostgresBinaries } from "../setup/postgres.ts";
+import type { ServiceUser } from "../setup/user.ts";
+import { ROOT } from "../store/layout.ts";
+import type { Owned } from "./cleanup.ts";
+import type { Access } from "./engine.ts";
+import type { ControlGroup } from "./cgroup.ts";
+import { LocalProcess } from "./process.ts";
+import { waitUntil } from "./wait.ts";
+
+/** The database that runs use, and the seeded one that it is cloned from. */
+export const DATABASE = "app";
+export const TEMPLATE = "poolscope_template";
+/** The role of the apps, and of Poolscope itself. */
+export const APP_USER = "app";
+export const ADMIN_USER = "poolscope";
+
+/** A fresh password: 32 hexadecimal digits, so that no file format needs to escape it. */
+export function randomPassword(): string {
+  return randomBytes(16).toString("hex");
+}
+
+/** A free TCP port on the loopback address. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  return port;
+}
+
+/** Opens one administrator's connection; the caller ends it. */
+export function connect(access: Access): postgres.Sql {
+  return postgres({ ...access, max: 1, onnotice: () => {}, connect_timeout: 5 });
+}
+
+/** What is needed to build and start a cluster. */
+export interface ClusterOptions {
+  binaries: PostgresBinaries;
+  /** The user that the server runs as; null for the current one. */
+  user: ServiceUser | null;
+  /** A folder that this user can reach. */
+  folder: string;
+  owned: Owned;
+  log: (line: string) => void;
+}
+
+async function runTool(options: ClusterOptions, program: string, args: string[]): Promise<void> {
+  const { user } = options;
+  const { success, stderr } = await new Deno.Command(program, {
+    args,
+    env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
+    clearEnv: true,
+    cwd: options.folder,
+    ...(user ? { uid: user.uid, gid: user.gid } : {}),
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) {
+    const lines = new TextDecoder().decode(stderr).trim().split("\n");
+    throw new PoolscopeError(`Cannot run ${basename(program)}: ${lines.at(-1)}`);
+  }
+}
+
+/** One start of a server. */
+export interface ServerStart {
+  /** The data folder. */
+  data: string;
+  /** The administrator's password. */
+  password: string;
+  /** Settings for `-c`. */
+  settings: Record<string, string>;
+  /** The server's log. */
+  logFile: string;
+  /** The control group to start in. @default none */
+  group?: ControlGroup | null;
+}
+
+/**
+ * Starts a server on the loopback address and waits until it answers.
+ *
+ * @throws {PoolscopeError} If it ends or does not answer; the message carries its last log line.
+ */
+export async function startServer(
+  options: ClusterOptions,
+  start: ServerStart,
+): Promise<{ server: LocalProcess; access: Access }> {
+  const port = freePort();
+  const settings = {
+    ...start.settings,
+    listen_addresses: "127.0.0.1",
+    port: String(port),
+    unix_socket_directories: "",
+  };
+  const server = LocalProcess.start({
+    name: "postgres",
+    argv: [
+      options.binaries.postgres,
+      "-D",
+      start.data,
+      ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]),
+    ],
+    env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
+    cwd: options.folder,
+    logFile: start.logFile,
+    user: options.user,
+    group: start.group,
+    stopSignal: "QUIT",
+    owned: options.owned,
+  });
+  const access: Access = {
+    host: "127.0.0.1",
+    port,
+    database: "postgres",
+    username: ADMIN_USER,
+    password: start.password,
+  };
+  try {
+    await waitUntil(async () => {
+      const sql = connect(access);
+      try {
+        await sql`select 1`;
+        return true;
+      } finally {
+        await sql.end({ timeout: 1 });
+      }
+    }, {
+      what: "PostgreSQL to answer",
+      hopeless: () => server.exit && `it ended (${server.logTail(1)})`,
+    });
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  return { server, access };
+}
+
+/**
+ * The folder of the seeded cluster, built if it is not there yet. It holds `data/` and, readable
+ * by its owner alone, the administrator's password of that copy.
+ */
+export async function ensureSeededCluster(options: ClusterOptions): Promise<string> {
+  const schema = readFileSync(join(ROOT, "data", "schema.sql"), "utf8");
+  const seed = readFileSync(join(ROOT, "data", "seed.sql"), "utf8");
+  const key = createHash("sha256").update(options.binaries.version + schema + seed).digest("hex");
+  const finished = join(options.folder, `cluster-${key.slice(0, 12)}`);
+  if (existsSync(finished)) return finished;
+
+  options.log("Seeding PostgreSQL (10,000 users, 50,000 posts)");
+  const folder = `${finished}.${Deno.pid}`;
+  options.owned.addFolder(folder);
+  makeFolder(folder, options.user);
+  const password = randomPassword();
+  const passwordFile = join(folder, "password");
+  writeSecret(passwordFile, password, options.user);
+  const data = join(folder, "data");
+  await runTool(options, options.binaries.initdb, [
+    ...["-D", data, "-U", ADMIN_USER, "--pwfile", passwordFile],
+    ...["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions"],
+  ]);
+  // Nothing of this server needs to survive a crash: an unfinished folder is thrown away.
+  const settings = { timezone: "UTC", fsync: "off", full_page_writes: "off", autovacuum: "off" };
+  const logFile = join(folder, "seed.log");
+  const { server, access } = await startServer(options, { data, password, settings, logFile });
+  try {
+    const admin = connect(access);
+    await admin.unsafe(`create role ${APP_USER} login`);
+    await admin.unsafe(`create database ${TEMPLATE} owner ${APP_USER}`);
+    await admin.end();
+    const sql = connect({ ...access, database: TEMPLATE });
+    // The app owns its tables, as it would after its own migrations.
+    await sql.unsafe(`set role ${APP_USER}; ${schema}; ${seed}; reset role`);
+    await sql.unsafe("vacuum (freeze, analyze)");
+    await sql.unsafe("checkpoint");
+    await sql.end();
+    await runTool(options, options.binaries.pgCtl, ["stop", "-D", data, "-m", "fast", "-s", "-w"]);
+  } finally {
+    await server.stop();
+  }
+  try {
+    renameSync(folder, finished);
+  } catch {
+    // Another start finished the same cluster meanwhile; both are equal.
+    rmSync(folder, { recursive: true, force: true });
+  }
+  options.owned.removeFolder(folder);
+  return finished;
+}
+
+/**
+ * Copies the seeded cluster for one study.
+ *
+ * @returns The copy's data folder, and its administrator's password as it was when it was built.
+ */
+export async function copyCluster(
+  options: ClusterOptions,
+  seeded: string,
+  target: string,
+): Promise<{ data: string; password: string }> {
+  const data = join(target, "data");
+  const { success, stderr } = await new Deno.Command("cp", {
+    args: ["-a", "--reflink=auto", join(seeded, "data"), data],
+  }).output();
+  if (!success) {
+    throw new PoolscopeError(
+      `Cannot copy the seeded database: ${
+        new TextDecoder().decode(stderr).trim()
+      }; free some disk space`,
+    );
+  }
+  return { data, password: readFileSync(join(seeded, "password"), "utf8") };
+}
+
+/** Makes a folder that only its owner can enter. */
+export function makeFolder(folder: string, user: ServiceUser | null): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (user) chownSync(folder, user.uid, user.gid);
+}
+
+/** Writes a file that only its owner can read. */
+export function writeSecret(file: string, text: string, user: ServiceUser | null): void {
+  writeFileSync(file, text, { mode: 0o600, flag: "wx" });
+  if (user) chownSync(file, user.uid, user.gid);
+}

@@ -1,0 +1,437 @@
+/**
+ * The local engine: PostgreSQL, PgBouncer, the app and Locust as processes of this machine, with
+ * limits by control groups where the user may set them.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type postgres from "postgres";
+import { PoolscopeError } from "../errors.ts";
+import type { PlannedRun } from "../plan.ts";
+import { FRAMEWORKS, type Scenario } from "../scenario.ts";
+import type { Tools } from "../setup/mod.ts";
+import { reachableFolder } from "../setup/stage.ts";
+import { ROOT } from "../store/layout.ts";
+import type { Limits, ServiceLimits } from "../store/manifest.ts";
+import { ControlGroup, type Controller, type ControllerPlace, findControllers } from "./cgroup.ts";
+import { readLimitsOf } from "./cgroup.ts";
+import { Owned } from "./cleanup.ts";
+import {
+  ADMIN_USER,
+  APP_USER,
+  type ClusterOptions,
+  connect,
+  copyCluster,
+  DATABASE,
+  ensureSeededCluster,
+  freePort,
+  makeFolder,
+  randomPassword,
+  startServer,
+  TEMPLATE,
+  writeSecret,
+} from "./cluster.ts";
+import type { Access, Engine, RunningService, RunServices, ServiceUsage } from "./engine.ts";
+import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
+import { LocalProcess, readLog } from "./process.ts";
+import {
+  appEnvironment,
+  appFolder,
+  fillTemplate,
+  pgbouncerValues,
+  postgresSettings,
+  readApp,
+} from "./services.ts";
+
+const HOST = "127.0.0.1";
+
+/** A running PostgreSQL of one study. */
+interface Database {
+  server: LocalProcess;
+  access: Access;
+  admin: postgres.Sql;
+  group: ControlGroup | null;
+  settings: string;
+  logFile: string;
+  appPassword: string;
+}
+
+function limitsOf(scenario: Scenario): Record<string, Limits> {
+  return {
+    postgres: { cpus: scenario.dbCpus, memoryMiB: scenario.dbMemoryMiB },
+    app: { cpus: scenario.appCpus, memoryMiB: scenario.appMemoryMiB },
+    ...(scenario.path === "pooled" && {
+      pgbouncer: { cpus: scenario.pgbouncerCpus, memoryMiB: scenario.pgbouncerMemoryMiB },
+    }),
+  };
+}
+
+/** Versions of the apps' and Locust's direct dependencies, as they are installed. */
+function installedVersions(environment: string): Record<string, string> {
+  const direct = [...FRAMEWORKS.map((name) => `apps/${name}_app`), "locust"].flatMap((part) =>
+    [...readFileSync(join(ROOT, part, "requirements.in"), "utf8").matchAll(/^([\w.-]+)/gm)]
+      .map((match) => normalise(match[1]!))
+  );
+  const libraries = join(environment, "lib");
+  return Object.fromEntries(
+    readdirSync(libraries)
+      .flatMap((python) => readdirSync(join(libraries, python, "site-packages")))
+      .map((name) => /^(.+)-([^-]+)\.dist-info$/.exec(name))
+      .filter((match) => match !== null)
+      .map((match) => [normalise(match[1]!), match[2]!] as const)
+      .filter(([name]) => direct.includes(name))
+      .sort(),
+  );
+}
+
+/** Package names compare without case and with every separator alike (PEP 503). */
+function normalise(name: string): string {
+  return name.toLowerCase().replace(/[-_.]+/g, "-");
+}
+
+/** Services as processes of this machine. */
+export class LocalEngine implements Engine {
+  readonly name = "local";
+  readonly limitsWarning: string | null;
+  readonly versions: Record<string, string>;
+  readonly python: string;
+  #setup: Tools;
+  #log: (line: string) => void;
+  #owned = new Owned();
+  #controllers: Partial<Record<Controller, ControllerPlace>>;
+  #folder: string;
+  #cluster: ClusterOptions;
+  #database: Database | null = null;
+  #groupCount = 0;
+
+  /**
+   * @param setup What is installed.
+   * @param log Receives a line for each longer step.
+   */
+  constructor(setup: Tools, log: (line: string) => void = () => {}) {
+    this.#setup = setup;
+    this.#log = log;
+    this.python = setup.python.python;
+    this.versions = {
+      deno: Deno.version.deno,
+      python: setup.python.version,
+      postgres: setup.postgres.version,
+      pgbouncer: setup.pgbouncer.version,
+      ...installedVersions(setup.python.folder),
+    };
+    this.#controllers = findControllers(
+      readFileSync("/proc/self/mountinfo", "utf8"),
+      readFileSync("/proc/self/cgroup", "utf8"),
+    );
+    const dataFolder = reachableFolder("postgres", setup.user);
+    this.#folder = join(dataFolder, `study-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`);
+    this.#cluster = {
+      binaries: setup.postgres,
+      user: setup.user,
+      folder: dataFolder,
+      owned: this.#owned,
+      log,
+    };
+    const probe = ControlGroup.create(this.#groupName("probe"), this.#controllers);
+    if (typeof probe === "string") {
+      this.limitsWarning = `no limit on CPU and memory of any service: ${probe}; start as root, ` +
+        "or by systemd-run --user --scope -p Delegate=yes";
+    } else {
+      this.limitsWarning = null;
+      probe.remove();
+    }
+  }
+
+  #groupName(service: string): string {
+    return `poolscope-${Deno.pid}-${++this.#groupCount}-${service}`;
+  }
+
+  /** A new control group for a service, or null where this user may not make one. */
+  createGroup(service: string): ControlGroup | null {
+    if (this.limitsWarning !== null) return null;
+    const group = ControlGroup.create(this.#groupName(service), this.#controllers);
+    if (typeof group === "string") {
+      throw new PoolscopeError(`Cannot limit ${service}: ${group}`);
+    }
+    return group;
+  }
+
+  async startDatabase(scenario: Scenario): Promise<void> {
+    const settings = postgresSettings(scenario);
+    const key = JSON.stringify(settings);
+    if (this.#database?.settings === key && this.#database.server.exit === null) return;
+    await this.#stopDatabase();
+
+    const seeded = await ensureSeededCluster(this.#cluster);
+    this.#log("Starting PostgreSQL");
+    this.#owned.addFolder(this.#folder);
+    makeFolder(this.#folder, this.#setup.user);
+    const { data, password } = await copyCluster(this.#cluster, seeded, this.#folder);
+    const group = this.createGroup("postgres");
+    const logFile = join(this.#folder, "postgres.log");
+    const { server, access } = await startServer(this.#cluster, {
+      ...{ data, password, settings, logFile, group },
+    });
+    const appPassword = randomPassword();
+    const adminPassword = randomPassword();
+    const first = connect(access);
+    await first.unsafe(`alter role ${APP_USER} password '${appPassword}'`);
+    await first.unsafe(`alter role ${ADMIN_USER} password '${adminPassword}'`);
+    await first.end();
+    const changed = { ...access, password: adminPassword };
+    this.#database = {
+      ...{ server, access: changed, admin: connect(changed), group, settings: key },
+      ...{ logFile, appPassword },
+    };
+  }
+
+  async #stopDatabase(): Promise<void> {
+    const database = this.#database;
+    this.#database = null;
+    if (database !== null) {
+      await database.admin.end({ timeout: 1 });
+      await database.server.stop();
+    }
+    this.#owned.removeFolder(this.#folder);
+  }
+
+  async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
+    const database = this.#database;
+    if (database === null) {
+      throw new PoolscopeError("Cannot start a run: PostgreSQL is not started");
+    }
+    const started = new LocalRun(this.#setup, this.#owned, database, run, folder, this);
+    try {
+      await started.start(this.#folder);
+    } catch (error) {
+      await started[Symbol.asyncDispose]();
+      throw error;
+    }
+    return started;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stopDatabase();
+  }
+}
+
+class LocalRun implements RunServices {
+  readonly nonce = crypto.randomUUID();
+  readonly services = new Map<string, LocalProcess>();
+  readonly postgres: Access;
+  appUrl = "";
+  appEnvironment: Record<string, string> = {};
+  pgbouncer: Access | null = null;
+  #groups = new Map<string, ControlGroup | null>();
+  #logStart: number;
+  #private: string | null = null;
+
+  constructor(
+    private readonly setup: Tools,
+    private readonly owned: Owned,
+    private readonly database: Database,
+    private readonly run: PlannedRun,
+    private readonly folder: string,
+    private readonly engine: LocalEngine,
+  ) {
+    this.postgres = { ...database.access, database: DATABASE };
+    this.services.set("postgres", database.server);
+    this.#groups.set("postgres", database.group);
+    this.#logStart = statSync(database.logFile).size;
+  }
+
+  /** Starts everything side by side; nothing here waits for an answer but the clone. */
+  async start(studyFolder: string): Promise<void> {
+    const { scenario } = this.run;
+    const secrets = join(studyFolder, `run-${this.run.order}-${this.nonce.slice(0, 8)}`);
+    makeFolder(secrets, this.setup.user);
+    this.#private = secrets;
+    const cloned = this.#cloneDatabase();
+    let databasePort = this.database.access.port;
+    if (scenario.path === "pooled") databasePort = this.#startPgbouncer(secrets);
+    this.#startApp(secrets, databasePort);
+    await cloned;
+  }
+
+  async #cloneDatabase(): Promise<void> {
+    const { admin, group, server } = this.database;
+    if (server.exit !== null) {
+      throw new PoolscopeError(
+        `Cannot clone the database: PostgreSQL ended (${server.logTail(1)})`,
+      );
+    }
+    // The limits are for the load: under them the copy would take the larger part of a run.
+    group?.setLimits({ cpus: null, memoryMiB: null });
+    await admin.unsafe(`drop database if exists ${DATABASE} with (force)`);
+    await admin.unsafe(
+      `create database ${DATABASE} template ${TEMPLATE} owner ${APP_USER} strategy file_copy`,
+    );
+    // Without it the copy would be written back during the load.
+    await admin.unsafe("checkpoint");
+  }
+
+  #startPgbouncer(secrets: string): number {
+    const user = this.setup.user;
+    const port = freePort();
+    const stats = randomPassword();
+    const fill = (file: string, values: Record<string, string>) =>
+      fillTemplate(
+        readFileSync(join(ROOT, "pgbouncer", file), "utf8"),
+        values,
+        `pgbouncer/${file}`,
+      );
+    const userlist = join(secrets, "userlist.txt");
+    writeSecret(
+      userlist,
+      fill("userlist.txt", {
+        APP_USER,
+        APP_PASSWORD: this.database.appPassword,
+        STATS_PASSWORD: stats,
+      }),
+      user,
+    );
+    const ini = fill(
+      "pgbouncer.ini",
+      pgbouncerValues(this.run.scenario, {
+        host: HOST,
+        port,
+        databaseHost: HOST,
+        databasePort: this.database.access.port,
+        databaseName: DATABASE,
+        userlist,
+      }),
+    );
+    const iniFile = join(secrets, "pgbouncer.ini");
+    writeSecret(iniFile, ini, user);
+    this.pgbouncer = {
+      ...{ host: HOST, port, database: "pgbouncer", username: ADMIN_USER, password: stats },
+    };
+    this.#start("pgbouncer", {
+      argv: [...this.setup.pgbouncer.argv, iniFile],
+      env: { PATH: "/usr/bin:/bin" },
+      cwd: secrets,
+      user,
+      stopSignal: "QUIT",
+    });
+    return port;
+  }
+
+  #startApp(secrets: string, databasePort: number): void {
+    const { scenario } = this.run;
+    const app = readApp(scenario.framework);
+    const port = freePort();
+    // Not the service user's: the app runs as whoever started Poolscope.
+    const passFile = join(secrets, "pgpass");
+    writeSecret(passFile, `${HOST}:*:${DATABASE}:${APP_USER}:${this.database.appPassword}\n`, null);
+    this.appUrl = `http://${HOST}:${port}`;
+    this.appEnvironment = appEnvironment(app, scenario, {
+      ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },
+      ...{ databaseName: DATABASE, databaseUser: APP_USER },
+    });
+    const [program, ...args] = app.command;
+    this.#start("app", {
+      argv: [program === "python" ? this.setup.python.python : program!, ...args],
+      env: {
+        PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
+        LANG: "C.UTF-8",
+        PYTHONUNBUFFERED: "1",
+        PGPASSFILE: passFile,
+        ...this.appEnvironment,
+      },
+      cwd: appFolder(scenario.framework),
+    });
+  }
+
+  #start(
+    name: string,
+    options: Pick<Parameters<typeof LocalProcess.start>[0], "argv" | "env" | "cwd"> & {
+      user?: { uid: number; gid: number } | null;
+      stopSignal?: "TERM" | "QUIT";
+    },
+  ): LocalProcess {
+    const group = this.engine.createGroup(name);
+    this.#groups.set(name, group);
+    const logFile = join(this.folder, "logs", `${name}.log`);
+    const process = LocalProcess.start({ ...options, name, logFile, group, owned: this.owned });
+    this.services.set(name, process);
+    return process;
+  }
+
+  applyLimits(): Promise<Record<string, ServiceLimits>> {
+    const result: Record<string, ServiceLimits> = {};
+    for (const [name, asked] of Object.entries(limitsOf(this.run.scenario))) {
+      this.#groups.get(name)?.setLimits(asked);
+      result[name] = { asked, readBack: readLimitsOf(this.services.get(name)!.pid) };
+    }
+    return Promise.resolve(result);
+  }
+
+  startLoad(command: { argv: string[]; env: Record<string, string> }): RunningService {
+    return this.#start("locust", {
+      argv: command.argv,
+      env: {
+        PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
+        LANG: "C.UTF-8",
+        ...command.env,
+      },
+      cwd: ROOT,
+    });
+  }
+
+  usage(): Promise<ServiceUsage[]> {
+    const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
+    return Promise.resolve([
+      ...[...this.services.values()].map((service) => service.usage()),
+      {
+        service: "host",
+        cpuS: host.busyS,
+        throttledS: host.stolenS,
+        memoryMiB: parseMemoryInUse(readFileSync("/proc/meminfo", "utf8")),
+        processes: 0,
+      },
+    ]);
+  }
+
+  isPgbouncerSocket(port: number): Promise<boolean> {
+    const pgbouncer = this.services.get("pgbouncer");
+    return Promise.resolve(pgbouncer !== undefined && ownsSocket(pgbouncer.members(), port));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const own = [...this.services.values()].filter((service) => service.name !== "postgres");
+    await Promise.all(own.map((service) => service.stop()));
+    this.database.group?.setLimits({ cpus: null, memoryMiB: null });
+    const log = readLog(this.database.logFile, this.#logStart);
+    writeFileSync(join(this.folder, "logs", "postgres.log"), log);
+    if (this.#private !== null) {
+      await Deno.remove(this.#private, { recursive: true });
+      this.#private = null;
+    }
+  }
+}
+
+/** Whether one of the processes holds the local end of a TCP connection with this port. */
+function ownsSocket(pids: number[], port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const inodes = new Set(
+    readFileSync("/proc/net/tcp", "utf8").split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[1]?.endsWith(`:${hex}`))
+      .map((fields) => `socket:[${fields[9]}]`),
+  );
+  return pids.some((pid) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+        try {
+          return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
+        } catch {
+          return false; // Closed between being listed and being read.
+        }
+      });
+    } catch {
+      return false; // The process has ended.
+    }
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * What Linux tells about processes: start times, sessions, CPU time and memory.
+ *
+ * @module
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Clock ticks per second in `/proc/<pid>/stat`; USER_HZ is 100 on every Linux architecture. */
+const USER_HZ = 100;
+const PAGE_MIB = 4096 / 2 ** 20;
+
+/** One process as `/proc/<pid>/stat` shows it. */
+export interface ProcessStat {
+  pid: number;
+  /** State letter: `R` running, `S` sleeping, `Z` ended and not yet collected. */
+  state: string;
+  /** Process group. */
+  group: number;
+  /** Session. */
+  session: number;
+  /** CPU time of the process in seconds, its collected children not included. */
+  cpuS: number;
+  /** Start in clock ticks since boot: with the pid it names a process for good. */
+  startTicks: number;
+  /** Resident memory in MiB, shared pages included. */
+  residentMiB: number;
+}
+
+/**
+ * Parses the text of `/proc/<pid>/stat`.
+ *
+ * The command name stands in parentheses and may hold any character, so fields are counted from
+ * the last closing one.
+ */
+export function parseStat(text: string): ProcessStat {
+  const end = text.lastIndexOf(")");
+  const fields = text.slice(end + 2).split(" ");
+  const number = (i: number) => Number(fields[i]);
+  return {
+    pid: parseInt(text, 10),
+    state: fields[0] ?? "?",
+    group: number(2),
+    session: number(3),
+    cpuS: (number(11) + number(12)) / USER_HZ,
+    startTicks: number(19),
+    residentMiB: number(21) * PAGE_MIB,
+  };
+}
+
+/** The state of one process; null when there is none with that pid. */
+export function readProcess(pid: number): ProcessStat | null {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return null;
+  }
+}
+
+/** All processes that can be seen, those that have ended meanwhile left out. */
+export function listProcesses(): ProcessStat[] {
+  const found: ProcessStat[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = readProcess(Number(name));
+    if (stat !== null && stat.state !== "Z") found.push(stat);
+  }
+  return found;
+}
+
+/** Whether the process that had this pid and start time still runs. */
+export function isAlive(pid: number, startTicks: number): boolean {
+  const stat = readProcess(pid);
+  return stat !== null && stat.state !== "Z" && stat.startTicks === startTicks;
+}
+
+/** Whole-machine CPU time since boot, in seconds. */
+export interface HostCpu {
+  /** Time in which a core ran something, all cores together. */
+  busyS: number;
+  /** Time that the hypervisor gave to others. */
+  stolenS: number;
+}
+
+/** Parses the first line of `/proc/stat`. */
+export function parseHostCpu(text: string): HostCpu {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = text
+    .slice(0, text.indexOf("\n")).trim().split(/\s+/).slice(1).map(Number);
+  return { busyS: (user + nice + system + irq + softirq) / USER_HZ, stolenS: steal / USER_HZ };
+}
+
+/** Memory in use on the whole machine, in MiB: total less available. */
+export function parseMemoryInUse(meminfo: string): number {
+  const kib = (key: string) => Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(meminfo)?.[1]);
+  return (kib("MemTotal") - kib("MemAvailable")) / 1024;
+}

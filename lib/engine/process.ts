@@ -1,0 +1,180 @@
+/**
+ * Child processes that leave nothing behind: each is the leader of its own session, is told when
+ * this process dies, and is written down so that a later start can end what a crash left.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { PoolscopeError } from "../errors.ts";
+import type { ControlGroup } from "./cgroup.ts";
+import type { Owned } from "./cleanup.ts";
+import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
+import { listProcesses, readProcess } from "./proc.ts";
+
+/** How to start a service. */
+export interface ProcessOptions {
+  /** The service's name in logs and errors. */
+  name: string;
+  /** Program and arguments. */
+  argv: string[];
+  /** The whole environment; nothing is inherited. */
+  env: Record<string, string>;
+  /** Working folder. */
+  cwd: string;
+  /** File that receives standard output and standard error, appended. */
+  logFile: string;
+  /** Run as this user. @default the current user */
+  user?: { uid: number; gid: number } | null;
+  /** The control group to join before the program starts. @default none */
+  group?: ControlGroup | null;
+  /** Signal that asks for the end, and that is sent when this process dies. @default "TERM" */
+  stopSignal?: "TERM" | "QUIT" | "INT";
+  /** Time to end by itself before it is killed, in seconds. @default 3 */
+  graceS?: number;
+  /** Where the process is written down while it runs. */
+  owned: Owned;
+}
+
+/**
+ * The launcher joins the control groups, redirects, drops the user's rights and asks the kernel
+ * for the signal at the parent's death; then the program takes the launcher's place, so that its
+ * pid is the session's.
+ */
+const LAUNCHER = 'log=$1; n=$2; shift 2; while [ "$n" -gt 0 ]; do echo $$ > "$1" || exit 126; ' +
+  'shift; n=$((n-1)); done; exec "$@" >>"$log" 2>&1';
+
+const HAS_SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv"].some((file) => existsSync(file));
+
+/** A service that runs as a local process, with whatever it starts itself. */
+export class LocalProcess implements RunningService {
+  readonly name: string;
+  readonly pid: number;
+  readonly exited: Promise<Exit>;
+  exit: Exit | null = null;
+  #options: ProcessOptions;
+  #logStart: number;
+
+  private constructor(options: ProcessOptions, child: Deno.ChildProcess, logStart: number) {
+    this.name = options.name;
+    this.pid = child.pid;
+    this.#options = options;
+    this.#logStart = logStart;
+    this.exited = child.status.then((status) => {
+      this.exit = { code: status.code, signal: status.signal };
+      return this.exit;
+    });
+  }
+
+  /**
+   * Starts a process.
+   *
+   * @throws {PoolscopeError} If the launcher cannot be started.
+   */
+  static start(options: ProcessOptions): LocalProcess {
+    const { argv, group, user, stopSignal = "TERM" } = options;
+    const log = openSync(options.logFile, "a");
+    const logStart = fstatSync(log).size;
+    closeSync(log);
+    const rights = user
+      ? ["--reuid", String(user.uid), "--regid", String(user.gid), "--clear-groups"]
+      : [];
+    if (rights.length > 0 && !HAS_SETPRIV) {
+      throw new PoolscopeError(
+        `Cannot start ${options.name} as another user: setpriv is missing; install the package util-linux`,
+      );
+    }
+    const setpriv = HAS_SETPRIV ? ["setpriv", ...rights, "--pdeathsig", stopSignal, "--"] : [];
+    const join = group?.joinFiles ?? [];
+    const child = new Deno.Command("/bin/sh", {
+      args: [
+        ...["-c", LAUNCHER, "sh", options.logFile, String(join.length), ...join],
+        ...setpriv,
+        ...argv,
+      ],
+      cwd: options.cwd,
+      env: options.env,
+      clearEnv: true,
+      detached: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const started = new LocalProcess(options, child, logStart);
+    if (group) options.owned.addGroups(group.folders);
+    options.owned.addProcess(started.pid, readProcess(started.pid)?.startTicks ?? 0);
+    return started;
+  }
+
+  /** Pids of the process and of everything that it started and that is still in its session. */
+  members(): number[] {
+    return listProcesses().filter((stat) => stat.session === this.pid).map((stat) => stat.pid);
+  }
+
+  logTail(lines = 20): string {
+    return readLog(this.#options.logFile, this.#logStart).trimEnd().split("\n").slice(-lines)
+      .join("\n");
+  }
+
+  async stop(): Promise<void> {
+    const { stopSignal = "TERM", graceS = 3, owned, group } = this.#options;
+    signalSession(this.members(), `SIG${stopSignal}`);
+    await waitUntilGone(() => this.members(), graceS);
+    for (let attempt = 0; attempt < 5 && this.members().length > 0; attempt++) {
+      signalSession(this.members(), "SIGKILL");
+      await waitUntilGone(() => this.members(), 1);
+    }
+    await this.exited;
+    if (group && await group.remove()) owned.removeGroups(group.folders);
+    owned.removeProcess(this.pid);
+  }
+
+  /** CPU time, memory and number of processes: from the control group, else from `/proc`. */
+  usage(): ServiceUsage {
+    const members = listProcesses().filter((stat) => stat.session === this.pid);
+    const group = this.#options.group;
+    const sum = (key: "cpuS" | "residentMiB") =>
+      members.reduce((total, stat) => total + stat[key], 0);
+    const measured = group
+      ? group.usage()
+      : { cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB") };
+    return { service: this.name, ...measured, processes: members.length };
+  }
+}
+
+function signalSession(pids: number[], signal: string): void {
+  for (const pid of pids) {
+    try {
+      Deno.kill(pid, signal as Deno.Signal);
+    } catch {
+      // It ended between being listed and being signalled, which is what was wanted.
+    }
+  }
+}
+
+async function waitUntilGone(members: () => number[], seconds: number): Promise<void> {
+  const end = performance.now() + seconds * 1000;
+  while (members().length > 0 && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** At most the last 64 KiB of a log from `start` on, as text. */
+export function readLog(file: string, start: number): string {
+  let handle: number;
+  try {
+    handle = openSync(file, "r");
+  } catch {
+    return "";
+  }
+  try {
+    const size = fstatSync(handle).size;
+    const from = Math.max(start, size - 65_536);
+    const buffer = new Uint8Array(Math.max(0, size - from));
+    const read = readSync(handle, buffer, 0, buffer.length, from);
+    return new TextDecoder().decode(buffer.subarray(0, read));
+  } finally {
+    closeSync(handle);
+  }
+}

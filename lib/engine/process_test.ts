@@ -1,0 +1,120 @@
+import { deepEqual, equal, match } from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ControlGroup, findControllers, readLimitsOf } from "./cgroup.ts";
+import { Owned, sweep } from "./cleanup.ts";
+import { isAlive, listProcesses, parseHostCpu, parseStat, readProcess } from "./proc.ts";
+import { LocalProcess } from "./process.ts";
+import { waitUntil } from "./wait.ts";
+
+function start(script: string, more: Partial<Parameters<typeof LocalProcess.start>[0]> = {}) {
+  const folder = Deno.makeTempDirSync();
+  const process = LocalProcess.start({
+    name: "test",
+    argv: ["/bin/sh", "-c", script],
+    env: { PATH: "/usr/bin:/bin" },
+    cwd: folder,
+    logFile: join(folder, "test.log"),
+    owned: new Owned(join(folder, "owned")),
+    graceS: 0.2,
+    ...more,
+  });
+  return { process, folder };
+}
+
+Deno.test("parseStat() counts fields after a command name with spaces and parentheses", () => {
+  const stat = parseStat(
+    "42 (a) b (c)) S 1 42 40 0 -1 4194560 177 0 1 0 250 50 0 0 20 0 1 0 95415 2560000 256 0",
+  );
+  deepEqual(stat, {
+    ...{ pid: 42, state: "S", group: 42, session: 40, cpuS: 3, startTicks: 95415, residentMiB: 1 },
+  });
+});
+
+Deno.test("parseHostCpu() adds busy time without idle and iowait", () => {
+  deepEqual(parseHostCpu("cpu  100 0 50 900 30 0 10 7 0 0\ncpu0 1"), { busyS: 1.6, stolenS: 0.07 });
+});
+
+Deno.test("LocalProcess.stop() ends the whole session, those that ignore the signal too", async () => {
+  const { process, folder } = start("trap '' TERM; (trap '' TERM; sleep 60) & sleep 60");
+  await waitUntil(() => process.members().length >= 3 || null, { what: "the children" });
+  await process.stop();
+  deepEqual(process.members(), []);
+  deepEqual(readdirSync(join(folder, "owned")), []);
+});
+
+Deno.test("LocalProcess tells its exit code and the end of its log", async () => {
+  const { process } = start("echo one; echo two >&2; exit 3");
+  deepEqual(await process.exited, { code: 3, signal: null });
+  equal(process.logTail(1), "two");
+  await process.stop();
+});
+
+Deno.test("ControlGroup limits a real process and reads the limits back from its own group", async () => {
+  const places = findControllers(
+    readFileSync("/proc/self/mountinfo", "utf8"),
+    readFileSync("/proc/self/cgroup", "utf8"),
+  );
+  const group = ControlGroup.create(`poolscope-test-${Deno.pid}`, places);
+  if (typeof group === "string") {
+    match(group, /no right to make a control group|is not mounted/);
+    return;
+  }
+  const { process } = start("while :; do :; done", { group });
+  try {
+    group.setLimits({ cpus: 0.25, memoryMiB: 64 });
+    await waitUntil(() => group.pids().includes(process.pid) || null, { what: "the process" });
+    deepEqual(readLimitsOf(process.pid), { cpus: 0.25, memoryMiB: 64 });
+    const before = process.usage();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const after = process.usage();
+    const share = after.cpuS - before.cpuS;
+    equal(share > 0.05 && share < 0.45, true, `${share} cores used under a quota of 0.25`);
+    equal(after.throttledS > before.throttledS, true);
+    group.setLimits({ cpus: null, memoryMiB: null });
+    deepEqual(readLimitsOf(process.pid).cpus, null);
+  } finally {
+    await process.stop();
+  }
+  equal(readProcess(process.pid), null);
+  deepEqual(group.folders.filter((folder) => existsSync(folder)), []);
+});
+
+Deno.test("sweep() ends what a dead owner left, and spares a process with another start time", async () => {
+  const folder = Deno.makeTempDirSync();
+  const sleeper = () =>
+    new Deno.Command("setsid", { args: ["sleep", "60"], stdin: "null" }).spawn();
+  const ours = sleeper();
+  const strangers = sleeper();
+  const find = (pid: number) =>
+    waitUntil(() => listProcesses().find((stat) => stat.session === pid) ?? null, {
+      what: "sleep",
+    });
+  const left = await find(ours.pid);
+  const stranger = await find(strangers.pid);
+  const owned = join(folder, "owned");
+  Deno.mkdirSync(owned);
+  const doomed = join(folder, "data");
+  Deno.mkdirSync(doomed);
+  Deno.writeTextFileSync(
+    join(owned, "1-1-x.json"),
+    JSON.stringify({
+      owner: { pid: 2 ** 22 + 1, startTicks: 1 },
+      processes: [
+        { pid: left.pid, startTicks: left.startTicks },
+        { pid: stranger.pid, startTicks: stranger.startTicks + 1 },
+      ],
+      groups: [],
+      folders: [doomed],
+    }),
+  );
+  const lines = await sweep(owned);
+  equal(lines.length, 2);
+  await ours.status;
+  equal(isAlive(left.pid, left.startTicks), false);
+  equal(isAlive(stranger.pid, stranger.startTicks), true);
+  deepEqual(readdirSync(folder), ["owned"]);
+  deepEqual(readdirSync(owned), []);
+  strangers.kill("SIGKILL");
+  await strangers.status;
+});

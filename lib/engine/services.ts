@@ -1,0 +1,206 @@
+/**
+ * The one place that maps a scenario to the environment of each service. Names of an app's
+ * settings come from its `app.json`; everything else about an app is its own business.
+ *
+ * @module
+ */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "../errors.ts";
+import { type Framework, type Reuse, REUSES, type Scenario } from "../scenario.ts";
+import { ROOT } from "../store/layout.ts";
+
+/** The scenario's fields and the run's values that an app is told. */
+export const APP_SETTINGS = [
+  "workers",
+  "threads",
+  "poolSize",
+  "reuse",
+  "preparedStatements",
+  "listenBacklog",
+  "host",
+  "port",
+  "nonce",
+  "databaseHost",
+  "databasePort",
+  "databaseName",
+  "databaseUser",
+] as const;
+
+/** One of {@linkcode APP_SETTINGS}. */
+export type AppSetting = typeof APP_SETTINGS[number];
+
+/** An app's own description, `apps/<name>_app/app.json`. */
+export interface AppDefinition {
+  /** The framework's name in scenarios. */
+  name: Framework;
+  /** The framework's name for people. */
+  title: string;
+  /** Driver, ORM and server, in one line. */
+  stack: string;
+  /** Program and arguments, the same for every scenario. */
+  command: string[];
+  /** The path that answers without the database. */
+  healthPath: string;
+  /** How this app can keep its connections. */
+  reuse: Reuse[];
+  /** The environment variable and default of each setting. */
+  settings: Record<AppSetting, { env: string; default: string | number | boolean | null }>;
+}
+
+/** The folder of an app. */
+export function appFolder(framework: Framework, root: string = ROOT): string {
+  return join(root, "apps", `${framework}_app`);
+}
+
+/**
+ * Reads and checks an app's description.
+ *
+ * @throws {UsageError} If the file is missing, is not JSON, or lacks a field; the message names
+ * file and field.
+ */
+export function readApp(framework: Framework, root: string = ROOT): AppDefinition {
+  const file = `apps/${framework}_app/app.json`;
+  let text: string;
+  try {
+    text = readFileSync(join(root, file), "utf8");
+  } catch (error) {
+    throw new UsageError(
+      `Cannot read ${file}: ${(error as NodeJS.ErrnoException).code}; restore the file`,
+    );
+  }
+  return parseApp(text, file, framework);
+}
+
+/**
+ * Checks the text of an `app.json`.
+ *
+ * @throws {UsageError} Naming the file and the field.
+ */
+export function parseApp(text: string, file: string, framework: Framework): AppDefinition {
+  const fail = (what: string): never => {
+    throw new UsageError(`Cannot read ${file}: ${what}`);
+  };
+  let app: AppDefinition;
+  try {
+    app = JSON.parse(text);
+  } catch (error) {
+    return fail(`it is not JSON (${(error as Error).message})`);
+  }
+  if (typeof app !== "object" || app === null) return fail("it is not an object");
+  const isText = (value: unknown) => typeof value === "string" && value.length > 0;
+  if (app.name !== framework) fail(`"name" is ${JSON.stringify(app.name)}, must be "${framework}"`);
+  if (!isText(app.title)) fail(`"title" must be a text`);
+  if (!isText(app.stack)) fail(`"stack" must be a text`);
+  if (!Array.isArray(app.command) || app.command.length === 0 || !app.command.every(isText)) {
+    fail(`"command" must be a list of texts`);
+  }
+  if (!isText(app.healthPath) || !app.healthPath.startsWith("/")) {
+    fail(`"healthPath" must be a path that starts with /`);
+  }
+  if (!Array.isArray(app.reuse) || !app.reuse.every((value) => REUSES.includes(value))) {
+    fail(`"reuse" must be a list of ${REUSES.join(", ")}`);
+  }
+  for (const setting of APP_SETTINGS) {
+    if (!isText(app.settings?.[setting]?.env)) fail(`"settings.${setting}.env" must be a text`);
+  }
+  return app;
+}
+
+/** Where a run's app listens and which database it is sent to. */
+export interface AppPlacement {
+  host: string;
+  port: number;
+  nonce: string;
+  databaseHost: string;
+  databasePort: number;
+  databaseName: string;
+  databaseUser: string;
+}
+
+/**
+ * The environment of an app: what the scenario says, and where it runs.
+ *
+ * @throws {UsageError} If the app cannot keep connections in the way that the scenario asks for.
+ */
+export function appEnvironment(
+  app: AppDefinition,
+  scenario: Scenario,
+  placement: AppPlacement,
+): Record<string, string> {
+  if (!app.reuse.includes(scenario.reuse)) {
+    throw new UsageError(
+      `Cannot run ${app.name} with reuse "${scenario.reuse}": it supports ${app.reuse.join(", ")}`,
+    );
+  }
+  const values: Record<AppSetting, string | number | boolean> = {
+    workers: scenario.workers,
+    threads: scenario.threads,
+    poolSize: scenario.poolSize,
+    reuse: scenario.reuse,
+    preparedStatements: scenario.preparedStatements,
+    listenBacklog: scenario.listenBacklog,
+    ...placement,
+  };
+  return Object.fromEntries(
+    APP_SETTINGS.map((setting) => [app.settings[setting].env, String(values[setting])]),
+  );
+}
+
+/** PostgreSQL's settings that differ from its own defaults, as `-c` takes them. */
+export function postgresSettings(scenario: Scenario): Record<string, string> {
+  return {
+    max_connections: String(scenario.maxConnections),
+    // Times go out in UTC whatever the machine's zone, so that every framework sends the same text.
+    timezone: "UTC",
+    log_timezone: "UTC",
+    password_encryption: "scram-sha-256",
+  };
+}
+
+/** What the templates in `pgbouncer/` are filled with. */
+export interface PgbouncerPlacement {
+  host: string;
+  port: number;
+  databaseHost: string;
+  databasePort: number;
+  databaseName: string;
+  userlist: string;
+}
+
+/** The values of the placeholders in `pgbouncer/pgbouncer.ini`. */
+export function pgbouncerValues(
+  scenario: Scenario,
+  placement: PgbouncerPlacement,
+): Record<string, string> {
+  return {
+    LISTEN_ADDR: placement.host,
+    LISTEN_PORT: String(placement.port),
+    LISTEN_BACKLOG: String(scenario.listenBacklog),
+    DB_HOST: placement.databaseHost,
+    DB_PORT: String(placement.databasePort),
+    DB_NAME: placement.databaseName,
+    USERLIST: placement.userlist,
+    POOL_MODE: scenario.poolMode,
+    DEFAULT_POOL_SIZE: String(scenario.defaultPoolSize),
+    MAX_CLIENT_CONN: String(scenario.maxClientConn),
+    QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
+    MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
+  };
+}
+
+/**
+ * Fills `${NAME}` placeholders.
+ *
+ * @throws {UsageError} If a placeholder has no value.
+ */
+export function fillTemplate(text: string, values: Record<string, string>, file: string): string {
+  return text.replace(/\$\{([A-Z_]+)\}/g, (_, name: string) => {
+    const value = values[name];
+    if (value === undefined) {
+      throw new UsageError(`Cannot fill ${file}: there is no value for \${${name}}`);
+    }
+    return value;
+  });
+}

@@ -1,0 +1,190 @@
+/**
+ * Titles that claim exactly what the data support. An interval that includes 1 is "no clear
+ * difference", a single run decides nothing, and a functional check concludes nothing.
+ *
+ * @module
+ */
+
+import type { StudyContext } from "../stats/context.ts";
+import { rangeVerdict, ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import { capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
+
+/** One comparison of a pooled with a direct scenario. */
+export interface PathComparison {
+  /** What is compared, with its reuse: see {@linkcode pairName}. */
+  name: string;
+  users: number;
+  verdict: Verdict;
+  /** Pooled over direct; null when there is none. */
+  ratio: number | null;
+  /** For the verdict `none`: what failed, such as `direct failed`. */
+  missing: string;
+}
+
+/**
+ * The name of a pair in any statement about pooling: how the app keeps its connections belongs to
+ * it, and so does any other setting that differs between the two paths.
+ *
+ * @example
+ * ```ts
+ * import { pairName } from "poolscope";
+ *
+ * const pair = { label: "django", reuse: "per_request", differences: [] } as const;
+ * console.assert(pairName(pair) === "django (per_request)");
+ * ```
+ */
+export function pairName(
+  { label, reuse, differences }: Pick<PathRatio, "label" | "reuse"> & {
+    differences: readonly string[];
+  },
+): string {
+  const notes = [
+    label.includes("reuse=") ? [] : [reuse],
+    differences.length === 0 ? [] : [`${formatList(differences)} differs between the paths`],
+  ].flat();
+  return notes.length === 0 ? label : `${label} (${notes.join("; ")})`;
+}
+
+/** Which paths failed: `direct failed`, from the reason why there is no ratio. */
+function whatFailed({ missing }: PathRatio): string {
+  const failed = ["direct", "pooled"].filter((path) => missing?.includes(`${path} failed`));
+  return failed.length === 0 ? "no common round" : `${formatList(failed)} failed`;
+}
+
+/** Throughput ratios as comparisons. */
+export function throughputComparisons(ratios: readonly PathRatio[]): PathComparison[] {
+  return ratios.map((ratio) => ({
+    name: pairName(ratio),
+    users: ratio.users,
+    verdict: ratioVerdict(ratio.ratio),
+    ratio: ratio.ratio?.value ?? null,
+    missing: whatFailed(ratio),
+  }));
+}
+
+/** The percentiles that summaries have. */
+export type Percentile = 50 | 95 | 99;
+
+/** A percentile of a scenario over its runs. */
+export function percentileOf(scenario: ScenarioSummary, percentile: Percentile): Estimate | null {
+  return { 50: scenario.p50Ms, 95: scenario.p95Ms, 99: scenario.p99Ms }[percentile];
+}
+
+/**
+ * Latency percentiles of paired scenarios as comparisons. A lower bound can be the higher of two,
+ * never surely the lower.
+ */
+export function latencyComparisons(
+  ratios: readonly PathRatio[],
+  scenarios: readonly ScenarioSummary[],
+  percentile: Percentile,
+): PathComparison[] {
+  const byId = new Map(scenarios.map((scenario) => [scenario.scenarioId, scenario]));
+  return ratios.flatMap((ratio) => {
+    const [direct, pooled] = [byId.get(ratio.direct), byId.get(ratio.pooled)];
+    if (direct === undefined || pooled === undefined) return [];
+    const [base, other] = [percentileOf(direct, percentile), percentileOf(pooled, percentile)];
+    let verdict = rangeVerdict(
+      { estimate: base, n: direct.n },
+      { estimate: other, n: pooled.n },
+    );
+    if (verdict === "higher" && direct.censored) verdict = "unclear";
+    if (verdict === "lower" && pooled.censored) verdict = "unclear";
+    return [{
+      name: pairName(ratio),
+      users: ratio.users,
+      verdict,
+      ratio: base === null || other === null ? null : other.value / base.value,
+      missing: whatFailed(ratio),
+    }];
+  });
+}
+
+interface Part {
+  name: string;
+  ratios: number[];
+  missing: string;
+}
+
+/**
+ * The parts of a claim by verdict. Users are named only where a pair's verdict depends on them.
+ */
+function partsByVerdict(comparisons: readonly PathComparison[]): Map<Verdict, Part[]> {
+  const parts = new Map<Verdict, Part[]>();
+  for (const name of new Set(comparisons.map((comparison) => comparison.name))) {
+    const own = comparisons.filter((comparison) => comparison.name === name);
+    const verdicts = new Set(own.map((comparison) => comparison.verdict));
+    for (const verdict of verdicts) {
+      const members = own.filter((comparison) => comparison.verdict === verdict);
+      const at = verdicts.size === 1
+        ? ""
+        : ` at ${formatList(members.map((member) => String(member.users)))} users`;
+      parts.set(verdict, [...(parts.get(verdict) ?? []), {
+        name: name + at,
+        ratios: members.flatMap((member) => member.ratio === null ? [] : [member.ratio]),
+        missing: formatList([...new Set(members.map((member) => member.missing))]),
+      }]);
+    }
+  }
+  return parts;
+}
+
+/**
+ * A claim about pooled against direct, in one sentence without its full stop.
+ *
+ * @param measure What is compared, such as `throughput`.
+ * @param comparisons The comparisons.
+ * @param context The study's circumstances.
+ *
+ * @example
+ * ```ts
+ * import { pathClaim } from "poolscope";
+ *
+ * const comparison = { name: "flask (app_pool)", users: 100, missing: "" };
+ * console.assert(
+ *   pathClaim("throughput", [{ ...comparison, verdict: "unclear", ratio: 1.1 }]) ===
+ *     "No clear difference between direct and pooled throughput for flask (app_pool)",
+ * );
+ * ```
+ */
+export function pathClaim(
+  measure: string,
+  comparisons: readonly PathComparison[],
+  context?: Pick<StudyContext, "functionalCheck">,
+): string {
+  if (context?.functionalCheck) return `Functional check only: ${measure} without a conclusion`;
+  if (comparisons.length === 0) return `${capitalise(measure)} without a comparison of paths`;
+  const parts = partsByVerdict(comparisons);
+  const names = (verdict: Verdict, withRatio = false) =>
+    formatList((parts.get(verdict) ?? []).map((part) =>
+      withRatio ? `${part.name} by ${formatSpan(part.ratios, formatRatio)}` : part.name
+    ));
+  if ([...parts.keys()].every((verdict) => verdict === "single" || verdict === "none")) {
+    if (!parts.has("single")) return capitalise(`no ${measure} to compare: ${failures(parts)}`);
+    const rest = parts.has("none") ? `; ${failures(parts)}` : "";
+    return `One run per cell decides nothing about ${measure}${rest}`;
+  }
+  const clauses = [];
+  if (parts.has("higher")) clauses.push(`higher for ${names("higher", true)}`);
+  if (parts.has("lower")) clauses.push(`lower for ${names("lower", true)}`);
+  if (parts.has("unclear")) {
+    if (clauses.length === 0) {
+      const rest = [
+        parts.has("single") ? [`one run decides nothing for ${names("single")}`] : [],
+        parts.has("none") ? [failures(parts)] : [],
+      ].flat().map((text) => `; ${text}`).join("");
+      return `No clear difference between direct and pooled ${measure} for ${
+        names("unclear")
+      }${rest}`;
+    }
+    clauses.push(`no clear difference for ${names("unclear")}`);
+  }
+  if (parts.has("single")) clauses.push(`one run decides nothing for ${names("single")}`);
+  if (parts.has("none")) clauses.push(failures(parts));
+  return `Pooled ${measure} is ${clauses.join("; ")}`;
+}
+
+function failures(parts: Map<Verdict, Part[]>): string {
+  return (parts.get("none") ?? []).map((part) => `${part.missing} for ${part.name}`).join(", ");
+}

@@ -1,0 +1,42 @@
+/**
+ * Which arms are drawn together.
+ *
+ * @module
+ */
+
+import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
+
+/** One small plot: a framework (and settings), with the direct and the pooled arm side by side. */
+export interface Facet {
+  label: string;
+  /** How the app keeps its connections. */
+  reuse: string;
+  scenarios: ScenarioSummary[];
+}
+
+/**
+ * Groups scenarios so that each pooled arm is beside the direct arm that it is compared with. An
+ * arm without a counterpart has a facet of its own.
+ *
+ * @param scenarios The scenarios, in the order of the facets.
+ * @param ratios The pairs.
+ */
+export function facetsOf(
+  scenarios: readonly ScenarioSummary[],
+  ratios: readonly PathRatio[],
+): Facet[] {
+  const facets = new Map<string, Facet>();
+  const add = (label: string, scenario: ScenarioSummary) => {
+    const facet = facets.get(label) ?? { label, reuse: scenario.scenario.reuse, scenarios: [] };
+    if (!facet.scenarios.includes(scenario)) facet.scenarios.push(scenario);
+    facets.set(label, facet);
+  };
+  for (const scenario of scenarios) {
+    const pairs = ratios.filter(({ direct, pooled }) =>
+      direct === scenario.scenarioId || pooled === scenario.scenarioId
+    );
+    for (const { label } of pairs) add(label, scenario);
+    if (pairs.length === 0) add(scenario.arm.replace(/ (direct|pooled)(?=,|$)/, ""), scenario);
+  }
+  return [...facets.values()];
+}

@@ -1,0 +1,71 @@
+/**
+ * Numbers and lists in words, the same in figures, tables and sentences.
+ *
+ * @module
+ */
+
+import type { Estimate } from "../stats/summary.ts";
+
+const GROUPS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+/**
+ * A number with three significant digits, or all digits before the point.
+ *
+ * @example
+ * ```ts
+ * import { formatNumber } from "poolscope";
+ *
+ * console.assert(formatNumber(1234.5) === "1,235" && formatNumber(0.01234) === "0.0123");
+ * ```
+ */
+export function formatNumber(value: number): string {
+  if (!Number.isFinite(value)) return "–";
+  if (Math.abs(value) >= 100) return GROUPS.format(value);
+  return String(Number(value.toPrecision(3)));
+}
+
+/** A ratio: `2.31×`, `12×`. */
+export function formatRatio(value: number): string {
+  if (value >= 100) return `${GROUPS.format(value)}×`;
+  if (value >= 10) return `${value.toFixed(1)}×`;
+  return `${value.toFixed(2)}×`;
+}
+
+/** A share of 0 to 1 in per cent: `3.1 %`. */
+export function formatPercent(share: number): string {
+  const percent = share * 100;
+  if (percent === 0) return "0 %";
+  if (percent < 0.1) return "< 0.1 %";
+  return `${percent >= 10 ? percent.toFixed(0) : percent.toFixed(1)} %`;
+}
+
+/** Several numbers of one kind: `2.31×`, or `2.31× to 4.02×`. */
+export function formatSpan(values: readonly number[], format: (value: number) => string): string {
+  const [low, high] = [format(Math.min(...values)), format(Math.max(...values))];
+  return low === high ? low : `${low} to ${high}`;
+}
+
+/** An interval in brackets, empty when there is none: `[1.9, 2.8]`. */
+export function formatInterval(
+  estimate: Estimate,
+  format: (value: number) => string = formatNumber,
+): string {
+  if (estimate.low === null || estimate.high === null) return "";
+  return `[${format(estimate.low)}, ${format(estimate.high)}]`;
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+export function formatList(items: readonly string[]): string {
+  if (items.length < 2) return items.join("");
+  return `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
+}
+
+/** `1 run`, `2 runs`. */
+export function formatCount(n: number, one: string, many = `${one}s`): string {
+  return `${GROUPS.format(n)} ${n === 1 ? one : many}`;
+}
+
+/** A sentence with its first letter in upper case. */
+export function capitalise(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

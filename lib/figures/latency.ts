@@ -1,0 +1,38 @@
+import type { ScenarioSummary } from "../stats/summary.ts";
+import { latencyComparisons, pathClaim, type Percentile, percentileOf } from "./claims.ts";
+import type { Figure } from "./figure.ts";
+import { levelsFigure } from "./levels.ts";
+import type { FigureOptions } from "./options.ts";
+
+/** Options of {@linkcode latencyFigure}. */
+export interface LatencyFigureOptions extends FigureOptions {
+  /** Which percentile. @default 95 */
+  percentile?: Percentile;
+}
+
+/**
+ * A latency percentile against users, a small plot for each framework with both paths in it. The
+ * scale is logarithmic when the values differ more than twentyfold.
+ *
+ * @param scenarios The scenarios of a study.
+ * @param options The study itself will do; with a percentile: `{ ...study, percentile: 99 }`.
+ */
+export function latencyFigure(
+  scenarios: readonly ScenarioSummary[],
+  options: LatencyFigureOptions = {},
+): Figure {
+  const percentile = options.percentile ?? 95;
+  const comparisons = latencyComparisons(options.ratios ?? [], scenarios, percentile);
+  return levelsFigure(
+    scenarios,
+    {
+      estimate: (scenario) => percentileOf(scenario, percentile),
+      run: (run) => ({ 50: run.p50Ms, 95: run.p95Ms, 99: run.p99Ms })[percentile],
+      axis: `P${percentile} latency of correct answers in ms`,
+      interval: "the median of the runs' percentiles, bars from the smallest to the largest run",
+      bounded: true,
+    },
+    pathClaim(`P${percentile} latency`, comparisons, options.context),
+    options,
+  );
+}

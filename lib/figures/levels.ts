@@ -1,0 +1,334 @@
+/**
+ * A measure against the number of users: one small plot for each framework, both paths in it.
+ *
+ * @module
+ */
+
+import * as Plot from "@observablehq/plot";
+import type { Path } from "../scenario.ts";
+import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { type Facet, facetsOf } from "./facets.ts";
+import { BODY_WIDTH, composeFigure, drawPlot, type Drawing, type Figure } from "./figure.ts";
+import { formatNumber } from "./format.ts";
+import {
+  caption,
+  describeN,
+  failureSentences,
+  type FigureOptions,
+  pathLegend,
+} from "./options.ts";
+import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
+import { textWidth, wrapText } from "./text.ts";
+
+/** What is drawn against users. */
+export interface Measure {
+  /** The value of a scenario; null when no run succeeded. */
+  estimate: (scenario: ScenarioSummary) => Estimate | null;
+  /** The value of one run. */
+  run: (run: RunSummary) => number | null;
+  /** The axis: name and unit. */
+  axis: string;
+  /** What the error bars are, for the caption. */
+  interval: string;
+  /** Whether a value can be a lower bound. */
+  bounded: boolean;
+}
+
+/** One mark's place and value. */
+interface Point {
+  fx: number;
+  fy: number;
+  path: Path;
+  users: string;
+  value: number | null;
+  low: number | null;
+  high: number | null;
+  failed: boolean;
+  /** Text for a scenario of which only some runs failed. */
+  partly: string | null;
+  bound: boolean;
+}
+
+const SHIFT: Record<Path, number> = { direct: -8, pooled: 8 };
+/** Above this ratio of largest to smallest value, a logarithmic scale shows both. */
+const LOG_ABOVE = 20;
+
+/** Where values lie: error bars beyond twice the largest value would flatten everything else. */
+function scaleOf(points: Point[], loose: number[], bounded: boolean) {
+  const values = [...points.flatMap((point) => point.value ?? []), ...loose];
+  const largest = Math.max(...values, 0) || 1;
+  const smallest = Math.min(...values.filter((value) => value > 0), largest);
+  const log = bounded && largest / smallest > LOG_ABOVE;
+  const ends = points.flatMap((point) => [point.low, point.high]).filter((end) => end !== null);
+  const top = Math.min(Math.max(largest, ...ends), 2 * largest);
+  const low = log ? Math.max(smallest / 2, Math.min(smallest, ...ends.filter((e) => e > 0))) : 0;
+  const domain: [number, number] = log ? [low / 1.5, top * 1.4] : [0, top * 1.08];
+  return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
+}
+
+function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
+  return facets.flatMap((facet, i) =>
+    facet.scenarios.map((scenario): Point => {
+      const estimate = measure.estimate(scenario);
+      const all = scenario.n + scenario.failedRuns;
+      return {
+        fx: i % columns,
+        fy: Math.floor(i / columns),
+        path: scenario.path,
+        users: String(scenario.users),
+        value: estimate?.value ?? null,
+        low: estimate?.low ?? null,
+        high: estimate?.high ?? null,
+        failed: scenario.n === 0,
+        partly: scenario.n > 0 && scenario.failedRuns > 0
+          ? `${scenario.failedRuns}/${all} failed`
+          : null,
+        bound: measure.bounded && scenario.censored,
+      };
+    })
+  );
+}
+
+/** Marks of one path: line, interval, dot, runs; shifted so that the two paths do not overlap. */
+function pathMarks(path: Path, points: Point[], domain: [number, number]): Plot.Markish[] {
+  const { color, symbol } = PATH_STYLE[path];
+  const own = points.filter((point) => point.path === path);
+  const dx = SHIFT[path];
+  const at = { x: "users", fx: "fx", fy: "fy", dx };
+  const within = (value: number) => Math.min(domain[1], Math.max(domain[0], value));
+  const drawn = own.filter((point) => point.value !== null);
+  return [
+    // A failed level interrupts the line: what lies between is not known.
+    Plot.line(own, { ...at, y: "value", stroke: color, strokeWidth: 1.5, strokeOpacity: 0.55 }),
+    Plot.ruleX(drawn.filter((point) => point.low !== null && point.high !== null), {
+      ...at,
+      y1: (point: Point) => within(point.low!),
+      y2: (point: Point) => within(point.high!),
+      stroke: color,
+      strokeWidth: 2,
+      ariaLabel: "interval",
+    }),
+    Plot.dot(drawn.filter((point) => !point.bound), {
+      ...at,
+      y: "value",
+      fill: color,
+      stroke: "#fff",
+      strokeWidth: 1,
+      r: 5,
+      symbol,
+      ariaLabel: "scenario",
+    }),
+    Plot.dot(drawn.filter((point) => point.bound), {
+      ...at,
+      y: "value",
+      fill: "#fff",
+      stroke: color,
+      strokeWidth: 2,
+      r: 4.5,
+      symbol,
+      ariaLabel: "lower bound",
+    }),
+    Plot.text(drawn.filter((point) => point.bound), {
+      ...at,
+      dx: dx * 2.2,
+      y: "value",
+      text: () => "≥",
+      fill: color,
+      fontSize: 14,
+      fontWeight: 600,
+    }),
+    Plot.text(drawn.filter((point) => point.partly !== null), {
+      ...at,
+      y: (point: Point) => within(Math.max(point.high ?? 0, point.value!)),
+      text: "partly",
+      fill: FAILED,
+      fontSize: 11,
+      dy: -9,
+      ariaLabel: "partly failed",
+    }),
+  ];
+}
+
+/** Marks of scenarios of which no run succeeded: a cross on the axis, where no value could be. */
+function failureMarks(points: Point[], floor: number): Plot.Markish[] {
+  return (["direct", "pooled"] as const).flatMap((path) => {
+    const own = points.filter((point) => point.failed && point.path === path);
+    if (own.length === 0) return [];
+    const at = { x: "users", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
+    return [
+      Plot.dot(own, {
+        ...at,
+        dy: -7,
+        symbol: "times",
+        stroke: FAILED,
+        strokeWidth: 2,
+        r: 5,
+        ariaLabel: "failed",
+      }),
+      // Upright, so that it stays in its own column however close the levels are.
+      Plot.text(own, {
+        ...at,
+        dy: -16,
+        text: (point: Point) => `${point.path} failed`,
+        rotate: -90,
+        textAnchor: "start",
+        fill: FAILED,
+        fontSize: 11,
+      }),
+    ];
+  });
+}
+
+function drawLevels(
+  facets: Facet[],
+  measure: Measure,
+  runs: readonly RunSummary[],
+): { body: Drawing; clipped: boolean; log: boolean } {
+  const columns = facets.length <= 3 ? facets.length : facets.length === 4 ? 2 : 3;
+  const rows = Math.ceil(facets.length / columns);
+  const points = pointsOf(facets, columns, measure);
+  const dots = facets.flatMap((facet, i) =>
+    facet.scenarios.flatMap((scenario) =>
+      runs.filter((run) =>
+        run.scenarioId === scenario.scenarioId && run.status === "ok" && scenario.n > 1
+      ).map((run) => ({
+        fx: i % columns,
+        fy: Math.floor(i / columns),
+        path: scenario.path,
+        users: String(scenario.users),
+        value: measure.run(run),
+      }))
+    ).filter((dot) => dot.value !== null)
+  );
+  const { log, domain, clipped } = scaleOf(points, dots.map((dot) => dot.value!), measure.bounded);
+  const levels = [...new Set(facets.flatMap((f) => f.scenarios.map((s) => s.users)))]
+    .sort((a, b) => a - b).map(String);
+  const facetWidth = BODY_WIDTH / columns - 24;
+  const headers = facets.map((facet, i) => ({
+    fx: i % columns,
+    fy: Math.floor(i / columns),
+    label: wrapText(facet.label, facetWidth, 13).join("\n"),
+    reuse: `reuse: ${facet.reuse}`,
+  }));
+  const headerLines = Math.max(...headers.map((header) => header.label.split("\n").length));
+  const headerHeight = 26 + 16 * headerLines;
+  const tickWidth = Math.max(
+    ...[domain[1], domain[1] * 0.6].map((tick) => textWidth(formatNumber(tick), 12)),
+  );
+  const marginLeft = 26 + tickWidth;
+  const marginBottom = 46;
+  const rowHeight = 215 + headerHeight;
+  // Plot centres frameless facets; with more than one row, each row brings its own header's room.
+  const fyPadding = rows === 1 ? 0 : headerHeight / rowHeight;
+  const height = rows * rowHeight + marginBottom;
+  const body = drawPlot({
+    width: BODY_WIDTH,
+    height,
+    marginTop: headerHeight,
+    marginLeft,
+    marginRight: 8,
+    marginBottom,
+    fx: { domain: Array.from({ length: columns }, (_, i) => i), axis: null, padding: 0.08 },
+    fy: { domain: Array.from({ length: rows }, (_, i) => i), axis: null, padding: fyPadding },
+    x: { type: "point", domain: levels, padding: 0.6 },
+    y: { type: log ? "log" : "linear", domain },
+    marks: [
+      Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }),
+      Plot.ruleY([domain[0]], { stroke: MUTED }),
+      Plot.axisY({
+        ticks: 5,
+        tickSize: 0,
+        anchor: "left",
+        label: null,
+        fontSize: 12,
+        color: MUTED,
+        tickFormat: (tick: number) => formatNumber(tick),
+      }),
+      Plot.axisX({ label: null, tickSize: 0, fontSize: 12, color: MUTED, anchor: "bottom" }),
+      Plot.text(headers, {
+        fx: "fx",
+        fy: "fy",
+        text: "label",
+        frameAnchor: "top-left",
+        lineAnchor: "bottom",
+        dy: -24,
+        fontSize: 13,
+        fontWeight: 600,
+        fill: INK,
+        ariaLabel: "facet",
+      }),
+      Plot.text(headers, {
+        fx: "fx",
+        fy: "fy",
+        text: "reuse",
+        frameAnchor: "top-left",
+        lineAnchor: "bottom",
+        dy: -9,
+        fontSize: 12,
+        fill: MUTED,
+      }),
+      Plot.text(headers.filter((header) => header.fy === rows - 1 || rows > 1), {
+        fx: "fx",
+        fy: "fy",
+        text: () => "users",
+        frameAnchor: "bottom",
+        dy: 32,
+        fontSize: 12,
+        fill: MUTED,
+      }),
+      ...(["direct", "pooled"] as const).map((path) =>
+        Plot.dot(dots.filter((dot) => dot.path === path), {
+          x: "users",
+          y: "value",
+          fx: "fx",
+          fy: "fy",
+          dx: 1.9 * SHIFT[path],
+          r: 2,
+          fill: PATH_STYLE[path].color,
+          fillOpacity: 0.5,
+          ariaLabel: "run",
+        })
+      ),
+      ...pathMarks("direct", points, domain),
+      ...pathMarks("pooled", points, domain),
+      ...failureMarks(points, domain[0]),
+    ],
+  });
+  return { body, clipped, log };
+}
+
+/**
+ * Draws a measure against users.
+ *
+ * @param scenarios The scenarios.
+ * @param measure What is drawn.
+ * @param title The claim.
+ * @param options Runs, ratios, context.
+ */
+export function levelsFigure(
+  scenarios: readonly ScenarioSummary[],
+  measure: Measure,
+  title: string,
+  options: FigureOptions,
+): Figure {
+  const facets = facetsOf(scenarios, options.ratios ?? []);
+  const { body, clipped, log } = drawLevels(facets, measure, options.runs ?? []);
+  const several = scenarios.some((scenario) => scenario.n > 1);
+  const runs = several && (options.runs?.length ?? 0) > 0;
+  return composeFigure({
+    title: options.title ?? title,
+    subtitle: `${measure.axis}${log ? ", logarithmic scale" : ""}, by number of users`,
+    legend: pathLegend(
+      scenarios,
+      runs ? [{ label: "single runs", color: INK, symbol: "dot" }] : [],
+      measure.bounded,
+    ),
+    body,
+    failures: failureSentences(scenarios),
+    caption: caption([
+      describeN(scenarios),
+      several ? measure.interval : "a single run has no interval",
+      clipped ? ["intervals reach beyond the scale"] : [],
+    ].flat(), options.context),
+  });
+}

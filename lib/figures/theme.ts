@@ -1,0 +1,34 @@
+/**
+ * Colours, symbols and type of all figures.
+ *
+ * @module
+ */
+
+import type { Path } from "../scenario.ts";
+
+/** Text and axes. */
+export const INK = "#1f2933";
+/** Captions and secondary text. */
+export const MUTED = "#52606d";
+/** Grid lines. */
+export const GRID = "#e4e7eb";
+/** Whatever failed. */
+export const FAILED = "#c0262d";
+
+/** The family of every figure; the PNGs ship it, pages fall back to the system's. */
+export const FONT = "'Source Sans 3', system-ui, sans-serif";
+
+/** The two paths, told apart by colour, by lightness and by symbol. */
+export const PATH_STYLE: Record<Path, { color: string; symbol: "circle" | "square" }> = {
+  direct: { color: "#7b8794", symbol: "circle" },
+  pooled: { color: "#0a5fb4", symbol: "square" },
+};
+
+/** Services in resource figures: colours of Okabe & Ito, safe for colour-blind readers. */
+export const SERVICE_COLOR: Record<string, string> = {
+  postgres: "#0072b2",
+  app: "#d55e00",
+  pgbouncer: "#009e73",
+  locust: "#cc79a7",
+  host: "#7b8794",
+};

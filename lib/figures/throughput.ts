@@ -1,0 +1,30 @@
+import type { ScenarioSummary } from "../stats/summary.ts";
+import { pathClaim, throughputComparisons } from "./claims.ts";
+import type { Figure } from "./figure.ts";
+import { levelsFigure } from "./levels.ts";
+import type { FigureOptions } from "./options.ts";
+
+/**
+ * Throughput against users, a small plot for each framework with both paths in it.
+ *
+ * @param scenarios The scenarios of a study.
+ * @param options The study itself will do.
+ */
+export function throughputFigure(
+  scenarios: readonly ScenarioSummary[],
+  options: FigureOptions = {},
+): Figure {
+  const comparisons = throughputComparisons(options.ratios ?? []);
+  return levelsFigure(
+    scenarios,
+    {
+      estimate: (scenario) => scenario.rps,
+      run: (run) => run.rps,
+      axis: "Throughput: correct answers per second",
+      interval: "bars are 95 % t intervals of the mean",
+      bounded: false,
+    },
+    pathClaim("throughput", comparisons, options.context),
+    options,
+  );
+}

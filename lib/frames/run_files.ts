@@ -1,0 +1,153 @@
+/**
+ * The CSV files of a run as dataframes with fixed dtypes and snake_case columns.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import type { DataFrame } from "nodejs-polars";
+import {
+  PGBOUNCER_COLUMNS,
+  POSTGRES_COLUMNS,
+  REQUEST_COLUMNS,
+  RESOURCE_COLUMNS,
+} from "../store/layout.ts";
+import { type Column, readCsv } from "./read_csv.ts";
+
+type RequestColumn = typeof REQUEST_COLUMNS[number];
+type ResourceColumn = typeof RESOURCE_COLUMNS[number];
+
+/** Columns that are text, and those that may be empty; all others are whole numbers. */
+const REQUEST_TEXT: RequestColumn[] = ["route", "error"];
+const REQUEST_OPTIONAL: RequestColumn[] = ["intended_start_us", "response_us", "error"];
+const RESOURCE_TEXT: ResourceColumn[] = ["service"];
+const RESOURCE_WHOLE: ResourceColumn[] = ["time_us", "processes"];
+
+function integers(names: readonly string[]): Column[] {
+  return names.map((name) => ({ header: name, name, kind: "integer" }));
+}
+
+/** Percentiles that Locust reports; a column such as `99.9%` becomes `p99_9_ms`. */
+const LOCUST_PERCENTILES: Column[] = [
+  "50%",
+  "66%",
+  "75%",
+  "80%",
+  "90%",
+  "95%",
+  "98%",
+  "99%",
+  "99.9%",
+  "99.99%",
+  "100%",
+].map((header) => ({
+  header,
+  name: `p${header.slice(0, -1).replace(".", "_")}_ms`,
+  kind: "number",
+  optional: true,
+}));
+
+const number = (header: string, name: string): Column => ({ header, name, kind: "number" });
+const integer = (header: string, name: string): Column => ({ header, name, kind: "integer" });
+const text = (header: string, name: string, optional = false): Column => ({
+  header,
+  name,
+  kind: "text",
+  optional,
+});
+
+/**
+ * Reads `requests.csv`, one row per request. `intended_start_us` and `response_us` are null in a
+ * closed loop; `error` is null for a correct answer.
+ *
+ * @param folder The run's folder.
+ * @throws {FrameError} If the file is missing, empty, truncated or has another header.
+ */
+export function readRequests(folder: string): Promise<DataFrame> {
+  return readCsv(
+    join(folder, "requests.csv"),
+    REQUEST_COLUMNS.map((name) => ({
+      header: name,
+      name,
+      kind: REQUEST_TEXT.includes(name) ? "text" : "integer",
+      optional: REQUEST_OPTIONAL.includes(name),
+    })),
+  );
+}
+
+/** Reads `resources.csv`: cumulative CPU seconds and memory, a row per service and second. */
+export function readResources(folder: string): Promise<DataFrame> {
+  return readCsv(
+    join(folder, "resources.csv"),
+    RESOURCE_COLUMNS.map((name) => ({
+      header: name,
+      name,
+      kind: RESOURCE_TEXT.includes(name)
+        ? "text"
+        : RESOURCE_WHOLE.includes(name)
+        ? "integer"
+        : "number",
+      optional: name !== "time_us" && name !== "service",
+    })),
+  );
+}
+
+/** Reads `postgres.csv`: connections by state and cumulative counters of the run's database. */
+export function readPostgres(folder: string): Promise<DataFrame> {
+  return readCsv(join(folder, "postgres.csv"), integers(POSTGRES_COLUMNS));
+}
+
+/** Reads `pgbouncer.csv`: its pools and cumulative totals; no rows when the path is direct. */
+export function readPgbouncer(folder: string): Promise<DataFrame> {
+  return readCsv(join(folder, "pgbouncer.csv"), integers(PGBOUNCER_COLUMNS));
+}
+
+/** Reads `locust_stats.csv`, Locust's own totals: a row per route and one `Aggregated`. */
+export function readLocustStats(folder: string): Promise<DataFrame> {
+  return readCsv(join(folder, "locust_stats.csv"), [
+    text("Type", "type", true),
+    text("Name", "name"),
+    integer("Request Count", "request_count"),
+    integer("Failure Count", "failure_count"),
+    number("Median Response Time", "median_ms"),
+    number("Average Response Time", "average_ms"),
+    number("Min Response Time", "min_ms"),
+    number("Max Response Time", "max_ms"),
+    number("Average Content Size", "average_content_bytes"),
+    number("Requests/s", "requests_per_s"),
+    number("Failures/s", "failures_per_s"),
+    ...LOCUST_PERCENTILES,
+  ]);
+}
+
+/** Reads `locust_stats_history.csv`, Locust's totals second by second. */
+export function readLocustHistory(folder: string): Promise<DataFrame> {
+  return readCsv(join(folder, "locust_stats_history.csv"), [
+    integer("Timestamp", "timestamp_s"),
+    integer("User Count", "user_count"),
+    text("Type", "type", true),
+    text("Name", "name"),
+    number("Requests/s", "requests_per_s"),
+    number("Failures/s", "failures_per_s"),
+    ...LOCUST_PERCENTILES,
+    integer("Total Request Count", "total_request_count"),
+    integer("Total Failure Count", "total_failure_count"),
+    number("Total Median Response Time", "total_median_ms"),
+    number("Total Average Response Time", "total_average_ms"),
+    number("Total Min Response Time", "total_min_ms"),
+    number("Total Max Response Time", "total_max_ms"),
+    number("Total Average Content Size", "total_average_content_bytes"),
+  ]);
+}
+
+/** Reads `locust_failures.csv`: a row per route and error, with how often it occurred. */
+export function readFailures(folder: string): Promise<DataFrame> {
+  return readCsv(join(folder, "locust_failures.csv"), [
+    text("Method", "method", true),
+    text("Name", "name"),
+    text("Error", "error", true),
+    integer("Occurrences", "occurrences"),
+    text("First Seen", "first_seen", true),
+    text("Last Seen", "last_seen", true),
+  ]);
+}

@@ -1,0 +1,266 @@
+/**
+ * Synthetic study folders for tests: real files with known content, in a temporary folder.
+ *
+ * @module
+ */
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
+import { createScenario, type Scenario } from "../scenario.ts";
+import {
+  PGBOUNCER_COLUMNS,
+  POSTGRES_COLUMNS,
+  REQUEST_COLUMNS,
+  RESOURCE_COLUMNS,
+  runFolder,
+  SCHEMA_VERSION,
+} from "../store/layout.ts";
+import type { Manifest } from "../store/manifest.ts";
+
+/** When the first synthetic load started: Unix time in microseconds. */
+const EPOCH_US = 1_700_000_000_000_000;
+
+/** One row of a synthetic requests.csv; what is not given is that of a correct answer. */
+export interface SyntheticRequest {
+  startUs: number;
+  serviceUs: number;
+  route?: string;
+  status?: number;
+  error?: string;
+}
+
+/** What a synthetic run is to look like. */
+export interface SyntheticRun {
+  /** Correct answers per second in the window. */
+  rps: number;
+  /** Median service time; the distribution is log-normal. */
+  medianMs: number;
+  /** Spread of the logarithm of the service time. @default 0.4 */
+  sigma?: number;
+  /** Failed requests per second. @default 0 */
+  failuresPerS?: number;
+  /** Requests without an answer at the window's end. @default 0 */
+  unfinished?: number;
+  /** The cause, for a run that failed. @default none */
+  cause?: string;
+  /** True for a run that failed before any load: no window, no files. @default false */
+  noLoad?: boolean;
+  /** True for a run that was never done. @default false */
+  absent?: boolean;
+}
+
+/** A study folder that is removed when it is disposed. */
+export interface SyntheticStudy extends Disposable {
+  /** The study's folder. */
+  folder: string;
+  /** The folder of the first run of the plan's order. */
+  firstRun: string;
+}
+
+/** A plan for tests: all arms at the given users, or the scenarios given. */
+export function syntheticPlan(
+  changes: Partial<Plan> & { users?: number[] } = {},
+): Plan {
+  const { users = [100, 1000], ...rest } = changes;
+  const scenarios = (["fastapi", "django", "flask"] as const).flatMap((framework) =>
+    (["direct", "pooled"] as const).flatMap((path) =>
+      users.map((n) => createScenario({ framework, path, users: n }))
+    )
+  );
+  return {
+    name: "synthetic",
+    purpose: "A study made up for tests.",
+    functionalCheck: false,
+    warmUpS: 1,
+    windowS: 2,
+    rounds: 5,
+    seed: 1,
+    scenarios,
+    ...rest,
+  };
+}
+
+/** A small seeded generator of uniform numbers, so that tests are the same every time. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state >>>= 0;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    state >>>= 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** A standard normal number (Box–Muller). */
+export function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+/** The text of a requests.csv. */
+export function requestsCsv(rows: SyntheticRequest[]): string {
+  const lines = rows.map(({ startUs, serviceUs, route, status, error }) =>
+    ["", startUs, serviceUs, "", route ?? "/users/{id}", status ?? 200, error ?? "", 120].join(",")
+  );
+  return [REQUEST_COLUMNS.join(","), ...lines].join("\n") + "\n";
+}
+
+function makeRequests(run: SyntheticRun, plan: Plan, seed: number): SyntheticRequest[] {
+  const random = seededRandom(seed);
+  const startUs = EPOCH_US + plan.warmUpS * 1e6;
+  const endUs = startUs + plan.windowS * 1e6;
+  const serviceUs = () =>
+    Math.round(1000 * run.medianMs * Math.exp((run.sigma ?? 0.4) * normal(random)));
+  const completing = (n: number, from: number, to: number, rest: Partial<SyntheticRequest>) =>
+    Array.from({ length: Math.round(n) }, (_, i) => {
+      const service = serviceUs();
+      const at = Math.floor(from + (to - from) * (i + 0.5) / n);
+      return { startUs: at - service, serviceUs: service, ...rest };
+    });
+  const failure = { status: 500, error: "500 Internal Server Error" };
+  return [
+    ...completing(run.rps * plan.warmUpS / 2, EPOCH_US, startUs, {}),
+    ...completing(run.rps * plan.windowS, startUs, endUs, {}),
+    ...completing((run.failuresPerS ?? 0) * plan.windowS, startUs, endUs, failure),
+    ...Array.from({ length: run.unfinished ?? 0 }, () => {
+      const service = serviceUs();
+      return { startUs: endUs - service, serviceUs: service, status: 0, error: "unfinished" };
+    }),
+  ];
+}
+
+/** A manifest of a run that went well, as written by this version. */
+export function syntheticManifest(
+  plan: Plan,
+  { id, scenario, round, order }: PlannedRun,
+  changes: Partial<Manifest> = {},
+): Manifest {
+  const startUs = EPOCH_US + plan.warmUpS * 1e6;
+  const limits = (cpus: number | null, memoryMiB: number | null) => ({
+    asked: { cpus, memoryMiB },
+    readBack: { cpus, memoryMiB },
+  });
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    study: plan.name,
+    plan: { name: plan.name, hash: planHash(plan), functionalCheck: plan.functionalCheck },
+    scenarioId: id,
+    scenario,
+    round,
+    order,
+    seed: plan.seed + order,
+    status: "ok",
+    cause: null,
+    times: {
+      started: "2023-11-14T22:13:15Z",
+      loadStarted: "2023-11-14T22:13:20Z",
+      ended: "2023-11-14T22:13:30Z",
+    },
+    overheadS: 3,
+    warmUpS: plan.warmUpS,
+    windowS: plan.windowS,
+    window: { startUs, endUs: startUs + plan.windowS * 1e6 },
+    engine: "local",
+    versions: { postgres: "16.14", pgbouncer: "1.24.1", locust: "2.47.0", python: "3.11.7" },
+    gitCommit: "0123456789abcdef0123456789abcdef01234567",
+    host: { cpus: 2, cpuModel: "Synthetic CPU", memoryMiB: 8192, kernel: "6.1" },
+    limits: {
+      postgres: limits(scenario.dbCpus, scenario.dbMemoryMiB),
+      app: limits(scenario.appCpus, scenario.appMemoryMiB),
+    },
+    limitsWarning: null,
+    appEnvironment: { APP_WORKERS: String(scenario.workers) },
+    exitCodes: { postgres: null, app: null },
+    verification: {
+      ok: true,
+      contractRequests: 12,
+      nonceMatched: true,
+      pgbouncerQueries: scenario.path === "pooled" ? { before: 3, after: 4 } : null,
+      throughPgbouncer: scenario.path === "pooled",
+    },
+    files: {},
+    ...changes,
+  };
+}
+
+function resourcesCsv(plan: Plan, scenario: Scenario): string {
+  const lines = [RESOURCE_COLUMNS.join(",")];
+  const cores = { postgres: 0.49, app: 0.8, locust: 0.3, host: 1.7 };
+  const services = scenario.path === "pooled" ? { ...cores, pgbouncer: 0.1 } : cores;
+  for (let second = 0; second <= plan.warmUpS + plan.windowS; second++) {
+    for (const [service, share] of Object.entries(services)) {
+      lines.push([EPOCH_US + second * 1e6, service, share * second, 0, 100, 2].join(","));
+    }
+  }
+  return lines.join("\n") + "\n";
+}
+
+const PERCENTILES = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
+
+/** Locust's own files, with its header, its line ends and its way to say that nothing was there. */
+function locustFiles(): Record<string, string> {
+  const none = Array(11).fill("N/A").join(",");
+  return {
+    "locust_stats.csv":
+      "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time," +
+      "Min Response Time,Max Response Time,Average Content Size,Requests/s,Failures/s," +
+      `${PERCENTILES}\r\n` +
+      "GET,/users/{id},20,1,11,12.5,3,40,120.0,9.5,0.5,11,12,13,14,20,30,38,40,40,40,40\r\n" +
+      `,Aggregated,0,0,0,0,0,0,0,0.0,0.0,${none}\r\n`,
+    "locust_stats_history.csv": `Timestamp,User Count,Type,Name,Requests/s,Failures/s,` +
+      `${PERCENTILES},Total Request Count,Total Failure Count,Total Median Response Time,` +
+      "Total Average Response Time,Total Min Response Time,Total Max Response Time," +
+      "Total Average Content Size\r\n" +
+      `1700000000,0,,Aggregated,0.000000,0.000000,${none},0,0,0,0.0,0,0,0\r\n`,
+    "locust_failures.csv": "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n",
+    "locust_exceptions.csv": "Count,Message,Traceback,Nodes\r\n",
+  };
+}
+
+/**
+ * Writes a study folder: plan, and for each run manifest, requests and series.
+ *
+ * @param plan The plan.
+ * @param describe What each run is to look like.
+ */
+export function syntheticStudy(
+  plan: Plan = syntheticPlan(),
+  describe: (run: PlannedRun) => SyntheticRun = () => ({ rps: 100, medianMs: 10 }),
+): SyntheticStudy {
+  const root = mkdtempSync(join(tmpdir(), "poolscope-test-"));
+  const folder = join(root, plan.name);
+  mkdirSync(folder);
+  writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
+  const runs = planRuns(plan);
+  for (const planned of runs) {
+    const run = describe(planned);
+    if (run.absent) continue;
+    const target = runFolder(folder, planned.id, planned.round);
+    mkdirSync(target, { recursive: true });
+    const failed = run.cause === undefined
+      ? {}
+      : { status: "failed" as const, cause: run.cause, ...(run.noLoad ? { window: null } : {}) };
+    if (!run.noLoad) {
+      const files = {
+        ...locustFiles(),
+        "requests.csv": requestsCsv(makeRequests(run, plan, planned.order)),
+        "resources.csv": resourcesCsv(plan, planned.scenario),
+        "postgres.csv": POSTGRES_COLUMNS.join(",") + "\n",
+        "pgbouncer.csv": PGBOUNCER_COLUMNS.join(",") + "\n",
+      };
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(target, name), text);
+    }
+    writeFileSync(
+      join(target, "manifest.json"),
+      JSON.stringify(syntheticManifest(plan, planned, failed), null, 2),
+    );
+  }
+  return {
+    folder,
+    firstRun: runFolder(folder, runs[0]!.id, 1),
+    [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * Locust's command line and exit codes. Nothing is started here.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import type { Scenario } from "../scenario.ts";
+import { ROOT } from "../store/layout.ts";
+
+/** What one run of Locust needs. */
+export interface LoadOptions {
+  /** The Python that Locust is installed in. */
+  python: string;
+  /** Where the app answers, without a slash at the end. */
+  host: string;
+  /** Users, spawn rate and think time are taken from it. */
+  scenario: Pick<Scenario, "users" | "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS">;
+  /** Seed of the load's random choices. */
+  seed: number;
+  /** Seconds from the start of the load to the measurement window. */
+  warmUpS: number;
+  /** Length of the measurement window in seconds. */
+  windowS: number;
+  /** The run's folder, which receives the files. */
+  folder: string;
+  /** Where locust/ and apps/ lie. @default this checkout */
+  root?: string;
+}
+
+/**
+ * The command that runs the load of one scenario without a user interface. It ends by itself when
+ * the window does; SIGTERM ends it early with everything recorded. It writes its log to standard
+ * error.
+ *
+ * @returns Program and arguments, and the variables to add to the environment.
+ *
+ * @example
+ * ```ts
+ * import { createScenario, locustCommand } from "poolscope";
+ *
+ * const { argv } = locustCommand({
+ *   python: "python3",
+ *   host: "http://127.0.0.1:8000",
+ *   scenario: createScenario({ framework: "flask", path: "direct", users: 10 }),
+ *   seed: 1,
+ *   warmUpS: 1,
+ *   windowS: 3,
+ *   folder: "/tmp/run",
+ * });
+ * console.assert(argv.includes("--headless"));
+ * ```
+ */
+export function locustCommand(
+  options: LoadOptions,
+): { argv: string[]; env: Record<string, string> } {
+  const { scenario, folder, root = ROOT } = options;
+  return {
+    argv: [
+      ...[options.python, "-m", "locust", "--headless"],
+      ...["--locustfile", join(root, "locust", "locustfile.py")],
+      ...["--host", options.host],
+      ...["--users", String(scenario.users), "--spawn-rate", String(scenario.spawnRate)],
+      ...["--csv", join(folder, "locust"), "--csv-full-history", "--only-summary"],
+      // Users are not waited for: what has no answer when the window ends is recorded as such.
+      ...["--stop-timeout", "0"],
+      // Failed requests are results: any other code is Locust's own trouble.
+      ...["--exit-code-on-error", "0"],
+    ],
+    env: {
+      POOLSCOPE_RUN_FOLDER: folder,
+      POOLSCOPE_WARM_UP_S: String(options.warmUpS),
+      POOLSCOPE_WINDOW_S: String(options.windowS),
+      POOLSCOPE_SEED: String(options.seed),
+      POOLSCOPE_THINK_TIME_MIN_S: String(scenario.thinkTimeMinS),
+      POOLSCOPE_THINK_TIME_MAX_S: String(scenario.thinkTimeMaxS),
+    },
+  };
+}
+
+/** `[time] host/LEVEL/logger: ` before each line of Locust's log. */
+const LOG_PREFIX = /^\[[^\]]*\] \S+\/([A-Z]+)\/[\w.-]+: /;
+
+/**
+ * Says why Locust ended when it should not have.
+ *
+ * @param code Its exit code.
+ * @param signal The signal that ended it, or null.
+ * @param logTail The end of its log.
+ * @returns One sentence, or null when it ended well, whether or not requests failed.
+ *
+ * @example
+ * ```ts
+ * import { explainExit } from "poolscope";
+ *
+ * console.assert(explainExit(0, null, "") === null);
+ * ```
+ */
+export function explainExit(code: number, signal: string | null, logTail: string): string | null {
+  if (code === 0 && signal === null) return null;
+  const how = signal === null ? `stopped with exit code ${code}` : `was ended by ${signal}`;
+  const line = tellingLine(logTail);
+  return `Locust ${how}${line === null ? "" : `: ${line}`}`;
+}
+
+/** The last line of the log that tells of an error, else the last line of all. */
+function tellingLine(logTail: string): string | null {
+  const lines = logTail.split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
+  const isError = (line: string) =>
+    ["ERROR", "CRITICAL"].includes(LOG_PREFIX.exec(line)?.[1] ?? "") ||
+    /^(\w+\.)*\w*(Error|Exception|Interrupt)\b/.test(line) || / error: /.test(line);
+  const line = lines.findLast(isError) ?? lines.at(-1);
+  return line === undefined ? null : line.replace(LOG_PREFIX, "").trim();
+}

@@ -1,0 +1,116 @@
+/**
+ * Notebook files: what is in them, read and written the way Jupyter writes them.
+ *
+ * @module
+ */
+
+import { PoolscopeError } from "../errors.ts";
+
+/** Text as notebooks hold it: whole, or as a list of lines with their ends. */
+export type MultilineText = string | string[];
+
+/** One cell of a notebook. */
+export interface Cell {
+  /** `code`, `markdown` or `raw`. */
+  cell_type: string;
+  /** The cell's own name; stays the same when the cell moves. */
+  id?: string;
+  /** Tags and what editors add. */
+  metadata: Record<string, unknown> & { tags?: string[] };
+  /** What the author wrote. */
+  source: MultilineText;
+  /** How many cells had been executed; code cells only. */
+  execution_count?: number | null;
+  /** What the kernel sent; code cells only. */
+  outputs?: Record<string, unknown>[];
+  [other: string]: unknown;
+}
+
+/** A notebook of format 4. */
+export interface Notebook {
+  /** The cells in order. */
+  cells: Cell[];
+  /** Kernel, language and what editors add. */
+  metadata: Record<string, unknown>;
+  /** The format's major version. */
+  nbformat: number;
+  /** The format's minor version. */
+  nbformat_minor: number;
+}
+
+/** A cell's or an output's text as one string. */
+export function toText(text: MultilineText | undefined): string {
+  return Array.isArray(text) ? text.join("") : text ?? "";
+}
+
+/** Splits text into lines with their ends, as Jupyter stores it. */
+export function toLines(text: string): string[] {
+  return text === "" ? [] : text.split(/(?<=\n)/);
+}
+
+/**
+ * Parses a notebook.
+ *
+ * @param text The file's content.
+ * @param name What to call it in messages.
+ * @throws {PoolscopeError} If it is no notebook of format 4.
+ */
+export function parseNotebook(text: string, name: string): Notebook {
+  let value: Partial<Notebook>;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new PoolscopeError(`Cannot read notebook ${name}: ${(error as Error).message}`);
+  }
+  if (value?.nbformat !== 4 || !Array.isArray(value.cells)) {
+    throw new PoolscopeError(
+      `Cannot read notebook ${name}: it is not of notebook format 4; save it anew with JupyterLab`,
+    );
+  }
+  return {
+    cells: value.cells.map((cell) => ({ ...cell, metadata: cell.metadata ?? {} })),
+    metadata: value.metadata ?? {},
+    nbformat: 4,
+    nbformat_minor: value.nbformat_minor ?? 5,
+  };
+}
+
+/** Reads a notebook's file. */
+export async function readNotebook(path: string): Promise<Notebook> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new PoolscopeError(`Cannot read notebook ${path}: ${(error as Error).message}`);
+  }
+  return parseNotebook(text, path);
+}
+
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => a < b ? -1 : 1)
+      .map(([key, inner]) => [key, sortKeys(inner)]),
+  );
+}
+
+/** A notebook as Jupyter writes it: sorted keys, one space per level, a newline at the end. */
+export function formatNotebook(notebook: Notebook): string {
+  const cells = notebook.cells.map((cell) => ({ ...cell, source: toLines(toText(cell.source)) }));
+  return JSON.stringify(sortKeys({ ...notebook, cells }), null, 1) + "\n";
+}
+
+/** The names of all notebooks of a folder, without their paths, in order. */
+export function listNotebooks(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)]
+      .filter((entry) => entry.isFile && entry.name.endsWith(".ipynb"))
+      .map((entry) => entry.name)
+      .sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * A study, read back from its folder: everything a table, a figure or a sentence needs.
+ *
+ * @module
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { DataFrame } from "nodejs-polars";
+import { PoolscopeError, UsageError } from "../errors.ts";
+import { FrameError } from "../frames/frame_error.ts";
+import { loadPolars } from "../frames/polars.ts";
+import { readRequests, readResources } from "../frames/run_files.ts";
+import { parsePlan, type Plan, type PlannedRun, planRuns } from "../plan.ts";
+import { armLabels } from "../scenario.ts";
+import { type StudyContext, studyContext } from "../stats/context.ts";
+import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
+import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
+import { pathRatios, summariseRun, summariseScenarios } from "../stats/summarise.ts";
+import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { runFolder, SCHEMA_VERSION } from "../store/layout.ts";
+import type { Manifest } from "../store/manifest.ts";
+
+/** What is read from a study's folder, before anything is derived from it. */
+interface StudyFiles {
+  folder: string;
+  plan: Plan;
+  manifests: Manifest[];
+  missing: PlannedRun[];
+  runs: RunSummary[];
+  warnings: string[];
+}
+
+/** A study: everything that one plan produced. */
+export class Study {
+  /** The study's name: its folder's. */
+  readonly name: string;
+  /** The study's folder. */
+  readonly folder: string;
+  /** The frozen plan. */
+  readonly plan: Plan;
+  /** The manifests of all complete runs, in the plan's order. */
+  readonly manifests: Manifest[];
+  /** Runs that were planned and have no manifest. */
+  readonly missing: PlannedRun[];
+  /** Every run in numbers, in the plan's order. */
+  readonly runs: RunSummary[];
+  /** Every scenario over its rounds, in the order of the plan's scenarios. */
+  readonly scenarios: ScenarioSummary[];
+  /** Pooled over direct throughput. */
+  readonly ratios: PathRatio[];
+  /** The circumstances that captions and conclusions name. */
+  readonly context: StudyContext;
+  /** What was wrong with files of failed runs. */
+  readonly warnings: string[];
+
+  /** @param files What was read; see {@linkcode loadStudy}. */
+  constructor(files: StudyFiles) {
+    this.name = basename(files.folder);
+    this.folder = files.folder;
+    this.plan = files.plan;
+    this.manifests = files.manifests;
+    this.missing = files.missing;
+    this.runs = files.runs;
+    this.warnings = files.warnings;
+    // Tables list the scenarios as the plan does, whatever order they were run in.
+    const place = new Map([...armLabels(files.plan.scenarios).keys()].map((id, i) => [id, i]));
+    this.scenarios = summariseScenarios(files.runs)
+      .sort((a, b) => place.get(a.scenarioId)! - place.get(b.scenarioId)!);
+    this.ratios = pathRatios(this.scenarios, this.runs);
+    this.context = studyContext(files.plan, files.manifests);
+  }
+
+  /** True when every planned run has its manifest. */
+  get complete(): boolean {
+    return this.missing.length === 0;
+  }
+
+  /** The rounds of a scenario that have a manifest. */
+  #rounds(scenarioId: string, round?: number): number[] {
+    const rounds = this.manifests
+      .filter((manifest) => manifest.scenarioId === scenarioId)
+      .map((manifest) => manifest.round)
+      .filter((n) => round === undefined || n === round);
+    if (rounds.length === 0) {
+      throw new UsageError(
+        `Cannot read ${scenarioId}${round === undefined ? "" : `, round ${round}`}: study "${
+          this.name
+        }" has no such run`,
+      );
+    }
+    return rounds;
+  }
+
+  /**
+   * The requests of a scenario as a dataframe, warm-up included, with a column `round`. Requests
+   * pooled over rounds serve distribution figures; percentiles of a scenario are never taken from
+   * them.
+   *
+   * @param scenarioId The scenario's id.
+   * @param round One round only. @default all rounds
+   */
+  async requests(scenarioId: string, round?: number): Promise<DataFrame> {
+    const { concat, lit } = await loadPolars();
+    const frames: DataFrame[] = [];
+    for (const n of this.#rounds(scenarioId, round)) {
+      const frame = await readRequests(runFolder(this.folder, scenarioId, n));
+      frames.push(frame.withColumn(lit(n).alias("round")));
+    }
+    return frames.length === 1 ? frames[0]! : concat(frames);
+  }
+
+  /**
+   * The distribution of latency of every scenario at one number of users, over all its successful
+   * rounds, for `distributionFigure`.
+   *
+   * @param users The number of users. @default the largest of the study
+   */
+  async distribution(users?: number): Promise<LatencyPoint[]> {
+    const level = users ?? Math.max(...this.scenarios.map((scenario) => scenario.users));
+    const points: LatencyPoint[] = [];
+    for (const scenario of this.scenarios) {
+      if (scenario.users !== level || scenario.n === 0) continue;
+      const cuts = [];
+      for (const manifest of this.manifests) {
+        if (manifest.scenarioId !== scenario.scenarioId || manifest.status !== "ok") continue;
+        const folder = runFolder(this.folder, manifest.scenarioId, manifest.round);
+        cuts.push({ requests: await readRequests(folder), window: manifest.window! });
+      }
+      points.push(...latencyCurve(scenario, cuts));
+    }
+    return points;
+  }
+
+  /**
+   * The CPU time of each service, second by second, for `resourceFigure`.
+   *
+   * @param scenarioId The scenario's id.
+   * @param round The round. @default 1
+   */
+  async cpu(scenarioId: string, round = 1): Promise<CpuPoint[]> {
+    this.#rounds(scenarioId, round);
+    const manifest = this.manifests.find((m) => m.scenarioId === scenarioId && m.round === round)!;
+    const frame = await readResources(runFolder(this.folder, scenarioId, round));
+    return cpuSeries(frame, manifest.window?.startUs ?? null);
+  }
+}
+
+function readJson(file: string, what: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new PoolscopeError(
+      `Cannot read ${what}: ${(error as Error).message.split("\n")[0]!.replace(file, "the file")}`,
+    );
+  }
+}
+
+function readManifest(file: string, { id, round }: PlannedRun): Manifest {
+  const what = `manifest of ${id}, round ${round}`;
+  const manifest = readJson(file, what) as Manifest;
+  if (manifest.schemaVersion !== SCHEMA_VERSION) {
+    throw new PoolscopeError(
+      `Cannot read ${what}: its schema version is ${manifest.schemaVersion}, this Poolscope reads ${SCHEMA_VERSION}; use the version that wrote it, or run the study anew`,
+    );
+  }
+  return manifest;
+}
+
+/** The run's requests; a failed run may have been cut off at any point, and has none then. */
+async function requestsOf(
+  manifest: Manifest,
+  folder: string,
+  warnings: string[],
+): Promise<DataFrame | null> {
+  if (manifest.window === null) return null;
+  try {
+    return await readRequests(folder);
+  } catch (error) {
+    if (manifest.status === "ok" || !(error instanceof FrameError)) throw error;
+    warnings.push(error.message);
+    return null;
+  }
+}
+
+/**
+ * Reads a study from its folder and computes its summaries. Nothing but the folder is needed: no
+ * engine, no database, no Python.
+ *
+ * @param folder The study's folder.
+ * @throws {UsageError} If there is no study in the folder.
+ * @throws {PoolscopeError} If a manifest has another schema version.
+ * @throws {FrameError} If a successful run's requests.csv is missing or damaged.
+ */
+export async function loadStudy(folder: string): Promise<Study> {
+  const planFile = join(folder, "plan.json");
+  if (!existsSync(planFile)) {
+    throw new UsageError(
+      `Cannot read study "${basename(folder)}": it has no plan.json; give the folder of a study`,
+    );
+  }
+  const plan = parsePlan(readFileSync(planFile, "utf8"), `${basename(folder)}/plan.json`);
+  const labels = armLabels(plan.scenarios);
+  const files: StudyFiles = { folder, plan, manifests: [], missing: [], runs: [], warnings: [] };
+  for (const planned of planRuns(plan)) {
+    const run = runFolder(folder, planned.id, planned.round);
+    if (!existsSync(join(run, "manifest.json"))) {
+      files.missing.push(planned);
+      continue;
+    }
+    const manifest = readManifest(join(run, "manifest.json"), planned);
+    const requests = await requestsOf(manifest, run, files.warnings);
+    files.manifests.push(manifest);
+    files.runs.push(summariseRun(manifest, requests, labels.get(planned.id)));
+  }
+  return new Study(files);
+}

@@ -1,0 +1,169 @@
+/**
+ * A whole study: every run that its plan asks for and that is not complete yet. The same call
+ * serves the notebooks and `run-all`.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { sweep } from "./engine/cleanup.ts";
+import type { Engine } from "./engine/engine.ts";
+import { UsageError } from "./errors.ts";
+import { changePlan, namedPlan, type Plan, type PlanChanges, planRuns } from "./plan.ts";
+import { loadStudy, type Study } from "./report/study.ts";
+import { runScenario, type StudyContext } from "./run_scenario.ts";
+import { armLabels } from "./scenario.ts";
+import { EventLog, type StudyEvent } from "./store/events.ts";
+import { readManifest } from "./store/files.ts";
+import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
+import type { Manifest } from "./store/manifest.ts";
+import { findStudy, openStudyFolder, readPlan } from "./store/studies.ts";
+
+/** The engines that can be asked for. */
+export const ENGINES = ["auto", "local"] as const;
+
+/** Options of {@linkcode runStudy}. */
+export interface RunStudyOptions {
+  /** A plan's name, a plan file that ends with `.json`, or a plan. @default "quick" */
+  plan?: string | Plan;
+  /** Filters and settings that change the plan. @default none */
+  changes?: PlanChanges;
+  /**
+   * The study's name, or `newest` for the newest complete one. A study that exists keeps its own
+   * plan; where there is none, the plan is run. @default one that resumes the plan, else a new one
+   */
+  study?: string;
+  /** @default "auto" */
+  engine?: typeof ENGINES[number];
+  /** Run failed runs again. @default false */
+  retryFailed?: boolean;
+  /** Called with everything that happens, for a view of the progress. @default the notebook's view */
+  onEvent?: (event: StudyEvent) => void;
+  /** Ends the study; what is complete stays. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Runs a study, or finishes one that was interrupted, or opens one that is complete.
+ *
+ * @returns The study with all its numbers.
+ * @throws {UsageError} If plan, study or a setting is not one.
+ * @throws The signal's reason when it is aborted.
+ */
+export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
+  const { name, folder, plan } = chooseStudy(options);
+  const runs = planRuns(plan);
+  const labels = armLabels(plan.scenarios);
+  const pending = runs.filter((run) => {
+    const manifest = readManifest(runFolder(folder, run.id, run.round));
+    return manifest === null || (options.retryFailed && manifest.status === "failed");
+  });
+  if (pending.length === 0) return await loadStudy(folder);
+
+  const view = options.onEvent ?? (await import("./notebooks/progress.ts")).notebookView();
+  const events = new EventLog(join(folder, "events.jsonl"), [view]);
+  const begun = performance.now();
+  events.emit({
+    ...{ event: "study_started", study: name, runs: runs.length },
+    complete: runs.length - pending.length,
+  });
+  const note = (text: string) => events.emit({ event: "note", text });
+  for (const line of await sweep()) note(line);
+  const signal = options.signal ?? new AbortController().signal;
+  await using engine = await openEngine(note, signal);
+  if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
+
+  const context: StudyContext = {
+    ...{ study: name, folder, plan, engine, events, signal },
+    machine: await describeMachine(),
+  };
+  let failed = 0;
+  for (const run of pending) {
+    signal.throwIfAborted();
+    const { id: scenarioId, round, order } = run;
+    const label = `${labels.get(scenarioId)}, ${run.scenario.users} users`;
+    events.emit({ event: "run_started", order, scenarioId, round, label });
+    const manifest = await runScenario(run, context);
+    if (manifest.status === "failed") failed++;
+    events.emit({
+      ...{ event: "run_finished", order, scenarioId, round },
+      ...{ status: manifest.status, cause: manifest.cause },
+      ...await headline(folder, manifest),
+      tookS: (Date.parse(manifest.times.ended) - Date.parse(manifest.times.started)) / 1000,
+    });
+  }
+  const tookS = (performance.now() - begun) / 1000;
+  events.emit({ event: "study_finished", study: name, failed, tookS });
+  return await loadStudy(folder);
+}
+
+/** Which study is meant, and its plan. */
+function chooseStudy(options: RunStudyOptions): { name: string; folder: string; plan: Plan } {
+  if (options.engine !== undefined && !ENGINES.includes(options.engine)) {
+    throw new UsageError(
+      `Cannot use engine "${options.engine}": choose from ${ENGINES.join(", ")}`,
+    );
+  }
+  let study = options.study;
+  if (study === "newest") {
+    try {
+      study = findStudy("newest");
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      study = undefined;
+    }
+  }
+  if (study !== undefined && existsSync(join(studyFolder(study), "plan.json"))) {
+    const folder = studyFolder(study);
+    return { name: study, folder, plan: readPlan(folder) };
+  }
+  const base = typeof options.plan === "object" ? options.plan : namedPlan(options.plan ?? "quick");
+  const plan = changePlan(base, options.changes ?? {});
+  return { ...openStudyFolder(plan, { study }), plan };
+}
+
+async function openEngine(log: (line: string) => void, signal: AbortSignal): Promise<Engine> {
+  const { setUp } = await import("./setup/mod.ts");
+  const { LocalEngine } = await import("./engine/local.ts");
+  return new LocalEngine(await setUp({ log, signal }), log);
+}
+
+async function describeMachine(): Promise<StudyContext["machine"]> {
+  const git = async (...args: string[]) => {
+    try {
+      const { success, stdout } = await new Deno.Command("git", {
+        args: ["-C", ROOT, ...args],
+        stderr: "null",
+      }).output();
+      return success ? new TextDecoder().decode(stdout).trim() : null;
+    } catch {
+      return null; // Git is not installed: the manifest says so by null.
+    }
+  };
+  const commit = await git("rev-parse", "HEAD");
+  const dirty = Boolean(await git("status", "--porcelain"));
+  return {
+    gitCommit: commit && (dirty ? `${commit}-dirty` : commit),
+    host: {
+      cpus: cpus().length,
+      cpuModel: cpus()[0]?.model ?? "unknown",
+      memoryMiB: Math.round(totalmem() / 2 ** 20),
+      kernel: release(),
+    },
+  };
+}
+
+/** The two numbers by which a finished run is announced. */
+async function headline(
+  folder: string,
+  manifest: Manifest,
+): Promise<{ rps: number | null; p95Ms: number | null }> {
+  if (manifest.window === null) return { rps: null, p95Ms: null };
+  const { readRequests } = await import("./frames/run_files.ts");
+  const { summariseRun } = await import("./stats/summarise.ts");
+  const requests = await readRequests(runFolder(folder, manifest.scenarioId, manifest.round));
+  const { rps, p95Ms } = await summariseRun(manifest, requests);
+  return { rps, p95Ms };
+}

@@ -1,0 +1,100 @@
+import { deepEqual, equal, match, notEqual, throws } from "node:assert/strict";
+import { UsageError } from "./errors.ts";
+import {
+  armLabels,
+  connectionBudget,
+  createScenario,
+  FRAMEWORKS,
+  parseSetting,
+  PATHS,
+  SCENARIO_KEYS,
+  scenarioId,
+} from "./scenario.ts";
+
+const base = { framework: "django", path: "direct", users: 100 } as const;
+
+Deno.test("createScenario() gives both paths equal settings and all frameworks 64 connections", () => {
+  for (const framework of FRAMEWORKS) {
+    const [direct, pooled] = PATHS.map((path) => createScenario({ ...base, framework, path }));
+    deepEqual({ ...direct, path: null }, { ...pooled, path: null });
+    equal(connectionBudget(direct!), 64);
+  }
+});
+
+Deno.test("createScenario() has PgBouncer's settings and the database's limits of the design", () => {
+  const scenario = createScenario({ ...base, path: "pooled" });
+  deepEqual(
+    [
+      ...[scenario.poolMode, scenario.maxClientConn, scenario.defaultPoolSize],
+      ...[scenario.queryWaitTimeoutS, scenario.listenBacklog],
+      ...[scenario.dbCpus, scenario.dbMemoryMiB, scenario.maxConnections],
+    ],
+    ["transaction", 10_000, 20, 15, 4096, 0.5, 512, 100],
+  );
+});
+
+Deno.test("createScenario() rejects bad values in one line that names field and value", () => {
+  const cases: [Record<string, unknown>, RegExp][] = [
+    [{ users: 0 }, /users is 0, must be a whole number of at least 1/],
+    [{ users: 1.5 }, /users is 1\.5/],
+    [{ framework: "rails" }, /framework is "rails", must be one of fastapi, django, flask/],
+    [{ path: "sideways" }, /path is "sideways"/],
+    [{ dbCpus: 0 }, /dbCpus is 0, must be a number above 0 or null/],
+    [{ poolsize: 3 }, /unknown setting "poolsize"/],
+    [{ reuse: "app_pool", framework: "fastapi", threads: 8 }, /threads is 8 for fastapi/],
+    [{ reuse: "persistent", framework: "flask" }, /reuse is "persistent" for flask/],
+    [{ thinkTimeMinS: 2, thinkTimeMaxS: 1 }, /below thinkTimeMinS/],
+    [{ users: undefined }, /users is undefined/],
+  ];
+  for (const [values, message] of cases) {
+    throws(() => createScenario({ ...base, ...values } as typeof base), (error: Error) => {
+      equal(error instanceof UsageError, true);
+      match(error.message, message);
+      equal(error.message.includes("\n"), false);
+      return true;
+    });
+  }
+});
+
+Deno.test("scenarioId() changes with every setting that acts, and only then", () => {
+  const direct = createScenario(base);
+  const pooled = createScenario({ ...base, path: "pooled" });
+  for (const key of SCENARIO_KEYS) {
+    const value = direct[key];
+    const other = typeof value === "number" ? value + 1 : value === null ? 1 : `not ${value}`;
+    const acts = !/^(pgbouncer|poolMode|defaultPoolSize|maxClientConn|queryWait|maxPrepared)/.test(
+      key,
+    );
+    (acts ? notEqual : equal)(scenarioId({ ...direct, [key]: other }), scenarioId(direct), key);
+    notEqual(scenarioId({ ...pooled, [key]: other }), scenarioId(pooled), key);
+  }
+});
+
+Deno.test("armLabels() names only settings that differ within a framework and path", () => {
+  const same = [10, 100].map((users) => createScenario({ ...base, users }));
+  deepEqual([...new Set(armLabels(same).values())], ["django direct"]);
+  const mixed = [createScenario(base), createScenario({ ...base, workers: 4, reuse: "app_pool" })];
+  deepEqual([...armLabels(mixed).values()], [
+    "django direct, workers=2, reuse=persistent",
+    "django direct, workers=4, reuse=app_pool",
+  ]);
+});
+
+Deno.test("connectionBudget() counts what the app can open", () => {
+  const budget = (values: Record<string, unknown>) =>
+    connectionBudget(createScenario({ ...base, ...values } as typeof base));
+  equal(budget({ framework: "fastapi", workers: 4, poolSize: 40 }), 160);
+  equal(budget({ framework: "fastapi", reuse: "per_request" }), Infinity);
+  equal(budget({ framework: "flask", threads: 32, poolSize: 5 }), 10);
+  equal(budget({ reuse: "per_request", workers: 3, threads: 2 }), 6);
+});
+
+Deno.test("parseSetting() reads numbers, booleans, words and none", () => {
+  deepEqual(parseSetting("dbCpus=1.5"), { dbCpus: 1.5 });
+  deepEqual(parseSetting("dbMemoryMiB=none"), { dbMemoryMiB: null });
+  deepEqual(parseSetting("preparedStatements=false"), { preparedStatements: false });
+  deepEqual(parseSetting("reuse=per_request"), { reuse: "per_request" });
+  for (const bad of ["users", "users=", "users=none", "colour=red", "=3", "preparedStatements=1"]) {
+    throws(() => parseSetting(bad), UsageError, bad);
+  }
+});

@@ -1,0 +1,179 @@
+/**
+ * Runs one command of a set-up step: captures its output, passes lines on as they come, and turns a
+ * failure into one line.
+ *
+ * @module
+ */
+
+import { PoolscopeError } from "../errors.ts";
+
+/** Options of {@linkcode runCommand}. */
+export interface CommandOptions {
+  /** The working folder. @default {the current one} */
+  cwd?: string;
+  /** Environment variables to add; `undefined` removes one. */
+  env?: Record<string, string | undefined>;
+  /** Stops the command: SIGTERM, and SIGKILL three seconds later. */
+  signal?: AbortSignal;
+  /** Called with each line of standard output and standard error. */
+  onLine?: (line: string) => void;
+  /** Runs as this user. @default {null} */
+  user?: { uid: number; gid: number } | null;
+}
+
+/** What a command wrote; its exit status was 0. */
+export interface CommandOutput {
+  /** Standard output. */
+  stdout: string;
+  /** Standard error. */
+  stderr: string;
+}
+
+/** How a command ended, whatever its exit status. */
+export interface CommandResult extends CommandOutput {
+  /** The exit status; 127 when the program is not there. */
+  code: number;
+}
+
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine?: (line: string) => void,
+): Promise<string> {
+  let text = "";
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of stream) {
+    const chunk = decoder.decode(bytes, { stream: true });
+    text += chunk;
+    if (onLine === undefined) continue;
+    const lines = (rest + chunk).split(/\r?\n|\r/);
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line.trim() !== "") onLine(line);
+  }
+  if (rest.trim() !== "") onLine?.(rest);
+  return text;
+}
+
+/**
+ * Runs a command to its end, whatever its exit status.
+ *
+ * @param argv The program and its arguments.
+ * @param options Options for this call.
+ * @throws The signal's reason if it was aborted.
+ */
+export async function tryCommand(
+  argv: [string, ...string[]],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const { cwd, env = {}, signal, onLine, user } = options;
+  signal?.throwIfAborted();
+  const whole = { ...Deno.env.toObject(), ...env };
+  const [program, ...args] = argv;
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command(program, {
+      args,
+      cwd,
+      clearEnv: true,
+      env: Object.fromEntries(
+        Object.entries(whole).filter((entry): entry is [string, string] => entry[1] !== undefined),
+      ),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      ...(user ? { uid: user.uid, gid: user.gid } : {}),
+    }).spawn();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      return { code: 127, stdout: "", stderr: `${program} is not there` };
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      return { code: 126, stdout: "", stderr: `${program} may not be executed` };
+    }
+    throw error;
+  }
+  let killTimer: ReturnType<typeof setTimeout> | undefined;
+  const kill = (name: Deno.Signal) => {
+    try {
+      child.kill(name);
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  const stop = () => {
+    kill("SIGTERM");
+    killTimer = setTimeout(() => kill("SIGKILL"), 3000);
+  };
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    const [stdout, stderr, status] = await Promise.all([
+      readLines(child.stdout, onLine),
+      readLines(child.stderr, onLine),
+      child.status,
+    ]);
+    signal?.throwIfAborted();
+    return { code: status.code, stdout, stderr };
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    clearTimeout(killTimer);
+  }
+}
+
+/** The line of a failed command's output that says most: its last error, else its last line. */
+export function lastLine(result: { stdout: string; stderr: string }): string {
+  const lines = `${result.stdout}\n${result.stderr}`
+    .split(/\r?\n|\r/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const errors = lines.filter((line) => /^(error|fatal|e:)/i.test(line));
+  return errors.at(-1) ?? lines.at(-1) ?? "it said nothing";
+}
+
+/**
+ * Runs a command that must succeed.
+ *
+ * @param action What fails if it fails, as in `install the Python packages`.
+ * @param argv The program and its arguments.
+ * @param options Options for this call.
+ * @throws {PoolscopeError} If its exit status is not 0; the message ends with the last line it wrote.
+ *
+ * @example
+ * ```ts
+ * import { runCommand } from "./lib/setup/command.ts";
+ *
+ * const { stdout } = await runCommand("ask Deno for its version", [Deno.execPath(), "--version"]);
+ * console.assert(stdout.startsWith("deno "));
+ * ```
+ */
+export async function runCommand(
+  action: string,
+  argv: [string, ...string[]],
+  options: CommandOptions = {},
+): Promise<CommandOutput> {
+  const result = await tryCommand(argv, options);
+  if (result.code !== 0) {
+    throw new PoolscopeError(
+      `Cannot ${action}: ${lastLine(result)} (exit status ${result.code})`,
+    );
+  }
+  return result;
+}
+
+/**
+ * Finds a program on PATH.
+ *
+ * @returns Its path, or null.
+ */
+export function findOnPath(name: string): string | null {
+  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
+    if (folder === "") continue;
+    const path = `${folder}/${name}`;
+    try {
+      const info = Deno.statSync(path);
+      if (info.isFile && ((info.mode ?? 0) & 0o111) !== 0) return path;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return null;
+}

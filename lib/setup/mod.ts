@@ -1,0 +1,82 @@
+/**
+ * Everything that a study needs on this machine, found or installed: the Python environment with the
+ * Deno kernel's description, PostgreSQL and PgBouncer.
+ *
+ * @module
+ */
+
+import { writeKernelspec } from "./kernelspec.ts";
+import { ensurePgbouncer, type PgbouncerBinary } from "./pgbouncer.ts";
+import { ensurePostgres, type PostgresBinaries } from "./postgres.ts";
+import { ensurePython, PYTHON_PARTS, type PythonEnvironment, type PythonPart } from "./python.ts";
+import { serviceUser, type ServiceUser } from "./user.ts";
+
+/** What {@linkcode setUp} found or installed. */
+export interface Tools {
+  /** Where the apps, Locust and Jupyter are installed. */
+  python: PythonEnvironment;
+  /** The folder of the Deno kernel's description. */
+  kernelspec: string;
+  /** PostgreSQL 16. */
+  postgres: PostgresBinaries;
+  /** PgBouncer 1.21 or later. */
+  pgbouncer: PgbouncerBinary;
+  /** Whom PostgreSQL and PgBouncer run as; null is ourselves. */
+  user: ServiceUser | null;
+}
+
+/** Options of {@linkcode setUp}. */
+export interface SetUpOptions {
+  /** Called with each line of progress. */
+  log?: (line: string) => void;
+  /** Whether JupyterLab is needed, too. @default {false} */
+  lab?: boolean;
+  /** Stops the installation. */
+  signal?: AbortSignal;
+}
+
+/** Installs what notebooks need and writes the kernel's description. */
+export async function setUpNotebooks(
+  options: SetUpOptions & { parts?: readonly PythonPart[] } = {},
+): Promise<Pick<Tools, "python" | "kernelspec">> {
+  const { log, lab = false, signal, parts = ["notebooks"] } = options;
+  const python = await ensurePython({ parts: lab ? [...parts, "lab"] : parts, log, signal });
+  return { python, kernelspec: await writeKernelspec(python) };
+}
+
+/**
+ * Finds everything, or installs it into the checkout's `.poolscope/`. A second start finds all of it.
+ *
+ * @param options Options for this call.
+ * @throws {PoolscopeError} If something is missing and cannot be installed; what was under way beside
+ * it is stopped first.
+ *
+ * @example
+ * ```ts ignore
+ * import { setUp } from "./lib/setup/mod.ts";
+ *
+ * const { python, postgres, pgbouncer } = await setUp({ log: console.log });
+ * ```
+ */
+export async function setUp(options: SetUpOptions = {}): Promise<Tools> {
+  const { log, lab = false } = options;
+  const failed = new AbortController();
+  const signal = options.signal === undefined
+    ? failed.signal
+    : AbortSignal.any([failed.signal, options.signal]);
+  const parts = (Object.keys(PYTHON_PARTS) as PythonPart[]).filter((part) => part !== "lab");
+  const user = serviceUser();
+  const steps = [
+    setUpNotebooks({ parts, lab, log, signal }),
+    ensurePgbouncer({ log, signal }),
+    ensurePostgres(),
+  ] as const;
+  try {
+    const [notebooks, pgbouncer, postgres] = await Promise.all(steps);
+    return { ...notebooks, pgbouncer, postgres, user };
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(steps);
+    throw error;
+  }
+}

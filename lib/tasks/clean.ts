@@ -1,0 +1,15 @@
+/** `deno task clean`: ends leftovers and removes what was installed; results stay. */
+
+import { rmSync } from "node:fs";
+import { sweep } from "../engine/cleanup.ts";
+import { stagingFolder } from "../setup/stage.ts";
+import { TOOLS } from "../store/layout.ts";
+import { parseOptions, runTask } from "./cli.ts";
+
+await runTask(async () => {
+  parseOptions(Deno.args, {});
+  for (const line of await sweep()) console.log(line);
+  rmSync(stagingFolder(), { recursive: true, force: true });
+  rmSync(TOOLS, { recursive: true, force: true });
+  console.log("Removed what Poolscope had installed; studies in data/runs are kept");
+});

@@ -1,0 +1,168 @@
+/**
+ * What all tasks share: reading options, ending on Ctrl-C, one-line errors and exit statuses.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { readProcess } from "../engine/proc.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
+import { PLAN_NAMES, type PlanChanges } from "../plan.ts";
+import { ENGINES, type RunStudyOptions } from "../run_study.ts";
+import { parseSetting, type Scenario } from "../scenario.ts";
+
+/** Options of `run` and `run-all`, for their help and for {@linkcode parseStudyOptions}. */
+const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
+  plan: { value: "NAME", help: `${PLAN_NAMES.join(", ")}, or a file.json (default quick)` },
+  study: { value: "NAME", help: "name of the study (default: resume the plan, else a new one)" },
+  framework: { value: "LIST", help: "only these frameworks, such as django,flask" },
+  path: { value: "LIST", help: "only this path: direct or pooled" },
+  users: { value: "LIST", help: "these numbers of users, such as 100,500" },
+  set: { value: "KEY=VALUE", help: "a setting for every scenario, such as reuse=per_request" },
+  rounds: { value: "N", help: "passes over all scenarios" },
+  "warm-up": { value: "S", help: "seconds before the measurement window" },
+  window: { value: "S", help: "seconds of the measurement window" },
+  seed: { value: "N", help: "seed of the order and of the load" },
+  engine: { value: "NAME", help: ENGINES.join(" or ") },
+  "retry-failed": { value: "", help: "run failed runs again" },
+};
+
+function usage(task: string): string {
+  const lines = Object.entries(STUDY_OPTIONS).map(([name, { value, help }]) =>
+    `  ${`--${name} ${value}`.padEnd(18)} ${help}`
+  );
+  return [`Usage: deno task ${task} [options]`, "", ...lines].join("\n");
+}
+
+/**
+ * Reads command-line options strictly.
+ *
+ * @throws {UsageError} If an option is unknown or lacks its value.
+ */
+export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[0]>["options"]>(
+  args: string[],
+  options: T,
+  allowPositionals = false,
+) {
+  try {
+    return parseArgs({ args, options, allowPositionals, strict: true });
+  } catch (error) {
+    throw new UsageError(`Cannot read options: ${(error as Error).message.split(". ")[0]}`);
+  }
+}
+
+/**
+ * The options of `run` and `run-all`.
+ *
+ * @returns What to run; null when only help was asked for, which is then printed.
+ * @throws {UsageError} If an option is unknown or its value is not one.
+ */
+export function parseStudyOptions(task: string, args: string[]): RunStudyOptions | null {
+  const { values } = parseOptions(args, {
+    help: { type: "boolean", short: "h" },
+    plan: { type: "string" },
+    study: { type: "string" },
+    framework: { type: "string", multiple: true },
+    path: { type: "string", multiple: true },
+    users: { type: "string", multiple: true },
+    set: { type: "string", multiple: true },
+    rounds: { type: "string" },
+    "warm-up": { type: "string" },
+    window: { type: "string" },
+    seed: { type: "string" },
+    engine: { type: "string" },
+    "retry-failed": { type: "boolean" },
+  });
+  if (values.help) {
+    console.log(usage(task));
+    return null;
+  }
+  const list = (texts: string[] | undefined) => texts?.flatMap((text) => text.split(","));
+  const number = (name: "rounds" | "warm-up" | "window" | "seed"): number | undefined => {
+    const text = values[name];
+    if (text === undefined) return undefined;
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (!Number.isFinite(value)) {
+      throw new UsageError(`Cannot use --${name} "${text}": it must be a number`);
+    }
+    return value;
+  };
+  const settings: Partial<Scenario> = Object.assign({}, ...(values.set ?? []).map(parseSetting));
+  const changes: PlanChanges = {
+    frameworks: list(values.framework),
+    paths: list(values.path),
+    users: list(values.users)?.map((text) => text.trim() === "" ? NaN : Number(text)),
+    settings,
+    rounds: number("rounds"),
+    warmUpS: number("warm-up"),
+    windowS: number("window"),
+    seed: number("seed"),
+  };
+  const engine = values.engine as RunStudyOptions["engine"];
+  if (engine !== undefined && !ENGINES.includes(engine)) {
+    throw new UsageError(`Cannot use --engine "${engine}": choose from ${ENGINES.join(", ")}`);
+  }
+  const { plan, study, "retry-failed": retryFailed } = values;
+  return { plan, study, changes, engine, retryFailed };
+}
+
+/** The exit status after Ctrl-C, as shells know it. */
+const INTERRUPTED = 130;
+
+/**
+ * Runs a task: turns SIGINT and SIGTERM into an aborted signal, prints errors as one line, and ends
+ * the process with 0, 1 for a failure, 2 for a usage error or 130 when interrupted.
+ *
+ * @param body The task; what it returns is the exit status. @default 0
+ */
+export async function runTask(
+  body: (signal: AbortSignal) => Promise<number | void>,
+): Promise<never> {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) Deno.exit(INTERRUPTED);
+    controller.abort(new DOMException("Interrupted", "AbortError"));
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  Deno.addSignalListener("SIGTERM", interrupt);
+  const orphaned = watchParent(() => controller.signal.aborted || interrupt());
+  let status = 1;
+  try {
+    status = await body(controller.signal) ?? 0;
+  } catch (error) {
+    status = report(error, controller.signal);
+  } finally {
+    clearInterval(orphaned);
+  }
+  Deno.exit(status);
+}
+
+function report(error: unknown, signal: AbortSignal): number {
+  if (signal.aborted) {
+    console.error(
+      "\nInterrupted: everything is stopped; complete runs are kept, start again to go on",
+    );
+    return INTERRUPTED;
+  }
+  if (error instanceof UsageError || error instanceof PoolscopeError) {
+    console.error(error.message);
+    return error instanceof UsageError ? 2 : 1;
+  }
+  if (Deno.env.get("POOLSCOPE_DEBUG")) console.error(error);
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  console.error(
+    `Unexpected ${text.split("\n")[0]}; set POOLSCOPE_DEBUG=1 to see where, and report it`,
+  );
+  return 1;
+}
+
+/**
+ * Under npx, a signal to the npm wrapper ends the wrapper and leaves this process: the death of
+ * the parent counts as a signal.
+ */
+function watchParent(onDeath: () => void): ReturnType<typeof setInterval> {
+  const parent = readProcess(Deno.ppid);
+  return setInterval(() => {
+    if (parent !== null && Deno.ppid !== parent.pid) onDeath();
+  }, 500);
+}

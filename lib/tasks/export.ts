@@ -1,0 +1,20 @@
+/** `deno task export`: the report of a study, rebuilt from its folder. */
+
+import { exportStudy } from "../export_study.ts";
+import { loadStudy } from "../report/study.ts";
+import { studyFolder } from "../store/layout.ts";
+import { findStudy } from "../store/studies.ts";
+import { parseOptions, runTask } from "./cli.ts";
+
+await runTask(async (signal) => {
+  const { values } = parseOptions(Deno.args, {
+    help: { type: "boolean", short: "h" },
+    study: { type: "string", default: "newest" },
+  });
+  if (values.help) {
+    console.log("Usage: deno task export [--study NAME]   (default: the newest complete study)");
+    return;
+  }
+  const study = await loadStudy(studyFolder(findStudy(values.study)));
+  await exportStudy(study, { signal, log: console.log });
+});
