@@ -29,12 +29,12 @@ import gevent.resolver.blocking
 import recorder
 from locust import FastHttpUser, between, events
 
-CONTRACT = json.loads(
+ROUTES = json.loads(
     Path(
         os.environ.get("POOLSCOPE_CONTRACT")
         or Path(__file__).resolve().parent.parent / "apps" / "contract.json"
     ).read_text(encoding="utf-8")
-)
+)["routes"]
 SEED = int(os.environ.get("POOLSCOPE_SEED", "1"))
 THINK_TIME_S = (
     float(os.environ.get("POOLSCOPE_THINK_TIME_MIN_S", "0")),
@@ -67,17 +67,19 @@ def is_open(sock: socket.socket) -> bool:
 
 
 def request_task(route: dict) -> Callable[["AppUser"], None]:
+    """A Locust task, named as the contract names the route."""
+
     def task(user: "AppUser") -> None:
         user.send(route)
 
-    task.__name__ = f"{route['method']} {route['path']}"
+    task.__name__ = route["name"]
     return task
 
 
 class AppUser(FastHttpUser):
     """Keeps one connection open and has one request in flight, if any."""
 
-    tasks = {request_task(route): route["weight"] for route in CONTRACT["routes"]}
+    tasks = {request_task(route): route["weight"] for route in ROUTES}
     wait_time = between(*THINK_TIME_S)
 
     # A server that hangs fails the request after a minute, and does not hold the user for ever.
@@ -107,13 +109,19 @@ class AppUser(FastHttpUser):
         connections._is_socket_alive = is_open
 
     def send(self, route: dict) -> None:
-        method, name = route["method"], route["path"]
-        path = name
-        body = None
+        """Sends one request of a route, with random parameters, and checks the answer."""
+        values = {"path": {}, "body": {}}
+        for parameter, rule in route["parameters"].items():
+            values[rule["in"]][parameter] = self.random.randint(rule["min"], rule["max"])
+        method, name = route["name"].split(" ")
         self.in_flight = (method, name), time.perf_counter_ns()
         try:
             with self.client.request(
-                method, path, name=name, json=body, catch_response=True
+                method,
+                route["path"].format(**values["path"]),
+                name=name,
+                json={**route["body"], **values["body"]} if "body" in route else None,
+                catch_response=True,
             ) as response:
                 if response.request_meta["exception"] is None:
                     check(response, route)

@@ -28,6 +28,7 @@ import struct
 import sys
 import time
 from pathlib import Path
+from time import perf_counter_ns
 
 import gevent
 import locust.log
@@ -39,17 +40,18 @@ from locust.runners import LocalRunner
 SCHEMA_VERSION = 1
 # start (Unix time) and service time in µs, bytes, and the numbers of route, status and error
 ROW = struct.Struct("<qIIHHH2x")
+pack_row_into = ROW.pack_into
 ROWS_IN_BUFFER = 16_384
 TICK_S = 1.0
 LAG_SLEEP_S = 0.1
 UNFINISHED = "unfinished"
 
 # One offset for the whole run: times are Unix time, and their differences are monotonic.
-EPOCH_OFFSET_US = time.time_ns() // 1000 - time.perf_counter_ns() // 1000
+EPOCH_OFFSET_US = time.time_ns() // 1000 - perf_counter_ns() // 1000
 
 
 def now_us() -> int:
-    return time.perf_counter_ns() // 1000 + EPOCH_OFFSET_US
+    return perf_counter_ns() // 1000 + EPOCH_OFFSET_US
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -99,7 +101,7 @@ class RequestLog:
         **_,
     ) -> None:
         """Listens to Locust's request event."""
-        end_us = now_us()
+        end_us = perf_counter_ns() // 1000 + EPOCH_OFFSET_US
         service_us = int(response_time * 1000)
         status = response.status_code if response is not None else 0
         error = 0
@@ -107,35 +109,34 @@ class RequestLog:
             self.failures += 1
             error = self._error_number(error_class(exception, status), exception)
         self.requests += 1
-        self._append(
-            end_us - service_us, service_us, response_length, (request_type, name), status, error
-        )
+        route = self._routes.get((request_type, name))
+        if route is None:
+            route = self._route_number(request_type, name)
+        self._append(end_us - service_us, service_us, response_length, route, status, error)
 
     def add_unfinished(self, route: tuple[str, str], waited_us: int, end_us: int) -> None:
         error = self._error_number(UNFINISHED, None)
-        self._append(end_us - waited_us, waited_us, 0, route, 0, error)
+        self._append(end_us - waited_us, waited_us, 0, self._route_number(*route), 0, error)
 
-    def _append(self, start_us, service_us, length, route, status, error) -> None:
-        try:
-            number = self._routes[route]
-        except KeyError:
-            number = self._routes[route] = len(self._routes)
-            self._write_tables()
-        ROW.pack_into(
-            self._buffer, self._end, start_us, service_us, length, number, status, error
-        )
-        self._end += ROW.size
+    def _append(self, *row: int) -> None:
+        end = self._end
+        pack_row_into(self._buffer, end, *row)
+        self._end = end + ROW.size
         if self._end == len(self._buffer):
             self.flush()
 
+    def _route_number(self, method: str, name: str) -> int:
+        if (method, name) not in self._routes:
+            self._routes[method, name] = len(self._routes)
+            self._write_tables()
+        return self._routes[method, name]
+
     def _error_number(self, name: str, exception: Exception | None) -> int:
-        try:
-            return self._errors[name]
-        except KeyError:
-            number = self._errors[name] = len(self._errors)
+        if name not in self._errors:
+            self._errors[name] = len(self._errors)
             self._examples.append("" if exception is None else str(exception))
             self._write_tables()
-            return number
+        return self._errors[name]
 
     def _write_tables(self) -> None:
         tables = {
@@ -270,7 +271,7 @@ class Recorder:
         (self.folder / ".live.json").unlink(missing_ok=True)
 
     def _record_unfinished(self, end_us: int) -> int:
-        now_ns = time.perf_counter_ns()
+        now_ns = perf_counter_ns()
         count = 0
         for greenlet in self.environment.runner.user_greenlets:
             user = greenlet.args[0] if greenlet.args else None

@@ -249,9 +249,15 @@ class LocalRun implements RunServices {
     makeFolder(secrets, this.setup.user);
     this.#private = secrets;
     const cloned = this.#cloneDatabase();
-    let databasePort = this.database.access.port;
-    if (scenario.path === "pooled") databasePort = this.#startPgbouncer(secrets);
-    this.#startApp(secrets, databasePort);
+    try {
+      let databasePort = this.database.access.port;
+      if (scenario.path === "pooled") databasePort = this.#startPgbouncer(secrets);
+      this.#startApp(secrets, databasePort);
+    } catch (error) {
+      // The next run must not meet a clone that is still under way.
+      await Promise.allSettled([cloned]);
+      throw error;
+    }
     await cloned;
   }
 
@@ -341,6 +347,8 @@ class LocalRun implements RunServices {
         ...this.appEnvironment,
       },
       cwd: appFolder(scenario.framework),
+      // Nothing of it is needed any more, and a graceful end would wait for idle connections.
+      graceS: 0,
     });
   }
 
@@ -349,6 +357,7 @@ class LocalRun implements RunServices {
     options: Pick<Parameters<typeof LocalProcess.start>[0], "argv" | "env" | "cwd"> & {
       user?: { uid: number; gid: number } | null;
       stopSignal?: "TERM" | "QUIT";
+      graceS?: number;
     },
   ): LocalProcess {
     const group = this.engine.createGroup(name);

@@ -45,8 +45,15 @@ export interface AppDefinition {
   healthPath: string;
   /** How this app can keep its connections. */
   reuse: Reuse[];
-  /** The environment variable and default of each setting. */
-  settings: Record<AppSetting, { env: string; default: string | number | boolean | null }>;
+  /** The environment variable and default of each setting; an app has `threads` or it has none. */
+  settings:
+    & Record<Exclude<AppSetting, "threads">, Setting>
+    & Partial<Record<"threads", Setting>>;
+}
+
+interface Setting {
+  env: string;
+  default: string | number | boolean;
 }
 
 /** The folder of an app. */
@@ -103,7 +110,10 @@ export function parseApp(text: string, file: string, framework: Framework): AppD
     fail(`"reuse" must be a list of ${REUSES.join(", ")}`);
   }
   for (const setting of APP_SETTINGS) {
-    if (!isText(app.settings?.[setting]?.env)) fail(`"settings.${setting}.env" must be a text`);
+    const optional = setting === "threads" && app.settings?.threads === undefined;
+    if (!optional && !isText(app.settings?.[setting]?.env)) {
+      fail(`"settings.${setting}.env" must be a text`);
+    }
   }
   return app;
 }
@@ -144,7 +154,10 @@ export function appEnvironment(
     ...placement,
   };
   return Object.fromEntries(
-    APP_SETTINGS.map((setting) => [app.settings[setting].env, String(values[setting])]),
+    APP_SETTINGS.flatMap((setting) => {
+      const env = app.settings[setting]?.env;
+      return env === undefined ? [] : [[env, String(values[setting])]];
+    }),
   );
 }
 

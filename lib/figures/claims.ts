@@ -103,13 +103,12 @@ export function latencyComparisons(
 
 interface Part {
   name: string;
+  /** ` at 100 users`, where the pair's verdict depends on the users; else empty. */
+  at: string;
   ratios: number[];
   missing: string;
 }
 
-/**
- * The parts of a claim by verdict. Users are named only where a pair's verdict depends on them.
- */
 function partsByVerdict(comparisons: readonly PathComparison[]): Map<Verdict, Part[]> {
   const parts = new Map<Verdict, Part[]>();
   for (const name of new Set(comparisons.map((comparison) => comparison.name))) {
@@ -117,18 +116,22 @@ function partsByVerdict(comparisons: readonly PathComparison[]): Map<Verdict, Pa
     const verdicts = new Set(own.map((comparison) => comparison.verdict));
     for (const verdict of verdicts) {
       const members = own.filter((comparison) => comparison.verdict === verdict);
-      const at = verdicts.size === 1
-        ? ""
-        : ` at ${formatList(members.map((member) => String(member.users)))} users`;
-      parts.set(verdict, [...(parts.get(verdict) ?? []), {
-        name: name + at,
+      const part = {
+        name,
+        at: verdicts.size === 1
+          ? ""
+          : ` at ${formatList(members.map((member) => String(member.users)))} users`,
         ratios: members.flatMap((member) => member.ratio === null ? [] : [member.ratio]),
         missing: formatList([...new Set(members.map((member) => member.missing))]),
-      }]);
+      };
+      parts.set(verdict, [...(parts.get(verdict) ?? []), part]);
     }
   }
   return parts;
 }
+
+/** A list of names that would fill a line by itself is shortened to one word. */
+const LONG = 60;
 
 /**
  * A claim about pooled against direct, in one sentence without its full stop.
@@ -153,38 +156,38 @@ export function pathClaim(
   comparisons: readonly PathComparison[],
   context?: Pick<StudyContext, "functionalCheck">,
 ): string {
-  if (context?.functionalCheck) return `Functional check only: ${measure} without a conclusion`;
-  if (comparisons.length === 0) return `${capitalise(measure)} without a comparison of paths`;
+  if (context?.functionalCheck) return `Functional check only: ${measure}, without a conclusion`;
+  if (comparisons.length === 0) return `${capitalise(measure)}, without a comparison of paths`;
   const parts = partsByVerdict(comparisons);
-  const names = (verdict: Verdict, withRatio = false) =>
-    formatList((parts.get(verdict) ?? []).map((part) =>
-      withRatio ? `${part.name} by ${formatSpan(part.ratios, formatRatio)}` : part.name
-    ));
-  if ([...parts.keys()].every((verdict) => verdict === "single" || verdict === "none")) {
-    if (!parts.has("single")) return capitalise(`no ${measure} to compare: ${failures(parts)}`);
-    const rest = parts.has("none") ? `; ${failures(parts)}` : "";
-    return `One run per cell decides nothing about ${measure}${rest}`;
-  }
-  const clauses = [];
-  if (parts.has("higher")) clauses.push(`higher for ${names("higher", true)}`);
-  if (parts.has("lower")) clauses.push(`lower for ${names("lower", true)}`);
-  if (parts.has("unclear")) {
-    if (clauses.length === 0) {
-      const rest = [
-        parts.has("single") ? [`one run decides nothing for ${names("single")}`] : [],
-        parts.has("none") ? [failures(parts)] : [],
-      ].flat().map((text) => `; ${text}`).join("");
-      return `No clear difference between direct and pooled ${measure} for ${
-        names("unclear")
-      }${rest}`;
-    }
-    clauses.push(`no clear difference for ${names("unclear")}`);
-  }
-  if (parts.has("single")) clauses.push(`one run decides nothing for ${names("single")}`);
-  if (parts.has("none")) clauses.push(failures(parts));
-  return `Pooled ${measure} is ${clauses.join("; ")}`;
-}
+  const names = (verdict: Verdict) =>
+    formatList((parts.get(verdict) ?? []).map(({ name, at }) => name + at));
+  const failures = (parts.get("none") ?? [])
+    .map(({ name, at, missing }) => `${missing} for ${name}${at}`);
+  const single = parts.has("single");
+  const decided = [...(parts.get("higher") ?? []), ...(parts.get("lower") ?? [])];
+  const rest = [
+    single && (decided.length > 0 || parts.has("unclear"))
+      ? [`one run decides nothing for ${names("single")}`]
+      : [],
+    failures,
+  ].flat().map((text) => `; ${text}`).join("");
 
-function failures(parts: Map<Verdict, Part[]>): string {
-  return (parts.get("none") ?? []).map((part) => `${part.missing} for ${part.name}`).join(", ");
+  if (decided.length > 0) {
+    const ratios = decided.map(({ name, at, ratios }, i) =>
+      `${formatSpan(ratios, formatRatio)}${i === 0 ? " direct's" : ""} for ${name}${at}`
+    );
+    const unclear = !parts.has("unclear")
+      ? ""
+      : names("unclear").length > LONG
+      ? "; no clear difference elsewhere"
+      : `; no clear difference for ${names("unclear")}`;
+    return `Pooled ${measure} is ${formatList(ratios)}${unclear}${rest}`;
+  }
+  if (parts.has("unclear")) {
+    // Where the others of a pair failed or ran once, the rest of the title says so.
+    const pairs = formatList(parts.get("unclear")!.map(({ name }) => name));
+    return `No clear difference between direct and pooled ${measure} for ${pairs}${rest}`;
+  }
+  if (single) return `One run per cell decides nothing about ${measure}${rest}`;
+  return `No ${measure} to compare: ${failures.join("; ")}`;
 }

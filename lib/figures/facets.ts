@@ -5,12 +5,13 @@
  */
 
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import { formatList } from "./format.ts";
 
 /** One small plot: a framework (and settings), with the direct and the pooled arm side by side. */
 export interface Facet {
   label: string;
-  /** How the app keeps its connections. */
-  reuse: string;
+  /** How the app keeps its connections, and settings that differ between its two arms. */
+  note: string;
   scenarios: ScenarioSummary[];
 }
 
@@ -26,8 +27,8 @@ export function facetsOf(
   ratios: readonly PathRatio[],
 ): Facet[] {
   const facets = new Map<string, Facet>();
-  const add = (label: string, scenario: ScenarioSummary) => {
-    const facet = facets.get(label) ?? { label, reuse: scenario.scenario.reuse, scenarios: [] };
+  const add = (label: string, note: string, scenario: ScenarioSummary) => {
+    const facet = facets.get(label) ?? { label, note, scenarios: [] };
     if (!facet.scenarios.includes(scenario)) facet.scenarios.push(scenario);
     facets.set(label, facet);
   };
@@ -35,8 +36,14 @@ export function facetsOf(
     const pairs = ratios.filter(({ direct, pooled }) =>
       direct === scenario.scenarioId || pooled === scenario.scenarioId
     );
-    for (const { label } of pairs) add(label, scenario);
-    if (pairs.length === 0) add(scenario.arm.replace(/ (direct|pooled)(?=,|$)/, ""), scenario);
+    const reuse = `reuse: ${scenario.scenario.reuse}`;
+    for (const { label, differences } of pairs) {
+      const differs = differences.length === 0 ? "" : `; ${formatList(differences)} differs`;
+      add(label, reuse + differs, scenario);
+    }
+    if (pairs.length === 0) {
+      add(scenario.arm.replace(/ (direct|pooled)(?=,|$)/, ""), reuse, scenario);
+    }
   }
   return [...facets.values()];
 }

@@ -29,7 +29,9 @@ export function latencyFigure(
       estimate: (scenario) => percentileOf(scenario, percentile),
       run: (run) => ({ 50: run.p50Ms, 95: run.p95Ms, 99: run.p99Ms })[percentile],
       axis: `P${percentile} latency of correct answers in ms`,
-      interval: "the median of the runs' percentiles, bars from the smallest to the largest run",
+      interval:
+        "median of the runs' percentiles, bars from smallest to largest run; a difference " +
+        "is claimed when the bars of at least 4 runs each do not overlap",
       bounded: true,
     },
     pathClaim(`P${percentile} latency`, comparisons, options.context),

@@ -8,15 +8,9 @@ import * as Plot from "@observablehq/plot";
 import type { Path } from "../scenario.ts";
 import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Facet, facetsOf } from "./facets.ts";
-import { BODY_WIDTH, composeFigure, drawPlot, type Drawing, type Figure } from "./figure.ts";
+import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
-import {
-  caption,
-  describeN,
-  failureSentences,
-  type FigureOptions,
-  pathLegend,
-} from "./options.ts";
+import { caption, describeN, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
@@ -62,7 +56,9 @@ function scaleOf(points: Point[], loose: number[], bounded: boolean) {
   const ends = points.flatMap((point) => [point.low, point.high]).filter((end) => end !== null);
   const top = Math.min(Math.max(largest, ...ends), 2 * largest);
   const low = log ? Math.max(smallest / 2, Math.min(smallest, ...ends.filter((e) => e > 0))) : 0;
-  const domain: [number, number] = log ? [low / 1.5, top * 1.4] : [0, top * 1.08];
+  // Crosses of failures stand on the axis; on a logarithmic scale they need room below the values.
+  const room = points.some((point) => point.failed || point.partly !== null) ? 6 : 1.5;
+  const domain: [number, number] = log ? [low / room, top * 1.4] : [0, top * 1.08];
   return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
 }
 
@@ -81,7 +77,7 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
         high: estimate?.high ?? null,
         failed: scenario.n === 0,
         partly: scenario.n > 0 && scenario.failedRuns > 0
-          ? `${scenario.failedRuns}/${all} failed`
+          ? `${scenario.failedRuns} of ${all} failed`
           : null,
         bound: measure.bounded && scenario.censored,
       };
@@ -90,7 +86,12 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
 }
 
 /** Marks of one path: line, interval, dot, runs; shifted so that the two paths do not overlap. */
-function pathMarks(path: Path, points: Point[], domain: [number, number]): Plot.Markish[] {
+function pathMarks(
+  path: Path,
+  points: Point[],
+  domain: [number, number],
+  labelled: boolean,
+): Plot.Markish[] {
   const { color, symbol } = PATH_STYLE[path];
   const own = points.filter((point) => point.path === path);
   const dx = SHIFT[path];
@@ -128,7 +129,7 @@ function pathMarks(path: Path, points: Point[], domain: [number, number]): Plot.
       symbol,
       ariaLabel: "lower bound",
     }),
-    Plot.text(drawn.filter((point) => point.bound), {
+    Plot.text(drawn.filter((point) => point.bound && !labelled), {
       ...at,
       dx: dx * 2.2,
       y: "value",
@@ -137,46 +138,68 @@ function pathMarks(path: Path, points: Point[], domain: [number, number]): Plot.
       fontSize: 14,
       fontWeight: 600,
     }),
-    Plot.text(drawn.filter((point) => point.partly !== null), {
+    Plot.text(labelled ? drawn : [], {
       ...at,
-      y: (point: Point) => within(Math.max(point.high ?? 0, point.value!)),
-      text: "partly",
-      fill: FAILED,
-      fontSize: 11,
-      dy: -9,
-      ariaLabel: "partly failed",
+      dx: dx * 2.5,
+      y: "value",
+      text: (point: Point) => (point.bound ? "≥ " : "") + formatNumber(point.value!),
+      textAnchor: path === "direct" ? "end" : "start",
+      fill: color,
+      stroke: "#fff",
+      strokeWidth: 3,
+      fontSize: 12,
+      fontWeight: 600,
+      ariaLabel: "value",
     }),
   ];
 }
 
-/** Marks of scenarios of which no run succeeded: a cross on the axis, where no value could be. */
+/**
+ * Marks of failures: a cross on the axis, where no value could be. A scenario of which only some
+ * runs failed has a small one below its value.
+ */
 function failureMarks(points: Point[], floor: number): Plot.Markish[] {
   return (["direct", "pooled"] as const).flatMap((path) => {
-    const own = points.filter((point) => point.failed && point.path === path);
-    if (own.length === 0) return [];
+    const failed = points.filter((point) => point.failed && point.path === path);
+    const partly = points.filter((point) => point.partly !== null && point.path === path);
     const at = { x: "users", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
+    const cross = { ...at, symbol: "times" as const, stroke: FAILED };
     return [
-      Plot.dot(own, {
-        ...at,
-        dy: -7,
-        symbol: "times",
-        stroke: FAILED,
-        strokeWidth: 2,
-        r: 5,
-        ariaLabel: "failed",
-      }),
+      Plot.dot(failed, { ...cross, dy: -8, strokeWidth: 2, r: 5, ariaLabel: "failed" }),
       // Upright, so that it stays in its own column however close the levels are.
-      Plot.text(own, {
+      Plot.text(failed, {
         ...at,
-        dy: -16,
+        dy: -17,
         text: (point: Point) => `${point.path} failed`,
         rotate: -90,
         textAnchor: "start",
         fill: FAILED,
         fontSize: 11,
       }),
+      Plot.dot(partly, { ...cross, dy: -6, strokeWidth: 1.5, r: 3, ariaLabel: "partly failed" }),
+      Plot.text(partly, {
+        ...at,
+        dy: -12,
+        text: "partly",
+        rotate: -90,
+        textAnchor: "start",
+        fill: FAILED,
+        stroke: "#fff",
+        strokeWidth: 3,
+        fontSize: 11,
+      }),
     ];
   });
+}
+
+/** Ticks of a logarithmic axis: powers of ten, with 2 and 5 between where there are few. */
+function logTicks([low, high]: [number, number]): number[] {
+  const steps = Math.log10(high / low) > 2.2 ? [1] : [1, 2, 5];
+  const ticks: number[] = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    ticks.push(...steps.map((step) => step * 10 ** power));
+  }
+  return ticks.filter((tick) => tick >= low && tick <= high);
 }
 
 function drawLevels(
@@ -208,35 +231,42 @@ function drawLevels(
     fx: i % columns,
     fy: Math.floor(i / columns),
     label: wrapText(facet.label, facetWidth, 13).join("\n"),
-    reuse: `reuse: ${facet.reuse}`,
+    note: wrapText(facet.note, facetWidth, 12).join("\n"),
   }));
-  const headerLines = Math.max(...headers.map((header) => header.label.split("\n").length));
-  const headerHeight = 26 + 16 * headerLines;
-  const tickWidth = Math.max(
-    ...[domain[1], domain[1] * 0.6].map((tick) => textWidth(formatNumber(tick), 12)),
-  );
-  const marginLeft = 26 + tickWidth;
-  const marginBottom = 46;
-  const rowHeight = 215 + headerHeight;
-  // Plot centres frameless facets; with more than one row, each row brings its own header's room.
-  const fyPadding = rows === 1 ? 0 : headerHeight / rowHeight;
-  const height = rows * rowHeight + marginBottom;
+  const labelLines = Math.max(...headers.map((header) => header.label.split("\n").length));
+  const noteLines = Math.max(...headers.map((header) => header.note.split("\n").length));
+  const headerHeight = 16 + 16 * labelLines + 15 * noteLines;
+  const ticks = log ? logTicks(domain) : 5;
+  const tickWidth = textWidth(formatNumber(domain[1]), 12);
+  const marginLeft = 14 + tickWidth;
+  const marginBottom = 28;
+  // Each row of small plots brings the room of its own header and axis.
+  const frameHeight = rows === 1 ? 230 : 170;
+  const gap = headerHeight + marginBottom;
+  const height = rows * (frameHeight + gap);
+  const labelled = columns * levels.length <= 6;
   const body = drawPlot({
-    width: BODY_WIDTH,
+    // One or two small plots stay small: they read like the others.
+    width: columns < 3 ? Math.min(BODY_WIDTH, marginLeft + columns * 380) : BODY_WIDTH,
     height,
     marginTop: headerHeight,
     marginLeft,
     marginRight: 8,
     marginBottom,
     fx: { domain: Array.from({ length: columns }, (_, i) => i), axis: null, padding: 0.08 },
-    fy: { domain: Array.from({ length: rows }, (_, i) => i), axis: null, padding: fyPadding },
+    fy: {
+      domain: Array.from({ length: rows }, (_, i) => i),
+      axis: null,
+      paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
+      paddingOuter: 0,
+    },
     x: { type: "point", domain: levels, padding: 0.6 },
     y: { type: log ? "log" : "linear", domain },
     marks: [
-      Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks: 5 }),
+      Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks }),
       Plot.ruleY([domain[0]], { stroke: MUTED }),
       Plot.axisY({
-        ticks: 5,
+        ticks,
         tickSize: 0,
         anchor: "left",
         label: null,
@@ -244,14 +274,22 @@ function drawLevels(
         color: MUTED,
         tickFormat: (tick: number) => formatNumber(tick),
       }),
-      Plot.axisX({ label: null, tickSize: 0, fontSize: 12, color: MUTED, anchor: "bottom" }),
+      Plot.axisX({
+        label: null,
+        tickSize: 0,
+        fontSize: 12,
+        color: MUTED,
+        anchor: "bottom",
+        facetAnchor: null,
+        tickFormat: (users: string) => `${users} users`,
+      }),
       Plot.text(headers, {
         fx: "fx",
         fy: "fy",
         text: "label",
         frameAnchor: "top-left",
         lineAnchor: "bottom",
-        dy: -24,
+        dy: -12 - 15 * noteLines,
         fontSize: 13,
         fontWeight: 600,
         fill: INK,
@@ -260,19 +298,10 @@ function drawLevels(
       Plot.text(headers, {
         fx: "fx",
         fy: "fy",
-        text: "reuse",
+        text: "note",
         frameAnchor: "top-left",
         lineAnchor: "bottom",
         dy: -9,
-        fontSize: 12,
-        fill: MUTED,
-      }),
-      Plot.text(headers.filter((header) => header.fy === rows - 1 || rows > 1), {
-        fx: "fx",
-        fy: "fy",
-        text: () => "users",
-        frameAnchor: "bottom",
-        dy: 32,
         fontSize: 12,
         fill: MUTED,
       }),
@@ -289,8 +318,8 @@ function drawLevels(
           ariaLabel: "run",
         })
       ),
-      ...pathMarks("direct", points, domain),
-      ...pathMarks("pooled", points, domain),
+      ...pathMarks("direct", points, domain, labelled),
+      ...pathMarks("pooled", points, domain, labelled),
       ...failureMarks(points, domain[0]),
     ],
   });
@@ -325,10 +354,13 @@ export function levelsFigure(
     ),
     body,
     failures: failureSentences(scenarios),
-    caption: caption([
-      describeN(scenarios),
-      several ? measure.interval : "a single run has no interval",
-      clipped ? ["intervals reach beyond the scale"] : [],
-    ].flat(), options.context),
+    caption: caption(
+      [
+        describeN(scenarios),
+        several ? measure.interval : "a single run has no interval",
+        clipped ? ["intervals reach beyond the scale"] : [],
+      ].flat(),
+      options.context,
+    ),
   });
 }

@@ -52,7 +52,7 @@ export function failureSentences(scenarios: readonly ScenarioSummary[]): string[
   const cells = new Map<string, { arm: string; users: number[]; what: string }>();
   for (const { arm, users, n, failedRuns, cause } of scenarios) {
     if (failedRuns === 0) continue;
-    const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} runs failed`;
+    const extent = n === 0 ? " failed" : `, ${failedRuns} of ${n + failedRuns} runs failed`;
     // A cause may begin with the arm's name, which stands before it here anyway.
     const what = `${extent}: ${cause?.replace(`${arm}: `, "")}`;
     const cell = cells.get(`${arm} ${what}`) ?? { arm, users: [], what };
@@ -60,7 +60,7 @@ export function failureSentences(scenarios: readonly ScenarioSummary[]): string[
     cells.set(`${arm} ${what}`, cell);
   }
   return [...cells.values()].map(({ arm, users, what }) =>
-    `${arm} at ${formatList(users.map(String))} users ${what}`
+    `${arm} at ${formatList(users.map(String))} users${what}`
   );
 }
 

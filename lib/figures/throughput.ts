@@ -21,7 +21,7 @@ export function throughputFigure(
       estimate: (scenario) => scenario.rps,
       run: (run) => run.rps,
       axis: "Throughput: correct answers per second",
-      interval: "bars are 95 % t intervals of the mean",
+      interval: "bars are 95 % t intervals of the mean, the title goes by ratios paired by round",
       bounded: false,
     },
     pathClaim("throughput", comparisons, options.context),

@@ -164,7 +164,8 @@ export async function createPrivateApt(
   // Proxy, certificates, retries and the like are the machine's; its hooks must not run here.
   const { stdout } = await runCommand("read apt's configuration", ["apt-config", "dump"]);
   const kept = stdout.split("\n").filter((line) =>
-    /^Acquire::.* "[^"]+";$/.test(line) && !/^Acquire::(IndexTargets|Languages|GzipIndexes)/.test(line)
+    /^Acquire::.* "[^"]+";$/.test(line) &&
+    !/^Acquire::(IndexTargets|Languages|GzipIndexes)/.test(line)
   );
   const own = [
     `Dir::State "${at("state")}/";`,

@@ -13,10 +13,14 @@ export interface CommandOptions {
   cwd?: string;
   /** Environment variables to add; `undefined` removes one. */
   env?: Record<string, string | undefined>;
-  /** Stops the command: SIGTERM, and SIGKILL three seconds later. */
+  /** Stops the command: SIGTERM, and SIGKILL when it has had time to clean up. */
   signal?: AbortSignal;
+  /** How long it has to clean up. @default {3000} */
+  graceMs?: number;
   /** Called with each line of standard output and standard error. */
   onLine?: (line: string) => void;
+  /** What the command reads from standard input. @default {nothing} */
+  input?: string;
   /** Runs as this user. @default {null} */
   user?: { uid: number; gid: number } | null;
 }
@@ -65,7 +69,7 @@ export async function tryCommand(
   argv: [string, ...string[]],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const { cwd, env = {}, signal, onLine, user } = options;
+  const { cwd, env = {}, signal, graceMs = 3000, onLine, input, user } = options;
   signal?.throwIfAborted();
   const whole = { ...Deno.env.toObject(), ...env };
   const [program, ...args] = argv;
@@ -78,7 +82,7 @@ export async function tryCommand(
       env: Object.fromEntries(
         Object.entries(whole).filter((entry): entry is [string, string] => entry[1] !== undefined),
       ),
-      stdin: "null",
+      stdin: input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
       ...(user ? { uid: user.uid, gid: user.gid } : {}),
@@ -92,6 +96,11 @@ export async function tryCommand(
     }
     throw error;
   }
+  if (input !== undefined) {
+    const writer = child.stdin.getWriter();
+    // A command that ends without reading all of it says why by its exit status.
+    writer.write(new TextEncoder().encode(input)).then(() => writer.close()).catch(() => {});
+  }
   let killTimer: ReturnType<typeof setTimeout> | undefined;
   const kill = (name: Deno.Signal) => {
     try {
@@ -102,7 +111,7 @@ export async function tryCommand(
   };
   const stop = () => {
     kill("SIGTERM");
-    killTimer = setTimeout(() => kill("SIGKILL"), 3000);
+    killTimer = setTimeout(() => kill("SIGKILL"), graceMs);
   };
   signal?.addEventListener("abort", stop, { once: true });
   try {

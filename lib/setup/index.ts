@@ -45,7 +45,9 @@ export function uvEnvironment(
   add(["UV_INDEX", "UV_EXTRA_INDEX_URL"], extra.join(" "));
   // The locks hold hashes, so that it does not matter which index answers.
   if (extra.length > 0) add(["UV_INDEX_STRATEGY"], "unsafe-best-match");
-  const links = words(pip["find-links"]).filter((link) => /^[a-z]+:\/\//.test(link) || exists(link));
+  const links = words(pip["find-links"]).filter((link) =>
+    /^[a-z]+:\/\//.test(link) || exists(link)
+  );
   add(["UV_FIND_LINKS"], links.join(","));
   if (/^(1|true|yes|on)$/i.test(pip["no-index"] ?? "")) add(["UV_NO_INDEX"], "1");
   add(["UV_INSECURE_HOST"], words(pip["trusted-host"]).join(" "));

@@ -9,7 +9,7 @@ import { writeKernelspec } from "./kernelspec.ts";
 import { ensurePgbouncer, type PgbouncerBinary } from "./pgbouncer.ts";
 import { ensurePostgres, type PostgresBinaries } from "./postgres.ts";
 import { ensurePython, PYTHON_PARTS, type PythonEnvironment, type PythonPart } from "./python.ts";
-import { serviceUser, type ServiceUser } from "./user.ts";
+import { type ServiceUser, serviceUser } from "./user.ts";
 
 /** What {@linkcode setUp} found or installed. */
 export interface Tools {

@@ -303,7 +303,9 @@ export async function ensurePgbouncer(options: PgbouncerOptions = {}): Promise<P
   const argv = toArgv(folder, found.parts);
   const answer = await readVersion(argv, user);
   if ("problem" in answer) {
-    throw cannot(`${found.folder} does not run (${answer.problem}); remove that folder to try anew`);
+    throw cannot(
+      `${found.folder} does not run (${answer.problem}); remove that folder to try anew`,
+    );
   }
   return { argv, version: answer.version, source: "debian" };
 }

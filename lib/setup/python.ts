@@ -10,13 +10,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
-import {
-  type CommandOptions,
-  findOnPath,
-  lastLine,
-  runCommand,
-  tryCommand,
-} from "./command.ts";
+import { type CommandOptions, findOnPath, lastLine, runCommand, tryCommand } from "./command.ts";
 import { type PipSettings, uvEnvironment } from "./index.ts";
 import { withLock } from "./lock.ts";
 
@@ -43,6 +37,14 @@ export interface PythonEnvironment {
   version: string;
   /** The parts that are installed in it. */
   parts: PythonPart[];
+}
+
+/** Where the virtual environment is, whether it has been made or not. */
+export function environmentPaths(
+  root: string = ROOT,
+): Pick<PythonEnvironment, "folder" | "python"> {
+  const folder = join(root, ".poolscope", "venv");
+  return { folder, python: join(folder, "bin", "python") };
 }
 
 /** Options of {@linkcode ensurePython}. */
@@ -415,7 +417,7 @@ export async function ensurePython(options: PythonOptions = {}): Promise<PythonE
     root = ROOT,
   } = options;
   const wanted = [...new Set(parts)];
-  const folder = join(root, ".poolscope", "venv");
+  const { folder, python } = environmentPaths(root);
   const hashes = Object.fromEntries(wanted.map((part) => [part, hashLock(root, part)]));
   const holdsAll = (stamp: Stamp | null): stamp is Stamp =>
     stamp !== null && wanted.every((part) => stamp.parts[part] === hashes[part]);
@@ -430,7 +432,7 @@ export async function ensurePython(options: PythonOptions = {}): Promise<PythonE
   }
   return {
     folder,
-    python: join(folder, "bin", "python"),
+    python,
     version: stamp.version,
     parts: Object.keys(stamp.parts) as PythonPart[],
   };

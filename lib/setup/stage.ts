@@ -83,7 +83,9 @@ function claim(path: string, mode: number): void {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       throw new PoolscopeError(
-        `Cannot make ${path}: ${dirname(path)} is not there; set POOLSCOPE_STAGING to a folder that every user can reach`,
+        `Cannot make ${path}: ${
+          dirname(path)
+        } is not there; set POOLSCOPE_STAGING to a folder that every user can reach`,
       );
     }
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
@@ -138,7 +140,9 @@ export function stageFolder(
   root: string = ROOT,
 ): string {
   if (user === null) return source;
-  if (isReachable(source, user) && isOurs(source) && everyEntryReadable(source, user)) return source;
+  if (isReachable(source, user) && isOurs(source) && everyEntryReadable(source, user)) {
+    return source;
+  }
   const staging = openStaging(root);
   const target = join(staging, name);
   try {
@@ -211,7 +215,9 @@ export function reachableFolder(
     const owners = [Deno.uid(), user?.uid ?? Deno.uid()];
     if (!info.isDirectory || !owners.includes(info.uid ?? -1)) {
       throw new PoolscopeError(
-        `Cannot use ${folder}: ${basename(folder)} belongs to somebody else or is no folder; remove it`,
+        `Cannot use ${folder}: ${
+          basename(folder)
+        } belongs to somebody else or is no folder; remove it`,
       );
     }
   } catch (error) {

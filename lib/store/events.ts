@@ -5,8 +5,6 @@
  * @module
  */
 
-import { appendFileSync } from "node:fs";
-
 /** The steps of a run, in their order. */
 export const PHASES = ["start", "verify", "warm-up", "window", "stop"] as const;
 /** One of {@linkcode PHASES}. */
@@ -64,7 +62,9 @@ export class EventLog {
   /** Records an event. Live figures are shown and not kept: they would outgrow the results. */
   emit(event: NewEvent): void {
     const stamped = { time: new Date().toISOString(), ...event } as StudyEvent;
-    if (stamped.event !== "live") appendFileSync(this.#file, JSON.stringify(stamped) + "\n");
+    if (stamped.event !== "live") {
+      Deno.writeTextFileSync(this.#file, JSON.stringify(stamped) + "\n", { append: true });
+    }
     for (const view of this.#views) view(stamped);
   }
 }

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
 import type { Access, RunServices } from "../engine/engine.ts";
@@ -98,7 +97,7 @@ export class Sampler implements AsyncDisposable {
   }
 
   #write(file: string, line: string, header = false): void {
-    (header ? writeFileSync : appendFileSync)(join(this.#folder, file), line + "\n");
+    Deno.writeTextFileSync(join(this.#folder, file), line + "\n", { append: !header });
   }
 
   async #sample(): Promise<void> {

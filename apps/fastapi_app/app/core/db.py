@@ -12,7 +12,7 @@ from app.core.config import Settings, settings
 def build_engine(settings: Settings) -> AsyncEngine:
     """An engine that keeps and prepares as the settings say."""
     # TLS is off in all three apps: asking for it costs a round trip for each new connection.
-    connect_args: dict[str, Any] = {"ssl": False}
+    connect_args: dict[str, Any] = {"ssl": False, "server_settings": {"client_encoding": "UTF8"}}
     if not settings.db_prepared_statements:
         # asyncpg can only execute what it has prepared; "off" is to prepare anew each time and
         # keep nothing. The names are unique, as two clients of PgBouncer may share a connection.

@@ -1,0 +1,295 @@
+/**
+ * Executes notebooks in the Deno kernel, with parameters, as papermill does: the executed copies go
+ * to another folder, and they are saved before a failure is reported.
+ *
+ * @module
+ */
+
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { PoolscopeError, UsageError } from "../errors.ts";
+import { lastLine, tryCommand } from "../setup/command.ts";
+import { KERNEL_NAME } from "../setup/kernelspec.ts";
+import { environmentPaths, type PythonEnvironment } from "../setup/python.ts";
+import { ROOT } from "../store/layout.ts";
+import { KERNEL_ERRORS, readKernelErrors } from "./guard.ts";
+import {
+  type Cell,
+  formatNotebook,
+  listNotebooks,
+  type Notebook,
+  readNotebook,
+  toLines,
+  toText,
+} from "./notebook.ts";
+
+/** A value that a notebook's parameter can take. */
+export type ParameterValue =
+  | string
+  | number
+  | boolean
+  | null
+  | ParameterValue[]
+  | { [key: string]: ParameterValue };
+
+/** Options of {@linkcode executeNotebooks}. */
+export interface ExecuteOptions {
+  /** The notebooks' paths, executed in this order. @default {all of notebooks/} */
+  notebooks?: string[];
+  /** Values for parameters, by name; each must be declared by at least one of the notebooks. */
+  parameters?: Record<string, ParameterValue>;
+  /** The folder of the executed copies; they keep their names. */
+  outputFolder: string;
+  /** The environment that holds nbclient and the kernel's description. @default {the checkout's} */
+  python?: Pick<PythonEnvironment, "folder" | "python">;
+  /** Where cells run; the import map is found from here. @default {the notebook's folder} */
+  workingFolder?: string;
+  /** How long one cell may take, in seconds. @default {no limit} */
+  cellTimeoutS?: number;
+  /** Environment variables to add for the kernel. */
+  env?: Record<string, string>;
+  /** Called with each line of progress. */
+  log?: (line: string) => void;
+  /** Stops the running cell and shuts the kernel down. */
+  signal?: AbortSignal;
+}
+
+const EXECUTE_PY = fileURLToPath(new URL("./execute.py", import.meta.url));
+/** How long a stopped kernel has to clean up. */
+const STOP_GRACE_MS = 15_000;
+
+/** The environment in which our own virtual environment's Jupyter finds our kernel, and no other. */
+export function jupyterEnvironment(
+  python: Pick<PythonEnvironment, "folder">,
+): Record<string, string | undefined> {
+  return {
+    JUPYTER_PATH: join(python.folder, "share", "jupyter"),
+    JUPYTER_PREFER_ENV_PATH: "1",
+    JUPYTER_PLATFORM_DIRS: undefined,
+    VIRTUAL_ENV: python.folder,
+    PATH: `${join(python.folder, "bin")}:${Deno.env.get("PATH") ?? ""}`,
+    PYTHONHOME: undefined,
+    PYTHONPATH: undefined,
+    DENO_NO_UPDATE_CHECK: "1",
+  };
+}
+
+function hasTag(cell: Cell, tag: string): boolean {
+  return cell.cell_type === "code" && (cell.metadata.tags ?? []).includes(tag);
+}
+
+/**
+ * The parameters that a notebook declares: one `let` for each, in a cell tagged `parameters`.
+ *
+ * @example
+ * ```ts
+ * import { declaredParameters } from "./lib/notebooks/execute.ts";
+ *
+ * const metadata = { tags: ["parameters"] };
+ * const cells = [{ cell_type: "code", metadata, source: "let users = 100;\nlet plan = 'quick';" }];
+ * const notebook = { cells, metadata: {}, nbformat: 4, nbformat_minor: 5 };
+ * console.assert(declaredParameters(notebook).join() === "users,plan");
+ * ```
+ */
+export function declaredParameters(notebook: Notebook): string[] {
+  return notebook.cells
+    .filter((cell) => hasTag(cell, "parameters"))
+    .flatMap((cell) => [...toText(cell.source).matchAll(/^\s*let\s+([A-Za-z_$][\w$]*)/gm)])
+    .map((match) => match[1]!);
+}
+
+function toLiteral(name: string, value: ParameterValue): string {
+  const finite = (inner: unknown): boolean =>
+    typeof inner === "number"
+      ? Number.isFinite(inner)
+      : inner === null || ["string", "boolean"].includes(typeof inner) ||
+        (typeof inner === "object" && Object.values(inner).every(finite));
+  if (!finite(value)) {
+    throw new UsageError(
+      `Cannot set parameter ${name}: ${String(value)} is not a value that JSON can hold`,
+    );
+  }
+  return JSON.stringify(value);
+}
+
+/**
+ * Sets parameters of a notebook: a cell of assignments is inserted after the one that declares them.
+ *
+ * @param notebook The notebook.
+ * @param parameters Values by name.
+ * @param name What to call the notebook in messages.
+ * @returns A new notebook.
+ * @throws {UsageError} If the notebook does not declare one of them.
+ */
+export function parametrize(
+  notebook: Notebook,
+  parameters: Record<string, ParameterValue>,
+  name: string,
+): Notebook {
+  const cells = notebook.cells.filter((cell) => !hasTag(cell, "injected-parameters"));
+  const entries = Object.entries(parameters);
+  if (entries.length === 0) return { ...notebook, cells };
+  const declared = declaredParameters(notebook);
+  for (const [parameter] of entries) {
+    if (!declared.includes(parameter)) {
+      throw new UsageError(
+        `Cannot set parameter "${parameter}" of ${name}: ${
+          declared.length === 0
+            ? "it declares none"
+            : `its parameters are ${[...new Set(declared)].join(", ")}`
+        }`,
+      );
+    }
+  }
+  const last = cells.findLastIndex((cell) => hasTag(cell, "parameters"));
+  // An assignment is an expression, and the last one's value would be shown as the cell's result.
+  const source = entries.map(([key, value]) => `${key} = ${toLiteral(key, value)};\n`).join("") +
+    "void 0;";
+  cells.splice(last + 1, 0, {
+    cell_type: "code",
+    id: "injected-parameters",
+    metadata: { tags: ["injected-parameters"] },
+    source: toLines(source),
+    execution_count: null,
+    outputs: [],
+  });
+  return { ...notebook, cells };
+}
+
+/** What `execute.py` says, a line at a time. */
+type Event =
+  | { event: "cell"; cell: number; number: number; total: number }
+  | { event: "cell_done"; cell: number; number: number; total: number; seconds: number }
+  | { event: "error"; cell: number | null; source: string; message: string }
+  | { event: "done" };
+
+function parseEvent(line: string): Event | null {
+  if (!line.startsWith('{"event"')) return null;
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
+
+/** A source as one line of a message. */
+function quote(source: string): string {
+  const line = source.split("\n").map((text) => text.trim()).filter(Boolean).join(" ⏎ ");
+  return line.length > 160 ? `${line.slice(0, 159)}…` : line;
+}
+
+async function executeOne(
+  input: string,
+  notebook: Notebook,
+  options: ExecuteOptions,
+): Promise<string> {
+  const { outputFolder, python = environmentPaths(), cellTimeoutS, env, log, signal } = options;
+  const name = basename(input);
+  const output = join(outputFolder, name);
+  const cwd = resolve(options.workingFolder ?? dirname(input));
+  const scratch = await Deno.makeTempDir({ prefix: "poolscope-notebook-" });
+  const started = performance.now();
+  try {
+    const prepared = join(scratch, name);
+    const errors = join(scratch, "errors.jsonl");
+    await Deno.writeTextFile(prepared, formatNotebook(notebook));
+    let failure: Extract<Event, { event: "error" }> | null = null;
+    const onLine = (line: string) => {
+      const event = parseEvent(line);
+      if (event?.event === "cell") log?.(`${name}: cell ${event.number} of ${event.total}`);
+      if (event?.event === "error") failure = event;
+    };
+    const result = await tryCommand([
+      python.python,
+      EXECUTE_PY,
+      prepared,
+      resolve(output),
+      "--cwd",
+      cwd,
+      "--kernel",
+      KERNEL_NAME,
+      ...(cellTimeoutS === undefined ? [] : ["--timeout", String(cellTimeoutS)]),
+    ], {
+      cwd,
+      env: { ...jupyterEnvironment(python), ...env, [KERNEL_ERRORS]: errors },
+      signal,
+      graceMs: STOP_GRACE_MS,
+      onLine,
+    });
+    const failed = failure as Extract<Event, { event: "error" }> | null;
+    if (failed !== null && failed.cell !== null) {
+      throw new PoolscopeError(
+        `Cannot execute ${name}: cell ${failed.cell} failed: ${quote(failed.message)} (in: ${
+          quote(failed.source)
+        }); see ${output}`,
+      );
+    }
+    if (result.code !== 0) {
+      throw new PoolscopeError(
+        `Cannot execute ${name}: ${
+          failed?.message ?? lastLine(result)
+        } (exit status ${result.code})`,
+      );
+    }
+    const outside = await readKernelErrors(errors);
+    if (outside.length > 0) {
+      throw new PoolscopeError(
+        `Cannot trust ${name}: ${outside.length} error${
+          outside.length === 1 ? "" : "s"
+        } outside of any cell, the first: ${quote(outside[0]!.message)}; see ${output}`,
+      );
+    }
+    log?.(`${name}: done in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    return output;
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
+
+/**
+ * Executes notebooks, one after the other. Everything is checked before the first one starts.
+ *
+ * @param options Options for this call.
+ * @returns The paths of the executed copies, in order.
+ * @throws {UsageError} If none of the notebooks declares one of the parameters.
+ * @throws {PoolscopeError} If a cell fails; the message names the cell, the copy up to it is saved.
+ */
+export async function executeNotebooks(options: ExecuteOptions): Promise<string[]> {
+  const folder = join(ROOT, "notebooks");
+  const {
+    notebooks = listNotebooks(folder).map((name) => join(folder, name)),
+    parameters = {},
+    outputFolder,
+    signal,
+  } = options;
+  const read = await Promise.all(notebooks.map(readNotebook));
+  const declared = read.map((notebook) => new Set(declaredParameters(notebook)));
+  for (const name of Object.keys(parameters)) {
+    if (!declared.some((names) => names.has(name))) {
+      const known = [...new Set(declared.flatMap((names) => [...names]))];
+      throw new UsageError(
+        `Cannot set parameter "${name}": ${
+          known.length === 0
+            ? "these notebooks declare none"
+            : `the notebooks' parameters are ${known.join(", ")}`
+        }`,
+      );
+    }
+  }
+  const prepared = read.map((notebook, index) =>
+    parametrize(
+      notebook,
+      Object.fromEntries(
+        Object.entries(parameters).filter(([name]) => declared[index]!.has(name)),
+      ),
+      basename(notebooks[index]!),
+    )
+  );
+  await Deno.mkdir(outputFolder, { recursive: true });
+  const executed: string[] = [];
+  for (const [index, notebook] of prepared.entries()) {
+    signal?.throwIfAborted();
+    executed.push(await executeOne(notebooks[index]!, notebook, options));
+  }
+  return executed;
+}

@@ -1,0 +1,62 @@
+/** `deno task lab`: the notebooks in JupyterLab; further arguments are Jupyter's own. */
+
+import { join } from "node:path";
+import { jupyterEnvironment } from "../notebooks/execute.ts";
+import { setUp } from "../setup/mod.ts";
+import { ROOT } from "../store/layout.ts";
+import { runTask } from "./cli.ts";
+
+/** How long JupyterLab has to shut its kernels down. */
+const STOP_GRACE_MS = 15_000;
+
+/**
+ * The arguments that start JupyterLab on the notebooks; the user's own follow, so that they win.
+ *
+ * @param root The checkout.
+ * @param more The user's arguments.
+ */
+export function labArguments(root: string, more: string[]): string[] {
+  return [
+    "-m",
+    "jupyterlab",
+    "--ServerApp.ip=127.0.0.1",
+    `--ServerApp.root_dir=${root}`,
+    "--LabApp.default_url=/lab/tree/notebooks",
+    "--MultiKernelManager.default_kernel_name=deno",
+    // Jupyter refuses to run as root unless told; in a container that is who one is.
+    ...(Deno.uid() === 0 ? ["--ServerApp.allow_root=True"] : []),
+    ...more,
+  ];
+}
+
+if (import.meta.main) {
+  await runTask(async (signal) => {
+    if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
+      console.log(
+        "Usage: deno task lab [JupyterLab's own options, such as --no-browser --port=8899]",
+      );
+      return;
+    }
+    const { python } = await setUp({ lab: true, log: console.log, signal });
+    console.log(`VS Code: choose the Jupyter kernel "Deno" of the environment ${python.folder}`);
+    console.log("Kernels run with all permissions, as your own user\n");
+    const child = new Deno.Command(python.python, {
+      args: labArguments(ROOT, Deno.args),
+      cwd: join(ROOT, "notebooks"),
+      clearEnv: true,
+      env: Object.fromEntries(
+        Object.entries({ ...Deno.env.toObject(), ...jupyterEnvironment(python) })
+          .filter((entry): entry is [string, string] => entry[1] !== undefined),
+      ),
+    }).spawn();
+    const stop = () => {
+      // Not SIGINT: Jupyter would ask back whether it was meant.
+      child.kill("SIGTERM");
+      setTimeout(() => child.kill("SIGKILL"), STOP_GRACE_MS);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    const { code, signal: endedBy } = await child.status;
+    signal.removeEventListener("abort", stop);
+    return endedBy === null ? code : 1;
+  });
+}

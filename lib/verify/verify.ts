@@ -1,0 +1,120 @@
+/**
+ * What must hold before any load: it is our app that answers, it answers as the contract says, it
+ * works on our database, and its way there is the scenario's path.
+ *
+ * @module
+ */
+
+import postgres from "postgres";
+import type { RunServices } from "../engine/engine.ts";
+import { waitUntil } from "../engine/wait.ts";
+import { PoolscopeError } from "../errors.ts";
+import type { Scenario } from "../scenario.ts";
+import type { Verification } from "../store/manifest.ts";
+import { readPgbouncer } from "../telemetry/sampler.ts";
+import { checkContract, readContract } from "./contract.ts";
+
+/** A request that costs exactly one data statement. */
+const PROBE = "/users/1";
+
+/**
+ * Waits for the app and verifies it.
+ *
+ * @throws {PoolscopeError} If a check does not hold; the message says which, and what was seen.
+ */
+export async function verifyApp(
+  services: RunServices,
+  scenario: Scenario,
+  signal?: AbortSignal,
+): Promise<Verification> {
+  await waitForApp(services, signal);
+  const identity = { app: scenario.framework, nonce: services.nonce };
+  const cases = readContract();
+  const contractRequests = await checkContract(services.appUrl, cases, identity, signal);
+  const database = postgres({ ...services.postgres, max: 1, onnotice: () => {} });
+  const pooler = services.pgbouncer &&
+    postgres({ ...services.pgbouncer, max: 1, prepare: false, fetch_types: false });
+  try {
+    await checkDatabase(database);
+    const pgbouncerQueries = pooler && await countQueries(services, pooler);
+    const throughPgbouncer = await checkPath(services, database);
+    return { ok: true, contractRequests, nonceMatched: true, pgbouncerQueries, throughPgbouncer };
+  } finally {
+    await Promise.all([database.end({ timeout: 1 }), pooler?.end({ timeout: 1 })]);
+  }
+}
+
+/** Waits until the health path answers with this run's nonce. */
+async function waitForApp(services: RunServices, signal?: AbortSignal): Promise<void> {
+  const app = services.services.get("app")!;
+  const ended = () => {
+    for (const service of services.services.values()) {
+      if (service.exit === null) continue;
+      return `${service.name} exited with code ${service.exit.code} (${service.logTail(1)})`;
+    }
+    return null;
+  };
+  let stranger: string | null = null;
+  try {
+    await waitUntil(async () => {
+      const response = await fetch(`${services.appUrl}/healthz`, {
+        signal: AbortSignal.timeout(2000),
+      });
+      const text = await response.text();
+      if (text.includes(services.nonce)) return true;
+      stranger = `another program answers there (${text.slice(0, 80)})`;
+      return null;
+    }, { what: "the app to answer /healthz", hopeless: () => ended() ?? stranger, signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (ended() !== null || stranger !== null) throw error;
+    throw new PoolscopeError(`${(error as Error).message}; its log ends with: ${app.logTail(3)}`);
+  }
+}
+
+/** The contract's last request wrote a post: it must stand in this run's database. */
+async function checkDatabase(database: postgres.Sql): Promise<void> {
+  const [row] = await database`select max(id) > 50000 as written from posts`;
+  if (row?.written !== true) {
+    throw new PoolscopeError(
+      "the app does not work on this run's database: the post that it confirmed is not there",
+    );
+  }
+}
+
+/** PgBouncer's query count before and after one request; it must have risen. */
+async function countQueries(
+  services: RunServices,
+  pooler: postgres.Sql,
+): Promise<{ before: number; after: number }> {
+  const count = async () =>
+    Number((await readPgbouncer(pooler, services.postgres.database)).total_query_count);
+  const before = await count();
+  await (await fetch(services.appUrl + PROBE)).body?.cancel();
+  const after = await count();
+  if (after <= before) {
+    throw new PoolscopeError(
+      `the app goes past PgBouncer: a request left total_query_count at ${after}`,
+    );
+  }
+  return { before, after };
+}
+
+/** Who holds the app's connections to PostgreSQL must be PgBouncer when pooled, and never else. */
+async function checkPath(services: RunServices, database: postgres.Sql): Promise<boolean> {
+  const pooled = services.pgbouncer !== null;
+  const backends = await database`
+    select client_port from pg_stat_activity
+    where datname = current_database() and usename = 'app' and client_port is not null`;
+  for (const { client_port: port } of backends) {
+    const seen = await services.isPgbouncerSocket(port);
+    if (seen !== pooled) {
+      throw new PoolscopeError(
+        pooled
+          ? "the app goes past PgBouncer: it holds a connection to PostgreSQL of its own"
+          : "the app goes through PgBouncer although its path is direct",
+      );
+    }
+  }
+  return pooled;
+}
