@@ -392,7 +392,8 @@ class LocalRun implements RunServices {
   usage(): Promise<ServiceUsage[]> {
     const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
     return Promise.resolve([
-      ...[...this.services.values()].map((service) => service.usage()),
+      ...[...this.services.values()].filter((service) => service.exit === null)
+        .map((service) => service.usage()),
       {
         service: "host",
         cpuS: host.busyS,

@@ -46,10 +46,10 @@ export function pairName(
   return notes.length === 0 ? label : `${label} (${notes.join("; ")})`;
 }
 
-/** Which paths failed: `direct failed`, from the reason why there is no ratio. */
-function whatFailed({ missing }: PathRatio): string {
-  const failed = ["direct", "pooled"].filter((path) => missing?.includes(`${path} failed`));
-  return failed.length === 0 ? "no common round" : `${formatList(failed)} failed`;
+/** Which paths failed, in words: `direct failed`. */
+export function whatFailed({ failedPaths }: Pick<PathRatio, "failedPaths">): string {
+  if (failedPaths.length === 2) return "both paths failed";
+  return failedPaths.length === 0 ? "no common round" : `${failedPaths[0]} failed`;
 }
 
 /** Throughput ratios as comparisons. */

@@ -5,11 +5,13 @@
  */
 
 import * as Plot from "@observablehq/plot";
-import type { Estimate, ScenarioSummary } from "../stats/summary.ts";
+import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim, throughputComparisons } from "./claims.ts";
+import { facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
 import { caption, describeN, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
+import { logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
@@ -26,6 +28,8 @@ interface Cell {
 
 const ROW_HEIGHT = 30;
 const LABEL_MAX = 190;
+/** Above this ratio of largest to smallest latency, a logarithmic scale shows both. */
+const LOG_ABOVE = 8;
 
 function cellsOf(
   scenarios: readonly ScenarioSummary[],
@@ -35,9 +39,6 @@ function cellsOf(
   return scenarios.flatMap((scenario) => {
     const estimate = pick(scenario);
     if (estimate === null) return [];
-    const partly = scenario.failedRuns > 0
-      ? `  (${scenario.failedRuns} of ${scenario.n + scenario.failedRuns} failed)`
-      : "";
     return [{
       scenario,
       arm: scenario.arm,
@@ -46,7 +47,7 @@ function cellsOf(
       value: estimate.value,
       low: estimate.low ?? estimate.value,
       high: estimate.high ?? estimate.value,
-      text: (bounded && scenario.censored ? "≥ " : "") + formatNumber(estimate.value) + partly,
+      text: (bounded && scenario.censored ? "≥ " : "") + formatNumber(estimate.value),
     }];
   });
 }
@@ -55,8 +56,12 @@ function drawComparison(
   scenarios: readonly ScenarioSummary[],
   cells: Cell[],
   mark: "bar" | "dot",
-): { body: Drawing; clipped: boolean } {
-  const arms = [...new Set(scenarios.map((scenario) => scenario.arm))];
+  ratios: readonly PathRatio[],
+): { body: Drawing; log: boolean; clipped: boolean } {
+  // Arms that are compared stand together, whatever the order of the plan.
+  const arms = [
+    ...new Set(facetsOf(scenarios, ratios).flatMap((facet) => facet.scenarios.map((s) => s.arm))),
+  ];
   const levels = [...new Set(scenarios.map((scenario) => scenario.users))].sort((a, b) => a - b);
   const failed = scenarios.filter((scenario) => scenario.n === 0)
     .map((scenario) => ({ arm: scenario.arm, level: scenario.users }));
@@ -72,7 +77,12 @@ function drawComparison(
   const texts = Math.max(...cells.map((cell) => textWidth(cell.text, 12)), 60);
   const frame = columnWidth - 24;
   // The values stand right of the intervals: the scale leaves them their room.
-  const end = furthest / Math.max(0.35, 1 - (texts + 10) / frame);
+  const share = Math.max(0.35, 1 - (texts + 24) / frame);
+  const smallest = Math.min(...cells.map((cell) => cell.value), largest);
+  const log = mark === "dot" && largest / smallest > LOG_ABOVE;
+  const start = log ? Math.min(...cells.map((cell) => Math.max(cell.low, smallest / 3))) / 1.6 : 0;
+  const end = log ? start * (furthest / start) ** (1 / share) : furthest / share;
+  const ticks = log ? logTicks([start, furthest]) : Math.max(2, Math.floor(frame / 70));
   const within = (value: number) => Math.min(value, end);
   const at = { y: "arm", fx: "level" };
   const body = drawPlot({
@@ -84,18 +94,31 @@ function drawComparison(
     marginRight: 4,
     fx: { domain: levels, axis: null, padding: 0.06 },
     y: { domain: arms, padding: 0.3, axis: null },
-    x: { domain: [0, end] },
+    x: { type: log ? "log" : "linear", domain: [start, end] },
     marks: [
-      Plot.gridX({ ticks: 4, stroke: GRID, strokeOpacity: 1 }),
-      Plot.ruleX([0], { stroke: MUTED }),
-      Plot.axisX({
-        ticks: Math.max(2, Math.floor(frame / 70)),
-        label: null,
-        tickSize: 0,
-        fontSize: 12,
-        color: MUTED,
-        tickFormat: (tick: number) => formatNumber(tick),
-      }),
+      Plot.gridX({ ticks, stroke: GRID, strokeOpacity: 1 }),
+      Plot.ruleX([start], { stroke: MUTED }),
+      log
+        ? Plot.text(
+          levels.flatMap((level) => (ticks as number[]).map((tick) => ({ level, tick }))),
+          {
+            fx: "level",
+            x: "tick",
+            frameAnchor: "bottom",
+            dy: 16,
+            text: ({ tick }: { tick: number }) => formatNumber(tick),
+            fontSize: 12,
+            fill: MUTED,
+          },
+        )
+        : Plot.axisX({
+          ticks,
+          label: null,
+          tickSize: 0,
+          fontSize: 12,
+          color: MUTED,
+          tickFormat: (tick: number) => formatNumber(tick),
+        }),
       Plot.axisY({
         label: null,
         tickSize: 0,
@@ -126,7 +149,7 @@ function drawComparison(
         }),
       Plot.ruleY(cells.filter((cell) => cell.high > cell.low), {
         ...at,
-        x1: (cell: Cell) => Math.max(0, cell.low),
+        x1: (cell: Cell) => Math.max(start, cell.low),
         x2: (cell: Cell) => within(cell.high),
         stroke: mark === "bar" ? INK : "color",
         strokeWidth: mark === "bar" ? 1.5 : 2,
@@ -145,9 +168,21 @@ function drawComparison(
         fill: INK,
         ariaLabel: "value",
       }),
+      ...cells.filter((cell) => cell.scenario.failedRuns > 0).map((cell) =>
+        Plot.dot([cell], {
+          ...at,
+          x: within(cell.high),
+          dx: 20 + textWidth(cell.text, 12),
+          r: 3.5,
+          symbol: () => "times",
+          stroke: FAILED,
+          strokeWidth: 1.5,
+          ariaLabel: "partly failed",
+        })
+      ),
       Plot.dot(failed, {
         ...at,
-        x: () => 0,
+        x: () => start,
         dx: 10,
         r: 5,
         symbol: () => "times",
@@ -157,7 +192,7 @@ function drawComparison(
       }),
       Plot.text(failed, {
         ...at,
-        x: () => 0,
+        x: () => start,
         dx: 20,
         text: () => "failed",
         textAnchor: "start",
@@ -168,7 +203,7 @@ function drawComparison(
     color: { type: "identity" },
     symbol: { type: "identity" },
   });
-  return { body, clipped: cells.some((cell) => cell.high > end) };
+  return { body, log, clipped: cells.some((cell) => cell.high > end) };
 }
 
 /**
@@ -182,12 +217,14 @@ export function rpsComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   const cells = cellsOf(scenarios, (scenario) => scenario.rps, false);
-  const { body, clipped } = drawComparison(scenarios, cells, "bar");
+  const { body, clipped } = drawComparison(scenarios, cells, "bar", options.ratios ?? []);
   const comparisons = throughputComparisons(options.ratios ?? []);
   return composeFigure({
     title: options.title ?? pathClaim("throughput", comparisons, options.context),
     subtitle: "Throughput: correct answers per second, more is better",
-    legend: pathLegend(scenarios),
+    legend: pathLegend(scenarios).map((entry) =>
+      entry.symbol === "circle" ? { ...entry, symbol: "square" } : entry
+    ),
     body,
     failures: failureSentences(scenarios),
     caption: caption(
@@ -214,11 +251,18 @@ export function p95ComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, true);
-  const { body, clipped } = drawComparison(scenarios, cells, "dot");
+  const { body, log, clipped } = drawComparison(
+    scenarios,
+    cells,
+    "dot",
+    options.ratios ?? [],
+  );
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, 95);
   return composeFigure({
     title: options.title ?? pathClaim("P95 latency", comparisons, options.context),
-    subtitle: "P95 latency of correct answers in ms, less is better",
+    subtitle: `P95 latency of correct answers in ms${
+      log ? ", logarithmic scale" : ""
+    }, less is better`,
     legend: pathLegend(scenarios, [], true),
     body,
     failures: failureSentences(scenarios),

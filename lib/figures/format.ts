@@ -31,6 +31,12 @@ export function formatRatio(value: number): string {
   return `${value.toFixed(2)}×`;
 }
 
+/** The end of a ratio's interval: two decimals, unless it is beyond all meaning. */
+export function formatRatioEnd(value: number): string {
+  if (value > 100) return "> 100";
+  return value < 0.01 ? "< 0.01" : value.toFixed(value >= 10 ? 1 : 2);
+}
+
 /** A share of 0 to 1 in per cent: `3.1 %`. */
 export function formatPercent(share: number): string {
   const percent = share * 100;

@@ -11,6 +11,7 @@ import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
 import { caption, describeN, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
+import { logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
@@ -192,16 +193,6 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
   });
 }
 
-/** Ticks of a logarithmic axis: powers of ten, with 2 and 5 between where there are few. */
-function logTicks([low, high]: [number, number]): number[] {
-  const steps = Math.log10(high / low) > 2.2 ? [1] : [1, 2, 5];
-  const ticks: number[] = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
-    ticks.push(...steps.map((step) => step * 10 ** power));
-  }
-  return ticks.filter((tick) => tick >= low && tick <= high);
-}
-
 function drawLevels(
   facets: Facet[],
   measure: Measure,
@@ -265,15 +256,33 @@ function drawLevels(
     marks: [
       Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks }),
       Plot.ruleY([domain[0]], { stroke: MUTED }),
-      Plot.axisY({
-        ticks,
-        tickSize: 0,
-        anchor: "left",
-        label: null,
-        fontSize: 12,
-        color: MUTED,
-        tickFormat: (tick: number) => formatNumber(tick),
-      }),
+      log
+        // An axis mark would leave out labels of a logarithmic scale as it sees fit.
+        ? Plot.text(
+          Array.from({ length: rows }, (_, fy) => fy).flatMap((fy) =>
+            (ticks as number[]).map((tick) => ({ fx: 0, fy, tick }))
+          ),
+          {
+            fx: "fx",
+            fy: "fy",
+            y: "tick",
+            frameAnchor: "left",
+            textAnchor: "end",
+            dx: -8,
+            text: ({ tick }: { tick: number }) => formatNumber(tick),
+            fontSize: 12,
+            fill: MUTED,
+          },
+        )
+        : Plot.axisY({
+          ticks,
+          tickSize: 0,
+          anchor: "left",
+          label: null,
+          fontSize: 12,
+          color: MUTED,
+          tickFormat: (tick: number) => formatNumber(tick),
+        }),
       Plot.axisX({
         label: null,
         tickSize: 0,

@@ -79,7 +79,7 @@ export function pathLegend(
   const paths = (["direct", "pooled"] as const)
     .filter((path) => scenarios.some((scenario) => scenario.path === path))
     .map((path): LegendEntry => ({ label: path, ...PATH_STYLE[path] }));
-  const failed = scenarios.some((scenario) => scenario.n === 0 && scenario.failedRuns > 0);
+  const failed = scenarios.some((scenario) => scenario.failedRuns > 0);
   const lowerBound = bounded && scenarios.some((scenario) => scenario.censored);
   return [
     ...paths,

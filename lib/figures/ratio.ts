@@ -7,9 +7,9 @@
 import * as Plot from "@observablehq/plot";
 import { ratioVerdict } from "../stats/ratio.ts";
 import type { PathRatio } from "../stats/summary.ts";
-import { pathClaim, throughputComparisons } from "./claims.ts";
+import { pairName, pathClaim, throughputComparisons, whatFailed } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
-import { formatInterval, formatList, formatRatio, formatSpan } from "./format.ts";
+import { formatInterval, formatList, formatRatio, formatRatioEnd, formatSpan } from "./format.ts";
 import { caption, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
@@ -47,7 +47,7 @@ function rowsOf(ratios: readonly PathRatio[]): Row[] {
       clear,
       color: clear ? PATH_STYLE[verdict === "higher" ? "pooled" : "direct"].color : MUTED,
       text: `${formatRatio(value)} ${
-        low === null ? "(one run)" : formatInterval(pair.ratio, (v) => v.toFixed(2))
+        low === null ? "(one run)" : formatInterval(pair.ratio, formatRatioEnd)
       }`,
     }];
   });
@@ -97,12 +97,15 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
     marks: [
       Plot.ruleX(ticks, { stroke: GRID }),
       Plot.ruleX([1], { stroke: INK, strokeDasharray: "4 3", ariaLabel: "no difference" }),
-      Plot.axisX(ticks, {
-        label: null,
-        tickSize: 0,
+      // An axis mark would leave out labels of a logarithmic scale as it sees fit.
+      Plot.text(ticks, {
+        x: (tick: number) => tick,
+        frameAnchor: "bottom",
+        dy: 17,
+        text: (tick: number) => `${tick}×`,
         fontSize: 12,
-        color: MUTED,
-        tickFormat: (tick: number) => `${tick}×`,
+        fill: MUTED,
+        ariaLabel: "tick",
       }),
       Plot.axisY({
         label: null,
@@ -168,10 +171,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
       }),
       Plot.text(missing, {
         y: "key",
-        text: ({ pair }: { pair: PathRatio }) => {
-          const paths = ["direct", "pooled"].filter((p) => pair.missing?.includes(`${p} failed`));
-          return paths.length === 0 ? "no common round" : `${formatList(paths)} failed`;
-        },
+        text: ({ pair }: { pair: PathRatio }) => whatFailed(pair),
         frameAnchor: "right",
         textAnchor: "start",
         dx: 12,
@@ -197,10 +197,13 @@ export function ratioFigure(
   const { body, clipped } = drawForest(ratios);
   const compared = ratios.filter((pair) => pair.n > 0).map((pair) => pair.n);
   const unequal = [...new Set(ratios.flatMap((pair) => pair.differences))];
-  const causes = [...new Set(ratios.flatMap((pair) => pair.missing ?? []))].map((cause) => {
-    const at = ratios.filter((pair) => pair.missing === cause).map(labelOf);
-    return `${formatList(at)}: ${cause}`;
-  });
+  const causes = new Map<string, { pair: PathRatio; users: number[] }>();
+  for (const pair of ratios.filter((pair) => pair.missing !== null)) {
+    const key = `${pairName(pair)} ${pair.missing}`;
+    const cause = causes.get(key) ?? { pair, users: [] };
+    cause.users.push(pair.users);
+    causes.set(key, cause);
+  }
   return composeFigure({
     title: options.title ??
       pathClaim("throughput", throughputComparisons(ratios), options.context),
@@ -210,7 +213,9 @@ export function ratioFigure(
       { label: "no clear difference", color: MUTED, symbol: "ring" },
     ],
     body,
-    failures: causes,
+    failures: [...causes.values()].map(({ pair, users }) =>
+      `${pairName(pair)} at ${formatList(users.map(String))} users: ${pair.missing}`
+    ),
     caption: caption(
       [
         compared.length === 0
@@ -218,8 +223,8 @@ export function ratioFigure(
           : `n = ${formatSpan(compared, String)} ${
             Math.max(...compared) === 1 ? "round" : "rounds"
           } per row`,
-        "geometric mean of the ratios paired by round, 95 % t interval of their logarithms, each " +
-        "for its own row",
+        "geometric mean of the ratios paired by round, 95 % t interval of their logarithms" +
+        (compared.length > 1 ? `, not corrected for ${compared.length} comparisons` : ""),
         unequal.length === 0
           ? []
           : [`${formatList(unequal)} differs between the paths: not the path's effect alone`],

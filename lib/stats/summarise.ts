@@ -161,10 +161,17 @@ function pairLabel(direct: ScenarioSummary, pooled: ScenarioSummary): string {
   return arm.replace(/ (direct|pooled)(?=,|$)/, "");
 }
 
-function missingRatio(direct: ScenarioSummary, pooled: ScenarioSummary): string {
-  const failed = [direct, pooled].filter((scenario) => scenario.n === 0);
+function missingRatio(failed: readonly ScenarioSummary[]): string {
   if (failed.length === 0) return "no round in which both paths succeeded";
-  return failed.map((scenario) => `${scenario.path} failed: ${scenario.cause}`).join("; ");
+  const causes = failed.map(({ arm, path, cause }) => ({
+    path,
+    // A cause may begin with the arm's name, which is said anyway.
+    cause: cause?.replace(`${arm}: `, ""),
+  }));
+  if (causes.length === 2 && causes[0]!.cause === causes[1]!.cause) {
+    return `direct and pooled failed: ${causes[0]!.cause}`;
+  }
+  return causes.map(({ path, cause }) => `${path} failed: ${cause}`).join("; ");
 }
 
 /**
@@ -203,6 +210,7 @@ export function pathRatios(
       const other = okRps.get(`${pooled.scenarioId}/${round}`);
       return base === undefined || other === undefined ? [] : [{ base, other }];
     });
+    const failed = [direct, pooled].filter((scenario) => scenario.n === 0);
     return [{
       framework: pooled.framework,
       users: pooled.users,
@@ -213,7 +221,8 @@ export function pathRatios(
       pooled: pooled.scenarioId,
       n: pairs.length,
       ratio: pairedRatio(pairs),
-      missing: pairs.length > 0 ? null : missingRatio(direct, pooled),
+      missing: pairs.length > 0 ? null : missingRatio(failed),
+      failedPaths: failed.map((scenario) => scenario.path),
     }];
   });
 }

@@ -105,4 +105,6 @@ export interface PathRatio {
   ratio: Estimate | null;
   /** Why there is no ratio, or null. */
   missing: string | null;
+  /** The paths of which no run succeeded: why there is no ratio. */
+  failedPaths: Path[];
 }
