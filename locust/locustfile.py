@@ -1,4 +1,4 @@
-"""The load: users that send the contract's mix of requests, one after another, and check each answer.
+"""The load: users that send the contract's mix of requests one after another and check each answer.
 
 By hand, with Locust's own web UI:
 
@@ -104,7 +104,7 @@ class AppUser(FastHttpUser):
         # closes the connection, and the server would see more requests than are counted.
         connections.size = -1
         # Its own check before each request uses select(), which lets all other users run within
-        # the measured time, and which fails for descriptors above 1023: with a thousand users,
+        # the measured time, and which fails for descriptors above 1023: beyond a thousand users,
         # each request would open a new connection.
         connections._is_socket_alive = is_open
 

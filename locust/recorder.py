@@ -4,7 +4,7 @@ It is active when POOLSCOPE_RUN_FOLDER is set, and otherwise Locust runs as it a
 keeps time itself: POOLSCOPE_WARM_UP_S after the start of the load (the ramp is part of it) Locust's
 statistics are reset and the measurement window begins; POOLSCOPE_WINDOW_S later the load ends, and
 requests that have no answer by then are recorded as "unfinished". So Locust's CSVs cover the window
-only; its history keeps the ramp.
+only; its history keeps the ramp. SIGTERM and Ctrl-C end the window early and are recorded alike.
 
 Files in the run folder:
 
@@ -23,9 +23,9 @@ final.json
 import csv
 import io
 import json
+import logging
 import os
 import struct
-import sys
 import time
 from pathlib import Path
 from time import perf_counter_ns
@@ -36,6 +36,8 @@ import locust.stats
 from geventhttpclient.response import HTTPConnectionClosed
 from locust.exception import CatchResponseError
 from locust.runners import LocalRunner
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 # start (Unix time) and service time in µs, bytes, and the numbers of route, status and error
@@ -82,7 +84,7 @@ class RequestLog:
         self.requests = 0
         self.failures = 0
         self._folder = folder
-        self._file = open(folder / "requests.bin", "wb", buffering=0)
+        self._file = open(folder / "requests.bin", "wb")
         self._buffer = bytearray(ROW.size * ROWS_IN_BUFFER)
         self._end = 0  # of the rows in the buffer
         self._routes: dict[tuple[str, str], int] = {}
@@ -155,6 +157,7 @@ class RequestLog:
 
     def flush(self) -> None:
         self._file.write(memoryview(self._buffer)[: self._end])
+        self._file.flush()
         self._end = 0
 
     def close(self) -> None:
@@ -198,7 +201,6 @@ class Recorder:
         self.window_s = window_s
         self.log: RequestLog | None = None
         self.lag: LoopLag | None = None
-        self.finished = False
         locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 0  # the history is whole at any time
         environment.events.test_start.add_listener(self.start)
         environment.events.quitting.add_listener(self.finish)
@@ -209,18 +211,14 @@ class Recorder:
         self.log = RequestLog(self.folder)
         self.environment.events.request.add_listener(self.log.on_request)
         self.load_start_us = now_us()
-        gevent.spawn(self._run_phases)
-        gevent.spawn(self._tick)
+        for run in (self._run_phases, self._tick):
+            gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
 
     def _run_phases(self) -> None:
         self._sleep_until(self.load_start_us + self.warm_up_s * 1e6)
         self._open_window()
         self._sleep_until(self.window_start_us + self.window_s * 1e6)
         self.finish()
-        # Locust would kill its users one by one, for half a second with a thousand of them, while
-        # the rest go on. Everything is written: leave, and the system closes the connections.
-        sys.stderr.flush()
-        os._exit(2 if locust.log.unhandled_greenlet_exception else 0)
 
     def _sleep_until(self, due_us: float) -> None:
         gevent.sleep(0)
@@ -238,11 +236,24 @@ class Recorder:
         self.lag = LoopLag()
 
     def finish(self, **_) -> None:
-        """The window ends, or Locust is told to quit before that. Nothing here waits, so rows,
-        counts and Locust's CSVs are of the same instant."""
-        if self.log is None or self.finished:
+        """The window ends, or Locust is told to quit before that: writes everything and leaves.
+
+        Locust would now kill its users one by one, for half a second with a thousand of them, while
+        the rest go on sending. The system closes their connections at once.
+        """
+        if self.log is None:  # the load has not started
             return
-        self.finished = True
+        code = 2 if locust.log.unhandled_greenlet_exception else 0
+        try:
+            self._close_account()
+        except Exception:
+            logger.exception("Cannot write the account of the run")
+            code = 2
+        logging.shutdown()
+        os._exit(code)
+
+    def _close_account(self) -> None:
+        """Nothing here waits, so rows, counts and Locust's CSVs are of the same instant."""
         if self.lag is None:  # the warm-up was cut short
             self._open_window()
         window_end_us = now_us() + 1
@@ -290,7 +301,6 @@ class Recorder:
         ):
             text = io.StringIO(newline="")
             write(csv.writer(text))
-            # The rename also parts the file from Locust's open handle, which may write once more.
             write_whole(self.folder / f"locust_{name}.csv", text.getvalue())
 
     def _tick(self) -> None:
@@ -298,8 +308,6 @@ class Recorder:
         at_us, requests, failures = self.load_start_us, 0, 0
         while True:
             gevent.sleep(TICK_S)
-            if self.finished:
-                return
             service_us = sorted(self.log.buffered_service_us())
             self.log.flush()
             then_us, at_us = at_us, now_us()

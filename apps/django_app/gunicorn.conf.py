@@ -1,11 +1,16 @@
 """gunicorn reads this file by itself, in the master, so a wrong setting ends the start here."""
 
 import os
+import socket
 
 from config import env
 
 bind = f"{env.HOST}:{env.PORT}"
 backlog = env.BACKLOG
+# Each worker has a listen queue of its own, and the kernel spreads connections over them. With one
+# queue for all, the worker that wakes first takes a whole burst and keeps it for as long as the
+# connections live, while the others stand idle.
+reuse_port = True
 worker_class = "gthread"
 workers = env.WORKERS
 threads = env.THREADS
@@ -20,3 +25,15 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 accesslog = None
 errorlog = "-"
 loglevel = "info"
+
+
+def on_starting(_server):
+    """Refuses a port that is taken, as shared queues would let two servers share it unnoticed."""
+    found = socket.getaddrinfo(env.HOST, env.PORT, type=socket.SOCK_STREAM)
+    family, _, _, _, address = found[0]
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as exc:
+            raise SystemExit(f"Cannot start: {bind}: {exc.strerror}") from None

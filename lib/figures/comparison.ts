@@ -11,7 +11,7 @@ import { facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
 import { caption, describeN, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
-import { logTicks } from "./scales.ts";
+import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
@@ -74,16 +74,16 @@ function drawComparison(
   const columnWidth = Math.min(420, (BODY_WIDTH - marginLeft) / levels.length);
   const largest = Math.max(...cells.map((cell) => cell.value), 0) || 1;
   const furthest = Math.min(2 * largest, Math.max(largest, ...cells.map((cell) => cell.high)));
-  const texts = Math.max(...cells.map((cell) => textWidth(cell.text, 12)), 60);
+  const texts = Math.max(...cells.map((cell) => textWidth(cell.text, 12)), 44);
   const frame = columnWidth - 24;
   // The values stand right of the intervals: the scale leaves them their room.
-  const share = Math.max(0.35, 1 - (texts + 24) / frame);
+  const share = Math.max(0.35, 1 - (texts + 16) / frame);
   const smallest = Math.min(...cells.map((cell) => cell.value), largest);
   const log = mark === "dot" && largest / smallest > LOG_ABOVE;
   const start = log ? Math.min(...cells.map((cell) => Math.max(cell.low, smallest / 3))) / 1.6 : 0;
   const end = log ? start * (furthest / start) ** (1 / share) : furthest / share;
-  const ticks = log ? logTicks([start, furthest]) : Math.max(2, Math.floor(frame / 70));
-  const within = (value: number) => Math.min(value, end);
+  const ticks = log ? logTicks([start, furthest]) : linearTicks(furthest, Math.max(2, frame / 80));
+  const within = (value: number) => Math.min(value, furthest);
   const at = { y: "arm", fx: "level" };
   const body = drawPlot({
     width: marginLeft + columnWidth * levels.length,
@@ -94,31 +94,20 @@ function drawComparison(
     marginRight: 4,
     fx: { domain: levels, axis: null, padding: 0.06 },
     y: { domain: arms, padding: 0.3, axis: null },
-    x: { type: log ? "log" : "linear", domain: [start, end] },
+    x: { type: log ? "log" : "linear", domain: [start, end], axis: null },
     marks: [
       Plot.gridX({ ticks, stroke: GRID, strokeOpacity: 1 }),
       Plot.ruleX([start], { stroke: MUTED }),
-      log
-        ? Plot.text(
-          levels.flatMap((level) => (ticks as number[]).map((tick) => ({ level, tick }))),
-          {
-            fx: "level",
-            x: "tick",
-            frameAnchor: "bottom",
-            dy: 16,
-            text: ({ tick }: { tick: number }) => formatNumber(tick),
-            fontSize: 12,
-            fill: MUTED,
-          },
-        )
-        : Plot.axisX({
-          ticks,
-          label: null,
-          tickSize: 0,
-          fontSize: 12,
-          color: MUTED,
-          tickFormat: (tick: number) => formatNumber(tick),
-        }),
+      // An axis mark would leave out labels of a logarithmic scale as it sees fit.
+      Plot.text(levels.flatMap((level) => ticks.map((tick) => ({ level, tick }))), {
+        fx: "level",
+        x: "tick",
+        frameAnchor: "bottom",
+        dy: 16,
+        text: ({ tick }: { tick: number }) => formatNumber(tick),
+        fontSize: 12,
+        fill: MUTED,
+      }),
       Plot.axisY({
         label: null,
         tickSize: 0,
@@ -203,7 +192,7 @@ function drawComparison(
     color: { type: "identity" },
     symbol: { type: "identity" },
   });
-  return { body, log, clipped: cells.some((cell) => cell.high > end) };
+  return { body, log, clipped: cells.some((cell) => cell.high > furthest) };
 }
 
 /**

@@ -11,7 +11,7 @@ import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
 import { caption, describeN, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
-import { logTicks } from "./scales.ts";
+import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
@@ -227,7 +227,7 @@ function drawLevels(
   const labelLines = Math.max(...headers.map((header) => header.label.split("\n").length));
   const noteLines = Math.max(...headers.map((header) => header.note.split("\n").length));
   const headerHeight = 16 + 16 * labelLines + 15 * noteLines;
-  const ticks = log ? logTicks(domain) : 5;
+  const ticks = log ? logTicks(domain) : linearTicks(domain[1], 5);
   const tickWidth = textWidth(formatNumber(domain[1]), 12);
   const marginLeft = 14 + tickWidth;
   const marginBottom = 28;
@@ -252,37 +252,28 @@ function drawLevels(
       paddingOuter: 0,
     },
     x: { type: "point", domain: levels, padding: 0.6 },
-    y: { type: log ? "log" : "linear", domain },
+    y: { type: log ? "log" : "linear", domain, axis: null },
     marks: [
       Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks }),
       Plot.ruleY([domain[0]], { stroke: MUTED }),
-      log
-        // An axis mark would leave out labels of a logarithmic scale as it sees fit.
-        ? Plot.text(
-          Array.from({ length: rows }, (_, fy) => fy).flatMap((fy) =>
-            (ticks as number[]).map((tick) => ({ fx: 0, fy, tick }))
-          ),
-          {
-            fx: "fx",
-            fy: "fy",
-            y: "tick",
-            frameAnchor: "left",
-            textAnchor: "end",
-            dx: -8,
-            text: ({ tick }: { tick: number }) => formatNumber(tick),
-            fontSize: 12,
-            fill: MUTED,
-          },
-        )
-        : Plot.axisY({
-          ticks,
-          tickSize: 0,
-          anchor: "left",
-          label: null,
+      // An axis mark would leave out labels of a logarithmic scale as it sees fit.
+      Plot.text(
+        Array.from({ length: rows }, (_, fy) => fy).flatMap((fy) =>
+          ticks.map((tick) => ({ fx: 0, fy, tick }))
+        ),
+        {
+          fx: "fx",
+          fy: "fy",
+          y: "tick",
+          frameAnchor: "left",
+          textAnchor: "end",
+          dx: -8,
+          text: ({ tick }: { tick: number }) => formatNumber(tick),
           fontSize: 12,
-          color: MUTED,
-          tickFormat: (tick: number) => formatNumber(tick),
-        }),
+          fill: MUTED,
+          ariaLabel: "tick",
+        },
+      ),
       Plot.axisX({
         label: null,
         tickSize: 0,

@@ -5,6 +5,7 @@
  */
 
 import type { StudyContext } from "../stats/context.ts";
+import { shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { formatCount, formatList, formatSpan } from "./format.ts";
 import type { LegendEntry } from "./figure.ts";
@@ -37,7 +38,7 @@ export function describeN(scenarios: readonly ScenarioSummary[]): string {
 export function caption(parts: string[], context?: StudyContext): string {
   const all = context === undefined ? parts : [
     ...parts,
-    `${context.windowS} s windows`,
+    `${context.windowS}\u00a0s windows`,
     context.database,
     context.cores === null
       ? []
@@ -50,11 +51,11 @@ export function caption(parts: string[], context?: StudyContext): string {
 /** What every scenario's failed runs died of, one sentence for each cause. */
 export function failureSentences(scenarios: readonly ScenarioSummary[]): string[] {
   const cells = new Map<string, { arm: string; users: number[]; what: string }>();
-  for (const { arm, users, n, failedRuns, cause } of scenarios) {
+  for (const scenario of scenarios) {
+    const { arm, users, n, failedRuns } = scenario;
     if (failedRuns === 0) continue;
     const extent = n === 0 ? " failed" : `, ${failedRuns} of ${n + failedRuns} runs failed`;
-    // A cause may begin with the arm's name, which stands before it here anyway.
-    const what = `${extent}: ${cause?.replace(`${arm}: `, "")}`;
+    const what = `${extent}: ${shortCause(scenario)}`;
     const cell = cells.get(`${arm} ${what}`) ?? { arm, users: [], what };
     cell.users.push(users);
     cells.set(`${arm} ${what}`, cell);

@@ -91,7 +91,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
     marginBottom,
     marginLeft: 12 + Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13))),
     marginRight: 14 + Math.max(...rows.map((row) => textWidth(row.text, 13)), 110),
-    x: { type: "log", domain: [low, high] },
+    x: { type: "log", domain: [low, high], axis: null },
     y: { domain: keys, axis: null, padding: 0.5, type: "point" },
     color: { type: "identity" },
     marks: [
@@ -210,7 +210,11 @@ export function ratioFigure(
     subtitle: "Throughput, pooled over direct, logarithmic scale",
     legend: [
       { label: "interval excludes 1×", color: INK, symbol: "circle" },
-      { label: "no clear difference", color: MUTED, symbol: "ring" },
+      {
+        label: compared.includes(1) ? "no clear difference, or one run" : "no clear difference",
+        color: MUTED,
+        symbol: "ring",
+      },
     ],
     body,
     failures: [...causes.values()].map(({ pair, users }) =>

@@ -13,3 +13,11 @@ export function logTicks([low, high]: [number, number]): number[] {
   }
   return ticks.filter((tick) => tick >= low && tick <= high);
 }
+
+/** Ticks of a linear axis from 0: about `count` round numbers up to `high`. */
+export function linearTicks(high: number, count: number): number[] {
+  const rough = high / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough)!;
+  return Array.from({ length: Math.floor(high / step) + 1 }, (_, i) => i * step);
+}

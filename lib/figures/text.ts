@@ -27,11 +27,11 @@ export function textWidth(text: string, size: number): number {
   return em * size * 1.08;
 }
 
-/** Breaks a text into lines of at most `width` pixels, between words. */
+/** Breaks a text into lines of at most `width` pixels, between words; a no-break space holds. */
 export function wrapText(text: string, width: number, size: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(/\s+/)) {
+  for (const word of text.split(/[ \n]+/)) {
     const longer = line === "" ? word : `${line} ${word}`;
     if (line !== "" && textWidth(longer, size) > width) {
       lines.push(line);

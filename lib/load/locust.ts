@@ -24,8 +24,6 @@ export interface LoadOptions {
   windowS: number;
   /** The run's folder, which receives the files. */
   folder: string;
-  /** Where locust/ and apps/ lie. @default this checkout */
-  root?: string;
 }
 
 /**
@@ -34,31 +32,15 @@ export interface LoadOptions {
  * error.
  *
  * @returns Program and arguments, and the variables to add to the environment.
- *
- * @example
- * ```ts
- * import { createScenario, locustCommand } from "poolscope";
- *
- * const { argv } = locustCommand({
- *   python: "python3",
- *   host: "http://127.0.0.1:8000",
- *   scenario: createScenario({ framework: "flask", path: "direct", users: 10 }),
- *   seed: 1,
- *   warmUpS: 1,
- *   windowS: 3,
- *   folder: "/tmp/run",
- * });
- * console.assert(argv.includes("--headless"));
- * ```
  */
 export function locustCommand(
   options: LoadOptions,
 ): { argv: string[]; env: Record<string, string> } {
-  const { scenario, folder, root = ROOT } = options;
+  const { scenario, folder } = options;
   return {
     argv: [
       ...[options.python, "-m", "locust", "--headless"],
-      ...["--locustfile", join(root, "locust", "locustfile.py")],
+      ...["--locustfile", join(ROOT, "locust", "locustfile.py")],
       ...["--host", options.host],
       ...["--users", String(scenario.users), "--spawn-rate", String(scenario.spawnRate)],
       ...["--csv", join(folder, "locust"), "--csv-full-history", "--only-summary"],
@@ -88,13 +70,6 @@ const LOG_PREFIX = /^\[[^\]]*\] \S+\/([A-Z]+)\/[\w.-]+: /;
  * @param signal The signal that ended it, or null.
  * @param logTail The end of its log.
  * @returns One sentence, or null when it ended well, whether or not requests failed.
- *
- * @example
- * ```ts
- * import { explainExit } from "poolscope";
- *
- * console.assert(explainExit(0, null, "") === null);
- * ```
  */
 export function explainExit(code: number, signal: string | null, logTail: string): string | null {
   if (code === 0 && signal === null) return null;

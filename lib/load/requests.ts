@@ -284,16 +284,6 @@ export function readLocustTotals(folder: string): LocustTotals {
  * Holds the counts of `requests.csv`, `final.json` and Locust's own CSVs against each other.
  *
  * @returns One sentence that says what disagrees; null when all agree.
- *
- * @example
- * ```ts
- * import { checkCounts, convertRequests, readFinal, readLocustTotals } from "poolscope";
- *
- * async function check(folder: string): Promise<string | null> {
- *   const counts = await convertRequests(folder);
- *   return checkCounts(counts, readFinal(folder), readLocustTotals(folder));
- * }
- * ```
  */
 export function checkCounts(
   counts: Omit<RequestCounts, "errors">,

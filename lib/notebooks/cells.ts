@@ -31,7 +31,7 @@ export interface ExtractedCells {
  *
  * @example
  * ```ts
- * import { extractCells } from "./lib/notebooks/cells.ts";
+ * import { extractCells } from "./cells.ts";
  *
  * const cells = [{ cell_type: "code", metadata: {}, source: "const a = 1;" }];
  * const extracted = extractCells({ cells, metadata: {}, nbformat: 4, nbformat_minor: 5 });
@@ -102,6 +102,8 @@ export function parseCheckOutput(
   for (const line of output.replaceAll(ANSI, "").split("\n")) {
     const start = /^(TS\d+) \[\w+\]: (.*)$/.exec(line);
     if (start !== null) message = `${start[2]} (${start[1]})`;
+    const syntax = /^error: (SyntaxError: .*)$/.exec(line);
+    if (syntax !== null) message = syntax[1]!;
     const at = /^\s+at (?:file:\/\/)?(\S+?):(\d+):\d+\s*$/.exec(line);
     if (at === null || message === "") continue;
     const module = modules.get(basename(decodeURIComponent(at[1]!)));
@@ -138,7 +140,11 @@ async function lint(
         where: `${name}, ${locate(extracted, range.start.line)}`,
         message: `${message} (${code})`,
       })),
-      ...errors.map(({ message }) => ({ where: name, message: message.split("\n")[0]! })),
+      // A syntax error is the check's to report.
+      ...errors.filter(({ message }) => !message.startsWith("SyntaxError")).map(({ message }) => ({
+        where: name,
+        message: message.split("\n")[0]!,
+      })),
     ];
   } catch {
     return [{ where: name, message: result.stderr.trim().split("\n")[0] ?? "deno lint failed" }];

@@ -111,9 +111,11 @@ async def run(client, notebook, output, cwd):
                     say("cell_done", cell=index + 1, number=number, total=total, seconds=seconds)
                     save(notebook, output)
                 index = None
-            except asyncio.CancelledError:
-                # Stopped: what the cell runs gets a chance to clean up, then the kernel must go.
-                await interrupt(client)
+            except (asyncio.CancelledError, DeadKernelError):
+                # nbclient takes a cancelled cell for a dead kernel. Stopped, what the cell runs gets
+                # a chance to clean up before the kernel must go.
+                if stopped_by:
+                    await interrupt(client)
                 raise
             finally:
                 await end(client, kernel)
@@ -130,11 +132,10 @@ async def run(client, notebook, output, cwd):
         loop.add_signal_handler(name, stop, name)
     try:
         await task
-    except asyncio.CancelledError:
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - saved, whatever it is
         save(notebook, output)
-        return 128 + (stopped_by[0] if stopped_by else signal.SIGTERM)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the notebook is saved first
-        save(notebook, output)
+        if stopped_by:
+            return 128 + stopped_by[0]
         source = notebook.cells[index].source if index is not None else ""
         say("error", cell=None if index is None else index + 1, source=source, message=describe(error))
         return 1

@@ -83,7 +83,7 @@ function hasTag(cell: Cell, tag: string): boolean {
  *
  * @example
  * ```ts
- * import { declaredParameters } from "./lib/notebooks/execute.ts";
+ * import { declaredParameters } from "./execute.ts";
  *
  * const metadata = { tags: ["parameters"] };
  * const cells = [{ cell_type: "code", metadata, source: "let users = 100;\nlet plan = 'quick';" }];

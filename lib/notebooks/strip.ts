@@ -44,7 +44,7 @@ export function stripNotebook(notebook: Notebook): Notebook {
  *
  * @example
  * ```ts
- * import { stripText } from "./lib/notebooks/strip.ts";
+ * import { stripText } from "./strip.ts";
  *
  * const text = JSON.stringify({ nbformat: 4, nbformat_minor: 5, metadata: {}, cells: [] });
  * const stripped = stripText(text, "empty.ipynb");

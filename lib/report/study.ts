@@ -84,9 +84,9 @@ export class Study {
       .filter((n) => round === undefined || n === round);
     if (rounds.length === 0) {
       throw new UsageError(
-        `Cannot read ${scenarioId}${round === undefined ? "" : `, round ${round}`}: study "${
-          this.name
-        }" has no such run`,
+        `Cannot read ${scenarioId}${
+          round === undefined ? "" : `, round ${round}`
+        }: study "${this.name}" has no such run`,
       );
     }
     return rounds;

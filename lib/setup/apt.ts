@@ -68,7 +68,7 @@ function parseDeb822(text: string): AptSource[] {
  *
  * @example
  * ```ts
- * import { parseAptSources } from "./lib/setup/apt.ts";
+ * import { parseAptSources } from "./apt.ts";
  *
  * const [source] = parseAptSources("debian.list", "deb http://mirror.example/debian bookworm main");
  * console.assert(source?.uri === "http://mirror.example/debian");

@@ -148,7 +148,7 @@ export function lastLine(result: { stdout: string; stderr: string }): string {
  *
  * @example
  * ```ts
- * import { runCommand } from "./lib/setup/command.ts";
+ * import { runCommand } from "./command.ts";
  *
  * const { stdout } = await runCommand("ask Deno for its version", [Deno.execPath(), "--version"]);
  * console.assert(stdout.startsWith("deno "));

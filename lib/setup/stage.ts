@@ -183,7 +183,7 @@ function everyEntryReadable(folder: string, user: ServiceUser): boolean {
  *
  * @example
  * ```ts
- * import { reachableFolder } from "./lib/setup/stage.ts";
+ * import { reachableFolder } from "./stage.ts";
  *
  * const folder = reachableFolder("example");
  * console.assert((Deno.statSync(folder).mode! & 0o777) === 0o700);
@@ -200,7 +200,7 @@ export function reachableFolder(
   Deno.mkdirSync(tools, { recursive: true });
   let folder = inside;
   let base = tools;
-  if (user !== null && !(isReachable(tools, user) && isOurs(inside))) {
+  if (user !== null && !(isReachable(tools, user) && isOurs(join(tools, "x")))) {
     base = openStaging(root);
     folder = join(base, name);
   }

@@ -30,8 +30,8 @@ export interface StudyContext {
 /** A limit in words: `0.5 CPU, 512 MiB`, or `no limit`. */
 export function describeLimits(limits: Limits): string {
   const parts = [
-    limits.cpus === null ? [] : [`${limits.cpus} CPU`],
-    limits.memoryMiB === null ? [] : [`${limits.memoryMiB} MiB`],
+    limits.cpus === null ? [] : [`${limits.cpus}\u00a0CPU`],
+    limits.memoryMiB === null ? [] : [`${limits.memoryMiB}\u00a0MiB`],
   ].flat();
   return parts.length === 0 ? "no limit" : parts.join(", ");
 }

@@ -161,13 +161,14 @@ function pairLabel(direct: ScenarioSummary, pooled: ScenarioSummary): string {
   return arm.replace(/ (direct|pooled)(?=,|$)/, "");
 }
 
+/** A scenario's cause without the arm's name, which stands beside it wherever it is shown. */
+export function shortCause({ arm, cause }: Pick<ScenarioSummary, "arm" | "cause">): string {
+  return (cause ?? "no cause was recorded").replace(`${arm}: `, "");
+}
+
 function missingRatio(failed: readonly ScenarioSummary[]): string {
   if (failed.length === 0) return "no round in which both paths succeeded";
-  const causes = failed.map(({ arm, path, cause }) => ({
-    path,
-    // A cause may begin with the arm's name, which is said anyway.
-    cause: cause?.replace(`${arm}: `, ""),
-  }));
+  const causes = failed.map((scenario) => ({ path: scenario.path, cause: shortCause(scenario) }));
   if (causes.length === 2 && causes[0]!.cause === causes[1]!.cause) {
     return `direct and pooled failed: ${causes[0]!.cause}`;
   }

@@ -9,6 +9,14 @@ import { runTask } from "./cli.ts";
 /** How long JupyterLab has to shut its kernels down. */
 const STOP_GRACE_MS = 15_000;
 
+/** Starts JupyterLab so that it ends, kernels and all, even if we are killed (Linux only). */
+const START = [
+  "import ctypes, signal, sys",
+  "getattr(ctypes.CDLL(None), 'prctl', lambda *_: 0)(1, signal.SIGTERM)",
+  "from jupyterlab.labapp import main",
+  "sys.exit(main())",
+].join("\n");
+
 /**
  * The arguments that start JupyterLab on the notebooks; the user's own follow, so that they win.
  *
@@ -17,11 +25,12 @@ const STOP_GRACE_MS = 15_000;
  */
 export function labArguments(root: string, more: string[]): string[] {
   return [
-    "-m",
-    "jupyterlab",
+    "-c",
+    START,
     "--ServerApp.ip=127.0.0.1",
     `--ServerApp.root_dir=${root}`,
     "--LabApp.default_url=/lab/tree/notebooks",
+    "--LabApp.extension_manager=readonly",
     "--MultiKernelManager.default_kernel_name=deno",
     // Jupyter refuses to run as root unless told; in a container that is who one is.
     ...(Deno.uid() === 0 ? ["--ServerApp.allow_root=True"] : []),

@@ -9,6 +9,8 @@ from .config import Config
 def create_app() -> Flask:
     """The application; gunicorn calls this in each worker."""
     app = Flask(__name__, static_folder=None)
+    # A doubled slash is an unknown route, as in the other apps, and not a redirect.
+    app.url_map.merge_slashes = False
     app.config.from_object(Config)
     db.init_app(app)
     errors.init_app(app)

@@ -18,7 +18,9 @@ def on_http_error(exc: HTTPException) -> ResponseReturnValue:
 
 def on_database_error(exc: SQLAlchemyError) -> ResponseReturnValue:
     """Logs the reason in one line: under overload, tracebacks would be a load of their own."""
-    reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+    # The driver's own error, without the statement and the parameters that SQLAlchemy adds.
+    cause = getattr(exc, "orig", None) or exc
+    reason = " ".join(f"{type(cause).__name__}: {cause}".split())
     current_app.logger.error("%s %s failed: %s", request.method, request.path, reason)
     return {"detail": "Internal Server Error"}, 500
 

@@ -46,7 +46,9 @@ async def on_http_error(_request: Request, exc: HTTPException) -> JSONResponse:
 
 async def on_database_error(request: Request, exc: Exception) -> JSONResponse:
     """Logs the reason in one line: under overload, tracebacks would be a load of their own."""
-    reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+    # The driver's own error, without the statement and the parameters that SQLAlchemy adds.
+    cause = getattr(exc, "orig", None) or exc
+    reason = " ".join(f"{type(cause).__name__}: {cause}".split())
     logger.error("%s %s failed: %s", request.method, request.url.path, reason)
     return error(500, "Internal Server Error")
 

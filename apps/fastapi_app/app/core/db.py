@@ -11,8 +11,13 @@ from app.core.config import Settings, settings
 
 def build_engine(settings: Settings) -> AsyncEngine:
     """An engine that keeps and prepares as the settings say."""
-    # TLS is off in all three apps: asking for it costs a round trip for each new connection.
-    connect_args: dict[str, Any] = {"ssl": False, "server_settings": {"client_encoding": "UTF8"}}
+    connect_args: dict[str, Any] = {
+        # TLS is off in all three apps: asking for it costs a round trip for each new connection.
+        "ssl": False,
+        # asyncpg asks for "'utf-8'", in quotes. PostgreSQL understands that, but PgBouncer takes it
+        # for another encoding than the server's and sends a SET on each new connection.
+        "server_settings": {"client_encoding": "UTF8"},
+    }
     if not settings.db_prepared_statements:
         # asyncpg can only execute what it has prepared; "off" is to prepare anew each time and
         # keep nothing. The names are unique, as two clients of PgBouncer may share a connection.

@@ -25,7 +25,7 @@ function words(value: string | undefined): string[] {
  *
  * @example
  * ```ts
- * import { uvEnvironment } from "./lib/setup/index.ts";
+ * import { uvEnvironment } from "./pip_settings.ts";
  *
  * const env = uvEnvironment({ "index-url": "https://pypi.example/simple" }, {});
  * console.assert(env.UV_DEFAULT_INDEX === "https://pypi.example/simple");

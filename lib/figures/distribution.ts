@@ -1,0 +1,140 @@
+/**
+ * The distribution of latency.
+ *
+ * @module
+ */
+
+import * as Plot from "@observablehq/plot";
+import type { LatencyPoint } from "../stats/distribution.ts";
+import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
+import { formatCount, formatNumber } from "./format.ts";
+import { caption, type FigureOptions } from "./options.ts";
+import { logTicks } from "./scales.ts";
+import { GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
+import { wrapText } from "./text.ts";
+
+/**
+ * How long correct answers took, as cumulative distributions: direct and pooled for each framework
+ * at one number of users. Requests are pooled over runs, so it shows shapes, not differences.
+ *
+ * @param points Rows of `Study.distribution`.
+ * @param options Context for the caption, and a title.
+ */
+export function distributionFigure(
+  points: readonly LatencyPoint[],
+  options: Pick<FigureOptions, "context" | "title"> = {},
+): Figure {
+  const label = ({ arm }: LatencyPoint) => arm.replace(/ (direct|pooled)(?=,|$)/, "");
+  const facets = [...new Set(points.map(label))];
+  const columns = Math.min(3, facets.length);
+  const rows = Math.max(1, Math.ceil(facets.length / columns));
+  const placed = points.map((point) => {
+    const i = facets.indexOf(label(point));
+    return { ...point, fx: i % columns, fy: Math.floor(i / columns) };
+  });
+  const users = points[0]?.users;
+  const times = points.map((point) => point.ms);
+  const domain: [number, number] = [
+    Math.max(0.1, Math.min(...times, 1000)) / 1.1,
+    Math.max(...times, 1) * 1.1,
+  ];
+  const ticks = logTicks(domain);
+  const levels = [0, 25, 50, 75, 95];
+  const headers = facets.map((facet, i) => ({
+    fx: i % columns,
+    fy: Math.floor(i / columns),
+    text: wrapText(facet, BODY_WIDTH / columns - 40, 13).join("\n"),
+  }));
+  const headerHeight = 14 + 16 * Math.max(1, ...headers.map((h) => h.text.split("\n").length));
+  const marginBottom = 28;
+  const frameHeight = 210;
+  const gap = headerHeight + marginBottom;
+  const cells = Array.from({ length: rows }, (_, fy) => fy);
+  const body = drawPlot({
+    width: columns < 3 ? Math.min(BODY_WIDTH, 46 + columns * 370) : BODY_WIDTH,
+    height: rows * (frameHeight + gap),
+    marginTop: headerHeight,
+    marginLeft: 46,
+    marginRight: 8,
+    marginBottom,
+    fx: { domain: Array.from({ length: columns }, (_, i) => i), axis: null, padding: 0.08 },
+    fy: {
+      domain: cells,
+      axis: null,
+      paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
+      paddingOuter: 0,
+    },
+    x: { type: "log", domain, axis: null },
+    y: { domain: [0, 100], axis: null },
+    marks: [
+      Plot.ruleY(levels, { stroke: GRID }),
+      Plot.ruleY([0], { stroke: MUTED }),
+      Plot.text(cells.flatMap((fy) => levels.map((level) => ({ fx: 0, fy, level }))), {
+        fx: "fx",
+        fy: "fy",
+        y: "level",
+        text: ({ level }: { level: number }) => `${level} %`,
+        frameAnchor: "left",
+        textAnchor: "end",
+        dx: -8,
+        fontSize: 12,
+        fill: MUTED,
+      }),
+      Plot.text(headers.flatMap(({ fx, fy }) => ticks.map((tick) => ({ fx, fy, tick }))), {
+        fx: "fx",
+        fy: "fy",
+        x: "tick",
+        text: ({ tick }: { tick: number }) => `${formatNumber(tick)}`,
+        frameAnchor: "bottom",
+        dy: 16,
+        fontSize: 12,
+        fill: MUTED,
+      }),
+      Plot.text(headers, {
+        fx: "fx",
+        fy: "fy",
+        text: "text",
+        frameAnchor: "top-left",
+        lineAnchor: "bottom",
+        dy: -8,
+        fontSize: 13,
+        fontWeight: 600,
+        fill: INK,
+      }),
+      ...(["direct", "pooled"] as const).map((path) =>
+        Plot.line(placed.filter((point) => point.path === path), {
+          fx: "fx",
+          fy: "fy",
+          x: "ms",
+          y: "percent",
+          z: "scenarioId",
+          stroke: PATH_STYLE[path].color,
+          strokeWidth: 2,
+          strokeDasharray: path === "direct" ? "5 3" : undefined,
+          ariaLabel: path,
+        })
+      ),
+    ],
+  });
+  const requests = new Map(points.map((point) => [point.scenarioId, point.requests]));
+  const total = [...requests.values()].reduce((sum, n) => sum + n, 0);
+  return composeFigure({
+    title: options.title ??
+      (users === undefined
+        ? "No run succeeded: there is no latency to show"
+        : `How long answers took at ${users} users`),
+    subtitle: "Share of the correct answers that took at most so many ms, logarithmic scale",
+    legend: (["direct", "pooled"] as const)
+      .filter((path) => points.some((point) => point.path === path))
+      .map((path) => ({
+        label: path,
+        color: PATH_STYLE[path].color,
+        symbol: path === "direct" ? "dash" : "line",
+      })),
+    body,
+    caption: caption([
+      `${formatCount(total, "request")}, pooled over the successful runs of each arm`,
+      "no interval: it shows shapes",
+    ], options.context),
+  });
+}

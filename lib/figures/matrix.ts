@@ -1,0 +1,163 @@
+/**
+ * What is compared.
+ *
+ * @module
+ */
+
+import * as Plot from "@observablehq/plot";
+import type { Plan } from "../plan.ts";
+import { armLabels, connectionBudget, type Scenario, scenarioId } from "../scenario.ts";
+import type { ScenarioSummary } from "../stats/summary.ts";
+import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
+import { formatCount } from "./format.ts";
+import { caption, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
+import { FAILED, INK, MUTED, PATH_STYLE } from "./theme.ts";
+import { textWidth } from "./text.ts";
+
+/** Options of {@linkcode scenarioMatrixFigure}. */
+export interface MatrixFigureOptions extends Pick<FigureOptions, "context" | "title"> {
+  /** What is done of the plan. @default nothing, the plan is shown as it is */
+  scenarios?: readonly ScenarioSummary[];
+}
+
+/** How an arm reaches the database: workers and connections, and PgBouncer's pool. */
+function describeArm(scenario: Scenario): string {
+  const { workers, threads, reuse, path, defaultPoolSize } = scenario;
+  const server = threads === 1 ? `${workers} workers` : `${workers} workers × ${threads} threads`;
+  const budget = connectionBudget(scenario);
+  const connections = Number.isFinite(budget) ? `up to ${budget} connections` : "one per request";
+  const pool = path === "pooled" ? ` → PgBouncer: ${defaultPoolSize}` : "";
+  return `${server}, ${reuse}: ${connections}${pool}`;
+}
+
+/**
+ * The matrix of a plan: a row for each arm with its settings, a column for each number of users,
+ * and in each cell the runs that are planned or done.
+ *
+ * @param plan The plan.
+ * @param options A study will do, to show what is done: `scenarioMatrixFigure(study.plan, study)`.
+ *
+ * @example
+ * ```ts
+ * import { namedPlan, scenarioMatrixFigure } from "poolscope";
+ *
+ * console.assert(scenarioMatrixFigure(namedPlan("smoke")).title.startsWith("6 arms"));
+ * ```
+ */
+export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = {}): Figure {
+  const labels = armLabels(plan.scenarios);
+  const done = new Map(options.scenarios?.map((summary) => [summary.scenarioId, summary]));
+  const levels = [...new Set(plan.scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const arms = [...new Set(labels.values())];
+  const cells = plan.scenarios.map((scenario) => {
+    const id = scenarioId(scenario);
+    const summary = done.get(id);
+    const text = options.scenarios === undefined
+      ? formatCount(plan.rounds, "run")
+      : summary === undefined
+      ? `0 of ${plan.rounds}`
+      : summary.n === 0
+      ? "failed"
+      : `${summary.n} of ${plan.rounds}`;
+    return {
+      arm: labels.get(id)!,
+      level: String(scenario.users),
+      color: PATH_STYLE[scenario.path].color,
+      text,
+      failed: summary !== undefined && summary.failedRuns > 0,
+      scenario,
+    };
+  });
+  const firsts = arms.map((arm) => ({ arm, scenario: cells.find((c) => c.arm === arm)!.scenario }));
+  const notes = firsts.map(({ arm, scenario }) => ({ arm, text: describeArm(scenario) }));
+  const marginLeft = 12 + Math.max(...arms.map((arm) => textWidth(arm, 13)));
+  const marginRight = 16 + Math.max(...notes.map((note) => textWidth(note.text, 12)));
+  const cellWidth = Math.max(
+    64,
+    Math.min(110, (BODY_WIDTH - marginLeft - marginRight) / levels.length),
+  );
+  // Very long arms with many levels need more than the width: the notes go below the labels then.
+  const fits = marginLeft + marginRight + cellWidth * levels.length <= BODY_WIDTH;
+  const marginTop = 26;
+  const body = drawPlot({
+    width: fits
+      ? marginLeft + marginRight + cellWidth * levels.length
+      : Math.min(BODY_WIDTH, Math.max(marginLeft, marginRight) + cellWidth * levels.length),
+    height: marginTop + 8 + arms.length * (fits ? 32 : 44),
+    marginTop,
+    marginBottom: 8,
+    marginLeft: fits ? marginLeft : Math.max(marginLeft, marginRight),
+    marginRight: fits ? marginRight : 4,
+    x: { domain: levels.map(String), axis: null, padding: 0.06 },
+    y: { domain: arms, axis: null, padding: 0.12 },
+    color: { type: "identity" },
+    marks: [
+      Plot.cell(cells, {
+        x: "level",
+        y: "arm",
+        fill: "color",
+        fillOpacity: 0.16,
+        stroke: (cell: typeof cells[number]) => cell.failed ? FAILED : "none",
+        strokeWidth: 1.5,
+        rx: 3,
+        ariaLabel: "cell",
+      }),
+      Plot.text(cells, {
+        x: "level",
+        y: "arm",
+        text: "text",
+        fill: (cell: typeof cells[number]) => cell.failed ? FAILED : INK,
+        fontSize: 12,
+      }),
+      Plot.text(levels, {
+        x: (level: number) => String(level),
+        text: (level: number) => `${level} users`,
+        frameAnchor: "top",
+        dy: -16,
+        fontSize: 12,
+        fontWeight: 600,
+      }),
+      Plot.text(arms, {
+        y: (arm: string) => arm,
+        text: (arm: string) => arm,
+        frameAnchor: "left",
+        textAnchor: "end",
+        dx: -10,
+        dy: fits ? 0 : -8,
+        fontSize: 13,
+        ariaLabel: "arm",
+      }),
+      Plot.text(notes, {
+        y: "arm",
+        text: "text",
+        frameAnchor: fits ? "right" : "left",
+        textAnchor: fits ? "start" : "end",
+        dx: fits ? 10 : -10,
+        dy: fits ? 0 : 9,
+        fontSize: 12,
+        fill: MUTED,
+      }),
+    ],
+  });
+  const runs = plan.scenarios.length * plan.rounds;
+  const summaries = options.scenarios ?? [];
+  return composeFigure({
+    title: options.title ??
+      `${formatCount(arms.length, "arm")} × ${formatCount(levels.length, "number")} of users × ${
+        formatCount(plan.rounds, "round")
+      }: ${formatCount(runs, "run")}`,
+    subtitle: plan.purpose,
+    legend: pathLegend(summaries).filter((entry) => entry.symbol === "times"),
+    body,
+    failures: failureSentences(summaries),
+    caption: caption(
+      [
+        options.scenarios === undefined ? "runs planned" : "successful runs of those planned",
+        `${plan.warmUpS}\u00a0s of warm-up before each window`,
+        "the order within a round is random",
+        options.context === undefined ? [`${plan.windowS}\u00a0s windows`] : [],
+      ].flat(),
+      options.context,
+    ),
+  });
+}

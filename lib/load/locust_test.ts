@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { createScenario } from "../scenario.ts";
+import { explainExit, locustCommand } from "./locust.ts";
+
+const options = {
+  python: "python3",
+  host: "http://127.0.0.1:8000",
+  scenario: createScenario({
+    framework: "flask",
+    path: "direct",
+    users: 25,
+    spawnRate: 12.5,
+    thinkTimeMinS: 0.1,
+    thinkTimeMaxS: 0.5,
+  }),
+  seed: 7,
+  warmUpS: 1,
+  windowS: 3,
+  folder: "/runs/one",
+};
+
+Deno.test("locustCommand() passes users, spawn rate, host and CSV prefix as arguments", () => {
+  const { argv } = locustCommand(options);
+  const valueOf = (flag: string) => argv[argv.indexOf(flag) + 1];
+  assert.deepEqual(argv.slice(0, 4), ["python3", "-m", "locust", "--headless"]);
+  assert.equal(valueOf("--users"), "25");
+  assert.equal(valueOf("--spawn-rate"), "12.5");
+  assert.equal(valueOf("--host"), "http://127.0.0.1:8000");
+  assert.equal(valueOf("--csv"), "/runs/one/locust");
+});
+
+Deno.test("locustCommand() passes phases, seed and think time in the environment", () => {
+  assert.deepEqual(locustCommand(options).env, {
+    POOLSCOPE_RUN_FOLDER: "/runs/one",
+    POOLSCOPE_WARM_UP_S: "1",
+    POOLSCOPE_WINDOW_S: "3",
+    POOLSCOPE_SEED: "7",
+    POOLSCOPE_THINK_TIME_MIN_S: "0.1",
+    POOLSCOPE_THINK_TIME_MAX_S: "0.5",
+  });
+});
+
+Deno.test("explainExit() has nothing to say when Locust ended well", () => {
+  assert.equal(explainExit(0, null, "[2026-01-01 00:00:00,000] host/ERROR/root: a failure"), null);
+});
+
+Deno.test("explainExit() gives the last error of the log", () => {
+  const log = [
+    "[2026-01-01 00:00:00,000] host/INFO/locust.main: Starting Locust 2.47.0",
+    "[2026-01-01 00:00:00,001] some-host/ERROR/locust.main: No User class found!",
+    "[2026-01-01 00:00:00,002] some-host/INFO/locust.main: Shutting down",
+  ].join("\n");
+  assert.equal(explainExit(1, null, log), "Locust stopped with exit code 1: No User class found!");
+});
+
+Deno.test("explainExit() gives a traceback's last line", () => {
+  const log = [
+    "Traceback (most recent call last):",
+    '  File "locustfile.py", line 3, in <module>',
+    "ModuleNotFoundError: No module named 'gevent'",
+    "",
+  ].join("\n");
+  assert.equal(
+    explainExit(1, null, log),
+    "Locust stopped with exit code 1: ModuleNotFoundError: No module named 'gevent'",
+  );
+});
+
+Deno.test("explainExit() names the signal, and does without a log", () => {
+  assert.equal(explainExit(137, "SIGKILL", ""), "Locust was ended by SIGKILL");
+});

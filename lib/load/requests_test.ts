@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PoolscopeError } from "../errors.ts";
+import type { FinalAccount } from "../store/manifest.ts";
+import { checkCounts, convertRequests, readFinal, readLive, readLocustTotals } from "./requests.ts";
+
+const START_US = 1_790_000_000_000_000;
+
+const FINAL: FinalAccount = {
+  schemaVersion: 1,
+  requests: 2,
+  failures: 1,
+  unfinished: 1,
+  warmUpRequests: 1,
+  loadStartUs: START_US,
+  windowStartUs: START_US + 1_000_000,
+  windowEndUs: START_US + 3_000_000,
+  usersAtWindowStart: 10,
+  cpuS: 0.5,
+  loopLagMaxMs: 3,
+  loopLagMeanMs: 1,
+};
+
+const TABLES = {
+  rowBytes: 24,
+  routes: ["GET /posts/{id}", 'GET /a,"b"'],
+  errors: [
+    { error: "", example: "" },
+    { error: "HTTP 500", example: "HTTP 500" },
+    { error: "unfinished", example: "" },
+  ],
+};
+
+/** start after START_US, service, bytes, route, status, error */
+type Row = [number, number, number, number, number, number];
+
+const ROWS: Row[] = [
+  [500_000, 499_999, 10, 0, 200, 0], // answered before the window
+  [900_000, 200_000, 11, 1, 200, 0], // sent before, answered in it
+  [2_000_000, 999_999, 12, 0, 500, 1],
+  [1_000_000, 2_000_000, 0, 0, 0, 2],
+];
+
+function binary(rows: Row[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(rows.length * 24));
+  rows.forEach(([start, service, bytes, route, status, error], i) => {
+    view.setBigInt64(i * 24, BigInt(START_US + start), true);
+    view.setUint32(i * 24 + 8, service, true);
+    view.setUint32(i * 24 + 12, bytes, true);
+    view.setUint16(i * 24 + 16, route, true);
+    view.setUint16(i * 24 + 18, status, true);
+    view.setUint16(i * 24 + 20, error, true);
+  });
+  return new Uint8Array(view.buffer);
+}
+
+/** A run folder with these files, removed at the end of its scope. */
+class RunFolder implements Disposable {
+  readonly path = mkdtempSync(join(tmpdir(), "poolscope-load-"));
+
+  constructor(files: Record<string, string | Uint8Array | object>) {
+    for (const [name, content] of Object.entries(files)) {
+      const text = typeof content === "string" || content instanceof Uint8Array
+        ? content
+        : JSON.stringify(content);
+      writeFileSync(join(this.path, name), text);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true });
+  }
+}
+
+function recorded(rows: Row[]): Record<string, string | Uint8Array | object> {
+  return { "requests.bin": binary(rows), "requests.tables.json": TABLES };
+}
+
+Deno.test("convertRequests() writes one row per request and counts by the time of the answer", async () => {
+  using folder = new RunFolder({ ...recorded(ROWS), "final.json": FINAL });
+  const counts = await convertRequests(folder.path);
+  assert.deepEqual(counts, {
+    rows: 4,
+    requests: 2,
+    failures: 1,
+    unfinished: 1,
+    warmUpRequests: 1,
+    errors: [
+      { error: "HTTP 500", count: 1, example: "HTTP 500" },
+      { error: "unfinished", count: 1, example: "" },
+    ],
+  });
+  assert.equal(
+    readFileSync(join(folder.path, "requests.csv"), "utf8"),
+    `intended_start_us,start_us,service_us,response_us,route,status,error,bytes
+,1790000000500000,499999,,GET /posts/{id},200,,10
+,1790000000900000,200000,,"GET /a,""b""",200,,11
+,1790000002000000,999999,,GET /posts/{id},500,HTTP 500,12
+,1790000001000000,2000000,,GET /posts/{id},0,unfinished,0
+`,
+  );
+  assert.ok(!existsSync(join(folder.path, "requests.bin")));
+  assert.ok(!existsSync(join(folder.path, "requests.tables.json")));
+});
+
+Deno.test("convertRequests() converts 300,000 rows in less than a second", async () => {
+  const rows = Array.from({ length: 300_000 }, (_, i): Row => [1_000_000 + i, 5, 9, 0, 200, 0]);
+  using folder = new RunFolder({ ...recorded(rows), "final.json": FINAL });
+  const started = performance.now();
+  const counts = await convertRequests(folder.path);
+  const tookMs = performance.now() - started;
+  assert.equal(counts.requests, 300_000);
+  assert.ok(tookMs < 1000, `took ${tookMs} ms`);
+  assert.equal(
+    readFileSync(join(folder.path, "requests.csv"), "utf8").trimEnd().split("\n").length,
+    300_001,
+  );
+});
+
+Deno.test("convertRequests() keeps the whole rows of a killed Locust and reports it", async () => {
+  const whole = binary(ROWS);
+  using folder = new RunFolder({ ...recorded(ROWS), "requests.bin": whole.subarray(0, 60) });
+  await assert.rejects(
+    convertRequests(folder.path),
+    (error: Error) =>
+      error instanceof PoolscopeError && /final\.json is missing/.test(error.message),
+  );
+  const lines = readFileSync(join(folder.path, "requests.csv"), "utf8").trimEnd().split("\n");
+  assert.equal(lines.length, 3);
+});
+
+Deno.test("convertRequests() names the file that is missing", async () => {
+  using folder = new RunFolder({});
+  await assert.rejects(convertRequests(folder.path), /Cannot read .*requests\.tables\.json: it is/);
+});
+
+Deno.test("readFinal() reads the account", () => {
+  using folder = new RunFolder({ "final.json": FINAL });
+  assert.deepEqual(readFinal(folder.path), FINAL);
+});
+
+Deno.test("readFinal() names file and field of what is wrong", () => {
+  const cases: [object | string, RegExp][] = [
+    ["{", /final\.json: it is not a JSON object/],
+    [{ ...FINAL, cpuS: undefined }, /final\.json: field "cpuS" is missing, must be a number/],
+    [{ ...FINAL, requests: 1.5 }, /field "requests" is 1\.5, must be a whole number/],
+    [{ ...FINAL, failures: -1 }, /field "failures" is -1/],
+    [{ ...FINAL, loopLagMaxMs: "3" }, /field "loopLagMaxMs" is "3"/],
+    [{ ...FINAL, schemaVersion: 2 }, /schema version is 2, this Poolscope reads 1/],
+  ];
+  for (const [content, message] of cases) {
+    using folder = new RunFolder({ "final.json": content });
+    assert.throws(() => readFinal(folder.path), { name: "PoolscopeError", message });
+  }
+});
+
+Deno.test("readLive() is null when there is no sample", () => {
+  using folder = new RunFolder({});
+  assert.equal(readLive(folder.path), null);
+});
+
+Deno.test("readLocustTotals() reads Locust's total and counts exceptions", () => {
+  using folder = new RunFolder({
+    "locust_stats.csv": "Type,Name,Request Count,Failure Count\r\n" +
+      "GET,/posts,7,1\r\n,Aggregated,12,3\r\n",
+    "locust_exceptions.csv": "Count,Message,Traceback,Nodes\r\n" +
+      '2,boom,"  File ""a.py"", line 1\n    x\n",local\r\n3,bang,"",local\r\n',
+  });
+  assert.deepEqual(readLocustTotals(folder.path), { requests: 12, failures: 3, exceptions: 5 });
+});
+
+Deno.test("readLocustTotals() throws when there is no total", () => {
+  using folder = new RunFolder({ "locust_stats.csv": "Type,Name\r\n" });
+  assert.throws(() => readLocustTotals(folder.path), /no row "Aggregated"/);
+});
+
+Deno.test("checkCounts() says which source disagrees", () => {
+  const counts = { rows: 4, requests: 2, failures: 1, unfinished: 1, warmUpRequests: 1 };
+  const locust = { requests: 2, failures: 1, exceptions: 0 };
+  assert.equal(checkCounts(counts, FINAL, locust), null);
+  assert.equal(
+    checkCounts({ ...counts, requests: 3 }, FINAL, locust),
+    "requests.csv has 3 requests, final.json 2",
+  );
+  assert.equal(
+    checkCounts({ ...counts, rows: 5 }, FINAL, locust),
+    "requests.csv has 5 rows, final.json accounts for 4",
+  );
+  assert.equal(
+    checkCounts(counts, FINAL, { ...locust, failures: 0 }),
+    "locust_stats.csv has 0 failures, final.json 1",
+  );
+  assert.match(checkCounts(counts, FINAL, { ...locust, exceptions: 2 })!, /raised 2 exceptions/);
+});

@@ -1,0 +1,293 @@
+import { deepStrictEqual as equal, ok, rejects, throws } from "node:assert/strict";
+import { join } from "node:path";
+import { setUpNotebooks } from "../setup/mod.ts";
+import {
+  declaredParameters,
+  executeNotebooks,
+  type ExecuteOptions,
+  parametrize,
+} from "./execute.ts";
+import { convertToHtml } from "./html.ts";
+import {
+  type Cell,
+  formatNotebook,
+  type MultilineText,
+  type Notebook,
+  readNotebook,
+  toText,
+} from "./notebook.ts";
+
+function code(source: string, tags: string[] = []): Cell {
+  return { cell_type: "code", metadata: { tags }, source, outputs: [], execution_count: null };
+}
+
+function text(source: string): Cell {
+  return { cell_type: "markdown", metadata: {}, source };
+}
+
+function notebook(...cells: Cell[]): Notebook {
+  const named = cells.map((cell, index) => ({ ...cell, id: `cell-${index}` }));
+  return { nbformat: 4, nbformat_minor: 5, metadata: {}, cells: named };
+}
+
+const GUARD = new URL("./guard.ts", import.meta.url).href;
+const INSTALL_GUARDS = code(
+  `import { installKernelGuards } from "${GUARD}";\ninstallKernelGuards();`,
+);
+
+/** A folder with an import map and notebooks, and how to execute them. */
+async function withNotebooks(
+  notebooks: Record<string, Notebook>,
+  work: (options: ExecuteOptions & { notebooks: string[] }) => Promise<void>,
+): Promise<void> {
+  const { python } = await setUpNotebooks();
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(
+      join(folder, "deno.json"),
+      JSON.stringify({ imports: { helper: "./helper.ts" } }),
+    );
+    await Deno.writeTextFile(
+      join(folder, "helper.ts"),
+      "export const twice = (x: number): number => 2 * x;\n",
+    );
+    const paths: string[] = [];
+    for (const [name, content] of Object.entries(notebooks)) {
+      const path = join(folder, name);
+      await Deno.writeTextFile(path, formatNotebook(content));
+      paths.push(path);
+    }
+    await work({ notebooks: paths, outputFolder: join(folder, "out"), python, cellTimeoutS: 60 });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** What a cell shows, as plain text. */
+function shown(cell: Cell | undefined): string[] {
+  return (cell?.outputs ?? []).map((output) => {
+    const data = output.data as Record<string, MultilineText> | undefined;
+    return toText(data?.["text/plain"] ?? output.text as MultilineText | undefined);
+  });
+}
+
+Deno.test("parametrize() inserts assignments after the cell that declares them", () => {
+  const original = notebook(
+    text("# Title"),
+    code('let users = 100;\nlet plan: string = "quick";', ["parameters"]),
+    code("users"),
+  );
+  equal(declaredParameters(original), ["users", "plan"]);
+  const changed = parametrize(original, { plan: 'sm"oke', users: 7 }, "x.ipynb");
+  equal(
+    toText(changed.cells[2]?.source),
+    'plan = "sm\\"oke";\nusers = 7;\nvoid 0;',
+  );
+  equal(changed.cells[2]?.metadata.tags, ["injected-parameters"]);
+  // Again, and the earlier ones are gone; without any, nothing is inserted.
+  equal(parametrize(changed, { users: 8 }, "x.ipynb").cells.length, 4);
+  equal(parametrize(changed, {}, "x.ipynb").cells.length, 3);
+});
+
+Deno.test("parametrize() refuses unknown parameters and what JSON cannot hold", () => {
+  const original = notebook(code("let users = 100;", ["parameters"]));
+  throws(() => parametrize(original, { user: 1 }, "x.ipynb"), {
+    name: "UsageError",
+    message: 'Cannot set parameter "user" of x.ipynb: its parameters are users',
+  });
+  throws(() => parametrize(original, { users: NaN }, "x.ipynb"), { name: "UsageError" });
+  throws(() => parametrize(notebook(code("1")), { users: 1 }, "x.ipynb"), /it declares none/);
+});
+
+Deno.test("executeNotebooks() checks parameters before it starts anything", async () => {
+  await withNotebooks(
+    { "a.ipynb": notebook(code("let a = 1;", ["parameters"])) },
+    async (options) => {
+      await rejects(executeNotebooks({ ...options, parameters: { b: 1 } }), {
+        name: "UsageError",
+        message: `Cannot set parameter "b": the notebooks' parameters are a`,
+      });
+      await rejects(Deno.stat(options.outputFolder));
+    },
+  );
+});
+
+Deno.test("executeNotebooks() runs cells with parameters and the folder's import map", async () => {
+  const original = notebook(
+    text("# Title"),
+    code("let users = 100;", ["parameters"]),
+    code('import { twice } from "helper";\nconsole.log(twice(users));'),
+  );
+  await withNotebooks(
+    { "a.ipynb": original, "b.ipynb": notebook(code("1 + 1")) },
+    async (options) => {
+      const log: string[] = [];
+      const outputs = await executeNotebooks({
+        ...options,
+        parameters: { users: 7 },
+        log: (line) => log.push(line),
+      });
+      equal(outputs, ["a.ipynb", "b.ipynb"].map((name) => join(options.outputFolder, name)));
+      const { cells } = await readNotebook(outputs[0]!);
+      equal(shown(cells[2]), []);
+      equal(shown(cells[3]), ["14\n"]);
+      equal(cells[3]?.execution_count, 3);
+      equal(log.slice(0, 3), [
+        "a.ipynb: cell 1 of 3",
+        "a.ipynb: cell 2 of 3",
+        "a.ipynb: cell 3 of 3",
+      ]);
+      // The notebook itself stays as it was.
+      equal(await Deno.readTextFile(options.notebooks[0]!), formatNotebook(original));
+    },
+  );
+});
+
+Deno.test("executeNotebooks() loses no output in ten executions with results of 400 kB", async () => {
+  const size = 400_000;
+  const large = (mark: string) =>
+    code(`await Deno.jupyter.broadcast("display_data", {
+  data: { "text/plain": "${mark} before" }, metadata: {},
+});
+console.log("${mark} said");
+({ [Symbol.for("Jupyter.display")]: () => ({ "text/plain": "${mark}".repeat(${size}) }) })`);
+  const marks = ["a", "b", "c"];
+  await withNotebooks({ "large.ipynb": notebook(...marks.map(large)) }, async (options) => {
+    for (let batch = 0; batch < 2; batch++) {
+      // Five kernels at once, so that they are short of processor time.
+      const executions = Array.from({ length: 5 }, async (_, index) => {
+        const outputFolder = `${options.outputFolder}-${batch}-${index}`;
+        const [path] = await executeNotebooks({ ...options, outputFolder });
+        const { cells } = await readNotebook(path!);
+        for (const [at, mark] of marks.entries()) {
+          const outputs = shown(cells[at]).map((output) => output.trim()).sort();
+          equal(outputs.length, 3, `${mark}: ${outputs.map((output) => output.slice(0, 20))}`);
+          ok(outputs.includes(`${mark} before`) && outputs.includes(`${mark} said`));
+          ok(outputs.some((output) => output.length === size));
+        }
+      });
+      await Promise.all(executions);
+    }
+  });
+});
+
+Deno.test("executeNotebooks() names the failed cell and saves what there is", async () => {
+  const failing = notebook(text("# Title"), code("1"), code("const a = 1;\nnull.x;"), code("2"));
+  await withNotebooks({ "bad.ipynb": failing }, async (options) => {
+    const output = join(options.outputFolder, "bad.ipynb");
+    await rejects(executeNotebooks(options), {
+      name: "PoolscopeError",
+      message:
+        `Cannot execute bad.ipynb: cell 3 failed: TypeError: Cannot read properties of null (reading 'x') (in: const a = 1; ⏎ null.x;); see ${output}`,
+    });
+    const { cells } = await readNotebook(output);
+    equal(cells[1]?.outputs?.length, 1);
+    equal(cells[2]?.outputs?.[0]?.output_type, "error");
+    equal(cells[3]?.execution_count, null);
+  });
+});
+
+Deno.test("executeNotebooks() fails on errors outside of cells, which hang nothing", async () => {
+  const lurking = notebook(
+    INSTALL_GUARDS,
+    code(
+      'setTimeout(() => { throw new Error("late") }, 20);\nawait new Promise((r) => setTimeout(r, 200));',
+    ),
+    code(
+      'Promise.reject(new TypeError("never awaited"));\nawait new Promise((r) => setTimeout(r, 50));\n"end"',
+    ),
+  );
+  await withNotebooks({ "lurking.ipynb": lurking }, async (options) => {
+    await rejects(
+      executeNotebooks({ ...options, cellTimeoutS: 10 }),
+      /^PoolscopeError: Cannot trust lurking\.ipynb: 2 errors outside of any cell, the first: Error: late; see /,
+    );
+  });
+});
+
+Deno.test("executeNotebooks() ends a cell that takes too long", async () => {
+  const slow = notebook(INSTALL_GUARDS, code("await new Promise((r) => setTimeout(r, 60_000));"));
+  await withNotebooks({ "slow.ipynb": slow }, async (options) => {
+    await rejects(
+      executeNotebooks({ ...options, cellTimeoutS: 2 }),
+      /cell 2 failed: took longer than the timeout/,
+    );
+  });
+});
+
+Deno.test("executeNotebooks() lets the running cell clean up when it is aborted, and leaves no process", async () => {
+  const stoppable = notebook(
+    code(
+      `import { installKernelGuards, onKernelInterrupt } from "${GUARD}";\ninstallKernelGuards();`,
+    ),
+    code(`const child = new Deno.Command("sleep", { args: ["300"] }).spawn();
+Deno.writeTextFileSync("pids", Deno.pid + " " + child.pid);
+await new Promise<void>((resolve) => onKernelInterrupt(() => {
+  Deno.writeTextFileSync("cleaned", "");
+  resolve();
+}));`),
+    code("await new Promise((r) => setTimeout(r, 60_000));"),
+  );
+  await withNotebooks({ "stop.ipynb": stoppable }, async (options) => {
+    const folder = join(options.outputFolder, "..");
+    const controller = new AbortController();
+    const running = executeNotebooks({ ...options, signal: controller.signal });
+    let pids: number[] = [];
+    while (pids.length < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const found = await Deno.readTextFile(join(folder, "pids")).catch(() => "");
+      pids = found.split(" ").filter(Boolean).map(Number);
+    }
+    controller.abort(new Error("stopped"));
+    await rejects(running, new Error("stopped"));
+    await Deno.stat(join(folder, "cleaned"));
+    await Deno.stat(join(options.outputFolder, "stop.ipynb"));
+    for (const pid of pids) {
+      const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => null);
+      ok(stat === null || / Z /.test(stat), `process ${pid} is still there: ${stat}`);
+    }
+  });
+});
+
+Deno.test("convertToHtml() writes one file that refers to nothing outside itself", async () => {
+  const svg =
+    '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 10"><clipPath id="c"/><rect width="4" height="4"/></svg>';
+  const page = notebook(
+    text("# Does *pooling* help?\n\nWords with a [link](https://example.org/) and `code`."),
+    code("// The figure\nfigure();"),
+    code("console.log(1);"),
+  );
+  page.cells[1]!.outputs = [{
+    output_type: "display_data",
+    metadata: {},
+    data: { "image/svg+xml": svg, "application/javascript": "alert(1)", "text/plain": "no" },
+  }];
+  page.cells[2]!.outputs = [
+    { output_type: "stream", name: "stdout", text: "a < b\n" },
+    {
+      output_type: "execute_result",
+      execution_count: 2,
+      metadata: {},
+      data: { "text/html": "<table><tr><td>7</td></tr></table>", "text/plain": "no" },
+    },
+    {
+      output_type: "error",
+      ename: "Error",
+      evalue: "bad",
+      traceback: ["\u001b[31mError: bad <b>\u001b[39m"],
+    },
+  ];
+  await withNotebooks({ "page.ipynb": page }, async ({ notebooks, outputFolder, python }) => {
+    const [path] = await convertToHtml(notebooks, { outputFolder, python });
+    equal(path, join(outputFolder, "page.html"));
+    const html = await Deno.readTextFile(path!);
+    ok(html.includes("<title>Does pooling help? · Poolscope</title>"));
+    ok(html.includes(svg.slice(svg.indexOf("<svg"))), "the drawing is in the page as it was");
+    ok(html.includes("<table><tr><td>7</td></tr></table>"));
+    ok(html.includes("a &lt; b"));
+    ok(html.includes("Error: bad &lt;b&gt;"));
+    ok(html.includes("<details"));
+    equal(html.match(/<script|<link[^>]*href="(?!data:,)|@import|url\(|src="(?!data:)/g), null);
+    ok(html.length < 40_000, `${html.length}`);
+  });
+});

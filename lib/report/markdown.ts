@@ -1,0 +1,55 @@
+/**
+ * `summary_report.md`: the study in one page.
+ *
+ * @module
+ */
+
+import {
+  conclusion,
+  describeStudy,
+  readFailures,
+  readLatency,
+  readRatios,
+  readThroughput,
+} from "./narrative.ts";
+import { publishedTable } from "./published.ts";
+import type { Study } from "./study.ts";
+import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
+
+/**
+ * The report of a study as Markdown. Its two plots are those that `exportTables` writes beside it.
+ *
+ * @param study The study.
+ */
+export function summaryReport(study: Study): string {
+  const failed = study.runs.some((run) => run.status === "failed");
+  const published = publishedTable(study);
+  const sections = [
+    `# Poolscope: ${study.name}`,
+    String(describeStudy(study)),
+    "## The answer",
+    String(conclusion(study)),
+    "## Throughput",
+    String(readThroughput(study)),
+    "![Throughput of every arm at each number of users](plots/rps_comparison.png)",
+    "## Latency",
+    String(readLatency(study)),
+    "![P95 latency of every arm at each number of users](plots/p95_latency_comparison.png)",
+    "## Pooled against direct",
+    String(readRatios(study)),
+    ratioTable(study).markdown(),
+    "## Every scenario",
+    referenceTable(study).markdown(),
+    "RPS is the mean of correct answers per second over n successful runs, with its 95 % t " +
+    "interval; in brackets, the throughput of failed runs. Percentiles are medians of the runs' " +
+    "exact percentiles. ≥ marks lower bounds.",
+    "## What failed",
+    String(readFailures(study)),
+    ...(failed ? [failuresTable(study).markdown()] : []),
+    "## The published result",
+    published.rows.length === 0 ? `${published.caption}.` : published.markdown(),
+    "## Settings",
+    settingsTable(study).markdown(),
+  ];
+  return sections.join("\n\n") + "\n";
+}

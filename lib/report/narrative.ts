@@ -1,0 +1,285 @@
+/**
+ * Sentences that read a study, with every number taken from it.
+ *
+ * @module
+ */
+
+import {
+  latencyComparisons,
+  pairName,
+  pathClaim,
+  type Percentile,
+  percentileOf,
+  throughputComparisons,
+} from "../figures/claims.ts";
+import {
+  capitalise,
+  formatCount,
+  formatInterval,
+  formatList,
+  formatNumber,
+  formatRatio,
+  formatRatioEnd,
+  formatSpan,
+} from "../figures/format.ts";
+import { failureSentences } from "../figures/options.ts";
+import { armLabels } from "../scenario.ts";
+import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import { Markdown } from "./display.ts";
+import type { Study } from "./study.ts";
+
+/** The stamp that begins every reading of a functional check. */
+const STAMP = "**Functional check only: these runs are too short to conclude anything.** ";
+
+function stamp(study: Study): string {
+  return study.context.functionalCheck ? STAMP : "";
+}
+
+/** The scenario with the largest value. */
+function extreme(
+  scenarios: readonly ScenarioSummary[],
+  value: (scenario: ScenarioSummary) => number | undefined,
+): ScenarioSummary | undefined {
+  return scenarios.filter((scenario) => value(scenario) !== undefined)
+    .sort((a, b) => value(b)! - value(a)!)[0];
+}
+
+/**
+ * What was compared, how often and under which limits.
+ *
+ * @param study The study.
+ */
+export function describeStudy(study: Study): Markdown {
+  const { plan, context } = study;
+  const arms = new Set(armLabels(plan.scenarios).values()).size;
+  const levels = [...new Set(plan.scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const planned = plan.scenarios.length * plan.rounds;
+  const done = study.complete
+    ? "all complete"
+    : `${study.runs.length} complete so far, ${formatCount(study.missing.length, "run")} to come`;
+  const warnings = [...context.limitsWarnings, ...study.warnings];
+  return new Markdown(
+    `${stamp(study)}Plan \`${plan.name}\`: ${formatCount(arms, "arm")} at ${
+      formatList(levels.map(String))
+    } users, ${
+      formatCount(plan.rounds, "round")
+    } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
+      formatCount(planned, "run")
+    }, ${done}. ${capitalise(context.database)}.` +
+      (context.cores === null
+        ? ""
+        : ` Load generator, app and database shared ${formatCount(context.cores, "core")}.`) +
+      warnings.map((warning) => `\n\n> **Note:** ${warning}`).join(""),
+  );
+}
+
+/**
+ * Reads throughput: the claim of the figure, and which arm answered most.
+ *
+ * @param study The study.
+ */
+export function readThroughput(study: Study): Markdown {
+  const best = extreme(study.scenarios, (scenario) => scenario.rps?.value);
+  const claim = pathClaim("throughput", throughputComparisons(study.ratios), study.context);
+  if (best?.rps == null) return new Markdown(`${stamp(study)}No run succeeded: see what failed.`);
+  const interval = formatInterval(best.rps);
+  const text = study.context.functionalCheck ? "" : `${claim}. `;
+  return new Markdown(
+    `${stamp(study)}${text}The highest throughput was ${
+      formatNumber(best.rps.value)
+    } correct answers per second${
+      interval === "" ? " in a single run" : `, 95 % interval ${interval}, n = ${best.n}`
+    }: ${best.arm} at ${best.users} users.`,
+  );
+}
+
+/**
+ * Reads a latency percentile: the claim of the figure, and which arm waited longest.
+ *
+ * @param study The study.
+ * @param percentile Which percentile. @default 95
+ */
+export function readLatency(study: Study, percentile: Percentile = 95): Markdown {
+  const value = (scenario: ScenarioSummary) => percentileOf(scenario, percentile);
+  const worst = extreme(study.scenarios, (scenario) => value(scenario)?.value);
+  if (worst === undefined) {
+    return new Markdown(`${stamp(study)}No run succeeded: there is no latency to read.`);
+  }
+  const comparisons = latencyComparisons(study.ratios, study.scenarios, percentile);
+  const claim = pathClaim(`P${percentile} latency`, comparisons, study.context);
+  const text = study.context.functionalCheck ? "" : `${claim}. `;
+  const estimate = value(worst)!;
+  const range = formatInterval(estimate);
+  const bounds = study.scenarios.filter((scenario) => scenario.censored).length;
+  return new Markdown(
+    `${stamp(study)}${text}The highest P${percentile} was ${worst.censored ? "at least " : ""}${
+      formatNumber(estimate.value)
+    } ms${
+      range === "" ? " in a single run" : `, median of ${worst.n} runs, range ${range}`
+    }: ${worst.arm} at ${worst.users} users.` +
+      (bounds === 0 ? "" : ` In ${formatCount(bounds, "cell")} more than 5 % of the requests ` +
+        `were unfinished at the window's end: their percentiles are lower bounds, marked ≥.`),
+  );
+}
+
+function ratioSentence(pair: PathRatio): string {
+  const name = `${pairName(pair)} at ${pair.users} users`;
+  const verdict = ratioVerdict(pair.ratio);
+  if (pair.ratio === null) return `${name}: no ratio, ${pair.missing}`;
+  const value = formatRatio(pair.ratio.value);
+  if (verdict === "single") return `${name}: ${value} in one round, which decides nothing`;
+  const words = verdict === "unclear" ? "no clear difference" : `pooled ${verdict}`;
+  return `${name}: ${words}, ${value} ${
+    formatInterval(pair.ratio, formatRatioEnd)
+  }, n = ${pair.n} rounds`;
+}
+
+/**
+ * Reads the ratios of pooled over direct throughput, one line for each.
+ *
+ * @param study The study.
+ */
+export function readRatios(study: Study): Markdown {
+  if (study.ratios.length === 0) {
+    return new Markdown(`${stamp(study)}This study has no pair of direct and pooled arms.`);
+  }
+  const lines = study.ratios.map((pair) => `- ${ratioSentence(pair)}`);
+  const compared = study.ratios.filter((pair) => pair.n > 1).length;
+  const chance = 1 - 0.95 ** compared;
+  const note = compared < 2
+    ? ""
+    : `\n\nEach interval is a 95 % interval for its own line. Over ${compared} comparisons of equal arms, ` +
+      `at least one would exclude 1 by chance in up to ${Math.round(100 * chance)} % of studies.`;
+  return new Markdown(
+    `${stamp(study)}Pooled over direct throughput:\n\n${lines.join("\n")}${note}`,
+  );
+}
+
+/**
+ * Reads what failed.
+ *
+ * @param study The study.
+ */
+export function readFailures(study: Study): Markdown {
+  const failed = study.runs.filter((run) => run.status === "failed").length;
+  if (failed === 0) {
+    return new Markdown(`None of the ${formatCount(study.runs.length, "run")} failed.`);
+  }
+  const lines = failureSentences(study.scenarios).map((sentence) => `- ${sentence}`);
+  return new Markdown(
+    `${formatCount(failed, "run")} of ${study.runs.length} failed. They count as failed, and ` +
+      `enter no mean:\n\n${lines.join("\n")}`,
+  );
+}
+
+/** The users of some comparisons: `at 10 and 100 users`. */
+function atUsers(members: readonly { users: number }[]): string {
+  return `at ${formatList(members.map(({ users }) => String(users)))} users`;
+}
+
+/** What the comparisons of one framework answer, in a few words. */
+function shortAnswer(pairs: readonly PathRatio[]): string {
+  const by = (verdict: Verdict) => pairs.filter(({ ratio }) => ratioVerdict(ratio) === verdict);
+  const [higher, lower, unclear] = [by("higher"), by("lower"), by("unclear")];
+  const onlyPooled = pairs.filter(({ failedPaths }) => failedPaths.join() === "direct");
+  if (higher.length > 0 && lower.length > 0) return "it depends on the number of users";
+  if (onlyPooled.length > 0 && lower.length === 0) {
+    return `only the pooled path held ${atUsers(onlyPooled)}`;
+  }
+  if (higher.length > 0) {
+    return unclear.length === 0
+      ? "yes, for throughput"
+      : `for throughput it helped only ${atUsers(higher)}`;
+  }
+  if (lower.length > 0) return "no, it costs throughput";
+  return unclear.length > 0 ? "this study gives no reason to" : "undecided";
+}
+
+/** What happened to P95 latency, in a few words; empty where nothing clear did. */
+function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
+  const comparisons = latencyComparisons(pairs, study.scenarios, 95);
+  const parts = (["lower", "higher"] as const).flatMap((verdict) => {
+    const own = comparisons.filter((comparison) => comparison.verdict === verdict);
+    if (own.length === 0) return [];
+    const ratios = formatList(own.map(({ ratio }) => formatRatio(ratio!)));
+    return [`pooled P95 latency ${verdict} ${atUsers(own)} (${ratios})`];
+  });
+  return parts.length === 0 ? "no clear difference in P95 latency" : parts.join(", ");
+}
+
+/** The answer for one framework (and settings), over all numbers of users. */
+function answer(study: Study, pairs: readonly PathRatio[]): string {
+  const [first] = pairs as [PathRatio, ...PathRatio[]];
+  const words: [Verdict, string][] = [
+    ["higher", "pooled throughput higher"],
+    ["lower", "pooled throughput lower"],
+    ["unclear", "no clear difference in throughput"],
+    ["single", "a single round, which decides nothing,"],
+  ];
+  const parts = words.flatMap(([verdict, text]) => {
+    const own = pairs.filter(({ ratio }) => ratioVerdict(ratio) === verdict);
+    if (own.length === 0) return [];
+    const values = own.map(({ ratio }) =>
+      `${formatRatio(ratio!.value)} ${formatInterval(ratio!, formatRatioEnd)}`.trim()
+    );
+    return [`${text} ${atUsers(own)} (${formatList(values)})`];
+  });
+  for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
+    parts.push(`${atUsers(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
+  }
+  const compared = pairs.filter(({ n }) => n > 1);
+  if (compared.length > 0) parts.push(latencyAnswer(study, compared));
+  const rounds = pairs.filter(({ n }) => n > 0).map(({ n }) => n);
+  const n = rounds.length === 0 ? "" : ` (n = ${formatSpan(rounds, String)})`;
+  const differences = first.differences.length === 0
+    ? ""
+    : ` The arms differ in ${
+      formatList(first.differences)
+    } too: this is not the path's effect alone.`;
+  return `- **${first.label}, reuse \`${first.reuse}\`: ${shortAnswer(pairs)}.** ${
+    capitalise(parts.join("; "))
+  }${n}.${differences}`;
+}
+
+/**
+ * The answer to the question, for each framework with its reuse: should I put PgBouncer in front?
+ *
+ * @param study The study.
+ */
+export function conclusion(study: Study): Markdown {
+  if (study.context.functionalCheck) {
+    return new Markdown(
+      `${STAMP}They show that every arm works, or how it fails. Run the plan \`quick\` for a ` +
+        `first answer and \`reference\` for one to share.`,
+    );
+  }
+  if (study.ratios.length === 0) {
+    return new Markdown(
+      "No conclusion about PgBouncer: this study has no pair of direct and pooled arms.",
+    );
+  }
+  const groups = new Map<string, PathRatio[]>();
+  for (const pair of study.ratios) {
+    const key = `${pair.label} ${pair.reuse}`;
+    groups.set(key, [...(groups.get(key) ?? []), pair]);
+  }
+  const { context } = study;
+  const scope = [
+    `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}.`,
+    context.cores === null
+      ? ""
+      : `The load generator shared ${
+        formatCount(context.cores, "core")
+      } with what it measured, so absolute numbers are not the apps' limits.`,
+    ...context.limitsWarnings.map((warning) => `**${warning}**`),
+    study.complete
+      ? ""
+      : `The study is incomplete: ${formatCount(study.missing.length, "run")} to come.`,
+  ].filter((sentence) => sentence !== "");
+  return new Markdown(
+    `Should you put PgBouncer in front of the database?\n\n${
+      [...groups.values()].map((pairs) => answer(study, pairs)).join("\n")
+    }\n\n${scope.join(" ")}`,
+  );
+}

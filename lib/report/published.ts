@@ -1,0 +1,122 @@
+/**
+ * The published result that Poolscope's `seed` plan repeats, and how far a study meets it.
+ *
+ * @module
+ */
+
+import { formatList, formatNumber, formatRatio } from "../figures/format.ts";
+import { namedPlan } from "../plan.ts";
+import type { Framework, Path, ScenarioKey } from "../scenario.ts";
+import { ratioVerdict } from "../stats/ratio.ts";
+import { differingSettings } from "../stats/summarise.ts";
+import { type CellValue, Table } from "./display.ts";
+import type { Study } from "./study.ts";
+import { checkStamp } from "./tables.ts";
+
+/** One cell of the published result, at 1000 users. */
+export interface PublishedCell {
+  framework: Framework;
+  path: Path;
+  users: number;
+  /** Null where it failed. */
+  rps: number | null;
+  p95Ms: number | null;
+  /** What else is known of it. */
+  note: string | null;
+}
+
+/**
+ * The published result: one run per cell, in fixed order, on another machine. Where the first run
+ * failed, the numbers of a later one are given with the note.
+ */
+export const PUBLISHED: readonly PublishedCell[] = [
+  { framework: "fastapi", path: "direct", rps: 611, p95Ms: 2400, note: "of a later run" },
+  { framework: "fastapi", path: "pooled", rps: 1134, p95Ms: 1200, note: null },
+  { framework: "django", path: "direct", rps: 61, p95Ms: 18_000, note: null },
+  { framework: "django", path: "pooled", rps: 377, p95Ms: 3700, note: null },
+  { framework: "flask", path: "direct", rps: 706, p95Ms: 1700, note: null },
+  { framework: "flask", path: "pooled", rps: 814, p95Ms: 1400, note: null },
+].map((cell) => ({ ...cell, users: 1000 } as PublishedCell));
+
+const PUBLISHED_USERS = 1000;
+
+function publishedRatio(framework: Framework): { text: string; ratio: number } {
+  const [direct, pooled] = (["direct", "pooled"] as const).map((path) =>
+    PUBLISHED.find((cell) => cell.framework === framework && cell.path === path)!
+  );
+  const ratio = pooled!.rps! / direct!.rps!;
+  const note = direct!.note === null ? "" : `; direct failed, ${direct!.rps} is ${direct!.note}`;
+  return { text: `${direct!.rps} → ${pooled!.rps}: ${formatRatio(ratio)}${note}`, ratio };
+}
+
+/** Whether a study agrees with a published ratio: in direction, and within its interval or not. */
+function verdictOn(published: number, pair: Study["ratios"][number]): string {
+  const verdict = ratioVerdict(pair.ratio);
+  if (verdict === "none") return pair.missing ?? "no ratio";
+  if (verdict === "single") return "one run decides nothing";
+  const { low, high } = pair.ratio!;
+  const within = published >= low! && published <= high!;
+  if (verdict === "unclear") {
+    return within ? "no clear difference here; published ratio inside the interval" : "not met: " +
+      "no clear difference here";
+  }
+  if ((verdict === "higher") !== (published > 1)) return "not met: the opposite direction";
+  return within
+    ? "met: same direction, published ratio inside the interval"
+    : "met in direction, not in size";
+}
+
+/** The settings in which a scenario differs from the published ones of its arm. */
+function differencesFrom(study: Study, scenarioId: string): ScenarioKey[] {
+  const own = study.scenarios.find((scenario) => scenario.scenarioId === scenarioId)?.scenario;
+  const published = namedPlan("seed").scenarios.find((scenario) =>
+    scenario.framework === own?.framework && scenario.path === own.path &&
+    scenario.users === PUBLISHED_USERS
+  );
+  return own === undefined || published === undefined ? [] : differingSettings(published, own);
+}
+
+/**
+ * How far the published result is met on this machine: direction and ratio of pooled over direct at
+ * 1000 users, and the settings in which the study differs from the published ones. Absolute numbers
+ * of two machines are not compared.
+ *
+ * @param study The study.
+ */
+export function publishedTable(study: Study): Table {
+  const rows: CellValue[][] = [];
+  for (const pair of study.ratios.filter(({ users }) => users === PUBLISHED_USERS)) {
+    const published = publishedRatio(pair.framework);
+    const rpsOf = (id: string) => {
+      const rps = study.scenarios.find(({ scenarioId }) => scenarioId === id)?.rps;
+      return rps == null ? "failed" : formatNumber(rps.value);
+    };
+    const ratio = pair.ratio === null ? "" : `: ${formatRatio(pair.ratio.value)}`;
+    const differences = new Set([
+      ...differencesFrom(study, pair.direct),
+      ...differencesFrom(study, pair.pooled),
+    ]);
+    rows.push([
+      pair.label,
+      published.text,
+      `${rpsOf(pair.direct)} → ${rpsOf(pair.pooled)}${ratio}`,
+      study.context.functionalCheck ? "functional check only" : verdictOn(published.ratio, pair),
+      differences.size === 0 ? "none" : formatList([...differences]),
+    ]);
+  }
+  return new Table(
+    rows.length === 0
+      ? `${study.name} has no cells at ${PUBLISHED_USERS} users: nothing to hold against the published result`
+      : `${
+        checkStamp(study)
+      }The published result (one run per cell, 1000 users, RPS direct → pooled) against ${study.name}`,
+    [
+      { header: "framework" },
+      { header: "published" },
+      { header: "here" },
+      { header: "met?" },
+      { header: "settings that differ from the published" },
+    ],
+    rows,
+  );
+}

@@ -1,0 +1,344 @@
+/**
+ * The tables of a study.
+ *
+ * @module
+ */
+
+import {
+  formatInterval,
+  formatList,
+  formatNumber,
+  formatPercent,
+  formatRatio,
+  formatRatioEnd,
+} from "../figures/format.ts";
+import {
+  armLabels,
+  connectionBudget,
+  type Scenario,
+  SCENARIO_KEYS,
+  scenarioId,
+  type ScenarioKey,
+} from "../scenario.ts";
+import { describeLimits } from "../stats/context.ts";
+import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import { shortCause } from "../stats/summarise.ts";
+import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import { type CellValue, Table } from "./display.ts";
+import type { Study } from "./study.ts";
+
+const right = (header: string) => ({ header, align: "right" as const });
+const left = (header: string) => ({ header });
+
+/** The stamp of a functional check, for captions and headings; empty otherwise. */
+export function checkStamp(study: Pick<Study, "context">): string {
+  return study.context.functionalCheck ? "Functional check only, no conclusion: " : "";
+}
+
+function shown(estimate: Estimate | null, format = formatNumber): string | null {
+  return estimate === null ? null : format(estimate.value);
+}
+
+/** Failed as a whole, in part, or not at all, with the cause. */
+export function describeStatus(scenario: ScenarioSummary): string {
+  const { n, failedRuns } = scenario;
+  if (failedRuns === 0) return "ok";
+  const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} failed`;
+  return `${extent}: ${shortCause(scenario)}`;
+}
+
+/** Settings of an arm beside framework and path, empty when its label has none. */
+function armSettings({ arm }: ScenarioSummary): string {
+  return arm.includes(", ") ? ` ${arm.slice(arm.indexOf(", "))}` : "";
+}
+
+/**
+ * The reference table: every scenario with throughput, percentiles, failures, n and spread, or with
+ * the cause of its failure. A failed scenario keeps its own throughput, marked as failed.
+ *
+ * @param study The study.
+ */
+export function referenceTable(study: Study): Table {
+  const rows = study.scenarios.map((scenario): CellValue[] => {
+    const bound = scenario.censored ? "≥ " : "";
+    const ms = (estimate: Estimate | null) =>
+      estimate === null ? null : bound + formatNumber(estimate.value);
+    return [
+      scenario.framework + armSettings(scenario),
+      scenario.path,
+      scenario.scenario.reuse,
+      scenario.users,
+      scenario.rps === null
+        ? scenario.failedRps === null ? null : `(${formatNumber(scenario.failedRps)})`
+        : shown(scenario.rps),
+      scenario.rps === null ? null : formatInterval(scenario.rps) || "one run",
+      scenario.rpsCv === null ? null : formatPercent(scenario.rpsCv),
+      ms(scenario.p50Ms),
+      ms(scenario.p95Ms),
+      ms(scenario.p99Ms),
+      formatNumber(scenario.failuresPerS),
+      scenario.errorRate === null ? null : formatPercent(scenario.errorRate),
+      scenario.n,
+      describeStatus(scenario),
+    ];
+  });
+  const failed = new Set(
+    study.scenarios.flatMap((scenario, i) => scenario.n === 0 ? [i] : []),
+  );
+  return new Table(
+    `${checkStamp(study)}Every scenario of ${study.name}; ${study.context.database}`,
+    [
+      left("framework"),
+      left("path"),
+      left("reuse"),
+      right("users"),
+      right("RPS"),
+      right("95 % interval"),
+      right("CV"),
+      right("P50 ms"),
+      right("P95 ms"),
+      right("P99 ms"),
+      right("failures/s"),
+      right("error rate"),
+      right("n"),
+      left("status"),
+    ],
+    rows,
+    failed,
+  );
+}
+
+/** A verdict on pooled throughput in words. */
+function verdictWords(verdict: Verdict, { missing }: PathRatio): string {
+  switch (verdict) {
+    case "higher":
+      return "pooled faster";
+    case "lower":
+      return "direct faster";
+    case "unclear":
+      return "no clear difference";
+    case "single":
+      return "one run decides nothing";
+    case "none":
+      return missing ?? "no ratio";
+  }
+}
+
+/**
+ * Pooled over direct throughput for each pair, with interval and verdict.
+ *
+ * @param study The study.
+ */
+export function ratioTable(study: Study): Table {
+  return new Table(
+    `${checkStamp(study)}Pooled over direct throughput, paired by round`,
+    [
+      left("framework"),
+      left("reuse"),
+      right("users"),
+      right("ratio"),
+      right("95 % interval"),
+      right("n"),
+      left("verdict"),
+      left("settings that differ"),
+    ],
+    study.ratios.map((pair) => {
+      const verdict = study.context.functionalCheck && pair.ratio !== null
+        ? "functional check only"
+        : verdictWords(ratioVerdict(pair.ratio), pair);
+      return [
+        pair.label,
+        pair.reuse,
+        pair.users,
+        shown(pair.ratio, formatRatio),
+        pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || "one run",
+        pair.n,
+        verdict,
+        pair.differences.length === 0 ? "none" : formatList(pair.differences),
+      ];
+    }),
+    new Set(study.ratios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),
+  );
+}
+
+/**
+ * Which runs failed, and of what: one row for each scenario and cause.
+ *
+ * @param study The study.
+ */
+export function failuresTable(study: Study): Table {
+  const rows: CellValue[][] = [];
+  for (const scenario of study.scenarios) {
+    const failed = study.runs
+      .filter((run) => run.scenarioId === scenario.scenarioId && run.status === "failed");
+    for (const cause of new Set(failed.map((run) => run.cause))) {
+      const same = failed.filter((run) => run.cause === cause);
+      const answered = same.reduce((sum, run) => sum + run.requests, 0);
+      const failures = same.reduce((sum, run) => sum + run.failures, 0);
+      rows.push([
+        scenario.arm,
+        scenario.users,
+        formatList(same.map((run) => String(run.round))),
+        answered === 0 ? "no answer" : formatPercent(failures / answered),
+        shortCause({ arm: scenario.arm, cause }),
+      ]);
+    }
+  }
+  const planned = study.plan.scenarios.length * study.plan.rounds;
+  const missing = study.missing.length === 0 ? "" : `; ${study.missing.length} not run yet`;
+  return new Table(
+    rows.length === 0
+      ? `No run failed: ${study.runs.length} of ${planned} runs complete${missing}`
+      : `What failed, and why${missing}`,
+    [left("arm"), right("users"), left("rounds"), right("error rate"), left("cause")],
+    rows,
+    new Set(rows.keys()),
+  );
+}
+
+function show(value: Scenario[ScenarioKey]): string {
+  if (value === null) return "no limit";
+  return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
+}
+
+/** Whether a setting acts in a scenario: PgBouncer's own are no part of a direct one's id. */
+function acts(scenario: Scenario, key: ScenarioKey): boolean {
+  return scenarioId({ ...scenario, [key]: undefined }) !== scenarioId(scenario);
+}
+
+/**
+ * The settings in force: those of the scenarios by arm, the limits asked for and read back, what
+ * the app was given, and versions of everything.
+ *
+ * @param study The study.
+ */
+export function settingsTable(study: Study): Table {
+  const arms = [...new Set(study.scenarios.map((scenario) => scenario.arm))];
+  const rows: CellValue[][] = [];
+  const add = (setting: string, byArm: (arm: string) => string) => {
+    const values = arms.map(byArm);
+    if (values.every((value) => value === "")) return;
+    const same = new Set(values).size === 1;
+    if (same) rows.push([setting, "all arms", values[0]!]);
+    else {
+      for (const value of new Set(values)) {
+        const having = arms.filter((_, i) => values[i] === value);
+        if (value !== "") rows.push([setting, having.join("; "), value]);
+      }
+    }
+  };
+  const scenariosOf = (arm: string) =>
+    study.scenarios.filter((s) => s.arm === arm).map((s) => s.scenario);
+  const manifestsOf = (arm: string) => {
+    const ids = new Set(study.scenarios.filter((s) => s.arm === arm).map((s) => s.scenarioId));
+    return study.manifests.filter((manifest) => ids.has(manifest.scenarioId));
+  };
+  const distinct = (values: string[]) => [...new Set(values)].join(" or ");
+
+  for (const key of SCENARIO_KEYS) {
+    if (key === "framework" || key === "path" || key === "users") continue;
+    add(key, (arm) =>
+      distinct(
+        scenariosOf(arm).filter((scenario) => acts(scenario, key)).map((scenario) =>
+          show(scenario[key])
+        ),
+      ));
+  }
+  add("connections the app may open", (arm) =>
+    distinct(
+      scenariosOf(arm).map((scenario) => {
+        const budget = connectionBudget(scenario);
+        return Number.isFinite(budget) ? String(budget) : "one for each request";
+      }),
+    ));
+  const services = new Set(study.manifests.flatMap(({ limits }) => Object.keys(limits)));
+  for (const service of services) {
+    add(
+      `${service} limits, asked for → in force`,
+      (arm) =>
+        distinct(
+          manifestsOf(arm).flatMap(({ limits }) => {
+            const own = limits[service];
+            return own === undefined
+              ? []
+              : [`${describeLimits(own.asked)} → ${describeLimits(own.readBack)}`];
+          }),
+        ),
+    );
+  }
+  const variables = new Set(study.manifests.flatMap((m) => Object.keys(m.appEnvironment)));
+  for (const name of variables) {
+    add(name, (arm) => distinct(manifestsOf(arm).flatMap((m) => m.appEnvironment[name] ?? [])));
+  }
+  const software = new Set(study.manifests.flatMap(({ versions }) => Object.keys(versions)));
+  for (const name of software) {
+    add(
+      `${name} version`,
+      (arm) => distinct(manifestsOf(arm).flatMap((m) => m.versions[name] ?? [])),
+    );
+  }
+  for (
+    const [setting, values] of Object.entries({
+      engine: study.context.engines,
+      "warm-up and window": [`${study.plan.warmUpS} s and ${study.plan.windowS} s`],
+      "host": study.manifests.map(({ host }) =>
+        `${host.cpus} × ${host.cpuModel}, ${host.memoryMiB} MiB, Linux ${host.kernel}`
+      ),
+      "git commit": study.manifests.map(({ gitCommit }) => gitCommit ?? "outside git"),
+      "limits warning": study.context.limitsWarnings,
+    })
+  ) {
+    if (values.length > 0) rows.push([setting, "all arms", distinct(values)]);
+  }
+  return new Table(
+    `Settings in force in ${study.name}`,
+    [left("setting"), left("arms"), left("value")],
+    rows,
+  );
+}
+
+/**
+ * What is compared: every arm with its settings, and how many of its runs are done at each number
+ * of users.
+ *
+ * @param study The study.
+ */
+export function matrixTable(study: Study): Table {
+  const { scenarios, rounds } = study.plan;
+  const labels = armLabels(scenarios);
+  const levels = [...new Set(scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const rows = [...new Set(labels.values())].map((arm): CellValue[] => {
+    const own = scenarios.filter((scenario) => labels.get(scenarioId(scenario)) === arm);
+    const first = own[0]!;
+    const budget = connectionBudget(first);
+    return [
+      arm,
+      first.reuse,
+      `${first.workers} × ${first.threads}`,
+      Number.isFinite(budget) ? budget : "unbounded",
+      first.path === "pooled" ? first.defaultPoolSize : null,
+      ...levels.map((users) => {
+        const planned = own.find((scenario) => scenario.users === users);
+        if (planned === undefined) return null;
+        const id = scenarioId(planned);
+        const cell = study.scenarios.find((scenario) => scenario.scenarioId === id);
+        const failed = cell === undefined || cell.failedRuns === 0
+          ? ""
+          : `, ${cell.failedRuns} failed`;
+        return `${cell?.n ?? 0} of ${rounds}${failed}`;
+      }),
+    ];
+  });
+  return new Table(
+    `${checkStamp(study)}Successful runs of ${study.name}`,
+    [
+      left("arm"),
+      left("reuse"),
+      right("workers × threads"),
+      right("connections of the app"),
+      right("default_pool_size"),
+      ...levels.map((users) => right(`${users} users`)),
+    ],
+    rows,
+  );
+}
