@@ -56,6 +56,8 @@ interface Database {
   settings: string;
   logFile: string;
   appPassword: string;
+  /** The app's SCRAM secret as the server keeps it. */
+  appSecret: string;
 }
 
 function limitsOf(scenario: Scenario): Record<string, Limits> {
@@ -179,11 +181,12 @@ export class LocalEngine implements Engine {
     const first = connect(access);
     await first.unsafe(`alter role ${APP_USER} password '${appPassword}'`);
     await first.unsafe(`alter role ${ADMIN_USER} password '${adminPassword}'`);
+    const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
     await first.end();
     const changed = { ...access, password: adminPassword };
     this.#database = {
       ...{ server, access: changed, admin: connect(changed), group, settings: key },
-      ...{ logFile, appPassword },
+      ...{ logFile, appPassword, appSecret: String(role?.rolpassword) },
     };
   }
 
@@ -293,7 +296,9 @@ class LocalRun implements RunServices {
       userlist,
       fill("userlist.txt", {
         APP_USER,
-        APP_PASSWORD: this.database.appPassword,
+        // The server's own secret serves PgBouncer for both logins, and spares it the key
+        // derivation that a plain password would cost for every client.
+        APP_SECRET: this.database.appSecret,
         STATS_PASSWORD: stats,
       }),
       user,

@@ -82,9 +82,36 @@ function drawComparison(
   const log = mark === "dot" && largest / smallest > LOG_ABOVE;
   const start = log ? Math.min(...cells.map((cell) => Math.max(cell.low, smallest / 3))) / 1.6 : 0;
   const end = log ? start * (furthest / start) ** (1 / share) : furthest / share;
-  const ticks = log ? logTicks([start, furthest]) : linearTicks(furthest, Math.max(2, frame / 80));
+  const ticks = log
+    ? logTicks([start, furthest], frame / 45)
+    : linearTicks(furthest, Math.max(2, frame / 80));
   const within = (value: number) => Math.min(value, furthest);
   const at = { y: "arm", fx: "level" };
+  const bars = Plot.barX(cells, {
+    ...at,
+    x1: 0,
+    x2: "value",
+    fill: "color",
+    ariaDescription: "scenario",
+  });
+  const dots = Plot.dot(cells, {
+    ...at,
+    x: "value",
+    r: 5,
+    fill: (cell: Cell) => cell.scenario.censored ? "#fff" : cell.color,
+    stroke: "color",
+    strokeWidth: 2,
+    symbol: (cell: Cell) => PATH_STYLE[cell.scenario.path].symbol,
+    ariaDescription: "scenario",
+  });
+  const intervals = Plot.ruleY(cells.filter((cell) => cell.high > cell.low), {
+    ...at,
+    x1: (cell: Cell) => Math.max(start, cell.low),
+    x2: (cell: Cell) => within(cell.high),
+    stroke: mark === "bar" ? INK : "color",
+    strokeWidth: mark === "bar" ? 1.5 : 2,
+    ariaDescription: "interval",
+  });
   const body = drawPlot({
     width: marginLeft + columnWidth * levels.length,
     height: marginTop + marginBottom + arms.length * (ROW_HEIGHT + 14 * (lines - 1)),
@@ -122,28 +149,9 @@ function drawComparison(
         dy: -22,
         fontSize: 13,
         fontWeight: 600,
-        ariaLabel: "level",
+        ariaDescription: "level",
       }),
-      mark === "bar"
-        ? Plot.barX(cells, { ...at, x1: 0, x2: "value", fill: "color", ariaLabel: "scenario" })
-        : Plot.dot(cells, {
-          ...at,
-          x: "value",
-          r: 5,
-          fill: (cell: Cell) => cell.scenario.censored ? "#fff" : cell.color,
-          stroke: "color",
-          strokeWidth: 2,
-          symbol: (cell: Cell) => PATH_STYLE[cell.scenario.path].symbol,
-          ariaLabel: "scenario",
-        }),
-      Plot.ruleY(cells.filter((cell) => cell.high > cell.low), {
-        ...at,
-        x1: (cell: Cell) => Math.max(start, cell.low),
-        x2: (cell: Cell) => within(cell.high),
-        stroke: mark === "bar" ? INK : "color",
-        strokeWidth: mark === "bar" ? 1.5 : 2,
-        ariaLabel: "interval",
-      }),
+      ...(mark === "bar" ? [bars, intervals] : [intervals, dots]),
       Plot.text(cells, {
         ...at,
         x: (cell: Cell) => within(cell.high),
@@ -155,7 +163,7 @@ function drawComparison(
         stroke: "#fff",
         strokeWidth: 3,
         fill: INK,
-        ariaLabel: "value",
+        ariaDescription: "value",
       }),
       ...cells.filter((cell) => cell.scenario.failedRuns > 0).map((cell) =>
         Plot.dot([cell], {
@@ -166,7 +174,7 @@ function drawComparison(
           symbol: () => "times",
           stroke: FAILED,
           strokeWidth: 1.5,
-          ariaLabel: "partly failed",
+          ariaDescription: "partly failed",
         })
       ),
       Plot.dot(failed, {
@@ -177,7 +185,7 @@ function drawComparison(
         symbol: () => "times",
         stroke: FAILED,
         strokeWidth: 2,
-        ariaLabel: "failed",
+        ariaDescription: "failed",
       }),
       Plot.text(failed, {
         ...at,

@@ -6,39 +6,58 @@
 
 import * as Plot from "@observablehq/plot";
 import type { LatencyPoint } from "../stats/distribution.ts";
+import type { ScenarioSummary } from "../stats/summary.ts";
+import { latencyComparisons, pathClaim } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { formatCount, formatNumber } from "./format.ts";
-import { caption, type FigureOptions } from "./options.ts";
+import { caption, failureSentences, type FigureOptions } from "./options.ts";
 import { logTicks } from "./scales.ts";
 import { GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { wrapText } from "./text.ts";
+
+/** Options of {@linkcode distributionFigure}. */
+export interface DistributionFigureOptions
+  extends Pick<FigureOptions, "context" | "ratios" | "title"> {
+  /** The scenarios, for the claim and to name those that failed. @default none */
+  scenarios?: readonly ScenarioSummary[];
+}
 
 /**
  * How long correct answers took, as cumulative distributions: direct and pooled for each framework
  * at one number of users. Requests are pooled over runs, so it shows shapes, not differences.
  *
  * @param points Rows of `Study.distribution`.
- * @param options Context for the caption, and a title.
+ * @param options The study itself will do: scenarios and ratios for the claim, context for the
+ * caption.
  */
 export function distributionFigure(
   points: readonly LatencyPoint[],
-  options: Pick<FigureOptions, "context" | "title"> = {},
+  options: DistributionFigureOptions = {},
 ): Figure {
-  const label = ({ arm }: LatencyPoint) => arm.replace(/ (direct|pooled)(?=,|$)/, "");
-  const facets = [...new Set(points.map(label))];
+  const labels = (point: LatencyPoint) => {
+    const pairs = (options.ratios ?? []).filter(({ direct, pooled }) =>
+      direct === point.scenarioId || pooled === point.scenarioId
+    );
+    return pairs.length > 0
+      ? pairs.map((pair) => pair.label)
+      : [point.arm.replace(/ (direct|pooled)(?=,|$)/, "")];
+  };
+  const facets = [...new Set(points.flatMap(labels))];
   const columns = Math.min(3, facets.length);
   const rows = Math.max(1, Math.ceil(facets.length / columns));
-  const placed = points.map((point) => {
-    const i = facets.indexOf(label(point));
-    return { ...point, fx: i % columns, fy: Math.floor(i / columns) };
-  });
+  const placed = points.flatMap((point) =>
+    labels(point).map((label) => {
+      const i = facets.indexOf(label);
+      return { ...point, fx: i % columns, fy: Math.floor(i / columns) };
+    })
+  );
   const users = points[0]?.users;
   const times = points.map((point) => point.ms);
   const domain: [number, number] = [
     Math.max(0.1, Math.min(...times, 1000)) / 1.1,
     Math.max(...times, 1) * 1.1,
   ];
-  const ticks = logTicks(domain);
+  const ticks = logTicks(domain, 5);
   const levels = [0, 25, 50, 75, 95];
   const headers = facets.map((facet, i) => ({
     fx: i % columns,
@@ -111,18 +130,23 @@ export function distributionFigure(
           stroke: PATH_STYLE[path].color,
           strokeWidth: 2,
           strokeDasharray: path === "direct" ? "5 3" : undefined,
-          ariaLabel: path,
+          ariaDescription: path,
         })
       ),
     ],
   });
   const requests = new Map(points.map((point) => [point.scenarioId, point.requests]));
   const total = [...requests.values()].reduce((sum, n) => sum + n, 0);
+  const level = (options.scenarios ?? []).filter((scenario) => scenario.users === users);
+  const ratios = (options.ratios ?? []).filter((ratio) => ratio.users === users);
+  const claim = level.length === 0
+    ? `How long answers took at ${users} users`
+    : `At ${users} users: ${
+      pathClaim("P95 latency", latencyComparisons(ratios, level, 95), options.context)
+    }`;
   return composeFigure({
     title: options.title ??
-      (users === undefined
-        ? "No run succeeded: there is no latency to show"
-        : `How long answers took at ${users} users`),
+      (users === undefined ? "No run succeeded: there is no latency to show" : claim),
     subtitle: "Share of the correct answers that took at most so many ms, logarithmic scale",
     legend: (["direct", "pooled"] as const)
       .filter((path) => points.some((point) => point.path === path))
@@ -132,6 +156,7 @@ export function distributionFigure(
         symbol: path === "direct" ? "dash" : "line",
       })),
     body,
+    failures: failureSentences(level),
     caption: caption([
       `${formatCount(total, "request")}, pooled over the successful runs of each arm`,
       "no interval: it shows shapes",

@@ -58,7 +58,8 @@ function scaleOf(points: Point[], loose: number[], bounded: boolean) {
   const top = Math.min(Math.max(largest, ...ends), 2 * largest);
   const low = log ? Math.max(smallest / 2, Math.min(smallest, ...ends.filter((e) => e > 0))) : 0;
   // Crosses of failures stand on the axis; on a logarithmic scale they need room below the values.
-  const room = points.some((point) => point.failed || point.partly !== null) ? 6 : 1.5;
+  const failures = points.some((point) => point.failed || point.partly !== null);
+  const room = failures ? Math.sqrt(largest / smallest) : 1.5;
   const domain: [number, number] = log ? [low / room, top * 1.4] : [0, top * 1.08];
   return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
 }
@@ -108,7 +109,7 @@ function pathMarks(
       y2: (point: Point) => within(point.high!),
       stroke: color,
       strokeWidth: 2,
-      ariaLabel: "interval",
+      ariaDescription: "interval",
     }),
     Plot.dot(drawn.filter((point) => !point.bound), {
       ...at,
@@ -118,7 +119,7 @@ function pathMarks(
       strokeWidth: 1,
       r: 5,
       symbol,
-      ariaLabel: "scenario",
+      ariaDescription: "scenario",
     }),
     Plot.dot(drawn.filter((point) => point.bound), {
       ...at,
@@ -128,7 +129,7 @@ function pathMarks(
       strokeWidth: 2,
       r: 4.5,
       symbol,
-      ariaLabel: "lower bound",
+      ariaDescription: "lower bound",
     }),
     Plot.text(drawn.filter((point) => point.bound && !labelled), {
       ...at,
@@ -150,7 +151,7 @@ function pathMarks(
       strokeWidth: 3,
       fontSize: 12,
       fontWeight: 600,
-      ariaLabel: "value",
+      ariaDescription: "value",
     }),
   ];
 }
@@ -166,7 +167,7 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
     const at = { x: "users", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
     const cross = { ...at, symbol: "times" as const, stroke: FAILED };
     return [
-      Plot.dot(failed, { ...cross, dy: -8, strokeWidth: 2, r: 5, ariaLabel: "failed" }),
+      Plot.dot(failed, { ...cross, dy: -8, strokeWidth: 2, r: 5, ariaDescription: "failed" }),
       // Upright, so that it stays in its own column however close the levels are.
       Plot.text(failed, {
         ...at,
@@ -177,7 +178,13 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
         fill: FAILED,
         fontSize: 11,
       }),
-      Plot.dot(partly, { ...cross, dy: -6, strokeWidth: 1.5, r: 3, ariaLabel: "partly failed" }),
+      Plot.dot(partly, {
+        ...cross,
+        dy: -6,
+        strokeWidth: 1.5,
+        r: 3,
+        ariaDescription: "partly failed",
+      }),
       Plot.text(partly, {
         ...at,
         dy: -12,
@@ -271,7 +278,7 @@ function drawLevels(
           text: ({ tick }: { tick: number }) => formatNumber(tick),
           fontSize: 12,
           fill: MUTED,
-          ariaLabel: "tick",
+          ariaDescription: "tick",
         },
       ),
       Plot.axisX({
@@ -293,7 +300,7 @@ function drawLevels(
         fontSize: 13,
         fontWeight: 600,
         fill: INK,
-        ariaLabel: "facet",
+        ariaDescription: "facet",
       }),
       Plot.text(headers, {
         fx: "fx",
@@ -315,7 +322,7 @@ function drawLevels(
           r: 2,
           fill: PATH_STYLE[path].color,
           fillOpacity: 0.5,
-          ariaLabel: "run",
+          ariaDescription: "run",
         })
       ),
       ...pathMarks("direct", points, domain, labelled),

@@ -100,7 +100,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
         stroke: (cell: typeof cells[number]) => cell.failed ? FAILED : "none",
         strokeWidth: 1.5,
         rx: 3,
-        ariaLabel: "cell",
+        ariaDescription: "cell",
       }),
       Plot.text(cells, {
         x: "level",
@@ -125,7 +125,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
         dx: -10,
         dy: fits ? 0 : -8,
         fontSize: 13,
-        ariaLabel: "arm",
+        ariaDescription: "arm",
       }),
       Plot.text(notes, {
         y: "arm",

@@ -96,7 +96,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
     color: { type: "identity" },
     marks: [
       Plot.ruleX(ticks, { stroke: GRID }),
-      Plot.ruleX([1], { stroke: INK, strokeDasharray: "4 3", ariaLabel: "no difference" }),
+      Plot.ruleX([1], { stroke: INK, strokeDasharray: "4 3", ariaDescription: "no difference" }),
       // An axis mark would leave out labels of a logarithmic scale as it sees fit.
       Plot.text(ticks, {
         x: (tick: number) => tick,
@@ -105,7 +105,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
         text: (tick: number) => `${tick}×`,
         fontSize: 12,
         fill: MUTED,
-        ariaLabel: "tick",
+        ariaDescription: "tick",
       }),
       Plot.axisY({
         label: null,
@@ -140,7 +140,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
         x2: (row: Row) => within(row.high),
         stroke: "color",
         strokeWidth: 2.5,
-        ariaLabel: "interval",
+        ariaDescription: "interval",
       }),
       Plot.dot(rows, {
         y: "key",
@@ -149,7 +149,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
         fill: (row: Row) => row.clear ? row.color : "#fff",
         stroke: "color",
         strokeWidth: 2,
-        ariaLabel: "ratio",
+        ariaDescription: "ratio",
       }),
       Plot.text(rows, {
         y: "key",
@@ -167,7 +167,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
         r: 5,
         stroke: FAILED,
         strokeWidth: 2,
-        ariaLabel: "failed",
+        ariaDescription: "failed",
       }),
       Plot.text(missing, {
         y: "key",

@@ -113,7 +113,7 @@ export function resourceFigure(
       }),
       firstS < 0
         ? [
-          Plot.ruleX([0], { stroke: MUTED, ariaLabel: "window start" }),
+          Plot.ruleX([0], { stroke: MUTED, ariaDescription: "window start" }),
           Plot.text([0], {
             x: () => 0,
             text: () => "← warm-up",
@@ -130,12 +130,15 @@ export function resourceFigure(
         stroke: ({ service }: { service: string }) => color(service),
         strokeDasharray: "5 3",
         strokeWidth: 1.5,
-        ariaLabel: "quota",
+        ariaDescription: "quota",
       }),
-      Plot.text(quotas, {
+      Plot.text(quotas.filter(({ quota }, i) => quotas.findIndex((q) => q.quota === quota) === i), {
         y: "quota",
-        text: ({ service, quota }: { service: string; quota: number }) =>
-          `${service} quota ${quota}`,
+        // Services of one quota share its line, and its label.
+        text: ({ quota }: { quota: number }) => {
+          const having = quotas.filter((q) => q.quota === quota).map((q) => q.service);
+          return `quota of ${formatList(having)}: ${quota}`;
+        },
         frameAnchor: "left",
         textAnchor: "start",
         dx: 6,
@@ -150,7 +153,7 @@ export function resourceFigure(
         z: "service",
         stroke: ({ service }: CpuPoint) => color(service),
         strokeWidth: 2,
-        ariaLabel: "service",
+        ariaDescription: "service",
       }),
       Plot.text(spread(ends, top / (height - marginTop - marginBottom)), {
         y: "y",
@@ -175,10 +178,10 @@ export function resourceFigure(
     : `${
       formatList(
         atQuota.map(({ service, quota }) =>
-          `${service} (${formatPercent(meanOf(service) / quota)} of its quota)`
+          `${service} (${formatPercent(meanOf(service) / quota)} of it)`
         ),
       )
-    } sat at its CPU quota`;
+    } sat at ${atQuota.length === 1 ? "its CPU quota" : "their CPU quotas"}`;
   return composeFigure({
     title: options.title ?? claim + name,
     subtitle: "CPU cores in use by each service over one run; labels give the window's mean",

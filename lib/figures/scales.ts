@@ -4,14 +4,22 @@
  * @module
  */
 
-/** Ticks of a logarithmic axis: powers of ten, with 2 and 5 between where there are few. */
-export function logTicks([low, high]: [number, number]): number[] {
-  const steps = Math.log10(high / low) > 2.2 ? [1] : [1, 2, 5];
-  const ticks: number[] = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
-    ticks.push(...steps.map((step) => step * 10 ** power));
+/**
+ * Ticks of a logarithmic axis: 1, 2 and 5 of each power of ten, or 1 and 3, or 1 alone, whichever
+ * are at most `most`.
+ */
+export function logTicks([low, high]: [number, number], most = 7): number[] {
+  let ticks: number[] = [];
+  for (const steps of [[1, 2, 5], [1, 3], [1]]) {
+    ticks = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+      // The division keeps 0.2 from becoming 0.2000…1.
+      ticks.push(...steps.map((step) => power < 0 ? step / 10 ** -power : step * 10 ** power));
+    }
+    ticks = ticks.filter((tick) => tick >= low && tick <= high);
+    if (ticks.length <= most) break;
   }
-  return ticks.filter((tick) => tick >= low && tick <= high);
+  return ticks;
 }
 
 /** Ticks of a linear axis from 0: about `count` round numbers up to `high`. */

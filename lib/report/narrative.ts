@@ -192,7 +192,11 @@ function shortAnswer(pairs: readonly PathRatio[]): string {
       ? "yes, for throughput"
       : `for throughput it helped only ${atUsers(higher)}`;
   }
-  if (lower.length > 0) return "no, it costs throughput";
+  if (lower.length > 0) {
+    return unclear.length === 0
+      ? "no, it costs throughput"
+      : `no, it cost throughput ${atUsers(lower)} and gained none elsewhere`;
+  }
   return unclear.length > 0 ? "this study gives no reason to" : "undecided";
 }
 
@@ -237,7 +241,8 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
     : ` The arms differ in ${
       formatList(first.differences)
     } too: this is not the path's effect alone.`;
-  return `- **${first.label}, reuse \`${first.reuse}\`: ${shortAnswer(pairs)}.** ${
+  const reuse = first.label.includes("reuse=") ? "" : `, reuse \`${first.reuse}\``;
+  return `- **${first.label}${reuse}: ${shortAnswer(pairs)}.** ${
     capitalise(parts.join("; "))
   }${n}.${differences}`;
 }

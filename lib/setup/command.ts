@@ -128,6 +128,11 @@ export async function tryCommand(
   }
 }
 
+/** Takes user names and passwords out of the addresses in a text. */
+export function redact(text: string): string {
+  return text.replace(/(\w:\/\/)[^\s/@]+@/g, "$1***@");
+}
+
 /** The line of a failed command's output that says most: its last error, else its last line. */
 export function lastLine(result: { stdout: string; stderr: string }): string {
   const lines = `${result.stdout}\n${result.stderr}`
@@ -135,7 +140,7 @@ export function lastLine(result: { stdout: string; stderr: string }): string {
     .map((line) => line.trim())
     .filter((line) => line !== "");
   const errors = lines.filter((line) => /^(error|fatal|e:)/i.test(line));
-  return errors.at(-1) ?? lines.at(-1) ?? "it said nothing";
+  return redact(errors.at(-1) ?? lines.at(-1) ?? "it said nothing");
 }
 
 /**

@@ -58,3 +58,11 @@ Deno.test("findOnPath() finds programs only", () => {
   ok(findOnPath("sh")?.endsWith("/sh"));
   equal(findOnPath("poolscope-no-such-program"), null);
 });
+
+Deno.test("lastLine() keeps passwords to itself", () => {
+  const stderr = "error: cannot fetch https://user:secret@mirror.example/simple/a\n";
+  equal(
+    lastLine({ stdout: "", stderr }),
+    "error: cannot fetch https://***@mirror.example/simple/a",
+  );
+});

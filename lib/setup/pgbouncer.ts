@@ -10,7 +10,7 @@ import { join, relative } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 import { createPrivateApt, debianKeyrings, debianMirrors, readAptSources } from "./apt.ts";
-import { findOnPath, lastLine, runCommand, tryCommand } from "./command.ts";
+import { findOnPath, lastLine, redact, runCommand, tryCommand } from "./command.ts";
 import { withLock } from "./lock.ts";
 import { stageFolder } from "./stage.ts";
 import { type ServiceUser, serviceUser } from "./user.ts";
@@ -161,7 +161,7 @@ async function describeSources(): Promise<{ uri: string; text: string }[]> {
     // The newest of Debian's keyrings holds all keys; a source's own may be an older subset.
     if (keys.length > 0) lines.push(`Signed-By: ${keys.join(" ")}`);
     if (trusted) lines.push("Trusted: yes");
-    return [{ uri: uri.replace(/\/\/[^/@]*@/, "//"), text: lines.join("\n") + "\n" }];
+    return [{ uri: redact(uri), text: lines.join("\n") + "\n" }];
   });
 }
 

@@ -10,7 +10,14 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
-import { type CommandOptions, findOnPath, lastLine, runCommand, tryCommand } from "./command.ts";
+import {
+  type CommandOptions,
+  findOnPath,
+  lastLine,
+  redact,
+  runCommand,
+  tryCommand,
+} from "./command.ts";
 import { type PipSettings, uvEnvironment } from "./pip_settings.ts";
 import { withLock } from "./lock.ts";
 
@@ -237,7 +244,7 @@ function createPip(argv: [string, ...string[]], options: CommandOptions): Instal
         "--progress-bar=off",
         "--root-user-action=ignore",
         ...args,
-      ], { ...options, onLine: (line) => isPipWorthTelling(line) && log?.(short(line)) });
+      ], { ...options, onLine: (line) => isPipWorthTelling(line) && log?.(redact(short(line))) });
     },
   };
 }
@@ -256,7 +263,7 @@ function createUv(uv: string, python: string, options: CommandOptions): Installe
         "--python",
         python,
         ...args,
-      ], { ...options, onLine: (line) => isUvWorthTelling(line) && log?.(line.trim()) });
+      ], { ...options, onLine: (line) => isUvWorthTelling(line) && log?.(redact(line.trim())) });
     },
   };
 }

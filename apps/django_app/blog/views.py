@@ -115,9 +115,7 @@ class PostDetail(ApiView):
     def get(self, _request: HttpRequest, post_id: str) -> JsonResponse:
         """The post with its author."""
         try:
-            post = Post.objects.select_related("author").get(
-                pk=parse_number(post_id, "id", MAX_ID)
-            )
+            post = Post.objects.select_related("author").get(pk=parse_number(post_id, "id", MAX_ID))
         except Post.DoesNotExist:
             raise Http404("Post not found") from None
         return JsonResponse(post_json(post))

@@ -16,9 +16,7 @@ POSTS_WITH_AUTHOR = select(Post).options(joinedload(Post.author, innerjoin=True)
 
 
 @router.get("", response_model=list[PostOut])
-async def read_posts(
-    session: SessionDep, limit: Annotated[int, Decimal, Query(ge=1, le=100)] = 20
-):
+async def read_posts(session: SessionDep, limit: Annotated[int, Decimal, Query(ge=1, le=100)] = 20):
     """The newest posts first."""
     newest = POSTS_WITH_AUTHOR.order_by(Post.created_at.desc(), Post.id.desc()).limit(limit)
     return (await session.scalars(newest)).all()
