@@ -12,6 +12,8 @@ import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
 import { UsageError } from "./errors.ts";
 import { changePlan, namedPlan, type Plan, type PlanChanges, planRuns } from "./plan.ts";
+import { onKernelInterrupt } from "./notebooks/guard.ts";
+import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
 import { armLabels } from "./scenario.ts";
@@ -62,7 +64,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   });
   if (pending.length === 0) return await loadStudy(folder);
 
-  const view = options.onEvent ?? (await import("./notebooks/progress.ts")).notebookView();
+  const view = options.onEvent ?? notebookView();
   const events = new EventLog(join(folder, "events.jsonl"), [view]);
   const begun = performance.now();
   events.emit({
@@ -71,7 +73,8 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   });
   const note = (text: string) => events.emit({ event: "note", text });
   for (const line of await sweep()) note(line);
-  const signal = options.signal ?? new AbortController().signal;
+  using interrupt = interruptible(options.signal);
+  const { signal } = interrupt;
   await using engine = await openEngine(note, signal);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
 
@@ -99,6 +102,16 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   return await loadStudy(folder);
 }
 
+/**
+ * Opens a study as it is, complete or not.
+ *
+ * @param name The study's name. @default the newest complete one
+ * @throws {UsageError} If there is no such study.
+ */
+export function openStudy(name = "newest"): Promise<Study> {
+  return loadStudy(studyFolder(findStudy(name)));
+}
+
 /** Which study is meant, and its plan. */
 function chooseStudy(options: RunStudyOptions): { name: string; folder: string; plan: Plan } {
   if (options.engine !== undefined && !ENGINES.includes(options.engine)) {
@@ -122,6 +135,16 @@ function chooseStudy(options: RunStudyOptions): { name: string; folder: string; 
   const base = typeof options.plan === "object" ? options.plan : namedPlan(options.plan ?? "quick");
   const plan = changePlan(base, options.changes ?? {});
   return { ...openStudyFolder(plan, { study }), plan };
+}
+
+/** The given signal; in a notebook also the kernel's Stop button. */
+function interruptible(given?: AbortSignal): { signal: AbortSignal } & Disposable {
+  const stop = new AbortController();
+  const release = onKernelInterrupt(() =>
+    stop.abort(new DOMException("The study was interrupted; complete runs are kept", "AbortError"))
+  );
+  const signal = given === undefined ? stop.signal : AbortSignal.any([given, stop.signal]);
+  return { signal, [Symbol.dispose]: () => release() };
 }
 
 async function openEngine(log: (line: string) => void, signal: AbortSignal): Promise<Engine> {

@@ -143,6 +143,7 @@ export function distributionFigure(
     ? `How long answers took at ${users} users`
     : `At ${users} users: ${
       pathClaim("P95 latency", latencyComparisons(ratios, level, 95), options.context)
+        .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
     }`;
   return composeFigure({
     title: options.title ??

@@ -17,6 +17,10 @@ import sys
 import time
 from queue import Empty
 
+# jsonschema would compile a grammar of internet addresses with it, which takes two seconds; absent, as
+# it is where JupyterLab is not installed, nothing is missed.
+sys.modules["rfc3987_syntax"] = None
+
 import nbformat
 from jupyter_client.utils import ensure_async
 from nbclient import NotebookClient

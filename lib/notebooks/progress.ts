@@ -6,23 +6,19 @@
 
 import type { StudyEvent } from "../store/events.ts";
 import { emptyProgress, foldEvent, progressLine } from "../store/progress.ts";
+import { isInKernel } from "./guard.ts";
 
-/** What the Deno kernel offers for sending messages to the notebook; absent outside of it. */
+/** What the Deno kernel offers for sending messages to the notebook. */
 interface JupyterApi {
   broadcast(type: string, content: Record<string, unknown>): Promise<void>;
-}
-
-/** The kernel's interface when this runs in a notebook. */
-function jupyter(): JupyterApi | undefined {
-  return (Deno as unknown as { jupyter?: JupyterApi }).jupyter;
 }
 
 /**
  * A view for `runStudy()`: updates one display in a notebook; elsewhere it shows nothing.
  */
 export function notebookView(): (event: StudyEvent) => void {
-  const api = jupyter();
-  if (api === undefined) return () => {};
+  if (!isInKernel()) return () => {};
+  const api = (Deno as unknown as { jupyter: JupyterApi }).jupyter;
   let state = emptyProgress();
   let note = "";
   let shown = 0;

@@ -8,6 +8,9 @@ import pathlib
 import re
 import sys
 
+# As in execute.py: two seconds for a check that is not needed.
+sys.modules["rfc3987_syntax"] = None
+
 import nbformat
 from nbconvert import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML

@@ -29,10 +29,13 @@ def get_session() -> Session:
 
 
 def close_session(_error: BaseException | None = None) -> None:
-    """Gives the connection back; what was not committed is rolled back."""
+    """Ends the transaction and gives the connection back."""
     session = g.pop("session", None)
     if session is not None:
-        session.close()
+        with session:
+            # Not the rollback of a mere close: at a rollback psycopg forgets what it has prepared
+            # and counts anew, so that reads would never be prepared at all.
+            session.commit()
 
 
 def init_app(app: Flask) -> None:

@@ -5,6 +5,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from .db import get_session
+
 
 def on_http_error(exc: HTTPException) -> ResponseReturnValue:
     """Our own description where a view gave one, else the name of the status."""
@@ -22,6 +24,8 @@ def on_database_error(exc: SQLAlchemyError) -> ResponseReturnValue:
     cause = getattr(exc, "orig", None) or exc
     reason = " ".join(f"{type(cause).__name__}: {cause}".split())
     current_app.logger.error("%s %s failed: %s", request.method, request.path, reason)
+    # Ends what the error has broken, so that nothing is left to commit afterwards.
+    get_session().rollback()
     return {"detail": "Internal Server Error"}, 500
 
 

@@ -1,0 +1,80 @@
+/**
+ * Poolscope for notebooks: run or open a study, look at it in figures and tables, read what it says.
+ *
+ * Engines, PostgreSQL and dataframes are loaded when they are first needed, so that opening a
+ * complete study starts nothing.
+ *
+ * @module
+ */
+
+import { installKernelGuards } from "./notebooks/guard.ts";
+
+export { PoolscopeError, UsageError } from "./errors.ts";
+export {
+  armLabels,
+  connectionBudget,
+  createScenario,
+  type Framework,
+  FRAMEWORKS,
+  parseSetting,
+  type Path,
+  PATHS,
+  type Reuse,
+  REUSES,
+  type Scenario,
+  scenarioId,
+} from "./scenario.ts";
+export {
+  changePlan,
+  namedPlan,
+  parsePlan,
+  type Plan,
+  PLAN_NAMES,
+  type PlanChanges,
+  planHash,
+  type PlannedRun,
+  planRuns,
+} from "./plan.ts";
+export { ENGINES, openStudy, runStudy, type RunStudyOptions } from "./run_study.ts";
+export { exportStudy } from "./export_study.ts";
+export { loadStudy, Study } from "./report/study.ts";
+
+export { findCause } from "./diagnose/causes.ts";
+export { waitUntil } from "./engine/wait.ts";
+export { explainExit, locustCommand } from "./load/locust.ts";
+export { checkCounts, convertRequests, readFinal, readLocustTotals } from "./load/requests.ts";
+
+export { coefficientOfVariation, meanInterval, medianRange } from "./stats/interval.ts";
+export { nearestRank, percentile } from "./stats/percentile.ts";
+export { pairedRatio, ratioVerdict } from "./stats/ratio.ts";
+export { studentTQuantile } from "./stats/student_t.ts";
+export { differingSettings, summariseScenarios } from "./stats/summarise.ts";
+export { pairName, pathClaim } from "./figures/claims.ts";
+export { Figure } from "./figures/figure.ts";
+export { p95ComparisonFigure, rpsComparisonFigure } from "./figures/comparison.ts";
+export { distributionFigure } from "./figures/distribution.ts";
+export { formatNumber } from "./figures/format.ts";
+export { latencyFigure } from "./figures/latency.ts";
+export { scenarioMatrixFigure } from "./figures/matrix.ts";
+export { ratioFigure } from "./figures/ratio.ts";
+export { resourceFigure } from "./figures/resource.ts";
+export { throughputFigure } from "./figures/throughput.ts";
+export { Markdown, Table } from "./report/display.ts";
+export {
+  conclusion,
+  describeStudy,
+  readFailures,
+  readLatency,
+  readRatios,
+  readThroughput,
+} from "./report/narrative.ts";
+export { publishedTable } from "./report/published.ts";
+export {
+  failuresTable,
+  matrixTable,
+  ratioTable,
+  referenceTable,
+  settingsTable,
+} from "./report/tables.ts";
+
+installKernelGuards();
