@@ -48,7 +48,7 @@ export interface StudyContext {
 interface Progress {
   verification: Verification | null;
   limits: Record<string, ServiceLimits>;
-  appEnvironment: Record<string, string>;
+  appOptions: Record<string, string>;
   exitCodes: Record<string, number | null>;
   logs: Record<string, string>;
   final: FinalAccount | null;
@@ -73,14 +73,14 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
   mkdirSync(join(folder, "logs"), { recursive: true });
 
   const progress: Progress = {
-    ...{ verification: null, limits: {}, appEnvironment: {}, exitCodes: {}, logs: {} },
+    ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
     ...{ final: null, errors: [], loadStarted: null, thrown: null },
   };
   events.emit({ event: "phase", order: run.order, phase: "start" });
   try {
     await engine.startDatabase(run.scenario);
     await using services = await engine.startRun(run, folder);
-    progress.appEnvironment = services.appEnvironment;
+    progress.appOptions = services.appOptions;
     try {
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       progress.verification = await verifyApp(services, run.scenario, signal);
@@ -131,7 +131,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     ...context.machine,
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,
-    appEnvironment: progress.appEnvironment,
+    appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
     verification: progress.verification,
     files: await hashRunFiles(folder),

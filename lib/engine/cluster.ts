@@ -204,7 +204,6 @@ export async function ensureSeededCluster(options: ClusterOptions): Promise<stri
  * @returns The copy's data folder, and its administrator's password as it was when it was built.
  */
 export async function copyCluster(
-  options: ClusterOptions,
   seeded: string,
   target: string,
 ): Promise<{ data: string; password: string }> {

@@ -55,8 +55,8 @@ export interface RunServices extends AsyncDisposable {
   readonly appUrl: string;
   /** The value that the app gives back on its health path, so that it is known to be ours. */
   readonly nonce: string;
-  /** The environment that the app was given. It holds no secret. */
-  readonly appEnvironment: Record<string, string>;
+  /** What the scenario says to the app, by the names of its environment variables. */
+  readonly appOptions: Record<string, string>;
   /** PostgreSQL, connected to the run's database. */
   readonly postgres: Access;
   /** PgBouncer's console; null when the path is direct. */

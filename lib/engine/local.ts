@@ -37,8 +37,9 @@ import type { Access, Engine, RunningService, RunServices, ServiceUsage } from "
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
-  appEnvironment,
   appFolder,
+  appOptions,
+  appPlacement,
   fillTemplate,
   pgbouncerValues,
   postgresSettings,
@@ -170,7 +171,7 @@ export class LocalEngine implements Engine {
     this.#log("Starting PostgreSQL");
     this.#owned.addFolder(this.#folder);
     makeFolder(this.#folder, this.#setup.user);
-    const { data, password } = await copyCluster(this.#cluster, seeded, this.#folder);
+    const { data, password } = await copyCluster(seeded, this.#folder);
     const group = this.createGroup("postgres");
     const logFile = join(this.#folder, "postgres.log");
     const { server, access } = await startServer(this.#cluster, {
@@ -225,7 +226,7 @@ class LocalRun implements RunServices {
   readonly services = new Map<string, LocalProcess>();
   readonly postgres: Access;
   appUrl = "";
-  appEnvironment: Record<string, string> = {};
+  appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
   #groups = new Map<string, ControlGroup | null>();
   #logStart: number;
@@ -337,7 +338,8 @@ class LocalRun implements RunServices {
     const passFile = join(secrets, "pgpass");
     writeSecret(passFile, `${HOST}:*:${DATABASE}:${APP_USER}:${this.database.appPassword}\n`, null);
     this.appUrl = `http://${HOST}:${port}`;
-    this.appEnvironment = appEnvironment(app, scenario, {
+    this.appOptions = appOptions(app, scenario);
+    const placement = appPlacement(app, {
       ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },
       ...{ databaseName: DATABASE, databaseUser: APP_USER },
     });
@@ -349,7 +351,8 @@ class LocalRun implements RunServices {
         LANG: "C.UTF-8",
         PYTHONUNBUFFERED: "1",
         PGPASSFILE: passFile,
-        ...this.appEnvironment,
+        ...this.appOptions,
+        ...placement,
       },
       cwd: appFolder(scenario.framework),
       // Nothing of it is needed any more, and a graceful end would wait for idle connections.

@@ -119,7 +119,7 @@ export function parseApp(text: string, file: string, framework: Framework): AppD
 }
 
 /** Where a run's app listens and which database it is sent to. */
-export interface AppPlacement {
+export type AppPlacement = {
   host: string;
   port: number;
   nonce: string;
@@ -127,36 +127,36 @@ export interface AppPlacement {
   databasePort: number;
   databaseName: string;
   databaseUser: string;
-}
+};
 
 /**
- * The environment of an app: what the scenario says, and where it runs.
+ * What the scenario says to an app, by the names of its environment variables: its driver options.
  *
  * @throws {UsageError} If the app cannot keep connections in the way that the scenario asks for.
  */
-export function appEnvironment(
-  app: AppDefinition,
-  scenario: Scenario,
-  placement: AppPlacement,
-): Record<string, string> {
+export function appOptions(app: AppDefinition, scenario: Scenario): Record<string, string> {
   if (!app.reuse.includes(scenario.reuse)) {
     throw new UsageError(
       `Cannot run ${app.name} with reuse "${scenario.reuse}": it supports ${app.reuse.join(", ")}`,
     );
   }
-  const values: Record<AppSetting, string | number | boolean> = {
-    workers: scenario.workers,
-    threads: scenario.threads,
-    poolSize: scenario.poolSize,
-    reuse: scenario.reuse,
-    preparedStatements: scenario.preparedStatements,
-    listenBacklog: scenario.listenBacklog,
-    ...placement,
-  };
+  const { workers, threads, poolSize, reuse, preparedStatements, listenBacklog } = scenario;
+  return named(app, { workers, threads, poolSize, reuse, preparedStatements, listenBacklog });
+}
+
+/** Where an app finds its port and its database, by the names of its environment variables. */
+export function appPlacement(app: AppDefinition, placement: AppPlacement): Record<string, string> {
+  return named(app, placement);
+}
+
+function named(
+  app: AppDefinition,
+  values: Partial<Record<AppSetting, string | number | boolean>>,
+): Record<string, string> {
   return Object.fromEntries(
-    APP_SETTINGS.flatMap((setting) => {
-      const env = app.settings[setting]?.env;
-      return env === undefined ? [] : [[env, String(values[setting])]];
+    Object.entries(values).flatMap(([setting, value]) => {
+      const env = app.settings[setting as AppSetting]?.env;
+      return env === undefined ? [] : [[env, String(value)]];
     }),
   );
 }

@@ -10,7 +10,14 @@ import { latencyComparisons, pathClaim, throughputComparisons } from "./claims.t
 import { facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
-import { caption, describeN, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
+import {
+  caption,
+  describeN,
+  emptyFigure,
+  failureSentences,
+  type FigureOptions,
+  pathLegend,
+} from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
@@ -213,6 +220,7 @@ export function rpsComparisonFigure(
   scenarios: readonly ScenarioSummary[],
   options: FigureOptions = {},
 ): Figure {
+  if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
   const cells = cellsOf(scenarios, (scenario) => scenario.rps, false);
   const { body, clipped } = drawComparison(scenarios, cells, "bar", options.ratios ?? []);
   const comparisons = throughputComparisons(options.ratios ?? []);
@@ -229,7 +237,9 @@ export function rpsComparisonFigure(
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
           ? "lines are 95 % t intervals of the mean"
-          : "a single run has no interval",
+          : scenarios.some((scenario) => scenario.n === 1)
+          ? "a single run has no interval"
+          : [],
         clipped ? ["intervals reach beyond the scale"] : [],
       ].flat(),
       options.context,
@@ -247,6 +257,7 @@ export function p95ComparisonFigure(
   scenarios: readonly ScenarioSummary[],
   options: FigureOptions = {},
 ): Figure {
+  if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
   const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, true);
   const { body, log, clipped } = drawComparison(
     scenarios,
@@ -268,7 +279,9 @@ export function p95ComparisonFigure(
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
           ? "median of the runs' percentiles, lines from smallest to largest run"
-          : "a single run has no range",
+          : scenarios.some((scenario) => scenario.n === 1)
+          ? "a single run has no range"
+          : [],
         clipped ? ["ranges reach beyond the scale"] : [],
       ].flat(),
       options.context,

@@ -10,7 +10,7 @@ import type { ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { formatCount, formatNumber } from "./format.ts";
-import { caption, failureSentences, type FigureOptions } from "./options.ts";
+import { caption, emptyFigure, failureSentences, type FigureOptions } from "./options.ts";
 import { logTicks } from "./scales.ts";
 import { GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { wrapText } from "./text.ts";
@@ -34,6 +34,9 @@ export function distributionFigure(
   points: readonly LatencyPoint[],
   options: DistributionFigureOptions = {},
 ): Figure {
+  if (points.length === 0) {
+    return emptyFigure("No run succeeded: there is no latency to show", options.context);
+  }
   const labels = (point: LatencyPoint) => {
     const pairs = (options.ratios ?? []).filter(({ direct, pooled }) =>
       direct === point.scenarioId || pooled === point.scenarioId
@@ -44,18 +47,18 @@ export function distributionFigure(
   };
   const facets = [...new Set(points.flatMap(labels))];
   const columns = Math.min(3, facets.length);
-  const rows = Math.max(1, Math.ceil(facets.length / columns));
+  const rows = Math.ceil(facets.length / columns);
   const placed = points.flatMap((point) =>
     labels(point).map((label) => {
       const i = facets.indexOf(label);
       return { ...point, fx: i % columns, fy: Math.floor(i / columns) };
     })
   );
-  const users = points[0]?.users;
+  const { users } = points[0]!;
   const times = points.map((point) => point.ms);
   const domain: [number, number] = [
-    Math.max(0.1, Math.min(...times, 1000)) / 1.1,
-    Math.max(...times, 1) * 1.1,
+    Math.max(0.1, Math.min(...times)) / 1.1,
+    Math.max(...times) * 1.1,
   ];
   const ticks = logTicks(domain, 5);
   const levels = [0, 25, 50, 75, 95];
@@ -146,8 +149,7 @@ export function distributionFigure(
         .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
     }`;
   return composeFigure({
-    title: options.title ??
-      (users === undefined ? "No run succeeded: there is no latency to show" : claim),
+    title: options.title ?? claim,
     subtitle: "Share of the correct answers that took at most so many ms, logarithmic scale",
     legend: (["direct", "pooled"] as const)
       .filter((path) => points.some((point) => point.path === path))

@@ -10,7 +10,14 @@ import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts"
 import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
-import { caption, describeN, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
+import {
+  caption,
+  describeN,
+  emptyFigure,
+  failureSentences,
+  type FigureOptions,
+  pathLegend,
+} from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
@@ -347,6 +354,7 @@ export function levelsFigure(
   title: string,
   options: FigureOptions,
 ): Figure {
+  if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
   const facets = facetsOf(scenarios, options.ratios ?? []);
   const { body, clipped, log } = drawLevels(facets, measure, options.runs ?? []);
   const several = scenarios.some((scenario) => scenario.n > 1);
@@ -364,7 +372,11 @@ export function levelsFigure(
     caption: caption(
       [
         describeN(scenarios),
-        several ? measure.interval : "a single run has no interval",
+        several
+          ? [measure.interval]
+          : scenarios.some((s) => s.n === 1)
+          ? ["a single run has no interval"]
+          : [],
         clipped ? ["intervals reach beyond the scale"] : [],
       ].flat(),
       options.context,

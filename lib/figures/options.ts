@@ -8,7 +8,7 @@ import type { StudyContext } from "../stats/context.ts";
 import { shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { formatCount, formatList, formatSpan } from "./format.ts";
-import type { LegendEntry } from "./figure.ts";
+import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { FAILED, INK, PATH_STYLE } from "./theme.ts";
 
 /**
@@ -90,4 +90,15 @@ export function pathLegend(
       ? [{ label: "≥ lower bound: too many unfinished", color: INK, symbol: "ring" as const }]
       : []),
   ];
+}
+
+/**
+ * A figure of nothing, which says so: an empty study must not break a report.
+ *
+ * @param title What there is nothing of.
+ * @param context The study's circumstances.
+ */
+export function emptyFigure(title: string, context?: StudyContext): Figure {
+  const body = { markup: "", width: 0, height: 0 };
+  return composeFigure({ title, body, caption: caption(["nothing to draw"], context) });
 }

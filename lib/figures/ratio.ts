@@ -10,7 +10,7 @@ import type { PathRatio } from "../stats/summary.ts";
 import { pairName, pathClaim, throughputComparisons, whatFailed } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatInterval, formatList, formatRatio, formatRatioEnd, formatSpan } from "./format.ts";
-import { caption, type FigureOptions } from "./options.ts";
+import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
@@ -194,6 +194,9 @@ export function ratioFigure(
   ratios: readonly PathRatio[],
   options: Omit<FigureOptions, "ratios" | "runs"> = {},
 ): Figure {
+  if (ratios.length === 0) {
+    return emptyFigure("No pair of direct and pooled arms to compare", options.context);
+  }
   const { body, clipped } = drawForest(ratios);
   const compared = ratios.filter((pair) => pair.n > 0).map((pair) => pair.n);
   const unequal = [...new Set(ratios.flatMap((pair) => pair.differences))];
@@ -227,8 +230,10 @@ export function ratioFigure(
           : `n = ${formatSpan(compared, String)} ${
             Math.max(...compared) === 1 ? "round" : "rounds"
           } per row`,
-        "geometric mean of the ratios paired by round, 95 % t interval of their logarithms" +
-        (compared.length > 1 ? `, not corrected for ${compared.length} comparisons` : ""),
+        compared.every((n) => n === 1)
+          ? "a single round has no interval"
+          : "geometric mean of the ratios paired by round, 95 % t interval of their logarithms" +
+            (compared.length > 1 ? `, not corrected for ${compared.length} comparisons` : ""),
         unequal.length === 0
           ? []
           : [`${formatList(unequal)} differs between the paths: not the path's effect alone`],

@@ -9,7 +9,7 @@ import type { Scenario } from "../scenario.ts";
 import type { CpuPoint } from "../stats/cpu.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { formatList, formatNumber, formatPercent } from "./format.ts";
-import { caption, type FigureOptions } from "./options.ts";
+import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { linearTicks } from "./scales.ts";
 import { GRID, INK, MUTED, SERVICE_COLOR } from "./theme.ts";
 
@@ -53,6 +53,7 @@ export function resourceFigure(
   points: readonly CpuPoint[],
   options: ResourceFigureOptions = {},
 ): Figure {
+  if (points.length === 0) return emptyFigure("No CPU was sampled", options.context);
   const { scenario } = options;
   const services = [...new Set(points.map((point) => point.service))];
   const lastS = Math.max(0, ...points.map((point) => point.timeS));

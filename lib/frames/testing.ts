@@ -114,12 +114,19 @@ function makeRequests(run: SyntheticRun, plan: Plan, seed: number): SyntheticReq
   const endUs = startUs + plan.windowS * 1e6;
   const serviceUs = () =>
     Math.round(1000 * run.medianMs * Math.exp((run.sigma ?? 0.4) * normal(random)));
-  const completing = (n: number, from: number, to: number, rest: Partial<SyntheticRequest>) =>
-    Array.from({ length: Math.round(n) }, (_, i) => {
+  const completing = (
+    about: number,
+    from: number,
+    to: number,
+    rest: Partial<SyntheticRequest>,
+  ) => {
+    const n = Math.round(about);
+    return Array.from({ length: n }, (_, i) => {
       const service = serviceUs();
       const at = Math.floor(from + (to - from) * (i + 0.5) / n);
       return { startUs: at - service, serviceUs: service, ...rest };
     });
+  };
   const failure = { status: 500, error: "500 Internal Server Error" };
   return [
     ...completing(run.rps * plan.warmUpS / 2, EPOCH_US, startUs, {}),
@@ -172,7 +179,7 @@ export function syntheticManifest(
       app: limits(scenario.appCpus, scenario.appMemoryMiB),
     },
     limitsWarning: null,
-    appEnvironment: { APP_WORKERS: String(scenario.workers) },
+    appOptions: { APP_WORKERS: String(scenario.workers) },
     exitCodes: { postgres: null, app: null },
     verification: {
       ok: true,

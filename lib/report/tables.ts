@@ -266,9 +266,9 @@ export function settingsTable(study: Study): Table {
         ),
     );
   }
-  const variables = new Set(study.manifests.flatMap((m) => Object.keys(m.appEnvironment)));
+  const variables = new Set(study.manifests.flatMap((m) => Object.keys(m.appOptions)));
   for (const name of variables) {
-    add(name, (arm) => distinct(manifestsOf(arm).flatMap((m) => m.appEnvironment[name] ?? [])));
+    add(name, (arm) => distinct(manifestsOf(arm).flatMap((m) => m.appOptions[name] ?? [])));
   }
   const software = new Set(study.manifests.flatMap(({ versions }) => Object.keys(versions)));
   for (const name of software) {

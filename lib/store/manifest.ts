@@ -79,8 +79,8 @@ export interface Manifest {
   limits: Record<string, ServiceLimits>;
   /** The warning for the reader when limits could not be set; null when all are in force. */
   limitsWarning: string | null;
-  /** The environment that the app was given, without secrets: its driver options. */
-  appEnvironment: Record<string, string>;
+  /** What the scenario said to the app, by the names of its environment variables. */
+  appOptions: Record<string, string>;
   /** How each service ended: exit code, or null when Poolscope stopped it. */
   exitCodes: Record<string, number | null>;
   /** Null when the run failed before. */

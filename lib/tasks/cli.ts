@@ -47,7 +47,7 @@ export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[
   try {
     return parseArgs({ args, options, allowPositionals, strict: true });
   } catch (error) {
-    throw new UsageError(`Cannot read options: ${(error as Error).message.split(". ")[0]}`);
+    throw new UsageError(`Cannot read options: ${(error as Error).message.split(/\. |\n/)[0]}`);
   }
 }
 

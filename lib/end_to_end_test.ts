@@ -1,0 +1,193 @@
+// deno-lint-ignore-file no-explicit-any -- JSON of other programs, read field by field
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { listProcesses } from "./engine/proc.ts";
+import { toText } from "./notebooks/notebook.ts";
+import { loadStudy } from "./report/study.ts";
+import { setUpNotebooks } from "./setup/mod.ts";
+import { hashRunFiles } from "./store/files.ts";
+import { ROOT, RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
+import { Chromium, findChromium } from "./testing/chromium.ts";
+import { JupyterServer } from "./testing/jupyter.ts";
+
+const STUDY = `test-${Deno.pid}`;
+const FOLDER = studyFolder(STUDY);
+const REPORT = join(FOLDER, "report");
+const NOTEBOOKS = ["00_overview", "10_frameworks", "90_report"];
+
+async function task(name: string, ...args: string[]) {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", name, ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code: output.code, stdout: text(output.stdout), stderr: text(output.stderr) };
+}
+
+/** The pids of all programs that run from this checkout's own tools. */
+function ownProcesses(): number[] {
+  return listProcesses().map(({ pid }) => pid).filter((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      return command.includes(`${ROOT}/.poolscope`) || command.includes(`${ROOT}/node_modules`);
+    } catch {
+      return false; // Ended meanwhile.
+    }
+  });
+}
+
+Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an export", async (t) => {
+  const running = ownProcesses();
+  try {
+    await t.step("run-all exits 0 with every run complete and nothing left running", async () => {
+      const { code, stdout, stderr } = await task("run-all", "--plan", "smoke", "--study", STUDY);
+      equal(code, 0, stdout + stderr);
+      match(stdout, new RegExp(`${STUDY}: 6 of 6 runs complete`));
+      deepEqual(ownProcesses(), running);
+    });
+
+    const study = await loadStudy(FOLDER);
+    await t.step("every run's files are there, hash to their manifest and agree", async () => {
+      equal(study.manifests.length, 6);
+      for (const manifest of study.manifests) {
+        equal(manifest.status, "ok", manifest.cause ?? "");
+        const folder = runFolder(FOLDER, manifest.scenarioId, manifest.round);
+        deepEqual(Object.keys(manifest.files).sort(), [...RUN_FILES].sort());
+        deepEqual(await hashRunFiles(folder), manifest.files);
+        ok(statSync(join(folder, "requests.csv")).size > 10_000);
+        for (const service of ["postgres", "app", "locust"]) {
+          match(readFileSync(join(folder, "resources.csv"), "utf8"), new RegExp(`,${service},`));
+        }
+        const { asked, readBack } = manifest.limits.postgres!;
+        deepEqual(asked, { cpus: 0.5, memoryMiB: 512 });
+        if (manifest.limitsWarning === null) deepEqual(readBack, asked);
+        equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
+      }
+    });
+
+    await t.step("summary.csv has the runs' own numbers", () => {
+      const [header, ...rows] = readFileSync(join(REPORT, "summary.csv"), "utf8").trim().split(
+        "\n",
+      );
+      equal(rows.length, 6);
+      const rps = header!.split(",").indexOf("rps");
+      for (const run of study.runs) {
+        const { framework, path } = run.scenario;
+        const row = rows.find((line) => line.startsWith(`${framework},${path},`));
+        ok(Math.abs(Number(row!.split(",")[rps]) - run.rps) < 0.01, row);
+      }
+    });
+
+    await t.step("no password is in anything that was written", () => {
+      const files = readdirSync(FOLDER, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile());
+      ok(files.length > 60);
+      for (const { parentPath, name } of files) {
+        const text = readFileSync(join(parentPath, name), "latin1");
+        equal(/SCRAM-SHA-256\$|PGPASSWORD|password\s*=\s*'/.test(text), false, name);
+      }
+    });
+
+    await t.step("each page opens with the network off, all figures drawn", async (step) => {
+      const program = findChromium();
+      if (program === null) {
+        equal(Deno.env.get("POOLSCOPE_REQUIRE_CHROMIUM"), undefined, "Chromium is missing");
+        console.log(`  not checked in a browser: no Chromium on PATH (${step.name})`);
+        return;
+      }
+      await using browser = await Chromium.start(program);
+      const figures: Record<string, number> = {
+        "00_overview": 1,
+        "10_frameworks": 5,
+        "90_report": 3,
+      };
+      for (const name of NOTEBOOKS) {
+        const file = join(REPORT, `${name}.html`);
+        ok(statSync(file).size < 2 * 2 ** 20, `${name}.html is too large`);
+        const { errors, requests, value } = await browser.visit<
+          { marks: number[]; broken: number }
+        >(
+          file,
+          `({
+            marks: [...document.querySelectorAll("svg[role=img]")].map((svg) =>
+              svg.querySelectorAll("circle, rect, path, line, text").length),
+            broken: document.querySelectorAll(".jp-RenderedText[data-mime-type*=stderr], .error").length,
+          })`,
+        );
+        deepEqual({ name, errors, requests }, { name, errors: [], requests: [] });
+        equal(value.marks.length, figures[name], `${name}: figures`);
+        ok(value.marks.every((marks) => marks > 15), `${name}: ${value.marks}`);
+        equal(value.broken, 0);
+      }
+    });
+
+    await t.step("export rebuilds the same report from the folder alone", async () => {
+      const before = readFileSync(join(REPORT, "summary_report.md"), "utf8");
+      const png = readFileSync(join(REPORT, "plots", "rps_comparison.png"));
+      rmSync(REPORT, { recursive: true });
+      const { code, stdout, stderr } = await task("export", "--study", STUDY);
+      equal(code, 0, stdout + stderr);
+      equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
+      deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
+      for (const name of NOTEBOOKS) ok(existsSync(join(REPORT, `${name}.html`)));
+    });
+
+    await t.step("Restart & Run All is complete in 10 of 10, in JupyterLab's server", async () => {
+      const { python } = await setUpNotebooks({ lab: true });
+      await using server = await JupyterServer.start(python);
+      for (const name of NOTEBOOKS) {
+        const executed = JSON.parse(readFileSync(join(REPORT, `${name}.ipynb`), "utf8"));
+        const expected = executed.cells
+          .filter((cell: any) =>
+            cell.cell_type === "code" && !cell.metadata.tags?.includes("injected-parameters")
+          )
+          .map((cell: any) =>
+            cell.outputs.map((output: any) => ({
+              type: output.output_type,
+              data: Object.fromEntries(
+                Object.entries(output.data ?? {}).map((
+                  [type, text],
+                ) => [type, toText(text as string)]),
+              ),
+            }))
+          );
+        const session = await server.open(`notebooks/${name}.ipynb`);
+        for (let i = 1; i <= 10; i++) {
+          deepEqual(await session.restartAndRunAll(), expected, `${name}, execution ${i}`);
+        }
+        await session.end();
+      }
+    });
+  } finally {
+    rmSync(FOLDER, { recursive: true, force: true });
+  }
+});
+
+Deno.test("bad input is one line that says what to do, with status 2, and starts nothing", async () => {
+  const before = existsSync(join(ROOT, "data/runs")) ? readdirSync(join(ROOT, "data/runs")) : [];
+  const cases: [string[], RegExp][] = [
+    [["--plan", "nightly"], /plan "nightly": no such plan; the plans are smoke, quick/],
+    [["--framework", "rails"], /framework "rails": choose from fastapi, django, flask/],
+    [["--path", "diagonal"], /path "diagonal": choose from direct, pooled/],
+    [["--users", "0"], /users "0": must be a whole number/],
+    [["--users", "-5"], /users/],
+    [["--users", "many"], /users "NaN"|users "many"/],
+    [["--set", "colour=red"], /--set "colour=red"/],
+    [["--study", "../x"], /study "\.\.\/x"/],
+    [["--plan", "deno.json"], /plan "deno\.json": unknown field/],
+    [["--engine", "podman"], /engine "podman"/],
+    [["--colour"], /Unknown option '--colour'/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stdout, stderr } = await task("run-all", ...args);
+    equal(code, 2, `${args}: ${stdout}${stderr}`);
+    match(stderr, message);
+    equal(stderr.trim().split("\n").length, 1, stderr);
+  }
+  deepEqual(
+    existsSync(join(ROOT, "data/runs")) ? readdirSync(join(ROOT, "data/runs")) : [],
+    before,
+  );
+});

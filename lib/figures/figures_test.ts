@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { parseHTML } from "linkedom";
+import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import { namedPlan, type Plan, type PlannedRun } from "../plan.ts";
+import { createScenario } from "../scenario.ts";
+import { loadStudy, type Study } from "../report/study.ts";
+import { p95ComparisonFigure, rpsComparisonFigure } from "./comparison.ts";
+import { distributionFigure } from "./distribution.ts";
+import type { Figure } from "./figure.ts";
+import { latencyFigure } from "./latency.ts";
+import { scenarioMatrixFigure } from "./matrix.ts";
+import { ratioFigure } from "./ratio.ts";
+import { resourceFigure } from "./resource.ts";
+import { linearTicks, logTicks } from "./scales.ts";
+import { textWidth, wrapText } from "./text.ts";
+import { throughputFigure } from "./throughput.ts";
+
+async function studyOf(plan: Plan, describe: (run: PlannedRun) => SyntheticRun): Promise<Study> {
+  using folder = syntheticStudy(plan, describe);
+  return await loadStudy(folder.folder);
+}
+
+/** Marks of one kind: circles, symbols, rules or texts inside groups with this description. */
+function marks(figure: Figure, description: string): Element[] {
+  const { document } = parseHTML(`<html><body>${figure.svg}</body></html>`);
+  return [...document.querySelectorAll(`[aria-description="${description}"]`)]
+    .flatMap((group) => [...group.querySelectorAll("circle, path, line, rect, text")]);
+}
+
+function textOf(figure: Figure): string {
+  const { document } = parseHTML(`<html><body>${figure.svg}</body></html>`);
+  return [...document.querySelectorAll("text")].map((text) => text.textContent).join(" ");
+}
+
+const cause = "PostgreSQL refused connections (too many clients already)";
+
+/** Fastapi direct fails at 1000 users, flask pooled in round 2; django pooled is twice as fast. */
+function mixed({ scenario, round }: PlannedRun): SyntheticRun {
+  const { framework, path, users } = scenario;
+  const noise = path === "pooled" ? round % 2 : 0;
+  const run = { rps: 100 + 4 * round + noise, medianMs: users / 10 };
+  if (framework === "fastapi" && path === "direct" && users === 1000) {
+    return { rps: 10, medianMs: 5, failuresPerS: 90, cause };
+  }
+  if (framework === "flask" && path === "pooled" && round === 2) {
+    return { ...run, cause: "timeouts" };
+  }
+  if (framework === "flask" && users === 1000) return { ...run, unfinished: 50 };
+  return framework === "django" && path === "pooled" ? { ...run, rps: 2 * run.rps } : run;
+}
+
+const study = await studyOf(syntheticPlan({ rounds: 4, windowS: 1 }), mixed);
+
+Deno.test("throughputFigure() draws every scenario, interval, run and failure once", () => {
+  const figure = throughputFigure(study.scenarios, study);
+  assert.equal(marks(figure, "scenario").length, 11);
+  assert.equal(marks(figure, "interval").length, 11);
+  assert.equal(marks(figure, "failed").length, 1);
+  assert.equal(marks(figure, "partly failed").length, 2);
+  assert.equal(marks(figure, "run").length, 11 * 4 - 2);
+  assert.equal(marks(figure, "facet").length, 3);
+});
+
+Deno.test("throughputFigure() says why something failed, and what its intervals are", () => {
+  const text = textOf(throughputFigure(study.scenarios, study)).replaceAll("\u00a0", " ");
+  assert.match(text, /fastapi direct at 1000 users failed: PostgreSQL refused connections/);
+  assert.match(text, /flask pooled at 100 and 1000 users, 1 of 4 runs failed: timeouts/);
+  assert.match(text, /n = 3 to 4 runs per cell; bars are 95 % t intervals/);
+  assert.match(text, /0\.5 CPU, 512 MiB/);
+  assert.match(text, /reuse: persistent/);
+});
+
+Deno.test("a failed scenario stands on the axis, not at its throughput", () => {
+  const figure = throughputFigure(study.scenarios, study);
+  const y = (element: Element) =>
+    Number(/translate\([^,]+,([^)]+)\)/.exec(element.getAttribute("transform") ?? "")?.[1]);
+  const lowest = Math.max(...marks(figure, "tick").map(y));
+  for (const cross of marks(figure, "failed")) assert.ok(Math.abs(y(cross) - lowest) < 1);
+});
+
+Deno.test("latencyFigure() draws lower bounds as open marks", () => {
+  const figure = latencyFigure(study.scenarios, { ...study, percentile: 99 });
+  assert.equal(marks(figure, "lower bound").length, 2);
+  assert.equal(marks(figure, "scenario").length, 9);
+  assert.match(textOf(figure), /P99/);
+  assert.match(textOf(figure), /≥/);
+});
+
+Deno.test("ratioFigure() has a row for every pair, and a cross where there is no ratio", () => {
+  const figure = ratioFigure(study.ratios, study);
+  assert.equal(marks(figure, "ratio").length, 5);
+  assert.equal(marks(figure, "interval").length, 5);
+  assert.equal(marks(figure, "failed").length, 1);
+  assert.match(figure.title, /^Pooled throughput is 2\.01× direct's for django \(persistent\)/);
+  assert.match(textOf(figure), /2\.01× \[1\.99, 2\.03\]/);
+});
+
+Deno.test("rpsComparisonFigure() and p95ComparisonFigure() label every value", () => {
+  for (const draw of [rpsComparisonFigure, p95ComparisonFigure]) {
+    const figure = draw(study.scenarios, study);
+    assert.equal(marks(figure, "scenario").length, 11);
+    assert.equal(marks(figure, "value").length, 11);
+    assert.equal(marks(figure, "failed").length, 1);
+    assert.equal(marks(figure, "partly failed").length, 2);
+    assert.equal(marks(figure, "level").length, 2);
+  }
+});
+
+Deno.test("scenarioMatrixFigure() has a cell for every scenario", () => {
+  const figure = scenarioMatrixFigure(study.plan, study);
+  assert.equal(marks(figure, "cell").length, 12);
+  assert.equal(marks(figure, "arm").length, 6);
+  assert.match(textOf(figure), /3 of 4/);
+  assert.match(textOf(figure), /up to 64 connections → PgBouncer: 20/);
+  assert.match(scenarioMatrixFigure(namedPlan("quick")).title, /^6 arms × 2 numbers of users × 5/);
+});
+
+Deno.test("distributionFigure() draws a line for every scenario with an answer", async () => {
+  using folder = syntheticStudy(syntheticPlan({ rounds: 2, windowS: 1 }), mixed);
+  const own = await loadStudy(folder.folder);
+  const figure = distributionFigure(await own.distribution(1000), own);
+  assert.equal(marks(figure, "direct").length, 2);
+  assert.equal(marks(figure, "pooled").length, 3);
+  assert.match(textOf(figure), /fastapi direct at 1000 users failed/);
+});
+
+Deno.test("resourceFigure() names the service at its quota", async () => {
+  using folder = syntheticStudy(syntheticPlan({ rounds: 1, users: [10] }));
+  const own = await loadStudy(folder.folder);
+  const { scenarioId, scenario } = own.scenarios[1]!;
+  const figure = resourceFigure(await own.cpu(scenarioId), { ...own, scenario });
+  assert.equal(
+    figure.title,
+    "postgres (98 % of it) sat at its CPU quota, fastapi pooled at 10 users",
+  );
+  assert.equal(marks(figure, "service").length, 5);
+  assert.equal(marks(figure, "quota").length, 1);
+});
+
+Deno.test("a figure is one self-contained svg that clashes with no other", () => {
+  const figures = [
+    throughputFigure(study.scenarios, study),
+    latencyFigure(study.scenarios, study),
+    ratioFigure(study.ratios, study),
+    rpsComparisonFigure(study.scenarios, study),
+    scenarioMatrixFigure(study.plan, study),
+  ];
+  for (const { svg, alt } of figures) {
+    assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox="0 0 820 \d+"/);
+    assert.match(svg, /role="img" aria-label="[^"]+"/);
+    assert.ok(!/<style|<script| id="| class="|href=|url\(|currentColor|NaN|undefined/.test(svg));
+    assert.equal(svg.match(/<svg/g)!.length, 1);
+    assert.ok(alt.length > 20);
+  }
+});
+
+Deno.test("a figure shows itself to Jupyter and draws its text in the PNG", () => {
+  const figure = rpsComparisonFigure(study.scenarios, study);
+  const display = (figure as unknown as Record<symbol, () => Record<string, string>>)[
+    Symbol.for("Jupyter.display")
+  ]!;
+  assert.deepEqual(display.call(figure), {
+    "image/svg+xml": figure.svg,
+    "text/plain": figure.title,
+  });
+  const png = figure.png(1);
+  assert.deepEqual([...png.slice(1, 4)], [..."PNG"].map((c) => c.charCodeAt(0)));
+  // Without the font, text is silently missing: then a longer title would change nothing.
+  const other = rpsComparisonFigure(study.scenarios, { ...study, title: "Another title" }).png(1);
+  const none = rpsComparisonFigure(study.scenarios, { ...study, title: "" }).png(1);
+  assert.ok(png.length > 10_000);
+  assert.notDeepEqual(other, none);
+});
+
+Deno.test("figures hold for one arm, one run, no run and no pair", async () => {
+  const scenario = createScenario({ framework: "flask", path: "pooled", users: 50 });
+  const plan = syntheticPlan({ rounds: 1, scenarios: [scenario] });
+  for (
+    const describe of [() => ({ rps: 50, medianMs: 5 }), () => ({ rps: 0, medianMs: 5, cause })]
+  ) {
+    const own = await studyOf(plan, describe);
+    for (
+      const figure of [
+        throughputFigure(own.scenarios, own),
+        throughputFigure([]),
+        rpsComparisonFigure([]),
+        latencyFigure(own.scenarios, own),
+        rpsComparisonFigure(own.scenarios, own),
+        p95ComparisonFigure(own.scenarios, own),
+        scenarioMatrixFigure(own.plan, own),
+        ratioFigure(own.ratios, own),
+        distributionFigure([], own),
+        resourceFigure([], own),
+      ]
+    ) {
+      assert.doesNotMatch(figure.svg, /NaN|Infinity|undefined/, figure.title);
+      assert.ok(figure.png(0.5).length > 500);
+    }
+  }
+});
+
+Deno.test("wrapText() breaks between words and keeps no-break spaces", () => {
+  const lines = wrapText("one two three 60\u00a0s windows", 60, 12);
+  assert.ok(lines.length > 2 && lines.every((line) => textWidth(line, 12) <= 80));
+  assert.ok(lines.some((line) => line.includes("60\u00a0s")));
+});
+
+Deno.test("logTicks() and linearTicks() are round and few", () => {
+  assert.deepEqual(logTicks([9, 220]), [10, 20, 50, 100, 200]);
+  assert.deepEqual(logTicks([1, 100_000], 6), [1, 10, 100, 1000, 10_000, 100_000]);
+  assert.deepEqual(logTicks([0.15, 3]), [0.2, 0.5, 1, 2]);
+  assert.deepEqual(linearTicks(870, 5), [0, 200, 400, 600, 800]);
+});

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "../errors.ts";
+import { FrameError } from "../frames/frame_error.ts";
+import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import { namedPlan, type PlannedRun } from "../plan.ts";
+import { Markdown, Table } from "./display.ts";
+import { exportTables } from "./export.ts";
+import {
+  conclusion,
+  describeStudy,
+  readFailures,
+  readLatency,
+  readRatios,
+  readThroughput,
+} from "./narrative.ts";
+import { PUBLISHED, publishedTable } from "./published.ts";
+import { loadStudy } from "./study.ts";
+import { failuresTable, matrixTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
+
+const cause = "fastapi direct: PostgreSQL refused connections (too many clients already)";
+
+/** Django pooled is six times as fast, flask is equal, fastapi direct fails. */
+function describe({ scenario: { framework, path }, round }: PlannedRun): SyntheticRun {
+  const rps = 60 + round;
+  if (framework === "fastapi" && path === "direct") {
+    return { rps: 5, medianMs: 9, failuresPerS: 45, cause };
+  }
+  if (framework === "django" && path === "pooled") return { rps: 6 * rps, medianMs: 20 };
+  return { rps: framework === "flask" && round % 2 === 0 ? rps + 9 : rps, medianMs: 100 };
+}
+
+const plan = syntheticPlan({ users: [1000], rounds: 5 });
+const folder = syntheticStudy(plan, describe);
+globalThis.addEventListener("unload", () => folder[Symbol.dispose]());
+const study = await loadStudy(folder.folder);
+const smoke = await (async () => {
+  using folder = syntheticStudy({ ...namedPlan("smoke") });
+  return await loadStudy(folder.folder);
+})();
+const plain = (text: unknown) => String(text).replaceAll("\u00a0", " ");
+
+Deno.test("loadStudy() summarises every run, in the plan's order", () => {
+  assert.equal(study.runs.length, 30);
+  assert.ok(study.complete);
+  assert.deepEqual(
+    study.scenarios.map(({ arm }) => arm),
+    plan.scenarios.map(({ framework, path }) => `${framework} ${path}`),
+  );
+  const [, , , django] = study.scenarios;
+  assert.equal(django!.rps!.value, 6 * 63);
+  assert.equal(study.context.cores, 2);
+});
+
+Deno.test("loadStudy() lists runs without a manifest as missing", async () => {
+  using partial = syntheticStudy(plan, (run) => ({
+    rps: 10,
+    medianMs: 5,
+    absent: run.round > 3,
+  }));
+  const own = await loadStudy(partial.folder);
+  assert.equal(own.missing.length, 12);
+  assert.ok(!own.complete);
+  assert.match(plain(describeStudy(own)), /18 complete so far, 12 runs to come/);
+  assert.match(matrixTable(own).markdown(), /3 of 5/);
+  assert.match(plain(conclusion(own)), /incomplete: 12 runs to come/);
+});
+
+Deno.test("loadStudy() throws for a folder without a study", async () => {
+  await assert.rejects(loadStudy(join(folder.folder, "nothing")), UsageError);
+});
+
+Deno.test("loadStudy() throws when a manifest has another schema version", async () => {
+  using own = syntheticStudy(syntheticPlan({ users: [10], rounds: 1 }));
+  const file = join(own.firstRun, "manifest.json");
+  writeFileSync(
+    file,
+    readFileSync(file, "utf8").replace('"schemaVersion": 1', '"schemaVersion": 9'),
+  );
+  await assert.rejects(loadStudy(own.folder), /schema version is 9, this Poolscope reads 1/);
+});
+
+Deno.test("loadStudy() throws for a damaged file of a good run, and warns for a failed one", async () => {
+  const one = syntheticPlan({ users: [10], rounds: 1 });
+  {
+    using own = syntheticStudy(one);
+    rmSync(join(own.firstRun, "requests.csv"));
+    await assert.rejects(loadStudy(own.folder), FrameError);
+  }
+  using own = syntheticStudy(one, () => ({ rps: 1, medianMs: 5, cause: "the app exited" }));
+  rmSync(join(own.firstRun, "requests.csv"));
+  const damaged = await loadStudy(own.folder);
+  assert.equal(damaged.warnings.length, 1);
+  assert.match(plain(describeStudy(damaged)), /requests\.csv: no such file/);
+});
+
+Deno.test("Study.requests() gives a scenario's rows with their round", async () => {
+  const { scenarioId } = study.scenarios[3]!;
+  const all = await study.requests(scenarioId);
+  const second = await study.requests(scenarioId, 2);
+  assert.deepEqual([...new Set(all.getColumn("round").toArray())].sort(), [1, 2, 3, 4, 5]);
+  assert.ok(second.height > 0 && second.height < all.height);
+  await assert.rejects(study.requests("no-such"), UsageError);
+});
+
+Deno.test("referenceTable() shows a failed scenario as failed, with its throughput in brackets", () => {
+  const table = referenceTable(study);
+  assert.equal(table.rows.length, 6);
+  assert.deepEqual([...table.marked], [0]);
+  const row = table.rows[0]!.map(String);
+  assert.ok(row.includes("(5)"));
+  assert.equal(row.at(-1), "failed: PostgreSQL refused connections (too many clients already)");
+  assert.equal(row.at(-3), "90 %");
+});
+
+Deno.test("tables say what failed, what was set and what was compared", () => {
+  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 \| 1, 2, 3, 4 and 5/);
+  assert.match(failuresTable(smoke).caption, /No run failed: 6 of 6 runs complete/);
+  const settings = plain(settingsTable(study).markdown());
+  assert.match(settings, /postgres limits.*0\.5 CPU, 512 MiB → 0\.5 CPU, 512 MiB/);
+  assert.match(settings, /defaultPoolSize \| fastapi pooled; django pooled; flask pooled \| 20/);
+  assert.match(settings, /APP_WORKERS \| all arms \| 2/);
+  assert.match(matrixTable(study).markdown(), /fastapi direct.*0 of 5, 5 failed/);
+  assert.match(
+    ratioTable(study).markdown(),
+    /django \| persistent \| 1000 \| 6\.00×.*pooled faster/,
+  );
+});
+
+Deno.test("publishedTable() compares direction and ratio, and names what differs", () => {
+  assert.equal(PUBLISHED.length, 6);
+  const [fastapi, django, flask] = publishedTable(study).rows;
+  assert.match(String(fastapi![3]), /^direct failed/);
+  assert.match(String(django![1]), /61 → 377: 6\.18×/);
+  assert.equal(django![3], "met in direction, not in size");
+  assert.match(String(django![4]), /workers.*reuse.*preparedStatements/);
+  assert.match(String(flask![3]), /no clear difference here/);
+  assert.equal(publishedTable(smoke).rows.length, 0);
+});
+
+Deno.test("conclusion() answers for each framework, names its reuse, n and interval", () => {
+  const text = plain(conclusion(study));
+  assert.match(
+    text,
+    /\*\*fastapi, reuse `app_pool`: only the pooled path held at 1000 users\.\*\*/,
+  );
+  assert.match(
+    text,
+    /\*\*django, reuse `persistent`: yes, for throughput\.\*\*.*6\.00× \[6\.00, 6\.00\]/,
+  );
+  assert.match(text, /pooled P95 latency lower at 1000 users/);
+  assert.match(text, /\*\*flask, reuse `app_pool`: this study gives no reason to\.\*\*/);
+  assert.match(text, /n = 5/);
+  assert.match(text, /database: 0\.5 CPU, 512 MiB/);
+  assert.match(text, /shared 2 cores/);
+});
+
+Deno.test("every reading of a functional check is stamped, and concludes nothing", () => {
+  const readings = [conclusion, describeStudy, readThroughput, readLatency, readRatios];
+  for (const read of readings) assert.match(String(read(smoke)), /^\*\*Functional check only/);
+  assert.doesNotMatch(String(conclusion(smoke)), /×/);
+  assert.match(referenceTable(smoke).caption, /^Functional check only/);
+});
+
+Deno.test("readings take their numbers from the study", () => {
+  assert.match(String(readThroughput(study)), /378 correct answers per second.*django pooled/);
+  assert.match(String(readFailures(study)), /^5 runs of 30 failed/);
+  assert.match(String(readFailures(smoke)), /^None of the 6 runs failed/);
+  assert.match(
+    String(readRatios(study)),
+    /django \(persistent\) at 1000 users: pooled higher, 6\.00×/,
+  );
+});
+
+Deno.test("limits that are not in force are said beside the answer", async () => {
+  using own = syntheticStudy(plan, describe);
+  const file = join(own.firstRun, "manifest.json");
+  const manifest = JSON.parse(readFileSync(file, "utf8"));
+  manifest.limitsWarning = "No limit: cgroups are not writable here.";
+  manifest.limits.postgres.readBack = { cpus: null, memoryMiB: null };
+  writeFileSync(file, JSON.stringify(manifest));
+  const text = plain(conclusion(await loadStudy(own.folder)));
+  assert.match(text, /\*\*No limit: cgroups are not writable here\.\*\*/);
+  assert.match(text, /no limit.*not in force/);
+});
+
+Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary file", () => {
+  const files = exportTables(study, join(folder.folder, "report"));
+  assert.equal(files.length, 4);
+  assert.ok(files.every((file) => existsSync(file)));
+  assert.deepEqual(
+    readdirSync(join(folder.folder, "report"), { recursive: true }).map(String).sort(),
+    [
+      "plots",
+      "plots/p95_latency_comparison.png",
+      "plots/rps_comparison.png",
+      "summary.csv",
+      "summary_report.md",
+    ],
+  );
+  const report = readFileSync(files[0]!, "utf8");
+  for (const text of ["## The answer", "plots/rps_comparison.png", "## Settings"]) {
+    assert.ok(report.includes(text));
+  }
+  assert.ok(!/undefined|NaN|\[object/.test(report));
+  const [header, first, , , django] = readFileSync(files[1]!, "utf8").split("\n");
+  assert.match(
+    header!,
+    /^framework,path,arm,reuse,users,status,rps,rps_low,.*p50_ms.*,error_rate,n,/,
+  );
+  assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,failed,,/);
+  assert.match(django!, /^django,pooled,django pooled,persistent,1000,ok,378,/);
+});
+
+Deno.test("a Table escapes HTML and Markdown", () => {
+  const table = new Table("a < b", [{ header: "x" }], [["<script> | \n y"], [null]], new Set([1]));
+  assert.ok(table.html().includes("&lt;script&gt;") && !table.html().includes("<script>"));
+  assert.ok(table.markdown().endsWith("| <script> \\| y |\n| – |"));
+  const display = (table as unknown as Record<symbol, () => Record<string, string>>)[
+    Symbol.for("Jupyter.display")
+  ]!;
+  assert.deepEqual(Object.keys(display.call(table)), ["text/html", "text/markdown", "text/plain"]);
+  assert.equal(String(new Markdown("**a**")), "**a**");
+});
