@@ -81,6 +81,7 @@ function seedSettings(framework: Framework, path: Path): Settings {
       : { workers: 3, threads: 2, poolSize: 2 }),
     ...(framework === "django" ? { reuse: "per_request" as const } : {}),
     preparedStatements: path === "direct",
+    scramIterations: 4096,
     appCpus: 1,
     appMemoryMiB: 512,
     pgbouncerCpus: 0.5,

@@ -169,6 +169,7 @@ export function postgresSettings(scenario: Scenario): Record<string, string> {
     timezone: "UTC",
     log_timezone: "UTC",
     password_encryption: "scram-sha-256",
+    scram_iterations: String(scenario.scramIterations),
   };
 }
 

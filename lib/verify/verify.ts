@@ -27,7 +27,7 @@ export async function verifyApp(
   scenario: Scenario,
   signal?: AbortSignal,
 ): Promise<Verification> {
-  await waitForApp(services, signal);
+  await waitForApp(services, scenario.workers, signal);
   const identity = { app: scenario.framework, nonce: services.nonce };
   const cases = readContract();
   const contractRequests = await checkContract(services.appUrl, cases, identity, signal);
@@ -44,8 +44,15 @@ export async function verifyApp(
   }
 }
 
-/** Waits until the health path answers with this run's nonce. */
-async function waitForApp(services: RunServices, signal?: AbortSignal): Promise<void> {
+/**
+ * Waits until every worker has answered the health path with this run's nonce. A worker that came
+ * up later would find the users' connections taken, and stand idle for the whole run.
+ */
+async function waitForApp(
+  services: RunServices,
+  workers: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const app = services.services.get("app")!;
   const ended = () => {
     for (const service of services.services.values()) {
@@ -55,16 +62,26 @@ async function waitForApp(services: RunServices, signal?: AbortSignal): Promise<
     return null;
   };
   let stranger: string | null = null;
+  const seen = new Set<number>();
+  const ask = async () => {
+    // A connection of its own, so that the question can reach another worker than the last one.
+    const response = await fetch(`${services.appUrl}/healthz`, {
+      headers: { connection: "close" },
+      signal: AbortSignal.timeout(2000),
+    });
+    const text = await response.text();
+    if (text.includes(services.nonce)) seen.add(JSON.parse(text).worker);
+    else stranger = `another program answers there (${text.slice(0, 80)})`;
+  };
   try {
     await waitUntil(async () => {
-      const response = await fetch(`${services.appUrl}/healthz`, {
-        signal: AbortSignal.timeout(2000),
-      });
-      const text = await response.text();
-      if (text.includes(services.nonce)) return true;
-      stranger = `another program answers there (${text.slice(0, 80)})`;
-      return null;
-    }, { what: "the app to answer /healthz", hopeless: () => ended() ?? stranger, signal });
+      await Promise.all(Array.from({ length: 4 * (workers - seen.size) }, ask));
+      return seen.size >= workers || null;
+    }, {
+      what: `all ${workers} workers of the app to answer /healthz`,
+      hopeless: () => ended() ?? stranger,
+      signal,
+    });
   } catch (error) {
     signal?.throwIfAborted();
     if (ended() !== null || stranger !== null) throw error;

@@ -1,5 +1,7 @@
 """The routes of the contract."""
 
+import os
+
 from django.conf import settings
 from django.db.models import Aggregate, Avg, CharField, Count, F, Func, Max, Min
 from django.db.models.functions import Length
@@ -42,11 +44,13 @@ class ApiView(View):
 
 
 class Healthz(ApiView):
-    """Says which app this is; the nonce tells one start of it from another."""
+    """Says which app and which of its workers this is; the nonce tells one start from another."""
 
     def get(self, _request: HttpRequest) -> JsonResponse:
         """Does not touch the database."""
-        return JsonResponse({"status": "ok", "app": "django", "nonce": settings.NONCE})
+        return JsonResponse(
+            {"status": "ok", "app": "django", "nonce": settings.NONCE, "worker": os.getpid()}
+        )
 
 
 class Ping(ApiView):

@@ -1,5 +1,7 @@
 """The routes of the contract."""
 
+import os
+
 from flask import Blueprint, abort, current_app, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, literal_column, select
@@ -17,8 +19,13 @@ POSTS_WITH_AUTHOR = select(Post).options(joinedload(Post.author, innerjoin=True)
 
 @bp.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Says which app this is; the nonce tells one start of it from another."""
-    return {"status": "ok", "app": "flask", "nonce": current_app.config["NONCE"]}
+    """Says which app and which of its workers this is; the nonce tells one start from another."""
+    return {
+        "status": "ok",
+        "app": "flask",
+        "nonce": current_app.config["NONCE"],
+        "worker": os.getpid(),
+    }
 
 
 @bp.get("/ping")

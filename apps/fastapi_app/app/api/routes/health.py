@@ -1,5 +1,7 @@
 """Routes that do not touch the database."""
 
+import os
+
 from fastapi import APIRouter
 
 from app.core.config import settings
@@ -8,9 +10,14 @@ router = APIRouter()
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """Says which app this is; the nonce tells one start of it from another."""
-    return {"status": "ok", "app": "fastapi", "nonce": settings.app_nonce}
+async def healthz() -> dict[str, str | int]:
+    """Says which app and which of its workers this is; the nonce tells one start from another."""
+    return {
+        "status": "ok",
+        "app": "fastapi",
+        "nonce": settings.app_nonce,
+        "worker": os.getpid(),
+    }
 
 
 @router.get("/ping")
