@@ -17,6 +17,8 @@ import { ROOT } from "./store/layout.ts";
 export interface ExportOptions {
   /** Receives a line for each step and each file. @default nothing is said */
   log?: (line: string) => void;
+  /** Receives a line for each cell, which the next one replaces. @default nothing is said */
+  status?: (line: string) => void;
   /** Ends the export; the study stays as it is. */
   signal?: AbortSignal;
 }
@@ -29,7 +31,7 @@ export interface ExportOptions {
  * @throws {PoolscopeError} If a notebook fails; its output is saved first.
  */
 export async function exportStudy(study: Study, options: ExportOptions = {}): Promise<string[]> {
-  const { log = () => {}, signal } = options;
+  const { log = () => {}, status, signal } = options;
   const folder = join(study.folder, "report");
   const files = await exportTables(study, folder);
   await setUpNotebooks({ log, signal });
@@ -37,6 +39,7 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
     parameters: { study: study.name },
     outputFolder: folder,
     log,
+    status,
     signal,
   });
   files.push(...notebooks, ...await convertToHtml(notebooks, { signal }));

@@ -10,6 +10,7 @@ import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
+import { appOptions, readApp } from "./engine/services.ts";
 import { UsageError } from "./errors.ts";
 import { changePlan, namedPlan, type Plan, type PlanChanges, planRuns } from "./plan.ts";
 import { onKernelInterrupt } from "./notebooks/guard.ts";
@@ -134,7 +135,13 @@ function chooseStudy(options: RunStudyOptions): { name: string; folder: string; 
   }
   const base = typeof options.plan === "object" ? options.plan : namedPlan(options.plan ?? "quick");
   const plan = changePlan(base, options.changes ?? {});
+  checkApps(plan);
   return { ...openStudyFolder(plan, { study }), plan };
+}
+
+/** An app that cannot do what a scenario asks for is found out before anything starts. */
+function checkApps(plan: Plan): void {
+  for (const scenario of plan.scenarios) appOptions(readApp(scenario.framework), scenario);
 }
 
 /** The given signal; in a notebook also the kernel's Stop button. */

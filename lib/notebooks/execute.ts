@@ -48,8 +48,10 @@ export interface ExecuteOptions {
   cellTimeoutS?: number;
   /** Environment variables to add for the kernel. */
   env?: Record<string, string>;
-  /** Called with each line of progress. */
+  /** Called with a line for each finished notebook. */
   log?: (line: string) => void;
+  /** Called with a line for each cell, for a display that the next one replaces. */
+  status?: (line: string) => void;
   /** Stops the running cell and shuts the kernel down. */
   signal?: AbortSignal;
 }
@@ -183,7 +185,8 @@ async function executeOne(
   notebook: Notebook,
   options: ExecuteOptions,
 ): Promise<string> {
-  const { outputFolder, python = environmentPaths(), cellTimeoutS, env, log, signal } = options;
+  const { outputFolder, python = environmentPaths(), cellTimeoutS, env, log, status, signal } =
+    options;
   const name = basename(input);
   const output = join(outputFolder, name);
   const cwd = resolve(options.workingFolder ?? dirname(input));
@@ -196,7 +199,7 @@ async function executeOne(
     let failure: Extract<Event, { event: "error" }> | null = null;
     const onLine = (line: string) => {
       const event = parseEvent(line);
-      if (event?.event === "cell") log?.(`${name}: cell ${event.number} of ${event.total}`);
+      if (event?.event === "cell") status?.(`${name}: cell ${event.number} of ${event.total}`);
       if (event?.event === "error") failure = event;
     };
     const result = await tryCommand([
@@ -239,7 +242,7 @@ async function executeOne(
         } outside of any cell, the first: ${quote(outside[0]!.message)}; see ${output}`,
       );
     }
-    log?.(`${name}: done in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    log?.(`${name}: executed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
     return output;
   } finally {
     await Deno.remove(scratch, { recursive: true });

@@ -1,15 +1,16 @@
 /**
- * `summary.csv`: a row per scenario for those who go on in a spreadsheet.
+ * `summary.csv` and `runs.csv`: a row per scenario and a row per run, for those who go on in a
+ * spreadsheet.
  *
  * @module
  */
 
-import type { ScenarioSummary } from "../stats/summary.ts";
+import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 
-/** One column of summary.csv. */
-type Column = [header: string, value: (scenario: ScenarioSummary) => string | number | null];
+/** One column of a file: its header, and its field of a row. */
+type Column<Row> = [header: string, field: (row: Row) => string | number | null];
 
-const COLUMNS: Column[] = [
+const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
   ["framework", (s) => s.framework],
   ["path", (s) => s.path],
   ["arm", (s) => s.arm],
@@ -23,7 +24,7 @@ const COLUMNS: Column[] = [
   ...([["p50", (s) => s.p50Ms], ["p95", (s) => s.p95Ms], ["p99", (s) => s.p99Ms]] as [
     string,
     (s: ScenarioSummary) => ScenarioSummary["p50Ms"],
-  ][]).flatMap(([name, pick]): Column[] => [
+  ][]).flatMap(([name, pick]): Column<ScenarioSummary>[] => [
     [`${name}_ms`, (s) => pick(s)?.value ?? null],
     [`${name}_low_ms`, (s) => pick(s)?.low ?? null],
     [`${name}_high_ms`, (s) => pick(s)?.high ?? null],
@@ -38,11 +39,37 @@ const COLUMNS: Column[] = [
   ["scenario_id", (s) => s.scenarioId],
 ];
 
+const RUN_COLUMNS: Column<RunSummary>[] = [
+  ["scenario_id", (run) => run.scenarioId],
+  ["round", (run) => run.round],
+  ["framework", (run) => run.scenario.framework],
+  ["path", (run) => run.scenario.path],
+  ["users", (run) => run.scenario.users],
+  ["status", (run) => run.status],
+  ["requests", (run) => run.requests],
+  ["failures", (run) => run.failures],
+  ["unfinished", (run) => run.unfinished],
+  ["rps", (run) => run.rps],
+  ["p50_ms", (run) => run.p50Ms],
+  ["p95_ms", (run) => run.p95Ms],
+  ["p99_ms", (run) => run.p99Ms],
+  ["percentiles_are_lower_bounds", (run) => String(run.censored)],
+  ["cause", (run) => run.cause],
+];
+
 /** Numbers keep six significant digits: more than the data carry, and no noise of the machine's. */
 function csvField(value: string | number | null): string {
   if (value === null) return "";
   const text = typeof value === "number" ? String(Number(value.toPrecision(6))) : value;
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function csv<Row>(columns: Column<Row>[], rows: readonly Row[]): string {
+  const lines = [
+    columns.map(([header]) => header),
+    ...rows.map((row) => columns.map(([, field]) => csvField(field(row)))),
+  ];
+  return lines.map((fields) => fields.join(",") + "\n").join("");
 }
 
 /**
@@ -51,9 +78,14 @@ function csvField(value: string | number | null): string {
  * @param scenarios The scenarios of a study.
  */
 export function summaryCsv(scenarios: readonly ScenarioSummary[]): string {
-  const lines = [
-    COLUMNS.map(([header]) => header),
-    ...scenarios.map((scenario) => COLUMNS.map(([, value]) => csvField(value(scenario)))),
-  ];
-  return lines.map((fields) => fields.join(",") + "\n").join("");
+  return csv(SCENARIO_COLUMNS, scenarios);
+}
+
+/**
+ * The runs as CSV, from which every summary can be computed again.
+ *
+ * @param runs The runs of a study.
+ */
+export function runsCsv(runs: readonly RunSummary[]): string {
+  return csv(RUN_COLUMNS, runs);
 }

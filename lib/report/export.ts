@@ -7,7 +7,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
-import { summaryCsv } from "./csv.ts";
+import { runsCsv, summaryCsv } from "./csv.ts";
 import { summaryReport } from "./markdown.ts";
 import type { Study } from "./study.ts";
 
@@ -20,7 +20,7 @@ function writeWhole(file: string, content: string | Uint8Array): void {
 }
 
 /**
- * Writes `summary_report.md`, `summary.csv`, `plots/rps_comparison.png` and
+ * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `plots/rps_comparison.png` and
  * `plots/p95_latency_comparison.png`.
  *
  * @param study The study.
@@ -31,6 +31,7 @@ export function exportTables(study: Study, reportFolder = join(study.folder, "re
   const files: [string, string | Uint8Array][] = [
     ["summary_report.md", summaryReport(study)],
     ["summary.csv", summaryCsv(study.scenarios)],
+    ["runs.csv", runsCsv(study.runs)],
     ["plots/rps_comparison.png", rpsComparisonFigure(study.scenarios, study).png()],
     ["plots/p95_latency_comparison.png", p95ComparisonFigure(study.scenarios, study).png()],
   ];

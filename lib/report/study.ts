@@ -4,22 +4,23 @@
  * @module
  */
 
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { FrameError } from "../frames/frame_error.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests, readResources } from "../frames/run_files.ts";
-import { parsePlan, type Plan, type PlannedRun, planRuns } from "../plan.ts";
+import { type Plan, type PlannedRun, planRuns } from "../plan.ts";
 import { armLabels } from "../scenario.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
 import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
 import { pathRatios, summariseRun, summariseScenarios } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { runFolder, SCHEMA_VERSION } from "../store/layout.ts";
+import { readManifest } from "../store/files.ts";
+import { runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
+import { readPlan } from "../store/studies.ts";
 
 /** What is read from a study's folder, before anything is derived from it. */
 interface StudyFiles {
@@ -146,27 +147,6 @@ export class Study {
   }
 }
 
-function readJson(file: string, what: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw new PoolscopeError(
-      `Cannot read ${what}: ${(error as Error).message.split("\n")[0]!.replace(file, "the file")}`,
-    );
-  }
-}
-
-function readManifest(file: string, { id, round }: PlannedRun): Manifest {
-  const what = `manifest of ${id}, round ${round}`;
-  const manifest = readJson(file, what) as Manifest;
-  if (manifest.schemaVersion !== SCHEMA_VERSION) {
-    throw new PoolscopeError(
-      `Cannot read ${what}: its schema version is ${manifest.schemaVersion}, this Poolscope reads ${SCHEMA_VERSION}; use the version that wrote it, or run the study anew`,
-    );
-  }
-  return manifest;
-}
-
 /** The run's requests; a failed run may have been cut off at any point, and has none then. */
 async function requestsOf(
   manifest: Manifest,
@@ -193,22 +173,16 @@ async function requestsOf(
  * @throws {FrameError} If a successful run's requests.csv is missing or damaged.
  */
 export async function loadStudy(folder: string): Promise<Study> {
-  const planFile = join(folder, "plan.json");
-  if (!existsSync(planFile)) {
-    throw new UsageError(
-      `Cannot read study "${basename(folder)}": it has no plan.json; give the folder of a study`,
-    );
-  }
-  const plan = parsePlan(readFileSync(planFile, "utf8"), `${basename(folder)}/plan.json`);
+  const plan = readPlan(folder);
   const labels = armLabels(plan.scenarios);
   const files: StudyFiles = { folder, plan, manifests: [], missing: [], runs: [], warnings: [] };
   for (const planned of planRuns(plan)) {
     const run = runFolder(folder, planned.id, planned.round);
-    if (!existsSync(join(run, "manifest.json"))) {
+    const manifest = readManifest(run);
+    if (manifest === null) {
       files.missing.push(planned);
       continue;
     }
-    const manifest = readManifest(join(run, "manifest.json"), planned);
     const requests = await requestsOf(manifest, run, files.warnings);
     files.manifests.push(manifest);
     files.runs.push(summariseRun(manifest, requests, labels.get(planned.id)));

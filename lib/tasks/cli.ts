@@ -7,9 +7,11 @@
 import { parseArgs } from "node:util";
 import { readProcess } from "../engine/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
-import { PLAN_NAMES, type PlanChanges } from "../plan.ts";
+import { changePlan, namedPlan, PLAN_NAMES, type PlanChanges, planHash } from "../plan.ts";
 import { ENGINES, type RunStudyOptions } from "../run_study.ts";
 import { parseSetting, type Scenario } from "../scenario.ts";
+import { studyFolder } from "../store/layout.ts";
+import { listStudies, readPlan } from "../store/studies.ts";
 
 /** Options of `run` and `run-all`, for their help and for {@linkcode parseStudyOptions}. */
 const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
@@ -103,6 +105,18 @@ export function parseStudyOptions(task: string, args: string[]): RunStudyOptions
     throw new UsageError(`Cannot use --engine "${engine}": choose from ${ENGINES.join(", ")}`);
   }
   const { plan, study, "retry-failed": retryFailed } = values;
+  if (study !== undefined && listStudies().includes(study)) {
+    // A notebook may open a study of any plan; a command that names one means that one.
+    const asked = changePlan(
+      plan === undefined ? readPlan(studyFolder(study)) : namedPlan(plan),
+      changes,
+    );
+    if (planHash(asked) !== planHash(readPlan(studyFolder(study)))) {
+      throw new UsageError(
+        `Cannot use --study "${study}": it was made with another plan, filter or setting; choose another name, or leave those options out`,
+      );
+    }
+  }
   return { plan, study, changes, engine, retryFailed };
 }
 

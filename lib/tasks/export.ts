@@ -5,6 +5,7 @@ import { loadStudy } from "../report/study.ts";
 import { studyFolder } from "../store/layout.ts";
 import { findStudy } from "../store/studies.ts";
 import { parseOptions, runTask } from "./cli.ts";
+import { TerminalView } from "./terminal.ts";
 
 await runTask(async (signal) => {
   const { values } = parseOptions(Deno.args, {
@@ -16,5 +17,6 @@ await runTask(async (signal) => {
     return;
   }
   const study = await loadStudy(studyFolder(findStudy(values.study)));
-  await exportStudy(study, { signal, log: console.log });
+  const view = new TerminalView();
+  await exportStudy(study, { signal, log: view.line, status: view.status });
 });

@@ -10,5 +10,5 @@ await runTask(async (signal) => {
   if (options === null) return;
   const view = new TerminalView();
   const study = await runStudy({ ...options, signal, onEvent: view.show });
-  await exportStudy(study, { signal, log: (line) => view.line(line) });
+  await exportStudy(study, { signal, log: view.line, status: view.status });
 });

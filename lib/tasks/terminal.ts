@@ -19,21 +19,16 @@ export class TerminalView {
   }
 
   /** Prints a line that stays. */
-  line(text: string): void {
+  line = (text: string): void => {
     this.#write(this.#tty ? `\r\x1b[2K${text}\n` : `${text}\n`);
-  }
+  };
 
   /** Shows a line that the next one replaces; nothing without a terminal. */
-  status(text: string): void {
+  status = (text: string): void => {
     if (!this.#tty) return;
     const { columns } = Deno.consoleSize();
     this.#write(`\r\x1b[2K${text.slice(0, columns - 1)}`);
-  }
-
-  /** Clears the status line. */
-  clear(): void {
-    if (this.#tty) this.#write("\r\x1b[2K");
-  }
+  };
 
   /** Takes in one event. */
   show = (event: StudyEvent): void => {

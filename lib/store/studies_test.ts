@@ -1,0 +1,106 @@
+import { deepEqual, equal, throws } from "node:assert/strict";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { PoolscopeError, UsageError } from "../errors.ts";
+import { changePlan, namedPlan, planRuns } from "../plan.ts";
+import { EventLog } from "./events.ts";
+import { hashFile, readManifest, writeAtomic } from "./files.ts";
+import { runFolder, SCHEMA_VERSION, studyFolder } from "./layout.ts";
+import { findStudy, isComplete, listStudies, openStudyFolder } from "./studies.ts";
+
+const plan = changePlan(namedPlan("smoke"), { frameworks: ["flask"] });
+const now = new Date("2026-01-02T03:04:05Z");
+
+/** Gives runs of a study their manifests, all of them unless told how many. */
+function complete(folder: string, runs = Infinity): void {
+  for (const run of planRuns(plan).slice(0, runs)) {
+    const place = runFolder(folder, run.id, run.round);
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, "manifest.json"), JSON.stringify({ schemaVersion: SCHEMA_VERSION }));
+  }
+}
+
+Deno.test("openStudyFolder() resumes what is incomplete and begins anew when all is complete", () => {
+  const root = Deno.makeTempDirSync();
+  const first = openStudyFolder(plan, { root, now });
+  deepEqual([first.name, first.resumed], ["smoke-20260102T030405Z", false]);
+  complete(first.folder, 1);
+  deepEqual(openStudyFolder(plan, { root, now }), { ...first, resumed: true });
+  complete(first.folder);
+  equal(isComplete(first.folder), true);
+  const second = openStudyFolder(plan, { root, now });
+  deepEqual([second.name, second.resumed], ["smoke-20260102T030405Z-2", false]);
+});
+
+Deno.test("openStudyFolder() leaves an unfinished study of another plan alone", () => {
+  const root = Deno.makeTempDirSync();
+  const first = openStudyFolder(plan, { root, now });
+  const other = openStudyFolder({ ...plan, seed: 2 }, { root, now });
+  equal(other.name === first.name, false);
+});
+
+Deno.test("openStudyFolder() refuses a named study that has another plan", () => {
+  const root = Deno.makeTempDirSync();
+  openStudyFolder(plan, { root, study: "mine" });
+  equal(openStudyFolder(plan, { root, study: "mine" }).resumed, true);
+  throws(() => openStudyFolder({ ...plan, rounds: 2 }, { root, study: "mine" }), PoolscopeError);
+  throws(() => openStudyFolder(plan, { root, study: "../mine" }), UsageError);
+});
+
+Deno.test("findStudy() gives the newest complete study, or says what to do", () => {
+  const root = Deno.makeTempDirSync();
+  throws(() => findStudy("newest", root), /there is no complete one in data\/runs; run `deno task/);
+  const times: [string, number, boolean][] = [["old", 1, true], ["new", 2, true], [
+    "half",
+    3,
+    false,
+  ]];
+  for (const [study, time, whole] of times) {
+    const { folder } = openStudyFolder(plan, { root, study });
+    if (whole) complete(folder);
+    utimesSync(join(folder, "plan.json"), time, time);
+  }
+  deepEqual(listStudies(root), ["half", "new", "old"]);
+  equal(findStudy("newest", root), "new");
+  equal(findStudy("half", root), "half");
+  throws(
+    () => findStudy("none", root),
+    /"none": there is none in data\/runs; known are half, new, old/,
+  );
+});
+
+Deno.test("studyFolder() keeps to folders below data/runs", () => {
+  for (const bad of ["", ".", "..", "a/b", "-x", "a b"]) {
+    throws(() => studyFolder(bad, "/r"), UsageError, bad);
+  }
+  equal(studyFolder("quick-1", "/r"), "/r/data/runs/quick-1");
+});
+
+Deno.test("readManifest() is null without one, and refuses another schema version", () => {
+  const folder = Deno.makeTempDirSync();
+  equal(readManifest(folder), null);
+  writeFileSync(join(folder, "manifest.json"), `{"schemaVersion": 99}`);
+  throws(() => readManifest(folder), /schema version is 99, this Poolscope reads 1/);
+  writeFileSync(join(folder, "manifest.json"), "{");
+  throws(() => readManifest(folder), /it is not JSON/);
+});
+
+Deno.test("writeAtomic() leaves no temporary file, hashFile() is SHA-256", async () => {
+  const folder = Deno.makeTempDirSync();
+  const file = join(folder, "x");
+  writeAtomic(file, "abc");
+  deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["x"]);
+  // FIPS 180-2, appendix B.1.
+  equal(await hashFile(file), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+});
+
+Deno.test("EventLog keeps every event but the live figures", () => {
+  const file = join(Deno.makeTempDirSync(), "events.jsonl");
+  const seen: string[] = [];
+  const log = new EventLog(file, [(event) => seen.push(event.event)]);
+  log.emit({ event: "note", text: "x" });
+  log.emit({ event: "live", order: 1, users: 1, rps: 1, failuresPerS: 0, p95Ms: 1 });
+  deepEqual(seen, ["note", "live"]);
+  const kept = Deno.readTextFileSync(file).trim().split("\n").map((line) => JSON.parse(line));
+  deepEqual(kept.map(({ event }) => event), ["note"]);
+});

@@ -1,0 +1,38 @@
+/** `deno task bench NAME`: a benchmark of Poolscope itself; its last line is one JSON object. */
+
+import { benchOverhead } from "../bench/overhead.ts";
+import type { BenchOptions } from "../bench/options.ts";
+import { UsageError } from "../errors.ts";
+import { parseOptions, runTask } from "./cli.ts";
+import { TerminalView } from "./terminal.ts";
+
+const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = {
+  overhead: benchOverhead,
+};
+
+await runTask(async (signal) => {
+  const { values, positionals } = parseOptions(Deno.args, {
+    full: { type: "boolean", default: false },
+    seed: { type: "string", default: "1" },
+  }, true);
+  const [name, ...rest] = positionals;
+  const run = name !== undefined && Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
+  if (run === undefined || rest.length > 0) {
+    throw new UsageError(
+      `Cannot run benchmark "${positionals.join(" ")}": choose from ${
+        Object.keys(BENCHMARKS).join(", ")
+      }`,
+    );
+  }
+  const seed = Number(values.seed);
+  if (!Number.isInteger(seed)) {
+    throw new UsageError(`Cannot use --seed "${values.seed}": it must be a whole number`);
+  }
+  const view = new TerminalView();
+  const result = await run({
+    ...{ full: values.full, seed, signal },
+    log: view.line,
+    onEvent: view.show,
+  });
+  view.line(JSON.stringify(result));
+});
