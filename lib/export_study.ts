@@ -6,12 +6,15 @@
  */
 
 import { join, relative } from "node:path";
+import { sweep } from "./engine/cleanup.ts";
 import { executeNotebooks } from "./notebooks/execute.ts";
+import { interruptible } from "./notebooks/guard.ts";
 import { convertToHtml } from "./notebooks/html.ts";
 import { exportTables } from "./report/export.ts";
 import type { Study } from "./report/study.ts";
 import { setUpNotebooks } from "./setup/mod.ts";
 import { ROOT } from "./store/layout.ts";
+import { lockStudy } from "./store/lock.ts";
 
 /** Options of {@linkcode exportStudy}. */
 export interface ExportOptions {
@@ -28,10 +31,15 @@ export interface ExportOptions {
  *
  * @param study The study; what its plan asks for must be complete.
  * @returns The files of the report.
- * @throws {PoolscopeError} If a notebook fails; its output is saved first.
+ * @throws {PoolscopeError} If a notebook fails, its output is saved first; or if somebody else runs
+ * or exports the study.
  */
 export async function exportStudy(study: Study, options: ExportOptions = {}): Promise<string[]> {
-  const { log = () => {}, status, signal } = options;
+  const { log = () => {}, status } = options;
+  using interrupt = interruptible(options.signal, "The export was interrupted; the study is kept");
+  const { signal } = interrupt;
+  using _lock = await lockStudy(study.folder, "an export");
+  for (const line of await sweep()) log(line);
   const folder = join(study.folder, "report");
   const files = await exportTables(study, folder);
   await setUpNotebooks({ log, signal });

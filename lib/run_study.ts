@@ -13,15 +13,16 @@ import type { Engine } from "./engine/engine.ts";
 import { appOptions, readApp } from "./engine/services.ts";
 import { UsageError } from "./errors.ts";
 import { changePlan, namedPlan, type Plan, type PlanChanges, planRuns } from "./plan.ts";
-import { onKernelInterrupt } from "./notebooks/guard.ts";
+import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
 import { armLabels } from "./scenario.ts";
 import { EventLog, type StudyEvent } from "./store/events.ts";
-import { readManifest } from "./store/files.ts";
+import { lockStudy } from "./store/lock.ts";
 import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
+import { findPending } from "./store/resume.ts";
 import { findStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
 /** The engines that can be asked for. */
@@ -59,12 +60,12 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   const { name, folder, plan } = chooseStudy(options);
   const runs = planRuns(plan);
   const labels = armLabels(plan.scenarios);
-  const pending = runs.filter((run) => {
-    const manifest = readManifest(runFolder(folder, run.id, run.round));
-    return manifest === null || (options.retryFailed && manifest.status === "failed");
-  });
-  if (pending.length === 0) return await loadStudy(folder);
+  // Who only reads a complete study needs no lock.
+  if ((await findPending(folder, runs, options)).runs.length === 0) return await loadStudy(folder);
 
+  using lock = await lockStudy(folder, isInKernel() ? "a notebook kernel" : "another start");
+  // Looked at again under the lock: another runner may have gone on meanwhile.
+  const { runs: pending, damaged } = await findPending(folder, runs, options);
   const view = options.onEvent ?? notebookView();
   const events = new EventLog(join(folder, "events.jsonl"), [view]);
   const begun = performance.now();
@@ -73,8 +74,18 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
     complete: runs.length - pending.length,
   });
   const note = (text: string) => events.emit({ event: "note", text });
+  if (lock.recovered !== null) {
+    const { pid, host, since } = lock.recovered;
+    note(`Recovered the lock of pid ${pid} on ${host}, which took it at ${since} and has ended`);
+  }
   for (const line of await sweep()) note(line);
-  using interrupt = interruptible(options.signal);
+  for (const { run, file, problem } of damaged) {
+    note(`Running ${run.id}, round ${run.round} again: its ${file} ${problem}`);
+  }
+  using interrupt = interruptible(
+    options.signal,
+    "The study was interrupted; complete runs are kept",
+  );
   const { signal } = interrupt;
   await using engine = await openEngine(note, signal);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
@@ -144,20 +155,10 @@ function checkApps(plan: Plan): void {
   for (const scenario of plan.scenarios) appOptions(readApp(scenario.framework), scenario);
 }
 
-/** The given signal; in a notebook also the kernel's Stop button. */
-function interruptible(given?: AbortSignal): { signal: AbortSignal } & Disposable {
-  const stop = new AbortController();
-  const release = onKernelInterrupt(() =>
-    stop.abort(new DOMException("The study was interrupted; complete runs are kept", "AbortError"))
-  );
-  const signal = given === undefined ? stop.signal : AbortSignal.any([given, stop.signal]);
-  return { signal, [Symbol.dispose]: () => release() };
-}
-
 async function openEngine(log: (line: string) => void, signal: AbortSignal): Promise<Engine> {
   const { setUp } = await import("./setup/mod.ts");
   const { LocalEngine } = await import("./engine/local.ts");
-  return new LocalEngine(await setUp({ log, signal }), log);
+  return new LocalEngine(await setUp({ log, signal }), log, signal);
 }
 
 async function describeMachine(): Promise<StudyContext["machine"]> {

@@ -122,8 +122,20 @@ export class ControlGroup {
   /** The group's own folders, one per hierarchy. */
   readonly folders: string[];
 
-  private constructor(readonly places: Partial<Record<Controller, ControllerPlace>>) {
+  private constructor(
+    /** The group's name, which is its folders'. */
+    readonly name: string,
+    readonly places: Partial<Record<Controller, ControllerPlace>>,
+  ) {
     this.folders = [...new Set(Object.values(places).map((place) => place.folder))];
+  }
+
+  /** Everywhere that {@linkcode ControlGroup.create} may make folders of that name. */
+  static candidates(name: string, found: Partial<Record<Controller, ControllerPlace>>): string[] {
+    const folders = Object.values(found).flatMap(({ version, folder, mount }) =>
+      version === 1 ? [folder] : upTo(mount, folder)
+    );
+    return [...new Set(folders)].map((folder) => join(folder, name));
   }
 
   /**
@@ -158,7 +170,7 @@ export class ControlGroup {
         return `no right to make a control group (${(error as NodeJS.ErrnoException).code})`;
       }
     }
-    return new ControlGroup(places);
+    return new ControlGroup(name, places);
   }
 
   /** The files into which a process writes its pid to join. */
@@ -243,7 +255,7 @@ export function rmdirQuietly(folder: string): boolean {
  */
 function delegatingFolder(place: ControllerPlace, name: string): string {
   let refusal: unknown = new Error("no group");
-  for (let folder = place.folder;; folder = dirname(folder)) {
+  for (const folder of upTo(place.mount, place.folder)) {
     try {
       const control = join(folder, "cgroup.subtree_control");
       const on = readFileSync(control, "utf8").trim().split(" ");
@@ -254,6 +266,12 @@ function delegatingFolder(place: ControllerPlace, name: string): string {
     } catch (error) {
       refusal = error;
     }
-    if (folder === place.mount || folder === "/") throw refusal;
   }
+  throw refusal;
+}
+
+/** A folder and its parents, up to the mount point. */
+function upTo(mount: string, folder: string): string[] {
+  if (folder === mount || folder === "/") return [folder];
+  return [folder, ...upTo(mount, dirname(folder))];
 }

@@ -1,18 +1,32 @@
 /**
- * What this process owns outside itself, written down so that the next start can end and remove
- * what a crash left: processes by pid and start time, control groups and folders by path.
+ * What this process owns outside itself, written down before it is used, so that what a crash leaves
+ * can be ended and removed: processes by pid and start time, control groups and folders by path.
+ *
+ * Two look after it: a keeper, a sleeping shell beside each owner that sweeps as soon as the owner
+ * ends without a word, and every start, which sweeps what both left.
  *
  * @module
  */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { withLock } from "../setup/lock.ts";
 import { TOOLS } from "../store/layout.ts";
+import { type Owner, ownerState, thisOwner } from "../store/owner.ts";
 import { rmdirQuietly } from "./cgroup.ts";
-import { isAlive, listProcesses, readProcess } from "./proc.ts";
+import { listProcesses, readProcess } from "./proc.ts";
 
 interface Record {
-  owner: { pid: number; startTicks: number };
+  owner: Owner;
   processes: { pid: number; startTicks: number }[];
   groups: string[];
   folders: string[];
@@ -20,21 +34,43 @@ interface Record {
 
 const FOLDER = join(TOOLS, "owned");
 
+/**
+ * The environment variable that marks whatever an owner starts, and what those start: they are
+ * recognised by it even where they have left their session.
+ */
+const MARK = "POOLSCOPE_OWNER";
+
 /** The list of one owner, kept on disk from the first entry to the last removal. */
-export class Owned {
+export class Owned implements AsyncDisposable {
+  /** Names this list and no other. */
+  readonly id: string;
   #file: string;
   #record: Record;
+  #keeper: Deno.ChildProcess | null = null;
 
+  /** @param folder The folder of all lists. @default the checkout's */
   constructor(folder: string = FOLDER) {
-    const startTicks = readProcess(Deno.pid)?.startTicks ?? 0;
+    const owner = thisOwner();
     mkdirSync(folder, { recursive: true });
-    this.#file = join(folder, `${Deno.pid}-${startTicks}-${crypto.randomUUID().slice(0, 8)}.json`);
-    this.#record = {
-      owner: { pid: Deno.pid, startTicks },
-      processes: [],
-      groups: [],
-      folders: [],
-    };
+    this.id = `${owner.pid}-${owner.startTicks}-${crypto.randomUUID().slice(0, 8)}`;
+    this.#file = join(folder, `${this.id}.json`);
+    this.#record = { owner, processes: [], groups: [], folders: [] };
+  }
+
+  /**
+   * A list with a keeper; the caller disposes of it when everything on it is gone.
+   *
+   * @param folder The folder of all lists. @default the checkout's
+   */
+  static withKeeper(folder: string = FOLDER): Owned {
+    const owned = new Owned(folder);
+    owned.#keeper = startKeeper(folder, owned.#record.owner);
+    return owned;
+  }
+
+  /** What to add to the environment of everything that is started. */
+  get mark(): { [MARK]: string } {
+    return { [MARK]: this.id };
   }
 
   #save(): void {
@@ -60,19 +96,19 @@ export class Owned {
     this.#save();
   }
 
-  /** Writes down a control group's folders, to be removed when they are empty. */
+  /** Writes down where a control group will be made, so that it can be removed. */
   addGroups(folders: string[]): void {
     this.#record.groups.push(...folders);
     this.#save();
   }
 
-  /** Strikes out control groups that are gone. */
-  removeGroups(folders: string[]): void {
-    this.#record.groups = this.#record.groups.filter((entry) => !folders.includes(entry));
+  /** Strikes out a control group that is gone, by its name. */
+  removeGroup(name: string): void {
+    this.#record.groups = this.#record.groups.filter((folder) => basename(folder) !== name);
     this.#save();
   }
 
-  /** Writes down a folder that lives as long as this owner. */
+  /** Writes down a folder that lives as long as this owner; it is made afterwards. */
   addFolder(folder: string): void {
     this.#record.folders.push(folder);
     this.#save();
@@ -84,68 +120,182 @@ export class Owned {
     this.#record.folders = this.#record.folders.filter((entry) => entry !== folder);
     this.#save();
   }
+
+  /** Sends the keeper home. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const keeper = this.#keeper;
+    this.#keeper = null;
+    if (keeper === null) return;
+    try {
+      const writer = keeper.stdin.getWriter();
+      await writer.write(new TextEncoder().encode("done\n"));
+      await writer.close();
+    } catch {
+      // Somebody ended it; the next start sweeps in its place.
+    }
+    await keeper.status;
+  }
 }
 
-/** Processes of a recorded session: its leader if it is still the same one, and its members. */
-function sessionOf(entry: { pid: number; startTicks: number }): number[] {
-  const leader = readProcess(entry.pid);
-  const recycled = leader !== null && leader.startTicks !== entry.startTicks;
-  // A session's id cannot be given to a new process while the session has members, so members of
-  // a session whose leader is gone are ours, and those of a new leader with this pid are not.
-  if (recycled) return [];
-  return listProcesses()
-    .filter((stat) => stat.session === entry.pid && stat.startTicks >= entry.startTicks)
-    .map((stat) => stat.pid);
+/** Waits for a word on its standard input, which the kernel closes when the owner ends. */
+const KEEPER = 'read -r word; [ "$word" = done ] || ' +
+  'exec "$1" run --quiet --no-config --no-lock --allow-all "$2" "$3" "$4"';
+
+/** Starts the keeper in a session of its own, so that what ends its owner does not reach it. */
+function startKeeper(folder: string, owner: Owner): Deno.ChildProcess {
+  const program = fileURLToPath(new URL("./sweep_after.ts", import.meta.url));
+  return new Deno.Command("/bin/sh", {
+    args: [
+      "-c",
+      KEEPER,
+      "poolscope-keeper",
+      Deno.execPath(),
+      program,
+      folder,
+      JSON.stringify(owner),
+    ],
+    cwd: "/",
+    env: Object.fromEntries(
+      ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"]
+        .map((name) => [name, Deno.env.get(name)] as const)
+        .filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
+    ),
+    clearEnv: true,
+    detached: true,
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+}
+
+/** The pids of all owners that run now and own something. */
+export function runningOwners(folder: string = FOLDER): number[] {
+  return [
+    ...new Set(
+      readRecords(folder).map(({ record }) => record.owner)
+        .filter((owner) => ownerState(owner) === "running").map(({ pid }) => pid),
+    ),
+  ];
 }
 
 /**
- * Ends and removes what owners left that no longer run. Only what they wrote down is touched, and a
- * process only when pid and start time agree.
+ * Ends and removes what owners left that no longer run. Only what they wrote down or marked is
+ * touched, and a process only when pid and start time agree. Several may sweep at once: they wait
+ * for each other.
  *
  * @returns One line for each leftover that was removed.
  */
 export async function sweep(folder: string = FOLDER): Promise<string[]> {
-  const lines: string[] = [];
-  let names: string[];
-  try {
-    names = readdirSync(folder).filter((name) => name.endsWith(".json"));
-  } catch {
+  if (!existsSync(folder) || readdirSync(folder).length === 0) return [];
+  return await withLock(`${folder}.lock`, async () => {
+    const lines: string[] = [];
+    for (const { file, record } of readRecords(folder)) {
+      if (ownerState(record.owner) !== "gone") continue;
+      const { left, said } = await removeLeftovers(basename(file, ".json"), record);
+      lines.push(...said);
+      // What could not be removed is tried again by the next start.
+      if (!left) rmSync(file, { force: true });
+    }
+    removeHalfWritten(folder);
     return lines;
-  }
-  for (const name of names) {
+  });
+}
+
+function readRecords(folder: string): { file: string; record: Record }[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).filter((name) => name.endsWith(".json")).flatMap((name) => {
     const file = join(folder, name);
-    let record: Record;
     try {
-      record = JSON.parse(readFileSync(file, "utf8"));
+      return [{ file, record: JSON.parse(readFileSync(file, "utf8")) as Record }];
     } catch {
-      continue;
+      return []; // Removed by its owner meanwhile.
     }
-    if (isAlive(record.owner.pid, record.owner.startTicks)) continue;
-    for (const entry of record.processes) {
-      for (let attempt = 0; attempt < 50; attempt++) {
-        const pids = sessionOf(entry);
-        if (pids.length === 0) break;
-        if (attempt === 0) {
-          lines.push(
-            `Ended ${pids.length} processes that an earlier start left (pid ${entry.pid})`,
-          );
-        }
-        for (const pid of pids) {
-          try {
-            Deno.kill(pid, "SIGKILL");
-          } catch {
-            // Gone already.
-          }
-        }
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
-    record.groups.forEach(rmdirQuietly);
-    for (const left of record.folders) {
-      rmSync(left, { recursive: true, force: true });
-      lines.push("Removed a database folder that an earlier start left");
-    }
-    rmSync(file, { force: true });
+  });
+}
+
+/** Removes lists that a killed owner had not finished writing, by the owner that they are named by. */
+function removeHalfWritten(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const match = /^(\d+)-(\d+)-.*\.tmp$/.exec(name);
+    if (match === null) continue;
+    const owner = { ...thisOwner(), pid: Number(match[1]), startTicks: Number(match[2]) };
+    if (ownerState(owner) === "gone") rmSync(join(folder, name), { force: true });
   }
-  return lines;
+}
+
+async function removeLeftovers(
+  id: string,
+  record: Record,
+): Promise<{ left: boolean; said: string[] }> {
+  const said: string[] = [];
+  const sameBoot = record.owner.bootId === thisOwner().bootId;
+  const remaining = () => sameBoot ? leftProcesses(id, record) : [];
+  const first = remaining();
+  if (first.length > 0) {
+    said.push(
+      `Ended ${first.length} ${
+        first.length === 1 ? "process" : "processes"
+      } that an earlier start left (pid ${first.join(", ")})`,
+    );
+  }
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const pids = remaining();
+    if (pids.length === 0) break;
+    pids.forEach(kill);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  let left = remaining().length > 0;
+  for (let attempt = 0; attempt < 50; attempt++) {
+    // The kernel lets go of an ended process a moment late.
+    if (record.groups.map(rmdirQuietly).every(Boolean)) break;
+    if (attempt === 49) left = true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  for (const folder of record.folders) {
+    if (!existsSync(folder)) continue;
+    try {
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+      said.push("Removed a temporary folder that an earlier start left");
+    } catch {
+      left = true;
+    }
+  }
+  return { left, said };
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // Gone already.
+  }
+}
+
+/** The processes of a list that still run: of its sessions, in its control groups, with its mark. */
+function leftProcesses(id: string, record: Record): number[] {
+  const all = listProcesses().filter(({ pid }) => pid !== Deno.pid);
+  const marked = (pid: number) =>
+    tryRead(`/proc/${pid}/environ`).split("\0").includes(`${MARK}=${id}`);
+  const grouped = new Set(
+    record.groups.flatMap((folder) => tryRead(join(folder, "cgroup.procs")).split("\n"))
+      .filter(Boolean).map(Number),
+  );
+  const ours = (pid: number, session: number, startTicks: number) => {
+    if (grouped.has(pid) || marked(pid)) return true;
+    const entry = record.processes.find((process) => process.pid === session);
+    if (entry === undefined || startTicks < entry.startTicks) return false;
+    // While the leader lives it shows whether the session is still the one that was written down;
+    // without it the number may have been given to a stranger's session since.
+    return readProcess(session)?.startTicks === entry.startTicks;
+  };
+  return all.filter((stat) => ours(stat.pid, stat.session, stat.startTicks))
+    .map(({ pid }) => pid);
+}
+
+function tryRead(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
 }

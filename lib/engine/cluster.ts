@@ -54,22 +54,42 @@ export interface ClusterOptions {
   folder: string;
   owned: Owned;
   log: (line: string) => void;
+  /** Ends what is being built or started. */
+  signal?: AbortSignal;
 }
 
-async function runTool(options: ClusterOptions, program: string, args: string[]): Promise<void> {
-  const { user } = options;
-  const { success, stderr } = await new Deno.Command(program, {
-    args,
-    env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
-    clearEnv: true,
-    cwd: options.folder,
-    ...(user ? { uid: user.uid, gid: user.gid } : {}),
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (!success) {
-    const lines = new TextDecoder().decode(stderr).trim().split("\n");
-    throw new PoolscopeError(`Cannot run ${basename(program)}: ${lines.at(-1)}`);
+/** Runs a program to its end in a folder of ours; like a service, it does not outlive us. */
+async function runTool(
+  options: ClusterOptions,
+  folder: string,
+  argv: string[],
+  user = options.user,
+): Promise<void> {
+  const { signal, owned } = options;
+  signal?.throwIfAborted();
+  const name = basename(argv[0]!);
+  const logFile = join(folder, `${name}-${crypto.randomUUID()}.log`);
+  const env = { PATH: "/usr/bin:/bin", LC_ALL: "C" };
+  const tool = LocalProcess.start({
+    name,
+    argv,
+    env,
+    cwd: folder,
+    logFile,
+    user,
+    owned,
+    graceS: 0,
+  });
+  const stop = () => tool.stop();
+  signal?.addEventListener("abort", stop, { once: true });
+  try {
+    const { code } = await tool.exited;
+    signal?.throwIfAborted();
+    if (code !== 0) throw new PoolscopeError(`Cannot run ${name}: ${tool.logTail(1)}`);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    await tool.stop();
+    rmSync(logFile, { force: true });
   }
 }
 
@@ -138,6 +158,7 @@ export async function startServer(
     }, {
       what: "PostgreSQL to answer",
       hopeless: () => server.exit && `it ended (${server.logTail(1)})`,
+      signal: options.signal,
     });
   } catch (error) {
     await server.stop();
@@ -158,21 +179,41 @@ export async function ensureSeededCluster(options: ClusterOptions): Promise<stri
   if (existsSync(finished)) return finished;
 
   options.log("Seeding PostgreSQL (10,000 users, 50,000 posts)");
-  const folder = `${finished}.${Deno.pid}`;
+  const folder = `${finished}.${options.owned.id}`;
   options.owned.addFolder(folder);
+  try {
+    await buildCluster(options, folder, schema, seed);
+    renameSync(folder, finished);
+  } catch (error) {
+    // Unless another start finished the same cluster meanwhile; both are equal.
+    if (!existsSync(finished)) throw error;
+  } finally {
+    options.owned.removeFolder(folder);
+  }
+  return finished;
+}
+
+async function buildCluster(
+  options: ClusterOptions,
+  folder: string,
+  schema: string,
+  seed: string,
+): Promise<void> {
   makeFolder(folder, options.user);
   const password = randomPassword();
   const passwordFile = join(folder, "password");
   writeSecret(passwordFile, password, options.user);
   const data = join(folder, "data");
-  await runTool(options, options.binaries.initdb, [
-    ...["-D", data, "-U", ADMIN_USER, "--pwfile", passwordFile],
+  await runTool(options, folder, [
+    ...[options.binaries.initdb, "-D", data, "-U", ADMIN_USER, "--pwfile", passwordFile],
     ...["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions"],
   ]);
   // Nothing of this server needs to survive a crash: an unfinished folder is thrown away.
   const settings = { timezone: "UTC", fsync: "off", full_page_writes: "off", autovacuum: "off" };
   const logFile = join(folder, "seed.log");
   const { server, access } = await startServer(options, { data, password, settings, logFile });
+  const stop = () => server.stop();
+  options.signal?.addEventListener("abort", stop, { once: true });
   try {
     const admin = connect(access);
     await admin.unsafe(`create role ${APP_USER} login`);
@@ -184,18 +225,13 @@ export async function ensureSeededCluster(options: ClusterOptions): Promise<stri
     await sql.unsafe("vacuum (freeze, analyze)");
     await sql.unsafe("checkpoint");
     await sql.end();
-    await runTool(options, options.binaries.pgCtl, ["stop", "-D", data, "-m", "fast", "-s", "-w"]);
+    await runTool(options, folder, [
+      ...[options.binaries.pgCtl, "stop", "-D", data, "-m", "fast", "-s", "-w"],
+    ]);
   } finally {
+    options.signal?.removeEventListener("abort", stop);
     await server.stop();
   }
-  try {
-    renameSync(folder, finished);
-  } catch {
-    // Another start finished the same cluster meanwhile; both are equal.
-    rmSync(folder, { recursive: true, force: true });
-  }
-  options.owned.removeFolder(folder);
-  return finished;
 }
 
 /**
@@ -204,18 +240,22 @@ export async function ensureSeededCluster(options: ClusterOptions): Promise<stri
  * @returns The copy's data folder, and its administrator's password as it was when it was built.
  */
 export async function copyCluster(
+  options: ClusterOptions,
   seeded: string,
   target: string,
 ): Promise<{ data: string; password: string }> {
   const data = join(target, "data");
-  const { success, stderr } = await new Deno.Command("cp", {
-    args: ["-a", "--reflink=auto", join(seeded, "data"), data],
-  }).output();
-  if (!success) {
+  try {
+    await runTool(
+      options,
+      target,
+      ["cp", "-a", "--reflink=auto", join(seeded, "data"), data],
+      null,
+    );
+  } catch (error) {
+    if (!(error instanceof PoolscopeError)) throw error;
     throw new PoolscopeError(
-      `Cannot copy the seeded database: ${
-        new TextDecoder().decode(stderr).trim()
-      }; free some disk space`,
+      `Cannot copy the seeded database: ${error.message}; free some disk space`,
     );
   }
   return { data, password: readFileSync(join(seeded, "password"), "utf8") };

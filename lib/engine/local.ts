@@ -16,7 +16,7 @@ import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
 import type { Limits, ServiceLimits } from "../store/manifest.ts";
 import { ControlGroup, type Controller, type ControllerPlace, findControllers } from "./cgroup.ts";
-import { readLimitsOf } from "./cgroup.ts";
+import { readLimitsOf, rmdirQuietly } from "./cgroup.ts";
 import { Owned } from "./cleanup.ts";
 import {
   ADMIN_USER,
@@ -102,7 +102,8 @@ export class LocalEngine implements Engine {
   readonly python: string;
   #setup: Tools;
   #log: (line: string) => void;
-  #owned = new Owned();
+  #owned = Owned.withKeeper();
+  #signal: AbortSignal | undefined;
   #controllers: Partial<Record<Controller, ControllerPlace>>;
   #folder: string;
   #cluster: ClusterOptions;
@@ -112,9 +113,11 @@ export class LocalEngine implements Engine {
   /**
    * @param setup What is installed.
    * @param log Receives a line for each longer step.
+   * @param signal Ends what is being started; what runs is ended by disposing of the engine.
    */
-  constructor(setup: Tools, log: (line: string) => void = () => {}) {
+  constructor(setup: Tools, log: (line: string) => void = () => {}, signal?: AbortSignal) {
     this.#setup = setup;
+    this.#signal = signal;
     this.#log = log;
     this.python = setup.python.python;
     this.versions = {
@@ -136,25 +139,33 @@ export class LocalEngine implements Engine {
       folder: dataFolder,
       owned: this.#owned,
       log,
+      signal,
     };
-    const probe = ControlGroup.create(this.#groupName("probe"), this.#controllers);
+    const probe = this.#makeGroup("probe");
     if (typeof probe === "string") {
       this.limitsWarning = `no limit on CPU and memory of any service: ${probe}; start as root, ` +
         "or by systemd-run --user --scope -p Delegate=yes";
     } else {
       this.limitsWarning = null;
-      probe.remove();
+      // It is empty, so that its removal needs no second attempt.
+      probe.folders.forEach(rmdirQuietly);
+      this.#owned.removeGroup(probe.name);
     }
   }
 
-  #groupName(service: string): string {
-    return `poolscope-${Deno.pid}-${++this.#groupCount}-${service}`;
+  /** A new control group, or why there is none. Its name is no other owner's, written down first. */
+  #makeGroup(service: string): ControlGroup | string {
+    const name = `poolscope-${this.#owned.id}-${++this.#groupCount}-${service}`;
+    this.#owned.addGroups(ControlGroup.candidates(name, this.#controllers));
+    const group = ControlGroup.create(name, this.#controllers);
+    if (typeof group === "string") this.#owned.removeGroup(name);
+    return group;
   }
 
   /** A new control group for a service, or null where this user may not make one. */
   createGroup(service: string): ControlGroup | null {
     if (this.limitsWarning !== null) return null;
-    const group = ControlGroup.create(this.#groupName(service), this.#controllers);
+    const group = this.#makeGroup(service);
     if (typeof group === "string") {
       throw new PoolscopeError(`Cannot limit ${service}: ${group}`);
     }
@@ -171,24 +182,23 @@ export class LocalEngine implements Engine {
     this.#log("Starting PostgreSQL");
     this.#owned.addFolder(this.#folder);
     makeFolder(this.#folder, this.#setup.user);
-    const { data, password } = await copyCluster(seeded, this.#folder);
+    const { data, password } = await copyCluster(this.#cluster, seeded, this.#folder);
     const group = this.createGroup("postgres");
     const logFile = join(this.#folder, "postgres.log");
     const { server, access } = await startServer(this.#cluster, {
       ...{ data, password, settings, logFile, group },
     });
-    const appPassword = randomPassword();
-    const adminPassword = randomPassword();
-    const first = connect(access);
-    await first.unsafe(`alter role ${APP_USER} password '${appPassword}'`);
-    await first.unsafe(`alter role ${ADMIN_USER} password '${adminPassword}'`);
-    const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
-    await first.end();
-    const changed = { ...access, password: adminPassword };
-    this.#database = {
-      ...{ server, access: changed, admin: connect(changed), group, settings: key },
-      ...{ logFile, appPassword, appSecret: String(role?.rolpassword) },
-    };
+    try {
+      const passwords = await changePasswords(access);
+      const changed = { ...access, password: passwords.adminPassword };
+      this.#database = {
+        ...{ server, access: changed, admin: connect(changed), group, settings: key },
+        ...{ logFile, appPassword: passwords.appPassword, appSecret: passwords.appSecret },
+      };
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
   }
 
   async #stopDatabase(): Promise<void> {
@@ -206,6 +216,7 @@ export class LocalEngine implements Engine {
     if (database === null) {
       throw new PoolscopeError("Cannot start a run: PostgreSQL is not started");
     }
+    this.#signal?.throwIfAborted();
     const started = new LocalRun(this.#setup, this.#owned, database, run, folder, this);
     try {
       await started.start(this.#folder);
@@ -218,6 +229,24 @@ export class LocalEngine implements Engine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stopDatabase();
+    await this.#owned[Symbol.asyncDispose]();
+  }
+}
+
+/** Gives both roles passwords that only this start knows, and reads the app's as the server keeps it. */
+async function changePasswords(
+  access: Access,
+): Promise<Pick<Database, "appPassword" | "appSecret"> & { adminPassword: string }> {
+  const appPassword = randomPassword();
+  const adminPassword = randomPassword();
+  const sql = connect(access);
+  try {
+    await sql.unsafe(`alter role ${APP_USER} password '${appPassword}'`);
+    await sql.unsafe(`alter role ${ADMIN_USER} password '${adminPassword}'`);
+    const [role] = await sql`select rolpassword from pg_authid where rolname = ${APP_USER}`;
+    return { appPassword, adminPassword, appSecret: String(role?.rolpassword) };
+  } finally {
+    await sql.end({ timeout: 1 });
   }
 }
 

@@ -15,6 +15,8 @@ export interface ProcessStat {
   pid: number;
   /** State letter: `R` running, `S` sleeping, `Z` ended and not yet collected. */
   state: string;
+  /** The process that started it, or that took it over. */
+  parent: number;
   /** Process group. */
   group: number;
   /** Session. */
@@ -40,6 +42,7 @@ export function parseStat(text: string): ProcessStat {
   return {
     pid: parseInt(text, 10),
     state: fields[0] ?? "?",
+    parent: number(1),
     group: number(2),
     session: number(3),
     cpuS: (number(11) + number(12)) / USER_HZ,

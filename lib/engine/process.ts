@@ -38,12 +38,16 @@ export interface ProcessOptions {
 }
 
 /**
- * The launcher joins the control groups, redirects, drops the user's rights and asks the kernel
- * for the signal at the parent's death; then the program takes the launcher's place, so that its
- * pid is the session's.
+ * The launcher waits until it is written down, and ends if its parent does before that. Then it
+ * joins the control groups, redirects, drops the user's rights and asks the kernel for the signal at
+ * the parent's death; then the program takes the launcher's place, so that its pid is the session's.
  */
-const LAUNCHER = 'log=$1; n=$2; shift 2; while [ "$n" -gt 0 ]; do echo $$ > "$1" || exit 126; ' +
-  'shift; n=$((n-1)); done; exec "$@" >>"$log" 2>&1';
+const LAUNCHER = 'read -r word && [ "$word" = go ] || exit 125; log=$1; n=$2; shift 2; ' +
+  'while [ "$n" -gt 0 ]; do echo $$ > "$1" || exit 126; shift; n=$((n-1)); done; ' +
+  'exec "$@" </dev/null >>"$log" 2>&1';
+
+/** The parent may have died before the kernel was asked for that signal. */
+const UNLESS_ORPHANED = '[ "$PPID" = "$1" ] || exit 125; shift; exec "$@"';
 
 const HAS_SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv"].some((file) => existsSync(file));
 
@@ -85,7 +89,12 @@ export class LocalProcess implements RunningService {
         `Cannot start ${options.name} as another user: setpriv is missing; install the package util-linux`,
       );
     }
-    const setpriv = HAS_SETPRIV ? ["setpriv", ...rights, "--pdeathsig", stopSignal, "--"] : [];
+    const setpriv = HAS_SETPRIV
+      ? [
+        ...["setpriv", ...rights, "--pdeathsig", stopSignal, "--"],
+        ...["/bin/sh", "-c", UNLESS_ORPHANED, "sh", String(Deno.pid)],
+      ]
+      : [];
     const join = group?.joinFiles ?? [];
     const child = new Deno.Command("/bin/sh", {
       args: [
@@ -94,16 +103,16 @@ export class LocalProcess implements RunningService {
         ...argv,
       ],
       cwd: options.cwd,
-      env: options.env,
+      env: { ...options.env, ...options.owned.mark },
       clearEnv: true,
       detached: true,
-      stdin: "null",
+      stdin: "piped",
       stdout: "null",
       stderr: "null",
     }).spawn();
     const started = new LocalProcess(options, child, logStart);
-    if (group) options.owned.addGroups(group.folders);
     options.owned.addProcess(started.pid, readProcess(started.pid)?.startTicks ?? 0);
+    letGo(child);
     return started;
   }
 
@@ -126,7 +135,7 @@ export class LocalProcess implements RunningService {
       await waitUntilGone(() => this.members(), 1);
     }
     await this.exited;
-    if (group && await group.remove()) owned.removeGroups(group.folders);
+    if (group && await group.remove()) owned.removeGroup(group.name);
     owned.removeProcess(this.pid);
   }
 
@@ -141,6 +150,14 @@ export class LocalProcess implements RunningService {
       : { cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB") };
     return { service: this.name, ...measured, processes: members.length };
   }
+}
+
+/** Tells the launcher that it is written down. */
+function letGo(child: Deno.ChildProcess): void {
+  const writer = child.stdin.getWriter();
+  writer.write(new TextEncoder().encode("go\n")).then(() => writer.close()).catch(() => {
+    // It has ended, which its status tells.
+  });
 }
 
 function signalSession(pids: number[], signal: string): void {

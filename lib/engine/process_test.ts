@@ -1,6 +1,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { thisOwner } from "../store/owner.ts";
 import { ControlGroup, findControllers, readLimitsOf } from "./cgroup.ts";
 import { Owned, sweep } from "./cleanup.ts";
 import { isAlive, listProcesses, parseHostCpu, parseStat, readProcess } from "./proc.ts";
@@ -27,7 +28,16 @@ Deno.test("parseStat() counts fields after a command name with spaces and parent
     "42 (a) b (c)) S 1 42 40 0 -1 4194560 177 0 1 0 250 50 0 0 20 0 1 0 95415 2560000 256 0",
   );
   deepEqual(stat, {
-    ...{ pid: 42, state: "S", group: 42, session: 40, cpuS: 3, startTicks: 95415, residentMiB: 1 },
+    ...{
+      pid: 42,
+      state: "S",
+      parent: 1,
+      group: 42,
+      session: 40,
+      cpuS: 3,
+      startTicks: 95415,
+      residentMiB: 1,
+    },
   });
 });
 
@@ -99,7 +109,7 @@ Deno.test("sweep() ends what a dead owner left, and spares a process with anothe
   Deno.writeTextFileSync(
     join(owned, "1-1-x.json"),
     JSON.stringify({
-      owner: { pid: 2 ** 22 + 1, startTicks: 1 },
+      owner: { ...thisOwner(), pid: 2 ** 22 + 1 },
       processes: [
         { pid: left.pid, startTicks: left.startTicks },
         { pid: stranger.pid, startTicks: stranger.startTicks + 1 },
@@ -113,7 +123,7 @@ Deno.test("sweep() ends what a dead owner left, and spares a process with anothe
   await ours.status;
   equal(isAlive(left.pid, left.startTicks), false);
   equal(isAlive(stranger.pid, stranger.startTicks), true);
-  deepEqual(readdirSync(folder), ["owned"]);
+  deepEqual(readdirSync(folder).sort(), ["owned", "owned.lock"]);
   deepEqual(readdirSync(owned), []);
   strangers.kill("SIGKILL");
   await strangers.status;

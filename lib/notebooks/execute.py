@@ -1,19 +1,38 @@
 """Executes one notebook and saves it, whatever happens.
 
-usage: execute.py INPUT OUTPUT --cwd FOLDER --kernel NAME [--timeout SECONDS]
+usage: execute.py INPUT OUTPUT --cwd FOLDER --kernel NAME --parent PID [--timeout SECONDS]
 
 Says on standard output, as one JSON object a line, what it is at. Exit status: 0 done, 1 a cell
 failed or the kernel died (said as an "error" event), 130 or 143 stopped by a signal.
 """
 
 import argparse
-import asyncio
-import ctypes
-import json
 import os
-import pathlib
 import signal
 import sys
+
+from lifeline import die_with_parent
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("input")
+    parser.add_argument("output")
+    parser.add_argument("--cwd", required=True)
+    parser.add_argument("--kernel", required=True)
+    parser.add_argument("--parent", type=int, required=True, help="pid of the process that starts us")
+    parser.add_argument("--timeout", type=float, default=None, help="seconds for each cell")
+    return parser.parse_args()
+
+
+# Before the slow imports: nothing would tell us later that the parent died meanwhile.
+OPTIONS = read_arguments()
+die_with_parent(OPTIONS.parent)
+
+import asyncio
+import functools
+import json
+import pathlib
 import time
 from queue import Empty
 
@@ -35,15 +54,6 @@ from nbclient.exceptions import (
 QUIET_AFTER_IDLE_S = 0.25
 # An output of megabytes takes its time.
 IOPUB_TIMEOUT_S = 60
-
-
-def die_with_parent():
-    """Asks Linux to end us when the process that started us is gone."""
-    try:
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    except (OSError, AttributeError):
-        pass
 
 
 class PatientClient(NotebookClient):
@@ -96,7 +106,8 @@ async def run(client, notebook, output, cwd):
     async def execute():
         nonlocal index
         # A group of its own comes with the kernel; it must not outlive us either.
-        async with client.async_setup_kernel(cwd=cwd, preexec_fn=die_with_parent):
+        die_with_us = functools.partial(die_with_parent, os.getpid())
+        async with client.async_setup_kernel(cwd=cwd, preexec_fn=die_with_us):
             loop = asyncio.get_running_loop()
             for name in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(name, stop, name)
@@ -176,16 +187,7 @@ async def end(client, kernel):
                 pass
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("input", type=pathlib.Path)
-    parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("--cwd", required=True)
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--timeout", type=float, default=None, help="seconds for each cell")
-    options = parser.parse_args()
-    die_with_parent()
-
+def main(options):
     notebook = nbformat.read(options.input, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -198,7 +200,7 @@ def main():
         record_timing=False,
         resources={"metadata": {"path": options.cwd}},
     )
-    sys.exit(asyncio.run(run(client, notebook, options.output, options.cwd)))
+    sys.exit(asyncio.run(run(client, notebook, pathlib.Path(options.output), options.cwd)))
 
 
-main()
+main(OPTIONS)

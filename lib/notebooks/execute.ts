@@ -6,7 +6,9 @@
  */
 
 import { basename, dirname, join, resolve } from "node:path";
+import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
+import { Owned } from "../engine/cleanup.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { lastLine, tryCommand } from "../setup/command.ts";
 import { KERNEL_NAME } from "../setup/kernelspec.ts";
@@ -58,7 +60,7 @@ export interface ExecuteOptions {
 
 const EXECUTE_PY = fileURLToPath(new URL("./execute.py", import.meta.url));
 /** How long a stopped kernel has to clean up. */
-const STOP_GRACE_MS = 15_000;
+const STOP_GRACE_MS = 7000;
 
 /** The environment in which our own virtual environment's Jupyter finds our kernel, and no other. */
 export function jupyterEnvironment(
@@ -190,7 +192,10 @@ async function executeOne(
   const name = basename(input);
   const output = join(outputFolder, name);
   const cwd = resolve(options.workingFolder ?? dirname(input));
-  const scratch = await Deno.makeTempDir({ prefix: "poolscope-notebook-" });
+  await using owned = Owned.withKeeper();
+  const scratch = join(tmpdir(), `poolscope-notebook-${crypto.randomUUID()}`);
+  owned.addFolder(scratch);
+  await Deno.mkdir(scratch, { mode: 0o700 });
   const started = performance.now();
   try {
     const prepared = join(scratch, name);
@@ -205,6 +210,7 @@ async function executeOne(
     const result = await tryCommand([
       python.python,
       EXECUTE_PY,
+      ...["--parent", String(Deno.pid)],
       prepared,
       resolve(output),
       "--cwd",
@@ -214,7 +220,14 @@ async function executeOne(
       ...(cellTimeoutS === undefined ? [] : ["--timeout", String(cellTimeoutS)]),
     ], {
       cwd,
-      env: { ...jupyterEnvironment(python), ...env, [KERNEL_ERRORS]: errors },
+      env: {
+        ...jupyterEnvironment(python),
+        ...env,
+        ...owned.mark,
+        [KERNEL_ERRORS]: errors,
+        // The kernel's connection file goes with the rest, however the execution ends.
+        JUPYTER_RUNTIME_DIR: scratch,
+      },
       signal,
       graceMs: STOP_GRACE_MS,
       onLine,
@@ -245,7 +258,7 @@ async function executeOne(
     log?.(`${name}: executed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
     return output;
   } finally {
-    await Deno.remove(scratch, { recursive: true });
+    owned.removeFolder(scratch);
   }
 }
 

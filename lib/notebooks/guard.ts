@@ -54,7 +54,25 @@ function record(type: string, reason: unknown): void {
  */
 export function onKernelInterrupt(listener: () => void): () => void {
   interrupts.add(listener);
-  return () => interrupts.delete(listener);
+  return () => {
+    interrupts.delete(listener);
+  };
+}
+
+/**
+ * The given signal; in a notebook also the kernel's Stop button.
+ *
+ * @param given The caller's own signal.
+ * @param message What the interrupted cell says.
+ */
+export function interruptible(
+  given: AbortSignal | undefined,
+  message: string,
+): { signal: AbortSignal } & Disposable {
+  const stop = new AbortController();
+  const release = onKernelInterrupt(() => stop.abort(new DOMException(message, "AbortError")));
+  const signal = given === undefined ? stop.signal : AbortSignal.any([given, stop.signal]);
+  return { signal, [Symbol.dispose]: release };
 }
 
 /** Long enough for queued outputs to leave the kernel: 0 of 240 cells lost one, of up to 400 kB. */

@@ -47,6 +47,7 @@ export async function convertToHtml(
   const { stdout } = await runCommand("write HTML", [
     python.python,
     TO_HTML_PY,
+    String(Deno.pid),
     TEMPLATE,
     resolve(outputFolder),
     ...notebooks.map((path) => resolve(path)),

@@ -1,12 +1,17 @@
 """Converts executed notebooks to HTML pages that refer to nothing outside themselves.
 
-usage: to_html.py TEMPLATE_FOLDER OUTPUT_FOLDER NOTEBOOK...
+usage: to_html.py PARENT_PID TEMPLATE_FOLDER OUTPUT_FOLDER NOTEBOOK...
 """
 
 import json
 import pathlib
 import re
 import sys
+
+from lifeline import die_with_parent
+
+# Before the slow imports: nothing would tell us later that the parent died meanwhile.
+die_with_parent(int(sys.argv[1]))
 
 # As in execute.py: two seconds for a check that is not needed.
 sys.modules["rfc3987_syntax"] = None
@@ -55,7 +60,7 @@ def first_line(source):
 
 
 def main():
-    template, output = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    template, output = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     exporter = PageExporter(
         config=Config(
             {
@@ -84,7 +89,7 @@ def main():
     exporter.register_filter("inline_svg", inline_svg)
     exporter.register_filter("first_line", first_line)
     style = (template / "style.css").read_text(encoding="utf-8")
-    for path in map(pathlib.Path, sys.argv[3:]):
+    for path in map(pathlib.Path, sys.argv[4:]):
         notebook = nbformat.read(path, as_version=4)
         title = read_title(notebook, path.stem)
         page, _ = exporter.from_notebook_node(

@@ -101,17 +101,23 @@ export function openStudyFolder(
     if (unfinished !== undefined) return open(unfinished, true);
   }
   const stamp = now.toISOString().replace(/[-:]/g, "").slice(0, 15);
-  const name = study ?? uniqueName(`${plan.name}-${stamp}Z`, root);
+  mkdirSync(runsFolder(root), { recursive: true });
+  const name = study ?? makeUnique(`${plan.name}-${stamp}Z`, root);
   const opened = open(name, false);
   mkdirSync(opened.folder, { recursive: true });
   writeAtomic(join(opened.folder, "plan.json"), JSON.stringify(plan, null, 2) + "\n");
   return opened;
 }
 
-/** Two studies may begin within one second. */
-function uniqueName(name: string, root?: string): string {
+/** Makes a folder that nobody has yet: two studies may begin within one second. */
+function makeUnique(name: string, root?: string): string {
   for (let i = 1;; i++) {
     const candidate = i === 1 ? name : `${name}-${i}`;
-    if (!existsSync(studyFolder(candidate, root))) return candidate;
+    try {
+      mkdirSync(studyFolder(candidate, root));
+      return candidate;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
   }
 }

@@ -1,13 +1,22 @@
 /** `deno task clean`: ends leftovers and removes what was installed; results stay. */
 
 import { rmSync } from "node:fs";
-import { sweep } from "../engine/cleanup.ts";
+import { runningOwners, sweep } from "../engine/cleanup.ts";
+import { PoolscopeError } from "../errors.ts";
 import { stagingFolder } from "../setup/stage.ts";
 import { TOOLS } from "../store/layout.ts";
 import { parseOptions, runTask } from "./cli.ts";
 
 await runTask(async () => {
   parseOptions(Deno.args, {});
+  const running = runningOwners();
+  if (running.length > 0) {
+    throw new PoolscopeError(
+      `Cannot clean: a study is running (pid ${
+        running.join(", ")
+      }); wait until it has ended, or stop it`,
+    );
+  }
   for (const line of await sweep()) console.log(line);
   rmSync(stagingFolder(), { recursive: true, force: true });
   rmSync(TOOLS, { recursive: true, force: true });

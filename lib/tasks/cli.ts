@@ -4,8 +4,9 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { readProcess } from "../engine/proc.ts";
+import { isAlive, type ProcessStat, readProcess } from "../engine/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { changePlan, namedPlan, PLAN_NAMES, type PlanChanges, planHash } from "../plan.ts";
 import { ENGINES, type RunStudyOptions } from "../run_study.ts";
@@ -120,12 +121,16 @@ export function parseStudyOptions(task: string, args: string[]): RunStudyOptions
   return { plan, study, changes, engine, retryFailed };
 }
 
-/** The exit status after Ctrl-C, as shells know it. */
-const INTERRUPTED = 130;
+/** Exit statuses of a task that was told to end, as shells know them. */
+const INTERRUPTED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+/** By then what was started must have ended; what has not is left to its keepers. */
+const STOP_LIMIT_MS = 9000;
 
 /**
- * Runs a task: turns SIGINT and SIGTERM into an aborted signal, prints errors as one line, and ends
- * the process with 0, 1 for a failure, 2 for a usage error or 130 when interrupted.
+ * Runs a task: turns SIGINT, SIGTERM and SIGHUP into an aborted signal, prints errors as one line,
+ * and ends the process with 0, 1 for a failure, 2 for a usage error or 128 and the signal's number
+ * when interrupted. A second signal ends it at once.
  *
  * @param body The task; what it returns is the exit status. @default 0
  */
@@ -133,31 +138,40 @@ export async function runTask(
   body: (signal: AbortSignal) => Promise<number | void>,
 ): Promise<never> {
   const controller = new AbortController();
-  const interrupt = () => {
-    if (controller.signal.aborted) Deno.exit(INTERRUPTED);
+  let interrupted: number | null = null;
+  const interrupt = (name: keyof typeof INTERRUPTED) => {
+    if (interrupted !== null) Deno.exit(interrupted);
+    const status = interrupted = INTERRUPTED[name];
+    setTimeout(() => Deno.exit(status), STOP_LIMIT_MS);
     controller.abort(new DOMException("Interrupted", "AbortError"));
   };
-  Deno.addSignalListener("SIGINT", interrupt);
-  Deno.addSignalListener("SIGTERM", interrupt);
-  const orphaned = watchParent(() => controller.signal.aborted || interrupt());
+  for (const name of Object.keys(INTERRUPTED) as (keyof typeof INTERRUPTED)[]) {
+    Deno.addSignalListener(name, () => interrupt(name));
+  }
+  const orphaned = watchWrappers(() => interrupted ?? interrupt("SIGTERM"));
   let status = 1;
   try {
     status = await body(controller.signal) ?? 0;
   } catch (error) {
-    status = report(error, controller.signal);
+    status = interrupted ?? report(error);
   } finally {
     clearInterval(orphaned);
   }
+  if (interrupted !== null && status === interrupted) sayInterrupted();
   Deno.exit(status);
 }
 
-function report(error: unknown, signal: AbortSignal): number {
-  if (signal.aborted) {
+function sayInterrupted(): void {
+  try {
     console.error(
       "\nInterrupted: everything is stopped; complete runs are kept, start again to go on",
     );
-    return INTERRUPTED;
+  } catch {
+    // The terminal is gone.
   }
+}
+
+function report(error: unknown): number {
   if (error instanceof UsageError || error instanceof PoolscopeError) {
     console.error(error.message);
     return error instanceof UsageError ? 2 : 1;
@@ -171,12 +185,35 @@ function report(error: unknown, signal: AbortSignal): number {
 }
 
 /**
- * Under npx, a signal to the npm wrapper ends the wrapper and leaves this process: the death of
- * the parent counts as a signal.
+ * Under npx, a signal to the npm wrapper ends the wrapper and leaves this process and those
+ * between: the death of any of them counts as a signal. The user's shell is none of them, so that
+ * `nohup` keeps its meaning.
  */
-function watchParent(onDeath: () => void): ReturnType<typeof setInterval> {
-  const parent = readProcess(Deno.ppid);
+function watchWrappers(onDeath: () => void): ReturnType<typeof setInterval> {
+  const wrappers = findWrappers(Deno.pid);
   return setInterval(() => {
-    if (parent !== null && Deno.ppid !== parent.pid) onDeath();
+    if (wrappers.some(({ pid, startTicks }) => !isAlive(pid, startTicks))) onDeath();
   }, 500);
+}
+
+/** `deno task`, npm's shell and npm itself, as far as this process was started by way of them. */
+function findWrappers(pid: number): ProcessStat[] {
+  const parent = readProcess(readProcess(pid)?.parent ?? 0);
+  if (parent === null || !isWrapper(readCommand(parent.pid))) return [];
+  return [parent, ...findWrappers(parent.pid)];
+}
+
+function readCommand(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "";
+  }
+}
+
+/** Whether this command line is one that does nothing but run Deno. */
+export function isWrapper(command: string): boolean {
+  return /^(\S*\/)?deno task /.test(command) ||
+    /^((\S*\/)?node \S*|npm exec|npm run|npx) ?.*deno\b/.test(command) ||
+    /^(\S*\/)?(ba|da)?sh -c (-- )?'?(\S*\/)?deno'? /.test(command);
 }
