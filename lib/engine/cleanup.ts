@@ -20,6 +20,7 @@ import {
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withLock } from "../setup/lock.ts";
+import { stagingFolder } from "../setup/stage.ts";
 import { TOOLS } from "../store/layout.ts";
 import { type Owner, ownerState, thisOwner } from "../store/owner.ts";
 import { rmdirQuietly } from "./cgroup.ts";
@@ -33,6 +34,8 @@ interface Record {
 }
 
 const FOLDER = join(TOOLS, "owned");
+/** Names this checkout and user among others on the machine. */
+const CHECKOUT = basename(stagingFolder());
 
 /**
  * The environment variable that marks whatever an owner starts, and what those start: they are
@@ -42,7 +45,7 @@ const MARK = "POOLSCOPE_OWNER";
 
 /** The list of one owner, kept on disk from the first entry to the last removal. */
 export class Owned implements AsyncDisposable {
-  /** Names this list and no other. */
+  /** Names this list and no other, of this checkout or another. */
   readonly id: string;
   #file: string;
   #record: Record;
@@ -52,7 +55,7 @@ export class Owned implements AsyncDisposable {
   constructor(folder: string = FOLDER) {
     const owner = thisOwner();
     mkdirSync(folder, { recursive: true });
-    this.id = `${owner.pid}-${owner.startTicks}-${crypto.randomUUID().slice(0, 8)}`;
+    this.id = `${CHECKOUT}-${owner.pid}-${owner.startTicks}-${crypto.randomUUID().slice(0, 8)}`;
     this.#file = join(folder, `${this.id}.json`);
     this.#record = { owner, processes: [], groups: [], folders: [] };
   }
@@ -216,7 +219,7 @@ function readRecords(folder: string): { file: string; record: Record }[] {
 /** Removes lists that a killed owner had not finished writing, by the owner that they are named by. */
 function removeHalfWritten(folder: string): void {
   for (const name of readdirSync(folder)) {
-    const match = /^(\d+)-(\d+)-.*\.tmp$/.exec(name);
+    const match = /-(\d+)-(\d+)-[^-]+\.tmp$/.exec(name);
     if (match === null) continue;
     const owner = { ...thisOwner(), pid: Number(match[1]), startTicks: Number(match[2]) };
     if (ownerState(owner) === "gone") rmSync(join(folder, name), { force: true });

@@ -155,7 +155,7 @@ export class LocalEngine implements Engine {
 
   /** A new control group, or why there is none. Its name is no other owner's, written down first. */
   #makeGroup(service: string): ControlGroup | string {
-    const name = `poolscope-${this.#owned.id}-${++this.#groupCount}-${service}`;
+    const name = `${this.#owned.id}-${++this.#groupCount}-${service}`;
     this.#owned.addGroups(ControlGroup.candidates(name, this.#controllers));
     const group = ControlGroup.create(name, this.#controllers);
     if (typeof group === "string") this.#owned.removeGroup(name);

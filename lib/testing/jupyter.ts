@@ -18,6 +18,8 @@ import { ROOT } from "../store/layout.ts";
 export interface CellOutput {
   type: string;
   data: Record<string, unknown>;
+  /** What a cell that failed said. */
+  error?: string;
 }
 
 /** A running server. */
@@ -76,6 +78,7 @@ export class JupyterServer implements AsyncDisposable {
     const kernel = `/api/kernels/${session.kernel.id}`;
     return new JupyterSession(content, {
       restart: () => this.#call("POST", `${kernel}/restart`),
+      interrupt: () => this.#call("POST", `${kernel}/interrupt`),
       end: () => this.#call("DELETE", `/api/sessions/${session.id}`),
       connect: () => new WebSocket(`ws://${this.#base}${kernel}/channels?token=${this.#token}`),
     });
@@ -89,6 +92,7 @@ export class JupyterServer implements AsyncDisposable {
 
 interface KernelCalls {
   restart(): Promise<unknown>;
+  interrupt(): Promise<unknown>;
   end(): Promise<unknown>;
   connect(): WebSocket;
 }
@@ -106,6 +110,17 @@ export class JupyterSession {
   /** "Restart & Run All": the outputs of each code cell, in order. */
   async restartAndRunAll(): Promise<CellOutput[][]> {
     await this.#kernel.restart();
+    const sources = this.#notebook.cells.filter((cell) => cell.cell_type === "code")
+      .map((cell) => toText(cell.source));
+    return await this.run(...sources);
+  }
+
+  /**
+   * Runs cells in the kernel as it is.
+   *
+   * @returns The outputs of each cell, in order.
+   */
+  async run(...sources: string[]): Promise<CellOutput[][]> {
     const socket = this.#kernel.connect();
     await new Promise((resolve, reject) => {
       socket.onopen = resolve;
@@ -113,16 +128,18 @@ export class JupyterSession {
     });
     const outputs: CellOutput[][] = [];
     try {
-      for (const cell of this.#notebook.cells) {
-        if (cell.cell_type !== "code") continue;
-        outputs.push(await this.#execute(socket, toText(cell.source)));
-      }
+      for (const source of sources) outputs.push(await this.#execute(socket, source));
     } finally {
       const closed = new Promise((resolve) => socket.onclose = resolve);
       socket.close();
       await closed;
     }
     return outputs;
+  }
+
+  /** Presses the Stop button. */
+  async interrupt(): Promise<void> {
+    await this.#kernel.interrupt();
   }
 
   #execute(socket: WebSocket, code: string): Promise<CellOutput[]> {
@@ -134,12 +151,19 @@ export class JupyterSession {
     const timer = setTimeout(() => done.reject(new Error(`No end after 120 s: ${code}`)), 120_000);
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
-      if (message.parent_header?.msg_id !== id) return;
       const { msg_type: type } = message.header;
+      // The server's own word, which belongs to no cell.
+      if (type === "status" && ["restarting", "dead"].includes(message.content.execution_state)) {
+        done.reject(new Error("The kernel died"));
+      }
+      if (message.parent_header?.msg_id !== id) return;
       if (type === "status") idle ||= message.content.execution_state === "idle";
       else if (type === "execute_reply") replied = true;
       else if (["execute_result", "display_data", "stream", "error"].includes(type)) {
-        outputs.push({ type, data: message.content.data ?? {} });
+        outputs.push({
+          ...{ type, data: message.content.data ?? {} },
+          ...(type === "error" && { error: `${message.content.ename}: ${message.content.evalue}` }),
+        });
       }
       if (idle && replied) done.resolve(outputs);
     };

@@ -1,0 +1,386 @@
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isAlive } from "./engine/proc.ts";
+import { waitUntil } from "./engine/wait.ts";
+import { parsePlan, type PlannedRun, planRuns } from "./plan.ts";
+import { runStudy } from "./run_study.ts";
+import { setUp, setUpNotebooks } from "./setup/mod.ts";
+import { findOnPath } from "./setup/command.ts";
+import { median } from "./stats/percentile.ts";
+import type { StudyEvent } from "./store/events.ts";
+import { readManifest } from "./store/files.ts";
+import { ROOT, runFolder, studyFolder, TOOLS } from "./store/layout.ts";
+import { JupyterServer } from "./testing/jupyter.ts";
+import { commandOf, familyOf, findLeftovers } from "./testing/leftovers.ts";
+
+/** All combinations and all 50 runs, instead of those that find most. */
+const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
+/** Nothing of ours may be left by then. */
+const GONE_S = 10;
+
+const PLAN = JSON.stringify({
+  ...{ name: "cleanup", rounds: 1, warmUpS: 2, windowS: 1, functionalCheck: true },
+  scenarios: [
+    { framework: "flask", path: "direct", users: 4 },
+    { framework: "flask", path: "pooled", users: 4 },
+    { framework: "fastapi", path: "pooled", users: 4 },
+  ],
+});
+const RUNS = planRuns(parsePlan(PLAN, "the test"));
+
+function eventsOf(study: string): StudyEvent[] {
+  const file = join(studyFolder(study), "events.jsonl");
+  if (!existsSync(file)) return [];
+  return readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+
+/** One hash over a folder's names and contents. */
+function hashFolder(folder: string): string {
+  const hash = createHash("sha256");
+  for (const name of readdirSync(folder, { recursive: true }).map(String).sort()) {
+    const path = join(folder, name);
+    hash.update(`${name}\0`);
+    if (statSync(path).isFile()) hash.update(readFileSync(path));
+  }
+  return hash.digest("hex");
+}
+
+/** The complete runs of a study, each with one hash over everything in its folder. */
+function completeRuns(study: string): Record<string, string> {
+  return Object.fromEntries(
+    RUNS.map((run) => runFolder(studyFolder(study), run.id, run.round))
+      .filter((folder) => existsSync(join(folder, "manifest.json")))
+      .map((folder) => [folder, hashFolder(folder)]),
+  );
+}
+
+/** How a start is given: what a user types. */
+const COMMANDS = {
+  deno: [Deno.execPath(), "run", "--allow-all", "lib/tasks/run_all.ts"],
+  task: [Deno.execPath(), "task", "--quiet", "run-all"],
+  npx: ["npx", "-y", `deno@${Deno.version.deno}`, "task", "--quiet", "run-all"],
+};
+
+/** A start of `run-all` in a process of its own. */
+class Start {
+  readonly pid: number;
+  readonly result: Promise<{ code: number; output: string }>;
+  #family: { pid: number; startTicks: number }[] = [];
+
+  constructor(readonly study: string, options: string[], via: keyof typeof COMMANDS = "deno") {
+    const [program, ...args] = COMMANDS[via];
+    const child = new Deno.Command(program!, {
+      args: [...args, "--study", study, ...options],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.pid = child.pid;
+    this.result = Promise.all([
+      child.status,
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]).then(([{ code }, stdout, stderr]) => ({ code, output: stdout + stderr }));
+  }
+
+  /** Waits until the study is in this phase of its second run, or executes a notebook. */
+  async reach(phase: string, seen: number): Promise<void> {
+    let ended: string | null = null;
+    this.result.then(({ code, output }) => ended = `it ended with ${code}: ${output}`);
+    await waitUntil(
+      () =>
+        phase === "report"
+          ? this.find(/ jupyter --kernel/)
+          : eventsOf(this.study).slice(seen).find((event) =>
+            event.event === "phase" && event.order === 2 && event.phase === phase
+          ) ?? null,
+      { what: `phase ${phase}`, timeoutS: 90, intervalMs: 10, hopeless: () => ended },
+    );
+    this.#family = familyOf(this.pid);
+  }
+
+  /** The process of this start that was started by such a command. */
+  find(command: RegExp): number | null {
+    return familyOf(this.pid).find(({ pid }) => command.test(commandOf(pid)))?.pid ?? null;
+  }
+
+  /** What was running at the phase that was reached, and still is. */
+  survivors(): string[] {
+    return this.#family.filter(({ pid, startTicks }) => isAlive(pid, startTicks))
+      .map(({ pid }) => `process ${pid}: ${commandOf(pid)}`);
+  }
+}
+
+/** Waits until nothing is left that was not there before, and gives the seconds that it took. */
+async function untilGone(before: string[], survivors: () => string[] = () => []): Promise<number> {
+  const begun = performance.now();
+  const left = () => [
+    ...survivors(),
+    ...findLeftovers().filter((line) => !before.includes(line)),
+  ];
+  await waitUntil(() => left().length === 0 || null, { what: "the end", timeoutS: GONE_S })
+    .catch((error) => {
+      throw new Error(`Left after ${GONE_S} s:\n${left().join("\n")}`, { cause: error });
+    });
+  return (performance.now() - begun) / 1000;
+}
+
+interface Case {
+  phase: string;
+  signal: "SIGINT" | "SIGTERM" | "SIGKILL";
+  via?: keyof typeof COMMANDS;
+  /** How often the signal is sent. */
+  times?: number;
+}
+
+const PHASES = ["start", "verify", "warm-up", "window", "stop", "report"];
+const CASES: Case[] = [
+  ...PHASES.flatMap((phase): Case[] => [
+    { phase, signal: "SIGKILL" },
+    { phase, signal: "SIGINT" },
+    ...(FULL || phase === "window" ? [{ phase, signal: "SIGTERM" as const }] : []),
+  ]),
+  { phase: "window", signal: "SIGINT", times: 2 },
+  { phase: "window", signal: "SIGKILL", via: "task" },
+  ...(FULL ? [{ phase: "warm-up", signal: "SIGTERM", via: "task" } as const] : []),
+  ...(findOnPath("npx") === null ? [] : [
+    { phase: "window", signal: "SIGTERM", via: "npx" } as const,
+    ...(FULL ? [{ phase: "verify", signal: "SIGKILL", via: "npx" } as const] : []),
+  ]),
+];
+const STATUS = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
+
+async function interruptAt(study: string, plan: string, one: Case): Promise<string> {
+  const { phase, signal, via = "deno", times = 1 } = one;
+  const before = findLeftovers();
+  const complete = completeRuns(study);
+  const start = new Start(study, ["--plan", plan], via);
+  await start.reach(phase, eventsOf(study).length);
+  Deno.kill(start.pid, signal);
+  for (let i = 1; i < times; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    Deno.kill(start.pid, signal);
+  }
+  const tookS = await untilGone(before, () => start.survivors());
+  const { code, output } = await start.result;
+  const told = `${via}, ${signal} at ${phase}`;
+  equal(code, STATUS[signal], `${told}: ${output}`);
+  const after = completeRuns(study);
+  for (const [folder, hash] of Object.entries(complete)) equal(after[folder], hash, told);
+  return `${told}${times > 1 ? ` ${times} times` : ""}: nothing left after ${tookS.toFixed(1)} s`;
+}
+
+Deno.test("whatever ends a start, nothing is left and the next one goes on", async (t) => {
+  await setUp();
+  const study = `test-signals-${Deno.pid}`;
+  const folder = studyFolder(study);
+  const plan = `${Deno.makeTempDirSync()}/plan.json`;
+  writeFileSync(plan, PLAN);
+  const before = findLeftovers();
+  try {
+    await t.step("a second start is told who runs the study", async () => {
+      const first = new Start(study, ["--plan", plan]);
+      await first.reach("warm-up", 0);
+      const second = await new Start(study, ["--plan", plan]).result;
+      equal(second.code, 1);
+      match(second.output.trim(), new RegExp(`"${study}": another start \\(pid ${first.pid} on `));
+      match(second.output, /kill \d+`, or choose another --study/);
+      Deno.kill(first.pid, "SIGTERM");
+      equal((await first.result).code, 143);
+      await untilGone(before);
+      ok(!existsSync(join(folder, ".lock")));
+    });
+
+    for (const one of CASES.filter(({ phase }) => phase !== "report")) {
+      await t.step(
+        `${one.via ?? "deno"}: ${one.signal} × ${one.times ?? 1} at ${one.phase}`,
+        async () => {
+          console.log(`    ${await interruptAt(study, plan, one)}`);
+        },
+      );
+    }
+
+    await t.step("Locust killed: its run has failed, the study goes on", async () => {
+      const complete = completeRuns(study);
+      equal(Object.keys(complete).length, 1);
+      const start = new Start(study, ["--plan", plan]);
+      await start.reach("window", eventsOf(study).length);
+      Deno.kill(start.find(/ -m locust /)!, "SIGKILL");
+      const { code, output } = await start.result;
+      equal(code, 0, output);
+      await untilGone(before, () => start.survivors());
+      const manifests = RUNS.map((run) => readManifest(runFolder(folder, run.id, run.round))!);
+      deepEqual(manifests.map(({ status }) => status), ["ok", "failed", "ok"]);
+      match(manifests[1]!.cause!, /Locust was ended by SIGKILL/);
+      deepEqual({ ...completeRuns(study), ...complete }, completeRuns(study));
+    });
+
+    for (const one of CASES.filter(({ phase }) => phase === "report")) {
+      await t.step(`${one.signal} at ${one.phase}`, async () => {
+        console.log(`    ${await interruptAt(study, plan, one)}`);
+      });
+    }
+
+    await t.step("no run was repeated that was complete", () => {
+      const finished = eventsOf(study).filter((event) => event.event === "run_finished");
+      deepEqual(finished.map(({ order }) => order), [1, 2, 3]);
+    });
+
+    await t.step("failed runs on request and damaged ones are run again, no other", async () => {
+      const [sound, , damaged] = RUNS as [PlannedRun, PlannedRun, PlannedRun];
+      const place = ({ id, round }: PlannedRun) => runFolder(folder, id, round);
+      writeFileSync(join(place(damaged), "requests.csv"), "changed", { flag: "a" });
+      const hash = hashFolder(place(sound));
+      const seen = eventsOf(study).length;
+      const { code, output } = await new Start(study, ["--plan", plan, "--retry-failed"]).result;
+      equal(code, 0, output);
+      equal(hashFolder(place(sound)), hash);
+      const events = eventsOf(study).slice(seen);
+      const finished = events.filter((event) => event.event === "run_finished");
+      deepEqual(finished.map(({ order, status }) => ({ order, status })), [
+        { order: 2, status: "ok" },
+        { order: 3, status: "ok" },
+      ]);
+      const notes = events.filter((event) => event.event === "note").map(({ text }) => text);
+      ok(
+        notes.includes(
+          `Running ${damaged.id}, round 1 again: its requests.csv does not match its hash`,
+        ),
+        notes.join("\n"),
+      );
+      ok(existsSync(join(folder, "report", "90_report.html")));
+      await untilGone(before);
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+Deno.test("the kernel's Stop button ends the cell and leaves the kernel; its death leaves nothing", async (t) => {
+  const { python } = await setUpNotebooks({ lab: true });
+  const study = `test-kernel-${Deno.pid}`;
+  const plan = `${Deno.makeTempDirSync()}/plan.json`;
+  writeFileSync(plan, PLAN);
+  const call = `await runStudy({ plan: ${JSON.stringify(plan)}, study: "${study}" })`;
+  const window = async (seen: number) => {
+    await waitUntil(
+      () =>
+        eventsOf(study).slice(seen).find((event) =>
+          event.event === "phase" && event.phase === "window"
+        ) ?? null,
+      { what: "the window", timeoutS: 90 },
+    );
+  };
+  try {
+    await using server = await JupyterServer.start(python);
+    const session = await server.open("notebooks/00_overview.ipynb");
+    const [, first] = await session.run(
+      'import { runStudy } from "poolscope";\nlet state = 41;',
+      "Deno.pid",
+    );
+    const kernel = Number(String(first![0]!.data["text/plain"]).replace(/\x1b\[\d+m/g, ""));
+    const withKernel = findLeftovers();
+
+    await t.step("Stop", async () => {
+      const cell = session.run(call);
+      await window(0);
+      await session.interrupt();
+      const [outputs] = await cell;
+      match(outputs!.at(-1)!.error ?? "", /The study was interrupted; complete runs are kept/);
+      const tookS = await untilGone(withKernel);
+      console.log(`    nothing left ${tookS.toFixed(1)} s after the cell's end`);
+      const [value] = await session.run("state + 1");
+      match(String(value![0]!.data["text/plain"]), /42/);
+      ok(!existsSync(join(studyFolder(study), ".lock")));
+    });
+
+    await t.step("SIGKILL", async () => {
+      const complete = completeRuns(study);
+      const died = session.run(call).then(() => "ended", () => "died");
+      await window(eventsOf(study).length);
+      const family = familyOf(kernel);
+      Deno.kill(kernel, "SIGKILL");
+      const survivors = () =>
+        family.filter(({ pid, startTicks }) => isAlive(pid, startTicks))
+          .map(({ pid }) => commandOf(pid));
+      // The server starts another kernel in its place.
+      const tookS = await untilGone(withKernel, survivors);
+      console.log(`    nothing left after ${tookS.toFixed(1)} s`);
+      equal(await died, "died");
+      deepEqual({ ...completeRuns(study), ...complete }, completeRuns(study));
+    });
+    // It ends well only when it has started.
+    await session.run("1");
+    await session.end();
+  } finally {
+    rmSync(studyFolder(study), { recursive: true, force: true });
+  }
+});
+
+/** Bytes in a folder, by what its files hold. */
+function sizeOf(folder: string): number {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
+
+Deno.test("short runs in a row leave no processes, descriptors, temporary files or memory", async () => {
+  await setUp();
+  const runs = FULL ? 50 : 10;
+  const study = `test-leaks-${Deno.pid}`;
+  const plan = {
+    ...parsePlan(PLAN, "the test"),
+    ...{ name: "leaks", rounds: runs / 2, warmUpS: 0.5, windowS: 0.5 },
+  };
+  plan.scenarios = plan.scenarios.slice(1);
+  const before = findLeftovers();
+  const kept = () => ["owned", "postgres"].map((name) => sizeOf(join(TOOLS, name)));
+  const temporary = () => readdirSync(tmpdir()).filter((name) => name.startsWith("poolscope"));
+  const [files, sizes] = [temporary(), kept()];
+  const samples: { processes: number; descriptors: number; leftovers: number; rssMiB: number }[] =
+    [];
+  try {
+    const { manifests } = await runStudy({
+      ...{ plan, study },
+      onEvent: ({ event }) => {
+        if (event !== "run_finished") return;
+        samples.push({
+          processes: familyOf(Deno.pid).length,
+          descriptors: readdirSync("/proc/self/fd").length,
+          leftovers: findLeftovers().length,
+          rssMiB: Deno.memoryUsage().rss / 2 ** 20,
+        });
+      },
+    });
+    equal(samples.length, runs);
+    deepEqual(manifests.filter(({ status }) => status === "failed").map(({ cause }) => cause), []);
+    // Figures of the first third still hold what is loaded once.
+    const third = Math.floor(runs / 3);
+    const middle = (key: keyof (typeof samples)[number], part: typeof samples) =>
+      median(part.map((sample) => sample[key]))!;
+    const growth = (key: keyof (typeof samples)[number]) =>
+      middle(key, samples.slice(-third)) - middle(key, samples.slice(third, -third));
+    const study_ = sizeOf(studyFolder(study));
+    console.log(
+      `    ${runs} runs: processes ${growth("processes")}, descriptors ${growth("descriptors")}, ` +
+        `leftovers ${growth("leftovers")}, memory ${growth("rssMiB").toFixed(1)} MiB ` +
+        `(at ${middle("rssMiB", samples.slice(-third)).toFixed(0)} MiB), ` +
+        `results ${(study_ / runs / 1024).toFixed(0)} KiB per run`,
+    );
+    // PostgreSQL's own helpers come and go, by one or two.
+    ok(Math.abs(growth("processes")) <= 2, JSON.stringify(samples));
+    ok(growth("descriptors") <= 1, JSON.stringify(samples));
+    ok(growth("leftovers") <= 2, JSON.stringify(samples));
+    ok(growth("rssMiB") <= 30, JSON.stringify(samples));
+    await untilGone(before);
+    deepEqual(temporary(), files);
+    deepEqual(kept(), sizes);
+  } finally {
+    rmSync(studyFolder(study), { recursive: true, force: true });
+  }
+});
