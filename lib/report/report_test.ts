@@ -187,7 +187,7 @@ Deno.test("limits that are not in force are said beside the answer", async () =>
 
 Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary file", () => {
   const files = exportTables(study, join(folder.folder, "report"));
-  assert.equal(files.length, 4);
+  assert.equal(files.length, 5);
   assert.ok(files.every((file) => existsSync(file)));
   assert.deepEqual(
     readdirSync(join(folder.folder, "report"), { recursive: true }).map(String).sort(),
@@ -195,6 +195,7 @@ Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary 
       "plots",
       "plots/p95_latency_comparison.png",
       "plots/rps_comparison.png",
+      "runs.csv",
       "summary.csv",
       "summary_report.md",
     ],
