@@ -7,9 +7,9 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { findCause } from "./diagnose/causes.ts";
-import type { Engine, RunServices } from "./engine/engine.ts";
+import type { Engine, RunningService, RunServices } from "./engine/engine.ts";
 import { PoolscopeError } from "./errors.ts";
-import { explainExit, locustCommand } from "./load/locust.ts";
+import { explainExit, locustCommand, releaseLoad } from "./load/locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -82,11 +82,12 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     await using services = await engine.startRun(run, folder);
     progress.appOptions = services.appOptions;
     try {
+      const locust = services.startLoad(loadCommand(run, context, services, folder));
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       progress.verification = await verifyApp(services, run.scenario, signal);
       progress.limits = await services.applyLimits();
       await using _sampler = await Sampler.start(services, folder);
-      await load(run, context, services, folder, progress);
+      await load(run, context, services, locust, folder, progress);
     } finally {
       for (const [name, service] of services.services) {
         progress.logs[name] = service.logTail(200);
@@ -145,16 +146,14 @@ function loadSeed(plan: Plan, run: PlannedRun): number {
   return plan.seed * 1000 + run.round;
 }
 
-/** Drives the load to its end and turns what it recorded into the run's files. */
-async function load(
+/** Locust's command for this run. */
+function loadCommand(
   run: PlannedRun,
-  context: StudyContext,
+  { plan, engine }: StudyContext,
   services: RunServices,
   folder: string,
-  progress: Progress,
-): Promise<void> {
-  const { plan, events, engine, signal } = context;
-  const locust = services.startLoad(locustCommand({
+): ReturnType<typeof locustCommand> {
+  return locustCommand({
     python: engine.python,
     host: services.appUrl,
     scenario: run.scenario,
@@ -162,7 +161,20 @@ async function load(
     warmUpS: plan.warmUpS,
     windowS: plan.windowS,
     folder,
-  }));
+  });
+}
+
+/** Drives the load to its end and turns what it recorded into the run's files. */
+async function load(
+  run: PlannedRun,
+  context: StudyContext,
+  services: RunServices,
+  locust: RunningService,
+  folder: string,
+  progress: Progress,
+): Promise<void> {
+  const { plan, events, signal } = context;
+  releaseLoad(folder);
   progress.loadStarted = new Date().toISOString();
   let phase: string | null = null;
   const deadline = performance.now() + (plan.warmUpS + plan.windowS + 30) * 1000;
