@@ -17,7 +17,7 @@ import { parseHostCpu } from "../engine/proc.ts";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT, runsFolder, TOOLS } from "../store/layout.ts";
 import type { Limits } from "../store/manifest.ts";
-import { findOnPath, lastLine, tryCommand } from "./command.ts";
+import { findOnPath, tryCommand } from "./command.ts";
 import { inspectPgbouncer } from "./pgbouncer.ts";
 import { inspectPostgres } from "./postgres.ts";
 import { inspectPython } from "./python.ts";
@@ -203,7 +203,9 @@ export function judgePorts(facts: PortFacts, needs: Needs = {}): Check {
 export function judgeBacklog(somaxconn: string | null, needs: Needs = {}): Check {
   const { listenBacklog = 4096 } = needs;
   const name = "somaxconn";
-  if (somaxconn === null) return warning(name, "net.core.somaxconn cannot be read", "none needed");
+  if (somaxconn === null) {
+    return warning(name, "net.core.somaxconn cannot be read", "sysctl net.core.somaxconn");
+  }
   const limit = Number(somaxconn);
   return limit < listenBacklog
     ? warning(
@@ -498,8 +500,9 @@ async function checkNode(): Promise<Check> {
   const underNpx = (Deno.env.get("npm_config_user_agent") ?? "").startsWith("npm/");
   const node = findOnPath("node");
   if (node === null) return judgeNode(null, underNpx);
-  const result = await tryCommand([node, "--version"]);
-  return judgeNode(result.code === 0 ? result.stdout.trim() : lastLine(result), underNpx);
+  const { stdout } = await tryCommand([node, "--version"]);
+  // Where there is no node, `deno task` puts itself on PATH in its place.
+  return judgeNode(/^v\d+[\d.]*/.exec(stdout)?.[0] ?? null, underNpx);
 }
 
 async function checkLimits(): Promise<Check> {
