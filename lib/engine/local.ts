@@ -35,6 +35,7 @@ import {
   freePort,
   makeFolder,
   randomPassword,
+  setPassword,
   startServer,
   TEMPLATE,
   writeSecret,
@@ -185,8 +186,8 @@ export class LocalEngine implements Engine {
     const appPassword = randomPassword();
     const adminPassword = randomPassword();
     const first = connect(access);
-    await first.unsafe(`alter role ${APP_USER} password '${appPassword}'`);
-    await first.unsafe(`alter role ${ADMIN_USER} password '${adminPassword}'`);
+    await setPassword(first, APP_USER, appPassword);
+    await setPassword(first, ADMIN_USER, adminPassword);
     const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
     await first.end();
     const changed = { ...access, password: adminPassword };
