@@ -15,7 +15,7 @@ import process from "node:process";
 import { findControllers, readLimits, tryLimits } from "../engine/cgroup.ts";
 import { parseHostCpu } from "../engine/proc.ts";
 import { PoolscopeError } from "../errors.ts";
-import { ROOT, runsFolder, TOOLS } from "../store/layout.ts";
+import { runsFolder, TOOLS } from "../store/layout.ts";
 import type { Limits } from "../store/manifest.ts";
 import { findOnPath, tryCommand } from "./command.ts";
 import { inspectPgbouncer } from "./pgbouncer.ts";
