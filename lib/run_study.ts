@@ -65,6 +65,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   });
   if (pending.length === 0) return await loadStudy(folder);
 
+  const warnings = await checkMachine(plan);
   const view = options.onEvent ?? notebookView();
   const events = new EventLog(join(folder, "events.jsonl"), [view]);
   const begun = performance.now();
@@ -73,6 +74,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
     complete: runs.length - pending.length,
   });
   const note = (text: string) => events.emit({ event: "note", text });
+  warnings.forEach(note);
   for (const line of await sweep()) note(line);
   using interrupt = interruptible(options.signal);
   const { signal } = interrupt;
@@ -142,6 +144,18 @@ function chooseStudy(options: RunStudyOptions): { name: string; folder: string; 
 /** An app that cannot do what a scenario asks for is found out before anything starts. */
 function checkApps(plan: Plan): void {
   for (const scenario of plan.scenarios) appOptions(readApp(scenario.framework), scenario);
+}
+
+/** The doctor's quick part, for what this plan asks of the machine. */
+async function checkMachine({ scenarios }: Plan): Promise<string[]> {
+  const { quickCheck } = await import("./setup/doctor.ts");
+  const largest = (key: "users" | "maxClientConn" | "listenBacklog") =>
+    Math.max(...scenarios.map((scenario) => scenario[key]));
+  return await quickCheck({
+    users: largest("users"),
+    maxClientConn: largest("maxClientConn"),
+    listenBacklog: largest("listenBacklog"),
+  });
 }
 
 /** The given signal; in a notebook also the kernel's Stop button. */

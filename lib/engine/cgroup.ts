@@ -227,6 +227,30 @@ export class ControlGroup {
   }
 }
 
+/**
+ * Tries to make a group and removes it again.
+ *
+ * @param found The controllers' places.
+ * @param name A folder name that no other group has.
+ * @returns Null when limits can be set, else one sentence for the reader: what does not hold, why,
+ * and how to get it.
+ */
+export async function tryLimits(
+  found: Partial<Record<Controller, ControllerPlace>>,
+  name: string,
+): Promise<string | null> {
+  const group = ControlGroup.create(name, found);
+  if (typeof group === "string") return limitsRefusal(group);
+  await group.remove();
+  return null;
+}
+
+/** The sentence for the reader when groups cannot be made, for the given reason. */
+export function limitsRefusal(reason: string): string {
+  return `no limit on CPU and memory of any service: ${reason}; start as root, or by ` +
+    "systemd-run --user --scope -p Delegate=yes";
+}
+
 /** Removes a group's folder if it is empty; true when it is gone. */
 export function rmdirQuietly(folder: string): boolean {
   try {

@@ -45,6 +45,25 @@ export function connect(access: Access): postgres.Sql {
   return postgres({ ...access, max: 1, onnotice: () => {}, connect_timeout: 5 });
 }
 
+/**
+ * Gives a role a password. The server writes a statement that fails into its log, and where the user
+ * of a system PostgreSQL asks for it every statement: this one never.
+ *
+ * @param admin A connection of its own, with administrator's rights; it logs no statement any more.
+ */
+export async function setPassword(
+  admin: postgres.Sql,
+  role: string,
+  password: string,
+): Promise<void> {
+  await admin.unsafe(
+    "set log_statement = none; set log_min_error_statement = panic; " +
+      "set log_min_duration_statement = -1; set log_min_duration_sample = -1; " +
+      "set log_transaction_sample_rate = 0; set debug_print_parse = off",
+  );
+  await admin.unsafe(`alter role ${role} password '${password}'`);
+}
+
 /** What is needed to build and start a cluster. */
 export interface ClusterOptions {
   binaries: PostgresBinaries;

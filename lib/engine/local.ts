@@ -15,8 +15,14 @@ import type { Tools } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
 import type { Limits, ServiceLimits } from "../store/manifest.ts";
-import { ControlGroup, type Controller, type ControllerPlace, findControllers } from "./cgroup.ts";
-import { readLimitsOf } from "./cgroup.ts";
+import {
+  ControlGroup,
+  type Controller,
+  type ControllerPlace,
+  findControllers,
+  limitsRefusal,
+  readLimitsOf,
+} from "./cgroup.ts";
 import { Owned } from "./cleanup.ts";
 import {
   ADMIN_USER,
@@ -29,6 +35,7 @@ import {
   freePort,
   makeFolder,
   randomPassword,
+  setPassword,
   startServer,
   TEMPLATE,
   writeSecret,
@@ -139,8 +146,7 @@ export class LocalEngine implements Engine {
     };
     const probe = ControlGroup.create(this.#groupName("probe"), this.#controllers);
     if (typeof probe === "string") {
-      this.limitsWarning = `no limit on CPU and memory of any service: ${probe}; start as root, ` +
-        "or by systemd-run --user --scope -p Delegate=yes";
+      this.limitsWarning = limitsRefusal(probe);
     } else {
       this.limitsWarning = null;
       probe.remove();
@@ -180,8 +186,8 @@ export class LocalEngine implements Engine {
     const appPassword = randomPassword();
     const adminPassword = randomPassword();
     const first = connect(access);
-    await first.unsafe(`alter role ${APP_USER} password '${appPassword}'`);
-    await first.unsafe(`alter role ${ADMIN_USER} password '${adminPassword}'`);
+    await setPassword(first, APP_USER, appPassword);
+    await setPassword(first, ADMIN_USER, adminPassword);
     const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
     await first.end();
     const changed = { ...access, password: adminPassword };
