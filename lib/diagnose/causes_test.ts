@@ -5,7 +5,10 @@ import { type Evidence, findCause } from "./causes.ts";
 const scenario = createScenario({
   ...{ framework: "fastapi", path: "direct", users: 1000, workers: 4, poolSize: 40 },
 });
-const none: Evidence = { scenario, logs: {}, exited: {}, errors: [], thrown: null };
+const none: Evidence = {
+  ...{ scenario, step: "load", logs: {}, exited: {}, memoryKills: {}, freeMiB: null },
+  ...{ requests: 0, failures: 0, errors: [], thrown: null },
+};
 
 function cause(evidence: Partial<Evidence>): string {
   return findCause({ ...none, ...evidence });
