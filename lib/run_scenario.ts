@@ -253,6 +253,8 @@ async function load(
   }
   const cutShort = locust.exit === null;
   await locust.stop();
+  // Locust removes it, unless it was killed.
+  rmSync(join(folder, ".live.json"), { force: true });
   signal.throwIfAborted();
   const exit = await locust.exited;
   if (!cutShort) trouble ??= explainExit(exit.code, exit.signal, locust.logTail(20));

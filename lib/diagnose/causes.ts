@@ -85,13 +85,18 @@ const RULES: Rule[] = [
       exited.app === undefined ? null : "another program had the app's port before the app",
   },
   {
-    where: [...SERVICES, "locust", "thrown"],
-    // The last is asyncpg's and psycopg's name for PostgreSQL's code 53100.
+    where: ["thrown"],
+    pattern: /^(?:unexpected error: )?(Cannot [^:]+)?.*(?:No space left on device|ENOSPC)/i,
+    say: (_, match) =>
+      `the disk is full (no space left on device): ${
+        match[1]?.replace("Cannot", "cannot") ?? "cannot write the run's files"
+      }`,
+  },
+  {
+    where: [...SERVICES, "locust"],
+    // The last is the drivers' name for PostgreSQL's code 53100.
     pattern: /No space left on device|ENOSPC|\bDiskFull/i,
-    say: (_, __, where) =>
-      `the disk is full (no space left on device, ${
-        where === "thrown" ? "when the run's files were written" : `in ${TITLES[where]}'s log`
-      })`,
+    say: (_, __, where) => `the disk is full (no space left on device, says ${TITLES[where]})`,
   },
   {
     fact: ({ freeMiB }) =>
@@ -169,13 +174,18 @@ const RULES: Rule[] = [
       `PostgreSQL refused connections because it is ${match[1]}${affected(evidence)}`,
   },
   {
-    // psycopg's and asyncpg's words.
+    // psycopg names the port, asyncpg only without uvloop.
     where: ["app"],
-    pattern: /port (\d+) failed: Connection refused|Connect call failed \('[^']*', (\d+)\)/,
-    say: ({ scenario }, match) =>
-      `the app found no database: nothing listens on port ${
-        match[1] ?? match[2]
-      }, where it looks for ${scenario.path === "pooled" ? "PgBouncer" : "PostgreSQL"}`,
+    pattern:
+      /port (\d+) failed: Connection refused|Connect call failed \('[^']*', (\d+)\)|ConnectionRefusedError/,
+    say: ({ scenario }, match) => {
+      const port = match[1] ?? match[2];
+      return `the app's connections to ${
+        scenario.path === "pooled" ? "PgBouncer" : "PostgreSQL"
+      } were refused: nothing listens ${
+        port === undefined ? "where it connects" : `on port ${port}`
+      }`;
+    },
   },
   {
     where: ["app"],
@@ -235,14 +245,13 @@ function outOfMemory(evidence: Evidence): string | null {
   return null;
 }
 
-function exits(evidence: Evidence): string | null {
-  const { exited, logs, step } = evidence;
+function exits({ exited, logs, step, requests, failures }: Evidence): string | null {
   for (const service of SERVICES) {
     const code = exited[service];
     if (code === undefined) continue;
     if (code > 128) {
       return `${TITLES[service]} was killed by signal ${code - 128} ${WHEN[step]}${
-        affected(evidence)
+        requests === 0 ? "" : `, after ${requests} requests of which ${failures} failed`
       }`;
     }
     const last = quoteError(logs[service]);

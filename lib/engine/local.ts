@@ -105,7 +105,7 @@ export interface LocalEngineOptions {
 }
 
 /** Seconds that an idle PostgreSQL may take for an answer, and for a clone of the template. */
-const ANSWER_TIMEOUT_S = 5;
+const ANSWER_TIMEOUT_S = 3;
 const CLONE_TIMEOUT_S = 60;
 
 /** Services as processes of this machine. */
@@ -197,14 +197,18 @@ export class LocalEngine implements Engine {
   }
 
   /** Whether PostgreSQL is fit for another run. */
-  async #isFit({ server, admin, fit }: Database): Promise<boolean> {
+  async #isFit({ server, access, fit }: Database): Promise<boolean> {
     if (server.exit !== null || !fit) return false;
+    // A new connection: the one that is open has a process of its own, which may outlive the rest.
+    const fresh = connect(access);
     try {
-      await withDeadline(admin`select 1`, ANSWER_TIMEOUT_S, "PostgreSQL does not answer");
+      await withDeadline(fresh`select 1`, ANSWER_TIMEOUT_S, "it does not answer");
       return true;
     } catch (error) {
       this.#log(`Starting PostgreSQL anew: ${firstLine(error)}`);
       return false;
+    } finally {
+      await fresh.end({ timeout: 0 });
     }
   }
 

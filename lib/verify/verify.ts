@@ -91,6 +91,8 @@ async function waitForApp(
     }
   };
   try {
+    // Before anything else: whoever answers while the app has ended is the reason why it has.
+    await ask().catch(() => {});
     await waitUntil(async () => {
       await Promise.all(Array.from({ length: 4 * (workers - seen.size) }, ask));
       return seen.size >= workers || null;
