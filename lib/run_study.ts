@@ -42,6 +42,8 @@ export interface RunStudyOptions {
   engine?: typeof ENGINES[number];
   /** Run failed runs again. @default false */
   retryFailed?: boolean;
+  /** How long an app may take to answer after its start, in seconds. @default 30 */
+  readyTimeoutS?: number;
   /** Called with everything that happens, for a view of the progress. @default the notebook's view */
   onEvent?: (event: StudyEvent) => void;
   /** Ends the study; what is complete stays. */
@@ -83,6 +85,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
 
   const context: StudyContext = {
     ...{ study: name, folder, plan, engine, events, signal },
+    readyTimeoutS: options.readyTimeoutS,
     machine: await describeMachine(),
   };
   let failed = 0;
@@ -205,6 +208,8 @@ async function headline(
   manifest: Manifest,
 ): Promise<{ rps: number | null; p95Ms: number | null }> {
   if (manifest.window === null) return { rps: null, p95Ms: null };
+  // Without a file of requests a failed run has no numbers; its cause says why.
+  if (manifest.files["requests.csv"] === undefined) return { rps: null, p95Ms: null };
   const { readRequests } = await import("./frames/run_files.ts");
   const { summariseRun } = await import("./stats/summarise.ts");
   const requests = await readRequests(runFolder(folder, manifest.scenarioId, manifest.round));

@@ -182,6 +182,7 @@ export class ControlGroup {
       writeFileSync(join(cpu.folder, "cpu.max"), `${quota ?? "max"} ${PERIOD_US}`);
     }
     if (memory?.version === 1) {
+      // Refused (EBUSY) when more is in use than can be given back, where version 2 would kill.
       writeFileSync(join(memory.folder, "memory.limit_in_bytes"), String(bytes ?? -1));
     } else if (memory !== undefined) {
       writeFileSync(join(memory.folder, "memory.max"), String(bytes ?? "max"));
@@ -204,6 +205,15 @@ export class ControlGroup {
         ? 0
         : Number(tryRead(join(memory.folder, memoryFile)) ?? 0) / MIB,
     };
+  }
+
+  /** Processes of the group that the kernel has killed because of the memory limit. */
+  memoryKills(): number {
+    const { memory } = this.places;
+    if (memory === undefined) return 0;
+    const file = memory.version === 1 ? "memory.oom_control" : "memory.events";
+    const text = tryRead(join(memory.folder, file)) ?? "";
+    return Number(/^oom_kill (\d+)/m.exec(text)?.[1] ?? 0);
   }
 
   /** The pids in the group. */

@@ -248,6 +248,11 @@ export function makeFolder(folder: string, user: ServiceUser | null): void {
 
 /** Writes a file that only its owner can read. */
 export function writeSecret(file: string, text: string, user: ServiceUser | null): void {
-  writeFileSync(file, text, { mode: 0o600, flag: "wx" });
+  try {
+    writeFileSync(file, text, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    const reason = (error as Error).message.split(", open")[0];
+    throw new PoolscopeError(`Cannot write ${basename(file)}: ${reason}`);
+  }
   if (user) chownSync(file, user.uid, user.gid);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type postgres from "postgres";
 import { PoolscopeError } from "../errors.ts";
@@ -66,6 +66,8 @@ interface Database {
   appPassword: string;
   /** The app's SCRAM secret as the server keeps it. */
   appSecret: string;
+  /** False once a run could not be prepared on it; the next run then gets a new one. */
+  fit: boolean;
 }
 
 function limitsOf(scenario: Scenario): Record<string, Limits> {
@@ -101,6 +103,18 @@ function normalise(name: string): string {
   return name.toLowerCase().replace(/[-_.]+/g, "-");
 }
 
+/** Options of {@linkcode LocalEngine}. */
+export interface LocalEngineOptions {
+  /** The checkout whose `apps/` are run. @default this one */
+  appsRoot?: string;
+  /** Where clusters are kept, readable by PostgreSQL's user. @default a folder of `.poolscope/` */
+  dataFolder?: string;
+}
+
+/** Seconds that an idle PostgreSQL may take for an answer, and for a clone of the template. */
+const ANSWER_TIMEOUT_S = 3;
+const CLONE_TIMEOUT_S = 60;
+
 /** Services as processes of this machine. */
 export class LocalEngine implements Engine {
   readonly name = "local";
@@ -115,12 +129,19 @@ export class LocalEngine implements Engine {
   #cluster: ClusterOptions;
   #database: Database | null = null;
   #groupCount = 0;
+  /** The checkout whose `apps/` are run. */
+  readonly appsRoot: string;
 
   /**
    * @param setup What is installed.
    * @param log Receives a line for each longer step.
    */
-  constructor(setup: Tools, log: (line: string) => void = () => {}) {
+  constructor(
+    setup: Tools,
+    log: (line: string) => void = () => {},
+    options: LocalEngineOptions = {},
+  ) {
+    this.appsRoot = options.appsRoot ?? ROOT;
     this.#setup = setup;
     this.#log = log;
     this.python = setup.python.python;
@@ -135,7 +156,7 @@ export class LocalEngine implements Engine {
       readFileSync("/proc/self/mountinfo", "utf8"),
       readFileSync("/proc/self/cgroup", "utf8"),
     );
-    const dataFolder = reachableFolder("postgres", setup.user);
+    const dataFolder = options.dataFolder ?? reachableFolder("postgres", setup.user);
     this.#folder = join(dataFolder, `study-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`);
     this.#cluster = {
       binaries: setup.postgres,
@@ -170,9 +191,34 @@ export class LocalEngine implements Engine {
   async startDatabase(scenario: Scenario): Promise<void> {
     const settings = postgresSettings(scenario);
     const key = JSON.stringify(settings);
-    if (this.#database?.settings === key && this.#database.server.exit === null) return;
+    if (this.#database?.settings === key && await this.#isFit(this.#database)) return;
     await this.#stopDatabase();
+    try {
+      this.#database = await this.#newDatabase(settings, key);
+    } catch (error) {
+      // What a failed start leaves must not fail the next one: a half copy may fill the disk.
+      this.#owned.removeFolder(this.#folder);
+      throw error;
+    }
+  }
 
+  /** Whether PostgreSQL is fit for another run. */
+  async #isFit({ server, access, fit }: Database): Promise<boolean> {
+    if (server.exit !== null || !fit) return false;
+    // A new connection: the one that is open has a process of its own, which may outlive the rest.
+    const fresh = connect(access);
+    try {
+      await withDeadline(fresh`select 1`, ANSWER_TIMEOUT_S, "it does not answer");
+      return true;
+    } catch (error) {
+      this.#log(`Starting PostgreSQL anew: ${firstLine(error)}`);
+      return false;
+    } finally {
+      await fresh.end({ timeout: 0 });
+    }
+  }
+
+  async #newDatabase(settings: Record<string, string>, key: string): Promise<Database> {
     const seeded = await ensureSeededCluster(this.#cluster);
     this.#log("Starting PostgreSQL");
     this.#owned.addFolder(this.#folder);
@@ -182,19 +228,28 @@ export class LocalEngine implements Engine {
     const logFile = join(this.#folder, "postgres.log");
     const { server, access } = await startServer(this.#cluster, {
       ...{ data, password, settings, logFile, group },
+    }).catch(async (error) => {
+      await group?.remove();
+      throw error;
     });
     const appPassword = randomPassword();
     const adminPassword = randomPassword();
     const first = connect(access);
-    await setPassword(first, APP_USER, appPassword);
-    await setPassword(first, ADMIN_USER, adminPassword);
-    const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
-    await first.end();
-    const changed = { ...access, password: adminPassword };
-    this.#database = {
-      ...{ server, access: changed, admin: connect(changed), group, settings: key },
-      ...{ logFile, appPassword, appSecret: String(role?.rolpassword) },
-    };
+    try {
+      await setPassword(first, APP_USER, appPassword);
+      await setPassword(first, ADMIN_USER, adminPassword);
+      const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
+      const changed = { ...access, password: adminPassword };
+      return {
+        ...{ server, access: changed, admin: connect(changed), group, settings: key },
+        ...{ logFile, appPassword, appSecret: String(role?.rolpassword), fit: true },
+      };
+    } catch (error) {
+      await server.stop();
+      throw new PoolscopeError(`Cannot prepare PostgreSQL: ${firstLine(error)}`);
+    } finally {
+      await first.end({ timeout: 1 });
+    }
   }
 
   async #stopDatabase(): Promise<void> {
@@ -237,6 +292,7 @@ class LocalRun implements RunServices {
   #groups = new Map<string, ControlGroup | null>();
   #logStart: number;
   #private: string | null = null;
+  #log: string | null = null;
 
   constructor(
     private readonly setup: Tools,
@@ -250,6 +306,7 @@ class LocalRun implements RunServices {
     this.services.set("postgres", database.server);
     this.#groups.set("postgres", database.group);
     this.#logStart = statSync(database.logFile).size;
+    database.server.beginRun();
   }
 
   /** Starts everything side by side; nothing here waits for an answer but the clone. */
@@ -272,11 +329,23 @@ class LocalRun implements RunServices {
   }
 
   async #cloneDatabase(): Promise<void> {
+    try {
+      await withDeadline(
+        this.#clone(),
+        CLONE_TIMEOUT_S,
+        `PostgreSQL took longer than ${CLONE_TIMEOUT_S} s`,
+      );
+    } catch (error) {
+      // Full disk, damaged template or a server that hangs: a new server gets over each of them.
+      this.database.fit = false;
+      throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`);
+    }
+  }
+
+  async #clone(): Promise<void> {
     const { admin, group, server } = this.database;
     if (server.exit !== null) {
-      throw new PoolscopeError(
-        `Cannot clone the database: PostgreSQL ended (${server.logTail(1)})`,
-      );
+      throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
     }
     // The limits are for the load: under them the copy would take the larger part of a run.
     group?.setLimits({ cpus: null, memoryMiB: null });
@@ -338,7 +407,8 @@ class LocalRun implements RunServices {
 
   #startApp(secrets: string, databasePort: number): void {
     const { scenario } = this.run;
-    const app = readApp(scenario.framework);
+    const { appsRoot } = this.engine;
+    const app = readApp(scenario.framework, appsRoot);
     const port = freePort();
     // Not the service user's: the app runs as whoever started Poolscope.
     const passFile = join(secrets, "pgpass");
@@ -360,7 +430,7 @@ class LocalRun implements RunServices {
         ...this.appOptions,
         ...placement,
       },
-      cwd: appFolder(scenario.framework),
+      cwd: appFolder(scenario.framework, appsRoot),
       // Nothing of it is needed any more, and a graceful end would wait for idle connections.
       graceS: 0,
     });
@@ -385,10 +455,24 @@ class LocalRun implements RunServices {
   applyLimits(): Promise<Record<string, ServiceLimits>> {
     const result: Record<string, ServiceLimits> = {};
     for (const [name, asked] of Object.entries(limitsOf(this.run.scenario))) {
-      this.#groups.get(name)?.setLimits(asked);
+      this.#limit(name, asked);
       result[name] = { asked, readBack: readLimitsOf(this.services.get(name)!.pid) };
     }
     return Promise.resolve(result);
+  }
+
+  /** Sets a service's limits; version 1 of control groups refuses one that is exceeded already. */
+  #limit(name: string, limits: Limits): void {
+    const group = this.#groups.get(name);
+    try {
+      group?.setLimits(limits);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+      const usedMiB = Math.ceil(group!.usage().memoryMiB);
+      throw new PoolscopeError(
+        `${name} is out of memory before the load: it uses ${usedMiB} MiB, its limit is ${limits.memoryMiB} MiB`,
+      );
+    }
   }
 
   startLoad(command: { argv: string[]; env: Record<string, string> }): RunningService {
@@ -426,13 +510,31 @@ class LocalRun implements RunServices {
   async [Symbol.asyncDispose](): Promise<void> {
     const own = [...this.services.values()].filter((service) => service.name !== "postgres");
     await Promise.all(own.map((service) => service.stop()));
-    this.database.group?.setLimits({ cpus: null, memoryMiB: null });
-    const log = readLog(this.database.logFile, this.#logStart);
-    writeFileSync(join(this.folder, "logs", "postgres.log"), log);
     if (this.#private !== null) {
-      await Deno.remove(this.#private, { recursive: true });
+      rmSync(this.#private, { recursive: true, force: true });
       this.#private = null;
     }
+    if (this.#log !== null) return;
+    // Nothing is left to do when the disk is too full for the last step.
+    this.#log = readLog(this.database.logFile, this.#logStart);
+    writeFileSync(join(this.folder, "logs", "postgres.log"), this.#log);
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error as Error).message.split("\n")[0]!;
+}
+
+/** Waits at most this long; what is waited for goes on and its end is nobody's business any more. */
+async function withDeadline<T>(work: PromiseLike<T>, seconds: number, late: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new PoolscopeError(late)), seconds * 1000);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

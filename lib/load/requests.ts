@@ -101,6 +101,10 @@ export async function convertRequests(folder: string): Promise<RequestCounts> {
     } finally {
       await output.close();
     }
+  } catch (error) {
+    // Half a file would only take the space that a full disk lacks for the rest.
+    rmSync(`${csv}.tmp`, { force: true });
+    throw new PoolscopeError(`Cannot write ${csv}: ${(error as Error).message}`);
   } finally {
     await input.close();
   }
