@@ -4,7 +4,7 @@
  * @module
  */
 
-import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
 import type { Engine, RunServices } from "./engine/engine.ts";
@@ -253,8 +253,10 @@ async function load(
   }
   const cutShort = locust.exit === null;
   await locust.stop();
-  // Locust removes it, unless it was killed.
-  rmSync(join(folder, ".live.json"), { force: true });
+  // Locust removes these, unless it was killed or the disk was full.
+  for (const name of readdirSync(folder)) {
+    if (name === ".live.json" || /^\..*\.tmp$/.test(name)) rmSync(join(folder, name));
+  }
   signal.throwIfAborted();
   const exit = await locust.exited;
   if (!cutShort) trouble ??= explainExit(exit.code, exit.signal, locust.logTail(20));
