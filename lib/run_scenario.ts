@@ -275,8 +275,10 @@ async function load(
   }
   const cutShort = locust.exit === null;
   await locust.stop();
-  // Locust removes it, unless it was killed.
-  rmSync(join(folder, ".live.json"), { force: true });
+  // Locust removes these, unless it was killed or the disk was full.
+  for (const name of readdirSync(folder)) {
+    if (name === ".live.json" || /^\..*\.tmp$/.test(name)) rmSync(join(folder, name));
+  }
   signal.throwIfAborted();
   const exit = await locust.exited;
   if (!cutShort) trouble ??= explainExit(exit.code, exit.signal, locust.logTail(20));

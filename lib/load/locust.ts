@@ -84,16 +84,17 @@ const LOG_PREFIX = /^\[[^\]]*\] \S+\/([A-Z]+)\/[\w.-]+: /;
 export function explainExit(code: number, signal: string | null, logTail: string): string | null {
   if (code === 0 && signal === null) return null;
   const how = signal === null ? `stopped with exit code ${code}` : `was ended by ${signal}`;
-  const line = tellingLine(logTail);
+  // Whoever is killed has nothing to say about it.
+  const line = tellingLine(logTail, signal === null);
   return `Locust ${how}${line === null ? "" : `: ${line}`}`;
 }
 
-/** The last line of the log that tells of an error, else the last line of all. */
-function tellingLine(logTail: string): string | null {
+/** The last line of the log that tells of an error, else the last line of all if that may do. */
+function tellingLine(logTail: string, anyLine: boolean): string | null {
   const lines = logTail.split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
   const isError = (line: string) =>
     ["ERROR", "CRITICAL"].includes(LOG_PREFIX.exec(line)?.[1] ?? "") ||
     /^(\w+\.)*\w*(Error|Exception|Interrupt)\b/.test(line) || / error: /.test(line);
-  const line = lines.findLast(isError) ?? lines.at(-1);
+  const line = lines.findLast(isError) ?? (anyLine ? lines.at(-1) : undefined);
   return line === undefined ? null : line.replace(LOG_PREFIX, "").trim();
 }
