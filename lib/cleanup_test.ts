@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { isAlive } from "./engine/proc.ts";
 import { waitUntil } from "./engine/wait.ts";
 import { parsePlan, type PlannedRun, planRuns } from "./plan.ts";
@@ -283,7 +284,7 @@ Deno.test("the kernel's Stop button ends the cell and leaves the kernel; its dea
       'import { runStudy } from "poolscope";\nlet state = 41;',
       "Deno.pid",
     );
-    const kernel = Number(String(first![0]!.data["text/plain"]).replace(/\x1b\[\d+m/g, ""));
+    const kernel = Number(stripVTControlCharacters(String(first![0]!.data["text/plain"])));
     const withKernel = findLeftovers();
 
     await t.step("Stop", async () => {

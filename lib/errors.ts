@@ -13,3 +13,36 @@ export class UsageError extends Error {
 export class PoolscopeError extends Error {
   override name = "PoolscopeError";
 }
+
+/**
+ * A file of a study that cannot be trusted. Its one-line message names the file and, if known, the
+ * line; it may reach a report that is sent to colleagues, so it must not show where the checkout
+ * lies: only the last four parts of the path are kept.
+ */
+export class FileError extends PoolscopeError {
+  override name = "FileError";
+  /** The file: study, scenario, round and name. */
+  readonly file: string;
+  /** The line, from 1; null when the fault is the whole file's. */
+  readonly line: number | null;
+  /** What is wrong with it. */
+  readonly what: string;
+
+  /**
+   * @param file The file's path.
+   * @param line The line, from 1, or null.
+   * @param what What is wrong with it.
+   */
+  constructor(file: string, line: number | null, what: string) {
+    const name = file.split("/").slice(-4).join("/");
+    super(`Cannot read ${name}${line === null ? "" : `, line ${line}`}: ${what}`);
+    this.file = name;
+    this.line = line;
+    this.what = what;
+  }
+}
+
+/** A file that another version of Poolscope wrote; nothing is wrong with it. */
+export class SchemaVersionError extends FileError {
+  override name = "SchemaVersionError";
+}

@@ -9,7 +9,7 @@
 
 import { installKernelGuards } from "./notebooks/guard.ts";
 
-export { PoolscopeError, UsageError } from "./errors.ts";
+export { FileError, PoolscopeError, SchemaVersionError, UsageError } from "./errors.ts";
 export {
   armLabels,
   connectionBudget,

@@ -14,6 +14,7 @@ import {
   FRAMEWORKS,
   type Path,
   PATHS,
+  pgbouncerFor,
   type Scenario,
   scenarioId,
 } from "./scenario.ts";
@@ -311,10 +312,12 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
   const kept = plan.scenarios.filter((scenario) =>
     frameworks.includes(scenario.framework) && paths.includes(scenario.path)
   );
+  // A plan's scenarios name every setting, so what a changed one implies has to be changed too.
+  const settings = changes.settings ?? {};
   const cells = new Map<string, Scenario>();
   for (const scenario of kept) {
     for (const users of changes.users ?? [scenario.users]) {
-      const cell = createScenario({ ...scenario, ...changes.settings, users });
+      const cell = createScenario({ ...scenario, ...pgbouncerFor(settings), ...settings, users });
       cells.set(scenarioId(cell), cell);
     }
   }

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findCause } from "./diagnose/causes.ts";
-import type { Engine, RunServices } from "./engine/engine.ts";
+import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
+import type { Engine, RunningService, RunServices } from "./engine/engine.ts";
 import { PoolscopeError } from "./errors.ts";
-import { explainExit, locustCommand } from "./load/locust.ts";
+import { explainExit, locustCommand, releaseLoad } from "./load/locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -29,6 +29,12 @@ import { verifyApp } from "./verify/verify.ts";
 /** More failed requests than this share of the window's make the run a failed one. */
 export const MAX_ERROR_RATE = 0.01;
 
+/** Lines of each service's log that are searched for the cause of a failure. */
+const LOG_LINES = 1000;
+
+/** Kept free on the disk while a run goes on, so that its manifest can be written when it is full. */
+const RESERVE_BYTES = 128 * 1024;
+
 /** What all runs of a study share. */
 export interface StudyContext {
   /** The study's name. */
@@ -42,19 +48,24 @@ export interface StudyContext {
   machine: Pick<Manifest, "host" | "gitCommit">;
   /** Ends the run without a manifest, everything stopped. */
   signal: AbortSignal;
+  /** How long the app may take to answer, in seconds. @default 30 */
+  readyTimeoutS?: number;
 }
 
 /** What the steps of a run leave behind, as far as they came. */
 interface Progress {
+  step: Step;
   verification: Verification | null;
   limits: Record<string, ServiceLimits>;
   appOptions: Record<string, string>;
   exitCodes: Record<string, number | null>;
   logs: Record<string, string>;
+  memoryKills: Record<string, number>;
   final: FinalAccount | null;
   errors: ErrorCount[];
   loadStarted: string | null;
   thrown: string | null;
+  freeMiB: number | null;
 }
 
 /**
@@ -63,18 +74,24 @@ interface Progress {
  *
  * @returns The manifest, as written.
  * @throws The signal's reason when it is aborted; the folder then has no manifest.
+ * @throws {PoolscopeError} If not even a manifest can be written.
  */
 export async function runScenario(run: PlannedRun, context: StudyContext): Promise<Manifest> {
   const { engine, events, plan, signal } = context;
   const folder = runFolder(context.folder, run.id, run.round);
   const started = new Date();
-  // What an interrupted run left here is not part of any result.
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(join(folder, "logs"), { recursive: true });
+  const reserve = join(folder, ".reserve");
+  orFullDisk(() => {
+    // What an interrupted run left here is not part of any result.
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(join(folder, "logs"), { recursive: true });
+    writeFileSync(reserve, new Uint8Array(RESERVE_BYTES));
+  });
 
   const progress: Progress = {
     ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
     ...{ final: null, errors: [], loadStarted: null, thrown: null },
+    ...{ step: "start", memoryKills: {}, freeMiB: null },
   };
   events.emit({ event: "phase", order: run.order, phase: "start" });
   try {
@@ -82,27 +99,32 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     await using services = await engine.startRun(run, folder);
     progress.appOptions = services.appOptions;
     try {
+      const locust = services.startLoad(loadCommand(run, context, services, folder));
+      progress.step = "verify";
       events.emit({ event: "phase", order: run.order, phase: "verify" });
-      progress.verification = await verifyApp(services, run.scenario, signal);
+      const { readyTimeoutS } = context;
+      progress.verification = await verifyApp(services, run.scenario, { signal, readyTimeoutS });
       progress.limits = await services.applyLimits();
       await using _sampler = await Sampler.start(services, folder);
-      await load(run, context, services, folder, progress);
+      progress.step = "load";
+      await load(run, context, services, locust, folder, progress);
     } finally {
       for (const [name, service] of services.services) {
-        progress.logs[name] = service.logTail(200);
+        progress.logs[name] = service.logTail(LOG_LINES);
         progress.exitCodes[name] = service.exit?.code ?? null;
+        progress.memoryKills[name] = service.memoryKills();
       }
       events.emit({ event: "phase", order: run.order, phase: "stop" });
     }
   } catch (error) {
     signal.throwIfAborted();
-    progress.thrown = error instanceof PoolscopeError
-      ? error.message
-      : `unexpected error: ${(error as Error).message?.split("\n")[0]}`;
+    progress.thrown = describeError(error, folder);
   }
   signal.throwIfAborted();
 
+  removeTemporary(folder);
   const ended = new Date();
+  progress.freeMiB = freeMiB(folder);
   const cause = findFailure(run, progress);
   const manifest: Manifest = {
     schemaVersion: SCHEMA_VERSION,
@@ -120,12 +142,10 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
       loadStarted: progress.loadStarted,
       ended: ended.toISOString(),
     },
-    overheadS: (ended.getTime() - started.getTime()) / 1000 -
-      (progress.final === null ? 0 : plan.warmUpS + plan.windowS),
+    overheadS: (ended.getTime() - started.getTime()) / 1000 - loadS(plan, progress.final),
     warmUpS: plan.warmUpS,
     windowS: plan.windowS,
-    window: progress.final &&
-      { startUs: progress.final.windowStartUs, endUs: progress.final.windowEndUs },
+    window: measuredWindow(plan, progress.final),
     engine: engine.name,
     versions: engine.versions,
     ...context.machine,
@@ -136,8 +156,63 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     verification: progress.verification,
     files: await hashRunFiles(folder),
   };
-  writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n");
+  rmSync(reserve, { force: true });
+  orFullDisk(() =>
+    writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n")
+  );
   return manifest;
+}
+
+/** Writes what no run can do without. */
+function orFullDisk(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw new PoolscopeError(
+      `Cannot write the run's folder: ${
+        (error as Error).message.split("\n")[0]
+      }; free some disk space and start the same study again, complete runs are kept`,
+    );
+  }
+}
+
+/** A service that was stopped midway may leave a file that it had not renamed yet. */
+function removeTemporary(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (/^\..*(\.tmp|\.start|\.live\.json)$|^\.(start|live\.json)$/.test(name)) {
+      rmSync(join(folder, name), { force: true });
+    }
+  }
+}
+
+/** Free space on a folder's disk; null where the system does not tell. */
+function freeMiB(folder: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize / 2 ** 20;
+  } catch {
+    return null;
+  }
+}
+
+/** One line, without this machine's path of the run's folder. */
+function describeError(error: unknown, folder: string): string {
+  // An error while things were stopped hides the one for which they were stopped.
+  while (error instanceof SuppressedError && error.suppressed != null) error = error.suppressed;
+  const message = (error as Error).message?.split("\n")[0]?.replaceAll(`${folder}/`, "");
+  return error instanceof PoolscopeError ? message! : `unexpected error: ${message}`;
+}
+
+/** Seconds of a run that were load, which a lost service may have cut short. */
+function loadS(plan: Plan, final: FinalAccount | null): number {
+  if (final === null) return 0;
+  return Math.min(plan.warmUpS + plan.windowS, (final.windowEndUs - final.loadStartUs) / 1e6);
+}
+
+/** The measurement window; null when the load ended within the warm-up, or there was none. */
+function measuredWindow(plan: Plan, final: FinalAccount | null): Manifest["window"] {
+  if (final === null || final.windowEndUs < final.loadStartUs + plan.warmUpS * 1e6) return null;
+  return { startUs: final.windowStartUs, endUs: final.windowEndUs };
 }
 
 /** Rounds and scenarios get different but repeatable loads; both paths of a pair get the same. */
@@ -145,16 +220,14 @@ function loadSeed(plan: Plan, run: PlannedRun): number {
   return plan.seed * 1000 + run.round;
 }
 
-/** Drives the load to its end and turns what it recorded into the run's files. */
-async function load(
+/** Locust's command for this run. */
+function loadCommand(
   run: PlannedRun,
-  context: StudyContext,
+  { plan, engine }: StudyContext,
   services: RunServices,
   folder: string,
-  progress: Progress,
-): Promise<void> {
-  const { plan, events, engine, signal } = context;
-  const locust = services.startLoad(locustCommand({
+): ReturnType<typeof locustCommand> {
+  return locustCommand({
     python: engine.python,
     host: services.appUrl,
     scenario: run.scenario,
@@ -162,7 +235,20 @@ async function load(
     warmUpS: plan.warmUpS,
     windowS: plan.windowS,
     folder,
-  }));
+  });
+}
+
+/** Drives the load to its end and turns what it recorded into the run's files. */
+async function load(
+  run: PlannedRun,
+  context: StudyContext,
+  services: RunServices,
+  locust: RunningService,
+  folder: string,
+  progress: Progress,
+): Promise<void> {
+  const { plan, events, signal } = context;
+  releaseLoad(folder);
   progress.loadStarted = new Date().toISOString();
   let phase: string | null = null;
   const deadline = performance.now() + (plan.warmUpS + plan.windowS + 30) * 1000;
@@ -170,10 +256,12 @@ async function load(
     [...services.services.values()].find((service) =>
       service.name !== "locust" && service.exit !== null
     );
+  let trouble: string | null = null;
   while (locust.exit === null) {
     if (signal.aborted || broken() !== undefined) break;
     if (performance.now() > deadline) {
-      throw new PoolscopeError("Locust did not end 30 s after the window; its log is in logs/");
+      trouble = "Locust did not end 30 s after the window; its log is in logs/";
+      break;
     }
     await Promise.race([locust.exited, new Promise((resolve) => setTimeout(resolve, 250))]);
     const live = readLive(folder);
@@ -185,26 +273,46 @@ async function load(
     const { users, rps, failuresPerS, p95Ms } = live;
     events.emit({ event: "live", order: run.order, users, rps, failuresPerS, p95Ms });
   }
+  const cutShort = locust.exit === null;
   await locust.stop();
+  // Locust removes these, unless it was killed or the disk was full.
+  for (const name of readdirSync(folder)) {
+    if (name === ".live.json" || /^\..*\.tmp$/.test(name)) rmSync(join(folder, name));
+  }
   signal.throwIfAborted();
   const exit = await locust.exited;
-  const complaint = explainExit(exit.code, exit.signal, locust.logTail(20));
-  if (complaint !== null && broken() === undefined) throw new PoolscopeError(complaint);
+  if (!cutShort) trouble ??= explainExit(exit.code, exit.signal, locust.logTail(20));
+  // What was measured is kept, whatever went wrong; the first trouble is the one to tell.
+  try {
+    const disagreement = await collect(folder, progress);
+    trouble ??= disagreement;
+  } catch (error) {
+    if (trouble === null) throw error;
+  }
+  if (trouble !== null) throw new PoolscopeError(trouble);
+}
+
+/** Turns what Locust recorded into the run's files, and says what in them disagrees. */
+async function collect(folder: string, progress: Progress): Promise<string | null> {
+  if (existsSync(join(folder, "final.json"))) progress.final = readFinal(folder);
   const counts = await convertRequests(folder);
   progress.errors = counts.errors;
-  progress.final = readFinal(folder);
-  const disagreement = checkCounts(counts, progress.final, readLocustTotals(folder));
-  if (disagreement !== null) throw new PoolscopeError(disagreement);
+  return checkCounts(counts, readFinal(folder), readLocustTotals(folder));
 }
 
 /** Why the run counts as failed, in one sentence, or null. */
 function findFailure(run: PlannedRun, progress: Progress): string | null {
-  const { final, thrown, logs, exitCodes, errors } = progress;
-  const exited = Object.fromEntries(
-    Object.entries(exitCodes).filter(([name, code]) => name !== "locust" && code !== null),
-  ) as Record<string, number>;
-  const healthy = thrown === null && Object.keys(exited).length === 0 && final !== null &&
+  const { final, thrown, exitCodes } = progress;
+  const evidence: Evidence = {
+    ...progress,
+    scenario: run.scenario,
+    exited: Object.fromEntries(
+      Object.entries(exitCodes).filter(([name, code]) => name !== "locust" && code !== null),
+    ) as Record<string, number>,
+    requests: final?.requests ?? 0,
+    failures: final?.failures ?? 0,
+  };
+  const healthy = thrown === null && final !== null && !hasLostProcess(evidence) &&
     final.requests > final.failures && final.failures <= final.requests * MAX_ERROR_RATE;
-  if (healthy) return null;
-  return findCause({ scenario: run.scenario, logs, exited, errors, thrown });
+  return healthy ? null : findCause(evidence);
 }

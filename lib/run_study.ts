@@ -43,6 +43,8 @@ export interface RunStudyOptions {
   engine?: typeof ENGINES[number];
   /** Run failed runs again. @default false */
   retryFailed?: boolean;
+  /** How long an app may take to answer after its start, in seconds. @default 30 */
+  readyTimeoutS?: number;
   /** Called with everything that happens, for a view of the progress. @default the notebook's view */
   onEvent?: (event: StudyEvent) => void;
   /** Ends the study; what is complete stays. */
@@ -66,6 +68,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   using lock = await lockStudy(folder, isInKernel() ? "a notebook kernel" : "another start");
   // Looked at again under the lock: another runner may have gone on meanwhile.
   const { runs: pending, damaged } = await findPending(folder, runs, options);
+  const warnings = await checkMachine(plan);
   const view = options.onEvent ?? notebookView();
   const events = new EventLog(join(folder, "events.jsonl"), [view]);
   const begun = performance.now();
@@ -78,6 +81,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
     const { pid, host, since } = lock.recovered;
     note(`Recovered the lock of pid ${pid} on ${host}, which took it at ${since} and has ended`);
   }
+  warnings.forEach(note);
   for (const line of await sweep()) note(line);
   for (const { run, file, problem } of damaged) {
     note(`Running ${run.id}, round ${run.round} again: its ${file} ${problem}`);
@@ -92,6 +96,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
 
   const context: StudyContext = {
     ...{ study: name, folder, plan, engine, events, signal },
+    readyTimeoutS: options.readyTimeoutS,
     machine: await describeMachine(),
   };
   let failed = 0;
@@ -155,10 +160,22 @@ function checkApps(plan: Plan): void {
   for (const scenario of plan.scenarios) appOptions(readApp(scenario.framework), scenario);
 }
 
+/** The doctor's quick part, for what this plan asks of the machine. */
+async function checkMachine({ scenarios }: Plan): Promise<string[]> {
+  const { quickCheck } = await import("./setup/doctor.ts");
+  const largest = (key: "users" | "maxClientConn" | "listenBacklog") =>
+    Math.max(...scenarios.map((scenario) => scenario[key]));
+  return await quickCheck({
+    users: largest("users"),
+    maxClientConn: largest("maxClientConn"),
+    listenBacklog: largest("listenBacklog"),
+  });
+}
+
 async function openEngine(log: (line: string) => void, signal: AbortSignal): Promise<Engine> {
   const { setUp } = await import("./setup/mod.ts");
   const { LocalEngine } = await import("./engine/local.ts");
-  return new LocalEngine(await setUp({ log, signal }), log, signal);
+  return new LocalEngine(await setUp({ log, signal }), log, { signal });
 }
 
 async function describeMachine(): Promise<StudyContext["machine"]> {
@@ -192,6 +209,8 @@ async function headline(
   manifest: Manifest,
 ): Promise<{ rps: number | null; p95Ms: number | null }> {
   if (manifest.window === null) return { rps: null, p95Ms: null };
+  // Without a file of requests a failed run has no numbers; its cause says why.
+  if (manifest.files["requests.csv"] === undefined) return { rps: null, p95Ms: null };
   const { readRequests } = await import("./frames/run_files.ts");
   const { summariseRun } = await import("./stats/summarise.ts");
   const requests = await readRequests(runFolder(folder, manifest.scenarioId, manifest.round));

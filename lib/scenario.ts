@@ -51,7 +51,7 @@ export interface Scenario {
   poolSize: number;
   /** How the app keeps its connections. */
   reuse: Reuse;
-  /** Whether the driver prepares statements. */
+  /** Whether the driver prepares statements; false also sets `maxPreparedStatements` to 0. */
   preparedStatements: boolean;
   /** Length of the listen queue asked for by app server and PgBouncer. */
   listenBacklog: number;
@@ -188,6 +188,17 @@ function accepts(rule: Rule, value: unknown): boolean {
 }
 
 /**
+ * What an app's prepared statements, where they are set, mean for PgBouncer: above 0, it prepares by
+ * itself what asyncpg sends under a name, whatever the app was told.
+ */
+export function pgbouncerFor(
+  { preparedStatements }: Partial<Scenario>,
+): Pick<Scenario, "maxPreparedStatements"> | Record<string, never> {
+  if (preparedStatements === undefined) return {};
+  return { maxPreparedStatements: preparedStatements ? COMMON.maxPreparedStatements : 0 };
+}
+
+/**
  * Builds one scenario from the values that differ from the defaults.
  *
  * @param values At least framework, path and users.
@@ -225,7 +236,12 @@ export function createScenario(
       throw new UsageError(`Cannot build scenario: ${key} is missing`);
     }
   }
-  const merged = { ...COMMON, ...BY_FRAMEWORK[values.framework], ...values };
+  const merged = {
+    ...COMMON,
+    ...BY_FRAMEWORK[values.framework],
+    ...pgbouncerFor(values),
+    ...values,
+  };
   const scenario = Object.fromEntries(
     SCENARIO_KEYS.map((key) => [key, merged[key]]),
   ) as unknown as Scenario;

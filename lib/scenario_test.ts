@@ -33,6 +33,12 @@ Deno.test("createScenario() has PgBouncer's settings and the database's limits o
   );
 });
 
+Deno.test("createScenario() switches PgBouncer's prepared statements off with the driver's", () => {
+  const off = { ...base, preparedStatements: false };
+  deepEqual([base, off].map((values) => createScenario(values).maxPreparedStatements), [200, 0]);
+  equal(createScenario({ ...off, maxPreparedStatements: 7 }).maxPreparedStatements, 7);
+});
+
 Deno.test("createScenario() rejects bad values in one line that names field and value", () => {
   const cases: [Record<string, unknown>, RegExp][] = [
     [{ users: 0 }, /users is 0, must be a whole number of at least 1/],

@@ -3,7 +3,8 @@
 It is active when POOLSCOPE_RUN_FOLDER is set, and otherwise Locust runs as it always does. It then
 keeps time itself: POOLSCOPE_WARM_UP_S after the start of the load (the ramp is part of it) Locust's
 statistics are reset and the measurement window begins; POOLSCOPE_WINDOW_S later the load ends, and
-requests that have no answer by then are recorded as "unfinished". So Locust's CSVs cover the window
+requests that have no answer by then are recorded as "unfinished". If POOLSCOPE_START_FILE is set,
+the load waits for that file and removes it, so that Locust can be loaded before the app is ready. So Locust's CSVs cover the window
 only; its history keeps the ramp. SIGTERM and Ctrl-C end the window early and are recorded alike.
 
 Files in the run folder:
@@ -45,6 +46,7 @@ ROW = struct.Struct("<qIIHHH2x")
 pack_row_into = ROW.pack_into
 ROWS_IN_BUFFER = 16_384
 TICK_S = 1.0
+START_POLL_S = 0.01
 LAG_SLEEP_S = 0.1
 UNFINISHED = "unfinished"
 
@@ -340,6 +342,10 @@ def install(environment) -> None:
         _seconds("POOLSCOPE_WARM_UP_S"),
         _seconds("POOLSCOPE_WINDOW_S"),
     )
+    if start_file := os.environ.get("POOLSCOPE_START_FILE"):
+        while not os.path.exists(start_file):
+            gevent.sleep(START_POLL_S)
+        os.unlink(start_file)
 
 
 def _seconds(variable: str) -> float:

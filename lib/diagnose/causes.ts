@@ -1,45 +1,140 @@
 /**
- * Why a run failed, in one sentence: a table of patterns over the logs of the services and the
- * errors that the requests met.
+ * Why a run failed, in one sentence: a table of facts about the services and of patterns over their
+ * logs and over the errors that ended the run.
  *
  * @module
  */
 
 import { connectionBudget, type Scenario } from "../scenario.ts";
 
-/** What is known about a failed run. */
+/** How far a run came. */
+export type Step = "start" | "verify" | "load";
+
+/** What is known about a run. */
 export interface Evidence {
   scenario: Scenario;
+  /** The step in which it ended. */
+  step: Step;
   /** The end of each service's log, by service. */
   logs: Record<string, string>;
-  /** Services that ended by themselves, with their exit code. */
+  /** Services that ended by themselves, with their exit code: 128 + the number of a signal. */
   exited: Record<string, number>;
+  /** Processes that the kernel killed at a service's memory limit, by service. */
+  memoryKills: Record<string, number>;
+  /** Free space for the run's files in MiB; null when it is not known. */
+  freeMiB: number | null;
+  /** Requests answered in the window, failures among them. */
+  requests: number;
+  /** Failed requests in the window. */
+  failures: number;
   /** Distinct errors of the window's requests with their counts, the most frequent first. */
   errors: { error: string; count: number; example: string }[];
   /** The error that ended the run before or during the load, if one did. */
   thrown: string | null;
 }
 
-interface Rule {
-  /** The services whose log is searched; `errors` for the requests' errors, `thrown` likewise. */
-  where: (string | "errors" | "thrown")[];
-  pattern: RegExp;
-  /** The sentence without the arm's name; it ends without a full stop. */
-  say: (evidence: Evidence, match: RegExpMatchArray) => string;
-}
+/** A line of the table. Sentences lack the arm's name and a full stop. */
+type Rule =
+  & {
+    /** Whether this alone fails a run, however few of its requests failed. @default false */
+    fatal?: boolean;
+  }
+  & ({
+    /** The services whose log is searched; `thrown` for the error that ended the run. */
+    where: (string | "thrown")[];
+    pattern: RegExp;
+    /** The sentence, or null where the rule does not apply after all. */
+    say: (evidence: Evidence, match: RegExpMatchArray, where: string) => string | null;
+  } | {
+    /** A rule about other facts than texts. */
+    fact: (evidence: Evidence) => string | null;
+  });
 
-function budgetAgainstLimit({ scenario }: Evidence): string {
-  const perWorker = scenario.framework === "fastapi" ? scenario.poolSize : scenario.threads;
-  const budget = connectionBudget(scenario);
-  const asked = Number.isFinite(budget)
-    ? `${scenario.workers} workers × ${perWorker}`
-    : `a connection for each of ${scenario.users} users' requests`;
-  const relation = budget > scenario.maxConnections ? ">" : "against";
-  return `${asked} ${relation} max_connections ${scenario.maxConnections}`;
-}
+/** With less free space than this, no program gets its files written. */
+const FULL_DISK_MIB = 1;
+/** A quoted line of a log is cut to this length. */
+const QUOTE_LENGTH = 160;
 
-/** The first rule that matches gives the cause, so the specific stand before the general. */
+const TITLES: Record<string, string> = {
+  app: "the app",
+  postgres: "PostgreSQL",
+  pgbouncer: "PgBouncer",
+  locust: "Locust",
+};
+
+/** When several services are lost, the first of these took the others along. */
+const SERVICES = ["postgres", "pgbouncer", "app"];
+
+const WHEN: Record<Step, string> = {
+  start: "during the start",
+  verify: "before the load",
+  load: "during the load",
+};
+
+/** The first rule that applies gives the cause, so the specific stand before the general. */
 const RULES: Rule[] = [
+  {
+    where: ["thrown"],
+    pattern: /another program answers on the app's port [^\n]*/,
+    say: (_, match) => match[0],
+  },
+  {
+    where: ["app"],
+    pattern: /Address already in use/i,
+    say: ({ exited }) =>
+      exited.app === undefined ? null : "another program had the app's port before the app",
+  },
+  {
+    where: ["thrown"],
+    pattern: /^(?:unexpected error: )?(Cannot [^:]+)?.*(?:No space left on device|ENOSPC)/i,
+    say: (_, match) =>
+      `the disk is full (no space left on device): ${
+        match[1]?.replace("Cannot", "cannot") ?? "cannot write the run's files"
+      }`,
+  },
+  {
+    where: [...SERVICES, "locust"],
+    // The last is the drivers' name for PostgreSQL's code 53100.
+    pattern: /No space left on device|ENOSPC|\bDiskFull/i,
+    say: (_, __, where) => `the disk is full (no space left on device, says ${TITLES[where]})`,
+  },
+  {
+    fact: ({ freeMiB }) =>
+      freeMiB === null || freeMiB >= FULL_DISK_MIB
+        ? null
+        : "the disk is full: there is no space left for the run's files",
+  },
+  { fact: outOfMemory, fatal: true },
+  {
+    where: ["thrown"],
+    pattern: /^(\w+) is out of memory (before the load: .*)/,
+    say: (_, match) => `${TITLES[match[1]!]} ran out of memory ${match[2]}`,
+  },
+  {
+    // PostgreSQL then ends the connections of all others, and recovers.
+    where: ["postgres"],
+    pattern: /\(PID \d+\) was terminated by signal (\d+)/,
+    say: (evidence, match) =>
+      evidence.exited.postgres !== undefined
+        ? null
+        : `PostgreSQL lost a server process (killed by signal ${match[1]}) and restarted${
+          affected(evidence)
+        }`,
+    fatal: true,
+  },
+  { fact: exits, fatal: true },
+  {
+    // gunicorn's and uvicorn's words; both start another worker.
+    where: ["app"],
+    pattern: /Worker \(pid:\d+\) was sent (SIG\w+)|Child process \[\d+\] died/,
+    say: (evidence, match) =>
+      evidence.step !== "load"
+        ? null
+        : `the app lost a worker process${match[1] === undefined ? "" : ` by ${match[1]}`}${
+          affected(evidence)
+        }`,
+    fatal: true,
+  },
   {
     where: ["app", "postgres"],
     pattern: /sorry, too many clients already|remaining connection slots are reserved/,
@@ -51,6 +146,12 @@ const RULES: Rule[] = [
     pattern: /query_wait_timeout/,
     say: ({ scenario }) =>
       `PgBouncer gave up clients that waited longer than query_wait_timeout ${scenario.queryWaitTimeoutS} s for one of ${scenario.defaultPoolSize} server connections`,
+  },
+  {
+    where: ["app"],
+    pattern: /no more connections allowed \(max_client_conn\)/,
+    say: ({ scenario }) =>
+      `PgBouncer refused connections: max_client_conn ${scenario.maxClientConn} is reached`,
   },
   {
     where: ["app"],
@@ -67,24 +168,150 @@ const RULES: Rule[] = [
       `requests waited longer than ${Number(match[1])} s for a connection of the app's own pool`,
   },
   {
-    where: ["postgres"],
-    pattern: /database system is in recovery mode|terminated by signal 9/,
-    say: () => "PostgreSQL lost a server process (killed by signal 9) and restarted",
+    where: ["app"],
+    pattern: /the database system is (in recovery mode|not yet accepting connections|starting up)/,
+    say: (evidence, match) =>
+      `PostgreSQL refused connections because it is ${match[1]}${affected(evidence)}`,
+  },
+  {
+    // psycopg names the port, asyncpg only without uvloop.
+    where: ["app"],
+    pattern:
+      /port (\d+) failed: Connection refused|Connect call failed \('[^']*', (\d+)\)|ConnectionRefusedError/,
+    say: ({ scenario }, match) => {
+      const port = match[1] ?? match[2];
+      return `the app's connections to ${
+        scenario.path === "pooled" ? "PgBouncer" : "PostgreSQL"
+      } were refused: nothing listens ${
+        port === undefined ? "where it connects" : `on port ${port}`
+      }`;
+    },
   },
   {
     where: ["app"],
-    pattern: /no more connections allowed \(max_client_conn\)/,
-    say: ({ scenario }) =>
-      `PgBouncer refused connections: max_client_conn ${scenario.maxClientConn} is reached`,
+    pattern: /terminating connection due to administrator command/,
+    say: (evidence) =>
+      `an administrator's command ended connections to PostgreSQL${affected(evidence)}`,
   },
+  {
+    where: ["thrown"],
+    pattern: /answered on port (\d+) within/,
+    say: ({ logs }, match) => {
+      // uvicorn's and gunicorn's words.
+      const listens = /(?:running on|Listening at:) http:\/\/[^\s:]+:(\d+)/.exec(logs.app ?? "");
+      return listens === null || listens[1] === match[1]
+        ? null
+        : `the app listens on port ${listens[1]} instead of ${match[1]}`;
+    },
+  },
+  {
+    where: ["thrown"],
+    pattern: /^[^]+/,
+    say: ({ logs }, match) => {
+      const reason = /status 5\d\d/.test(match[0]) ? quoteError(logs.app) : null;
+      return oneLine(match[0]) + (reason === null ? "" : `; the app's log says: ${reason}`);
+    },
+  },
+  { fact: failedRequests },
 ];
 
-const TITLES: Record<string, string> = {
-  app: "the app",
-  postgres: "PostgreSQL",
-  pgbouncer: "PgBouncer",
-  locust: "Locust",
-};
+/** What the app's connections add up to, beside the limit that they met. */
+function budgetAgainstLimit({ scenario }: Evidence): string {
+  const perWorker = scenario.framework === "fastapi" ? scenario.poolSize : scenario.threads;
+  const budget = connectionBudget(scenario);
+  const asked = Number.isFinite(budget)
+    ? `${scenario.workers} workers × ${perWorker}`
+    : `a connection for each of ${scenario.users} users' requests`;
+  const relation = budget > scenario.maxConnections ? ">" : "against";
+  return `${asked} ${relation} max_connections ${scenario.maxConnections}`;
+}
+
+/** The kernel's own count tells; a log cannot, as whoever is killed writes nothing. */
+function outOfMemory(evidence: Evidence): string | null {
+  const { scenario, memoryKills } = evidence;
+  const limits: Record<string, number | null> = {
+    postgres: scenario.dbMemoryMiB,
+    pgbouncer: scenario.pgbouncerMemoryMiB,
+    app: scenario.appMemoryMiB,
+  };
+  for (const service of SERVICES) {
+    const kills = memoryKills[service] ?? 0;
+    if (kills === 0) continue;
+    const limit = limits[service] == null ? "" : ` at its limit of ${limits[service]} MiB`;
+    return `${
+      TITLES[service]
+    } ran out of memory${limit} (processes killed by the kernel: ${kills})${affected(evidence)}`;
+  }
+  return null;
+}
+
+function exits({ exited, logs, step, requests, failures }: Evidence): string | null {
+  for (const service of SERVICES) {
+    const code = exited[service];
+    if (code === undefined) continue;
+    if (code > 128) {
+      return `${TITLES[service]} was killed by signal ${code - 128} ${WHEN[step]}${
+        requests === 0 ? "" : `, after ${requests} requests of which ${failures} failed`
+      }`;
+    }
+    const last = quoteError(logs[service]);
+    const quoted = last === null ? "" : ` (${last})`;
+    return `${TITLES[service]} exited with code ${code} ${WHEN[step]}${quoted}`;
+  }
+  return null;
+}
+
+/** What remains when nothing else is known: how many requests met which error. */
+function failedRequests({ requests, failures, errors, logs }: Evidence): string {
+  if (requests === 0) return "no request was answered in the window";
+  const [first] = errors.filter(({ error }) => error !== "unfinished");
+  if (first === undefined) return `${failures} of ${requests} requests failed`;
+  const all = failures === requests ? `all ${requests}` : `${failures} of ${requests}`;
+  const which = first.count === failures ? " with" : `, ${first.count} of them with`;
+  const reason = /^HTTP 5/.test(first.error) ? quoteError(logs.app) : null;
+  return `${all} requests failed${which} "${first.error}"${
+    reason === null ? "" : `; the app's log says: ${reason}`
+  }`;
+}
+
+/** How many requests a fault cost, where any were answered. */
+function affected({ requests, failures }: Evidence): string {
+  return requests === 0 ? "" : `: ${failures} of ${requests} requests failed`;
+}
+
+/** The line of a log that tells of the last error, else its last line; null when it is empty. */
+function quoteError(log = ""): string | null {
+  const lines = log.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const telling = lines.findLast((line) =>
+    /^(?:[\w.]+(?:Error|Exception|Exit)|Cannot start)\b|(?:GET|POST) \S+ failed: /.test(line)
+  );
+  const line = telling ?? lines.at(-1);
+  return line === undefined ? null : oneLine(line, QUOTE_LENGTH);
+}
+
+function oneLine(text: string, length = Infinity): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > length ? `${line.slice(0, length - 1)}…` : line;
+}
+
+function apply(rule: Rule, evidence: Evidence): string | null {
+  if ("fact" in rule) return rule.fact(evidence);
+  for (const where of rule.where) {
+    const text = where === "thrown" ? evidence.thrown : evidence.logs[where];
+    const match = text?.match(rule.pattern);
+    const sentence = match ? rule.say(evidence, match, where) : null;
+    if (sentence !== null) return sentence;
+  }
+  return null;
+}
+
+/**
+ * Whether something happened that fails a run even when nearly all of its requests succeeded: a
+ * service or one of its processes was lost.
+ */
+export function hasLostProcess(evidence: Evidence): boolean {
+  return RULES.some((rule) => rule.fatal === true && apply(rule, evidence) !== null);
+}
 
 /**
  * The cause of a failed run in one sentence that begins with the arm.
@@ -97,8 +324,13 @@ const TITLES: Record<string, string> = {
  *   scenario: createScenario({
  *     framework: "fastapi", path: "direct", users: 1000, workers: 4, poolSize: 40,
  *   }),
+ *   step: "load",
  *   logs: { app: "FATAL: sorry, too many clients already" },
  *   exited: {},
+ *   memoryKills: {},
+ *   freeMiB: null,
+ *   requests: 1000,
+ *   failures: 240,
  *   errors: [{ error: "HTTP 500", count: 240, example: "" }],
  *   thrown: null,
  * });
@@ -109,31 +341,7 @@ const TITLES: Record<string, string> = {
  * ```
  */
 export function findCause(evidence: Evidence): string {
-  const { scenario, logs, exited, errors, thrown } = evidence;
-  const arm = `${scenario.framework} ${scenario.path}`;
-  const texts: Record<string, string> = {
-    ...logs,
-    errors: errors.map(({ error, example }) => `${error} ${example}`).join("\n"),
-    thrown: thrown ?? "",
-  };
-  for (const rule of RULES) {
-    for (const place of rule.where) {
-      const match = texts[place]?.match(rule.pattern);
-      if (match) return `${arm}: ${rule.say(evidence, match)}`;
-    }
-  }
-  for (const [service, code] of Object.entries(exited)) {
-    const last = lastLine(logs[service] ?? "");
-    return `${arm}: ${TITLES[service] ?? service} exited with code ${code}${last && ` (${last})`}`;
-  }
-  if (thrown !== null) return `${arm}: ${thrown}`;
-  const answered = errors.filter(({ error }) => error !== "unfinished");
-  const [first] = answered;
-  if (first === undefined) return `${arm}: no request was answered in the window`;
-  const total = answered.reduce((sum, { count }) => sum + count, 0);
-  return `${arm}: ${first.count} of ${total} failed requests met "${first.error}"`;
-}
-
-function lastLine(text: string): string {
-  return text.trimEnd().split("\n").at(-1)?.trim() ?? "";
+  const { framework, path } = evidence.scenario;
+  const sentence = RULES.map((rule) => apply(rule, evidence)).find((found) => found !== null);
+  return `${framework} ${path}: ${sentence}`;
 }

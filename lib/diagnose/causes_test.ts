@@ -1,11 +1,14 @@
 import { equal } from "node:assert/strict";
 import { createScenario } from "../scenario.ts";
-import { type Evidence, findCause } from "./causes.ts";
+import { type Evidence, findCause, hasLostProcess } from "./causes.ts";
 
 const scenario = createScenario({
   ...{ framework: "fastapi", path: "direct", users: 1000, workers: 4, poolSize: 40 },
 });
-const none: Evidence = { scenario, logs: {}, exited: {}, errors: [], thrown: null };
+const none: Evidence = {
+  ...{ scenario, step: "load", logs: {}, exited: {}, memoryKills: {}, freeMiB: null },
+  ...{ requests: 0, failures: 0, errors: [], thrown: null },
+};
 
 function cause(evidence: Partial<Evidence>): string {
   return findCause({ ...none, ...evidence });
@@ -37,8 +40,8 @@ Deno.test("findCause() names PgBouncer's and the app's own waiting limits", () =
 
 Deno.test("findCause() falls back to exits, then errors thrown, then the requests' errors", () => {
   equal(
-    cause({ exited: { app: 3 }, logs: { app: "line one\nport in use\n" }, thrown: "x" }),
-    "fastapi direct: the app exited with code 3 (port in use)",
+    cause({ step: "verify", exited: { app: 3 }, logs: { app: "one\nno port\n" }, thrown: "x" }),
+    "fastapi direct: the app exited with code 3 before the load (no port)",
   );
   equal(
     cause({ thrown: "the app broke the contract" }),
@@ -49,6 +52,67 @@ Deno.test("findCause() falls back to exits, then errors thrown, then the request
     { error: "HTTP 500", count: 7, example: "" },
     { error: "timeout", count: 3, example: "" },
   ];
-  equal(cause({ errors }), 'fastapi direct: 7 of 10 failed requests met "HTTP 500"');
+  const counts = { requests: 200, failures: 10, errors };
+  equal(
+    cause(counts),
+    'fastapi direct: 10 of 200 requests failed, 7 of them with "HTTP 500"',
+  );
+  equal(
+    cause({
+      ...counts,
+      requests: 10,
+      logs: { app: "ERROR: GET /x failed: DataError: bad\nINFO: y" },
+    }),
+    'fastapi direct: all 10 requests failed, 7 of them with "HTTP 500"; the app\'s log says: ERROR: GET /x failed: DataError: bad',
+  );
   equal(cause({}), "fastapi direct: no request was answered in the window");
+});
+
+Deno.test("findCause() names the service that took the others along", () => {
+  equal(
+    cause({ exited: { app: 1, pgbouncer: 1, postgres: 137 }, requests: 80, failures: 5 }),
+    "fastapi direct: PostgreSQL was killed by signal 9 during the load, after 80 requests of which 5 failed",
+  );
+});
+
+Deno.test("findCause() tells of memory by the kernel's count, before the exit that it caused", () => {
+  equal(
+    cause({ exited: { postgres: 137 }, memoryKills: { app: 0, postgres: 1 } }),
+    "fastapi direct: PostgreSQL ran out of memory at its limit of 512 MiB (processes killed by the kernel: 1)",
+  );
+});
+
+Deno.test("findCause() tells of a full disk by what was thrown, by logs, and by the space left", () => {
+  const thrown = 'Cannot clone the database: could not write "base/5/16": No space left on device';
+  equal(
+    cause({ thrown }),
+    "fastapi direct: the disk is full (no space left on device): cannot clone the database",
+  );
+  equal(
+    cause({ thrown: "unexpected error: ENOSPC: no space left on device, write" }),
+    "fastapi direct: the disk is full (no space left on device): cannot write the run's files",
+  );
+  const postgres = 'ERROR:  could not extend file "base/16403/16415": No space left on device';
+  equal(
+    cause({ logs: { postgres } }),
+    "fastapi direct: the disk is full (no space left on device, says PostgreSQL)",
+  );
+  equal(
+    cause({ freeMiB: 0.1, thrown: "x" }),
+    "fastapi direct: the disk is full: there is no space left for the run's files",
+  );
+});
+
+Deno.test("hasLostProcess() is true for a crash that cost few requests, false for failures alone", () => {
+  const postgres = "LOG:  server process (PID 7) was terminated by signal 11: Segmentation fault";
+  const app = "[ERROR] Worker (pid:9) was sent SIGKILL! Perhaps out of memory?";
+  equal(hasLostProcess({ ...none, logs: { postgres }, requests: 9000, failures: 3 }), true);
+  equal(hasLostProcess({ ...none, logs: { app } }), true);
+  equal(hasLostProcess({ ...none, memoryKills: { app: 1 } }), true);
+  equal(hasLostProcess({ ...none, exited: { app: 0 } }), true);
+  equal(hasLostProcess({ ...none, logs: { app: "too many clients already" }, failures: 9 }), false);
+  equal(
+    cause({ logs: { app }, requests: 900, failures: 2 }),
+    "fastapi direct: the app lost a worker process by SIGKILL: 2 of 900 requests failed",
+  );
 });

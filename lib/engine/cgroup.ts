@@ -194,6 +194,7 @@ export class ControlGroup {
       writeFileSync(join(cpu.folder, "cpu.max"), `${quota ?? "max"} ${PERIOD_US}`);
     }
     if (memory?.version === 1) {
+      // Refused (EBUSY) when more is in use than can be given back, where version 2 would kill.
       writeFileSync(join(memory.folder, "memory.limit_in_bytes"), String(bytes ?? -1));
     } else if (memory !== undefined) {
       writeFileSync(join(memory.folder, "memory.max"), String(bytes ?? "max"));
@@ -218,6 +219,15 @@ export class ControlGroup {
     };
   }
 
+  /** Processes of the group that the kernel has killed because of the memory limit. */
+  memoryKills(): number {
+    const { memory } = this.places;
+    if (memory === undefined) return 0;
+    const file = memory.version === 1 ? "memory.oom_control" : "memory.events";
+    const text = tryRead(join(memory.folder, file)) ?? "";
+    return Number(/^oom_kill (\d+)/m.exec(text)?.[1] ?? 0);
+  }
+
   /** The pids in the group. */
   pids(): number[] {
     const text = tryRead(this.joinFiles[0] ?? "") ?? "";
@@ -237,6 +247,30 @@ export class ControlGroup {
     }
     return false;
   }
+}
+
+/**
+ * Tries to make a group and removes it again.
+ *
+ * @param found The controllers' places.
+ * @param name A folder name that no other group has.
+ * @returns Null when limits can be set, else one sentence for the reader: what does not hold, why,
+ * and how to get it.
+ */
+export async function tryLimits(
+  found: Partial<Record<Controller, ControllerPlace>>,
+  name: string,
+): Promise<string | null> {
+  const group = ControlGroup.create(name, found);
+  if (typeof group === "string") return limitsRefusal(group);
+  await group.remove();
+  return null;
+}
+
+/** The sentence for the reader when groups cannot be made, for the given reason. */
+export function limitsRefusal(reason: string): string {
+  return `no limit on CPU and memory of any service: ${reason}; start as root, or by ` +
+    "systemd-run --user --scope -p Delegate=yes";
 }
 
 /** Removes a group's folder if it is empty; true when it is gone. */

@@ -76,6 +76,11 @@ export class Owned implements AsyncDisposable {
     return { [MARK]: this.id };
   }
 
+  /** A path for a file that is gone with its owner at the latest. */
+  scratchFile(name: string): string {
+    return `${this.#file.replace(/json$/, "")}${name}`;
+  }
+
   #save(): void {
     const { processes, groups, folders } = this.#record;
     if (processes.length + groups.length + folders.length === 0) {
@@ -199,7 +204,7 @@ export async function sweep(folder: string = FOLDER): Promise<string[]> {
       // What could not be removed is tried again by the next start.
       if (!left) rmSync(file, { force: true });
     }
-    removeHalfWritten(folder);
+    removeScratchFiles(folder);
     return lines;
   });
 }
@@ -216,11 +221,11 @@ function readRecords(folder: string): { file: string; record: Record }[] {
   });
 }
 
-/** Removes lists that a killed owner had not finished writing, by the owner that they are named by. */
-function removeHalfWritten(folder: string): void {
+/** Removes what a killed owner left beside its list, by the owner that it is named by. */
+function removeScratchFiles(folder: string): void {
   for (const name of readdirSync(folder)) {
-    const match = /-(\d+)-(\d+)-[^-]+\.tmp$/.exec(name);
-    if (match === null) continue;
+    const match = /-(\d+)-(\d+)-[0-9a-f]{8}\./.exec(name);
+    if (match === null || name.endsWith(".json")) continue;
     const owner = { ...thisOwner(), pid: Number(match[1]), startTicks: Number(match[2]) };
     if (ownerState(owner) === "gone") rmSync(join(folder, name), { force: true });
   }

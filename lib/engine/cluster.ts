@@ -45,6 +45,25 @@ export function connect(access: Access): postgres.Sql {
   return postgres({ ...access, max: 1, onnotice: () => {}, connect_timeout: 5 });
 }
 
+/**
+ * Gives a role a password. The server writes a statement that fails into its log, and where the user
+ * of a system PostgreSQL asks for it every statement: this one never.
+ *
+ * @param admin A connection of its own, with administrator's rights; it logs no statement any more.
+ */
+export async function setPassword(
+  admin: postgres.Sql,
+  role: string,
+  password: string,
+): Promise<void> {
+  await admin.unsafe(
+    "set log_statement = none; set log_min_error_statement = panic; " +
+      "set log_min_duration_statement = -1; set log_min_duration_sample = -1; " +
+      "set log_transaction_sample_rate = 0; set debug_print_parse = off",
+  );
+  await admin.unsafe(`alter role ${role} password '${password}'`);
+}
+
 /** What is needed to build and start a cluster. */
 export interface ClusterOptions {
   binaries: PostgresBinaries;
@@ -58,7 +77,7 @@ export interface ClusterOptions {
   signal?: AbortSignal;
 }
 
-/** Runs a program to its end in a folder of ours; like a service, it does not outlive us. */
+/** Runs a program to its end in this folder; like a service, it does not outlive us. */
 async function runTool(
   options: ClusterOptions,
   folder: string,
@@ -68,7 +87,8 @@ async function runTool(
   const { signal, owned } = options;
   signal?.throwIfAborted();
   const name = basename(argv[0]!);
-  const logFile = join(folder, `${name}-${crypto.randomUUID()}.log`);
+  // Not in the folder: a program that fills the disk must be able to say so.
+  const logFile = owned.scratchFile(`${name}.log`);
   const env = { PATH: "/usr/bin:/bin", LC_ALL: "C" };
   const tool = LocalProcess.start({
     name,
@@ -269,6 +289,11 @@ export function makeFolder(folder: string, user: ServiceUser | null): void {
 
 /** Writes a file that only its owner can read. */
 export function writeSecret(file: string, text: string, user: ServiceUser | null): void {
-  writeFileSync(file, text, { mode: 0o600, flag: "wx" });
+  try {
+    writeFileSync(file, text, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    const reason = (error as Error).message.split(", open")[0];
+    throw new PoolscopeError(`Cannot write ${basename(file)}: ${reason}`);
+  }
   if (user) chownSync(file, user.uid, user.gid);
 }

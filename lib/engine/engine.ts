@@ -25,8 +25,10 @@ export interface RunningService {
   readonly exit: Exit | null;
   /** Resolves when it has ended. */
   readonly exited: Promise<Exit>;
-  /** The last lines of its log. */
+  /** The last lines of its log, of this run alone. */
   logTail(lines?: number): string;
+  /** Processes of it that the kernel killed at its memory limit in this run. */
+  memoryKills(): number;
   /** Ends the service and everything that it started; resolves when nothing is left of it. */
   stop(): Promise<void>;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type postgres from "postgres";
 import { PoolscopeError } from "../errors.ts";
@@ -15,8 +15,15 @@ import type { Tools } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
 import type { Limits, ServiceLimits } from "../store/manifest.ts";
-import { ControlGroup, type Controller, type ControllerPlace, findControllers } from "./cgroup.ts";
-import { readLimitsOf, rmdirQuietly } from "./cgroup.ts";
+import {
+  ControlGroup,
+  type Controller,
+  type ControllerPlace,
+  findControllers,
+  limitsRefusal,
+  readLimitsOf,
+  rmdirQuietly,
+} from "./cgroup.ts";
 import { Owned } from "./cleanup.ts";
 import {
   ADMIN_USER,
@@ -29,6 +36,7 @@ import {
   freePort,
   makeFolder,
   randomPassword,
+  setPassword,
   startServer,
   TEMPLATE,
   writeSecret,
@@ -59,6 +67,8 @@ interface Database {
   appPassword: string;
   /** The app's SCRAM secret as the server keeps it. */
   appSecret: string;
+  /** False once a run could not be prepared on it; the next run then gets a new one. */
+  fit: boolean;
 }
 
 function limitsOf(scenario: Scenario): Record<string, Limits> {
@@ -94,6 +104,20 @@ function normalise(name: string): string {
   return name.toLowerCase().replace(/[-_.]+/g, "-");
 }
 
+/** Options of {@linkcode LocalEngine}. */
+export interface LocalEngineOptions {
+  /** The checkout whose `apps/` are run. @default this one */
+  appsRoot?: string;
+  /** Where clusters are kept, readable by PostgreSQL's user. @default a folder of `.poolscope/` */
+  dataFolder?: string;
+  /** Ends what is being started; what runs is ended by disposing of the engine. */
+  signal?: AbortSignal;
+}
+
+/** Seconds that an idle PostgreSQL may take for an answer, and for a clone of the template. */
+const ANSWER_TIMEOUT_S = 3;
+const CLONE_TIMEOUT_S = 60;
+
 /** Services as processes of this machine. */
 export class LocalEngine implements Engine {
   readonly name = "local";
@@ -109,13 +133,20 @@ export class LocalEngine implements Engine {
   #cluster: ClusterOptions;
   #database: Database | null = null;
   #groupCount = 0;
+  /** The checkout whose `apps/` are run. */
+  readonly appsRoot: string;
 
   /**
    * @param setup What is installed.
    * @param log Receives a line for each longer step.
-   * @param signal Ends what is being started; what runs is ended by disposing of the engine.
    */
-  constructor(setup: Tools, log: (line: string) => void = () => {}, signal?: AbortSignal) {
+  constructor(
+    setup: Tools,
+    log: (line: string) => void = () => {},
+    options: LocalEngineOptions = {},
+  ) {
+    const { signal } = options;
+    this.appsRoot = options.appsRoot ?? ROOT;
     this.#setup = setup;
     this.#signal = signal;
     this.#log = log;
@@ -131,7 +162,7 @@ export class LocalEngine implements Engine {
       readFileSync("/proc/self/mountinfo", "utf8"),
       readFileSync("/proc/self/cgroup", "utf8"),
     );
-    const dataFolder = reachableFolder("postgres", setup.user);
+    const dataFolder = options.dataFolder ?? reachableFolder("postgres", setup.user);
     this.#folder = join(dataFolder, `study-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`);
     this.#cluster = {
       binaries: setup.postgres,
@@ -143,8 +174,7 @@ export class LocalEngine implements Engine {
     };
     const probe = this.#makeGroup("probe");
     if (typeof probe === "string") {
-      this.limitsWarning = `no limit on CPU and memory of any service: ${probe}; start as root, ` +
-        "or by systemd-run --user --scope -p Delegate=yes";
+      this.limitsWarning = limitsRefusal(probe);
     } else {
       this.limitsWarning = null;
       // It is empty, so that its removal needs no second attempt.
@@ -175,9 +205,34 @@ export class LocalEngine implements Engine {
   async startDatabase(scenario: Scenario): Promise<void> {
     const settings = postgresSettings(scenario);
     const key = JSON.stringify(settings);
-    if (this.#database?.settings === key && this.#database.server.exit === null) return;
+    if (this.#database?.settings === key && await this.#isFit(this.#database)) return;
     await this.#stopDatabase();
+    try {
+      this.#database = await this.#newDatabase(settings, key);
+    } catch (error) {
+      // What a failed start leaves must not fail the next one: a half copy may fill the disk.
+      this.#owned.removeFolder(this.#folder);
+      throw error;
+    }
+  }
 
+  /** Whether PostgreSQL is fit for another run. */
+  async #isFit({ server, access, fit }: Database): Promise<boolean> {
+    if (server.exit !== null || !fit) return false;
+    // A new connection: the one that is open has a process of its own, which may outlive the rest.
+    const fresh = connect(access);
+    try {
+      await withDeadline(fresh`select 1`, ANSWER_TIMEOUT_S, "it does not answer");
+      return true;
+    } catch (error) {
+      this.#log(`Starting PostgreSQL anew: ${firstLine(error)}`);
+      return false;
+    } finally {
+      await fresh.end({ timeout: 0 });
+    }
+  }
+
+  async #newDatabase(settings: Record<string, string>, key: string): Promise<Database> {
     const seeded = await ensureSeededCluster(this.#cluster);
     this.#log("Starting PostgreSQL");
     this.#owned.addFolder(this.#folder);
@@ -187,17 +242,27 @@ export class LocalEngine implements Engine {
     const logFile = join(this.#folder, "postgres.log");
     const { server, access } = await startServer(this.#cluster, {
       ...{ data, password, settings, logFile, group },
+    }).catch(async (error) => {
+      await group?.remove();
+      throw error;
     });
+    const appPassword = randomPassword();
+    const adminPassword = randomPassword();
+    const first = connect(access);
     try {
-      const passwords = await changePasswords(access);
-      const changed = { ...access, password: passwords.adminPassword };
-      this.#database = {
+      await setPassword(first, APP_USER, appPassword);
+      await setPassword(first, ADMIN_USER, adminPassword);
+      const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
+      const changed = { ...access, password: adminPassword };
+      return {
         ...{ server, access: changed, admin: connect(changed), group, settings: key },
-        ...{ logFile, appPassword: passwords.appPassword, appSecret: passwords.appSecret },
+        ...{ logFile, appPassword, appSecret: String(role?.rolpassword), fit: true },
       };
     } catch (error) {
       await server.stop();
-      throw error;
+      throw new PoolscopeError(`Cannot prepare PostgreSQL: ${firstLine(error)}`);
+    } finally {
+      await first.end({ timeout: 1 });
     }
   }
 
@@ -233,23 +298,6 @@ export class LocalEngine implements Engine {
   }
 }
 
-/** Gives both roles passwords that only this start knows, and reads the app's as the server keeps it. */
-async function changePasswords(
-  access: Access,
-): Promise<Pick<Database, "appPassword" | "appSecret"> & { adminPassword: string }> {
-  const appPassword = randomPassword();
-  const adminPassword = randomPassword();
-  const sql = connect(access);
-  try {
-    await sql.unsafe(`alter role ${APP_USER} password '${appPassword}'`);
-    await sql.unsafe(`alter role ${ADMIN_USER} password '${adminPassword}'`);
-    const [role] = await sql`select rolpassword from pg_authid where rolname = ${APP_USER}`;
-    return { appPassword, adminPassword, appSecret: String(role?.rolpassword) };
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
-}
-
 class LocalRun implements RunServices {
   readonly nonce = crypto.randomUUID();
   readonly services = new Map<string, LocalProcess>();
@@ -260,6 +308,7 @@ class LocalRun implements RunServices {
   #groups = new Map<string, ControlGroup | null>();
   #logStart: number;
   #private: string | null = null;
+  #log: string | null = null;
 
   constructor(
     private readonly setup: Tools,
@@ -273,6 +322,7 @@ class LocalRun implements RunServices {
     this.services.set("postgres", database.server);
     this.#groups.set("postgres", database.group);
     this.#logStart = statSync(database.logFile).size;
+    database.server.beginRun();
   }
 
   /** Starts everything side by side; nothing here waits for an answer but the clone. */
@@ -295,11 +345,23 @@ class LocalRun implements RunServices {
   }
 
   async #cloneDatabase(): Promise<void> {
+    try {
+      await withDeadline(
+        this.#clone(),
+        CLONE_TIMEOUT_S,
+        `PostgreSQL took longer than ${CLONE_TIMEOUT_S} s`,
+      );
+    } catch (error) {
+      // Full disk, damaged template or a server that hangs: a new server gets over each of them.
+      this.database.fit = false;
+      throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`);
+    }
+  }
+
+  async #clone(): Promise<void> {
     const { admin, group, server } = this.database;
     if (server.exit !== null) {
-      throw new PoolscopeError(
-        `Cannot clone the database: PostgreSQL ended (${server.logTail(1)})`,
-      );
+      throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
     }
     // The limits are for the load: under them the copy would take the larger part of a run.
     group?.setLimits({ cpus: null, memoryMiB: null });
@@ -361,7 +423,8 @@ class LocalRun implements RunServices {
 
   #startApp(secrets: string, databasePort: number): void {
     const { scenario } = this.run;
-    const app = readApp(scenario.framework);
+    const { appsRoot } = this.engine;
+    const app = readApp(scenario.framework, appsRoot);
     const port = freePort();
     // Not the service user's: the app runs as whoever started Poolscope.
     const passFile = join(secrets, "pgpass");
@@ -383,7 +446,7 @@ class LocalRun implements RunServices {
         ...this.appOptions,
         ...placement,
       },
-      cwd: appFolder(scenario.framework),
+      cwd: appFolder(scenario.framework, appsRoot),
       // Nothing of it is needed any more, and a graceful end would wait for idle connections.
       graceS: 0,
     });
@@ -408,10 +471,24 @@ class LocalRun implements RunServices {
   applyLimits(): Promise<Record<string, ServiceLimits>> {
     const result: Record<string, ServiceLimits> = {};
     for (const [name, asked] of Object.entries(limitsOf(this.run.scenario))) {
-      this.#groups.get(name)?.setLimits(asked);
+      this.#limit(name, asked);
       result[name] = { asked, readBack: readLimitsOf(this.services.get(name)!.pid) };
     }
     return Promise.resolve(result);
+  }
+
+  /** Sets a service's limits; version 1 of control groups refuses one that is exceeded already. */
+  #limit(name: string, limits: Limits): void {
+    const group = this.#groups.get(name);
+    try {
+      group?.setLimits(limits);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+      const usedMiB = Math.ceil(group!.usage().memoryMiB);
+      throw new PoolscopeError(
+        `${name} is out of memory before the load: it uses ${usedMiB} MiB, its limit is ${limits.memoryMiB} MiB`,
+      );
+    }
   }
 
   startLoad(command: { argv: string[]; env: Record<string, string> }): RunningService {
@@ -449,13 +526,31 @@ class LocalRun implements RunServices {
   async [Symbol.asyncDispose](): Promise<void> {
     const own = [...this.services.values()].filter((service) => service.name !== "postgres");
     await Promise.all(own.map((service) => service.stop()));
-    this.database.group?.setLimits({ cpus: null, memoryMiB: null });
-    const log = readLog(this.database.logFile, this.#logStart);
-    writeFileSync(join(this.folder, "logs", "postgres.log"), log);
     if (this.#private !== null) {
-      await Deno.remove(this.#private, { recursive: true });
+      rmSync(this.#private, { recursive: true, force: true });
       this.#private = null;
     }
+    if (this.#log !== null) return;
+    // Nothing is left to do when the disk is too full for the last step.
+    this.#log = readLog(this.database.logFile, this.#logStart);
+    writeFileSync(join(this.folder, "logs", "postgres.log"), this.#log);
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error as Error).message.split("\n")[0]!;
+}
+
+/** Waits at most this long; what is waited for goes on and its end is nobody's business any more. */
+async function withDeadline<T>(work: PromiseLike<T>, seconds: number, late: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new PoolscopeError(late)), seconds * 1000);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { existsSync } from "node:fs";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { PoolscopeError } from "../errors.ts";
 import type { ControlGroup } from "./cgroup.ts";
 import type { Owned } from "./cleanup.ts";
@@ -59,6 +59,7 @@ export class LocalProcess implements RunningService {
   exit: Exit | null = null;
   #options: ProcessOptions;
   #logStart: number;
+  #killsBefore = 0;
 
   private constructor(options: ProcessOptions, child: Deno.ChildProcess, logStart: number) {
     this.name = options.name;
@@ -119,6 +120,19 @@ export class LocalProcess implements RunningService {
   /** Pids of the process and of everything that it started and that is still in its session. */
   members(): number[] {
     return listProcesses().filter((stat) => stat.session === this.pid).map((stat) => stat.pid);
+  }
+
+  /**
+   * Starts the account of a run for a process that outlives runs: what is told of its log and of
+   * killed processes begins now.
+   */
+  beginRun(): void {
+    this.#logStart = statSync(this.#options.logFile).size;
+    this.#killsBefore += this.memoryKills();
+  }
+
+  memoryKills(): number {
+    return (this.#options.group?.memoryKills() ?? 0) - this.#killsBefore;
   }
 
   logTail(lines = 20): string {

@@ -17,14 +17,17 @@ const WIDTHS: [RegExp, number][] = [
   [/[A-Z]/, 0.59],
 ];
 
-/**
- * About how wide a text is, in pixels. It errs on the wide side, because a page without the font
- * shows the system's, which is often wider.
- */
+/** How much wider DejaVu Sans is, the widest of the fonts that a page may fall back to. */
+const FALLBACK = 1.27;
+
+/** How much wider bold letters are. */
+export const BOLD = 1.14;
+
+/** At most how wide a text is, in pixels, whichever font the page finds. */
 export function textWidth(text: string, size: number): number {
   let em = 0;
   for (const char of text) em += WIDTHS.find(([kind]) => kind.test(char))?.[1] ?? 0.51;
-  return em * size * 1.08;
+  return em * size * FALLBACK;
 }
 
 /** Breaks a text into lines of at most `width` pixels, between words; a no-break space holds. */

@@ -16,7 +16,8 @@ export const GRID = "#e4e7eb";
 export const FAILED = "#c0262d";
 
 /** The family of every figure; the PNGs ship it, pages fall back to the system's. */
-export const FONT = "'Source Sans 3', system-ui, sans-serif";
+export const FONT =
+  "'Source Sans 3', 'Helvetica Neue', Arial, 'Liberation Sans', system-ui, sans-serif";
 
 /** The two paths, told apart by colour, by lightness and by symbol. */
 export const PATH_STYLE: Record<Path, { color: string; symbol: "circle" | "square" }> = {

@@ -5,9 +5,11 @@
  * @module
  */
 
+import { isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { resolve } from "node:path";
-import type { DataFrame } from "nodejs-polars";
+import type { DataFrame, Series } from "nodejs-polars";
+import { invalidLine } from "../store/files.ts";
 import { FrameError } from "./frame_error.ts";
 import { loadPolars } from "./polars.ts";
 
@@ -78,13 +80,26 @@ function* records(text: string): Generator<{ line: number; fields: string[] }> {
 function fits(column: Column, text: string, missing: string): boolean {
   if (text === "" || text === missing) return column.optional === true;
   if (column.kind === "text") return true;
-  return column.kind === "integer" ? /^-?\d+$/.test(text) : Number.isFinite(Number(text));
+  // Nothing that is recorded of a run can be negative.
+  return column.kind === "integer"
+    ? /^\d+$/.test(text) && Number.isSafeInteger(Number(text))
+    : /^[\d.]/.test(text) && Number.isFinite(Number(text));
+}
+
+/** Whether a column holds what nothing recorded can be: negative, infinite or not a number. */
+function isImpossible(series: Series, kind: Column["kind"]): boolean {
+  if (kind === "text" || series.nullCount() === series.length) return false;
+  return Number(series.min()) < 0 || Number(series.max()) > Number.MAX_SAFE_INTEGER ||
+    // One value that is not finite makes the sum so.
+    (kind === "number" && !Number.isFinite(Number(series.sum())));
 }
 
 /** Finds the first line that does not fit; only run when it is known that there is one. */
 function firstFault(file: string, columns: Column[], missing: string): FrameError | null {
+  const bytes = readFileSync(file);
+  if (!isUtf8(bytes)) return new FrameError(file, invalidLine(bytes), "it is not UTF-8");
   let row = 0;
-  for (const { line, fields } of records(readFileSync(file, "utf8"))) {
+  for (const { line, fields } of records(bytes.toString())) {
     if (row++ === 0) continue;
     if (fields.length !== columns.length) {
       return new FrameError(
@@ -102,7 +117,9 @@ function firstFault(file: string, columns: Column[], missing: string): FrameErro
       return new FrameError(
         file,
         line,
-        `${column.header} is ${JSON.stringify(fields[at])}, must be ${article} ${column.kind}`,
+        `${column.header} is ${JSON.stringify(fields[at])}, must be ${article} ${column.kind}${
+          column.kind === "text" ? "" : " of at least 0"
+        }`,
       );
     }
   }
@@ -126,7 +143,8 @@ export async function readCsv(
   const { header, complete } = readEnds(file);
   const expected = columns.map((column) => column.header).join(",");
   if (header !== expected) {
-    throw new FrameError(file, 1, `the header is "${header}", must be "${expected}"`);
+    const seen = header.length > 120 ? `${header.slice(0, 120)}…` : header;
+    throw new FrameError(file, 1, `the header is "${seen}", must be "${expected}"`);
   }
   if (!complete) {
     const lines = readFileSync(file, "utf8").split("\n").length;
@@ -147,10 +165,11 @@ export async function readCsv(
     throw firstFault(file, columns, missing) ??
       new FrameError(file, null, (error as Error).message.split("\n")[0]!);
   }
-  const incomplete = columns.some((column) =>
-    !column.optional && frame.getColumn(column.name).nullCount() > 0
-  );
-  if (incomplete) {
+  const wrong = columns.some((column) => {
+    const series = frame.getColumn(column.name);
+    return (!column.optional && series.nullCount() > 0) || isImpossible(series, column.kind);
+  });
+  if (wrong) {
     throw firstFault(file, columns, missing) ?? new FrameError(file, null, "a value is missing");
   }
   return frame;

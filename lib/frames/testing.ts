@@ -17,7 +17,7 @@ import {
   runFolder,
   SCHEMA_VERSION,
 } from "../store/layout.ts";
-import type { Manifest } from "../store/manifest.ts";
+import type { FinalAccount, Manifest } from "../store/manifest.ts";
 
 /** When the first synthetic load started: Unix time in microseconds. */
 const EPOCH_US = 1_700_000_000_000_000;
@@ -207,8 +207,28 @@ function resourcesCsv(plan: Plan, scenario: Scenario): string {
 
 const PERCENTILES = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
 
+/** The generator's closing account of such rows. */
+function finalJson(rows: SyntheticRequest[], plan: Plan): FinalAccount {
+  const windowStartUs = EPOCH_US + plan.warmUpS * 1e6;
+  const unfinished = rows.filter((row) => row.error === "unfinished").length;
+  const answered = rows.filter((row) => row.error !== "unfinished");
+  const inWindow = answered.filter((row) => row.startUs + row.serviceUs >= windowStartUs);
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    requests: inWindow.length,
+    failures: inWindow.filter((row) => row.error !== undefined).length,
+    unfinished,
+    warmUpRequests: answered.length - inWindow.length,
+    loadStartUs: EPOCH_US,
+    windowStartUs,
+    windowEndUs: windowStartUs + plan.windowS * 1e6,
+    usersAtWindowStart: 10,
+    ...{ cpuS: 0.3, loopLagMaxMs: 2, loopLagMeanMs: 0.1 },
+  };
+}
+
 /** Locust's own files, with its header, its line ends and its way to say that nothing was there. */
-function locustFiles(): Record<string, string> {
+function locustFiles({ requests, failures }: FinalAccount): Record<string, string> {
   const none = Array(11).fill("N/A").join(",");
   return {
     "locust_stats.csv":
@@ -216,7 +236,7 @@ function locustFiles(): Record<string, string> {
       "Min Response Time,Max Response Time,Average Content Size,Requests/s,Failures/s," +
       `${PERCENTILES}\r\n` +
       "GET,/users/{id},20,1,11,12.5,3,40,120.0,9.5,0.5,11,12,13,14,20,30,38,40,40,40,40\r\n" +
-      `,Aggregated,0,0,0,0,0,0,0,0.0,0.0,${none}\r\n`,
+      `,Aggregated,${requests},${failures},0,0,0,0,0,0.0,0.0,${none}\r\n`,
     "locust_stats_history.csv": `Timestamp,User Count,Type,Name,Requests/s,Failures/s,` +
       `${PERCENTILES},Total Request Count,Total Failure Count,Total Median Response Time,` +
       "Total Average Response Time,Total Min Response Time,Total Max Response Time," +
@@ -251,9 +271,12 @@ export function syntheticStudy(
       ? {}
       : { status: "failed" as const, cause: run.cause, ...(run.noLoad ? { window: null } : {}) };
     if (!run.noLoad) {
+      const rows = makeRequests(run, plan, planned.order);
+      const final = finalJson(rows, plan);
       const files = {
-        ...locustFiles(),
-        "requests.csv": requestsCsv(makeRequests(run, plan, planned.order)),
+        ...locustFiles(final),
+        "final.json": JSON.stringify(final, null, 2) + "\n",
+        "requests.csv": requestsCsv(rows),
         "resources.csv": resourcesCsv(plan, planned.scenario),
         "postgres.csv": POSTGRES_COLUMNS.join(",") + "\n",
         "pgbouncer.csv": PGBOUNCER_COLUMNS.join(",") + "\n",

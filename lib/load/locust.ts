@@ -4,6 +4,7 @@
  * @module
  */
 
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
@@ -26,9 +27,17 @@ export interface LoadOptions {
   folder: string;
 }
 
+const START_FILE = ".start";
+
+/** Lets a waiting Locust begin: it is started, and its libraries loaded, before the app is ready. */
+export function releaseLoad(folder: string): void {
+  writeFileSync(join(folder, START_FILE), "");
+}
+
 /**
  * The command that runs the load of one scenario without a user interface. It ends by itself when
- * the window does; SIGTERM ends it early with everything recorded. It writes its log to standard
+ * the window does; SIGTERM ends it early with everything recorded. The load begins at
+ * {@linkcode releaseLoad}. It writes its log to standard
  * error.
  *
  * @returns Program and arguments, and the variables to add to the environment.
@@ -51,6 +60,7 @@ export function locustCommand(
     ],
     env: {
       POOLSCOPE_RUN_FOLDER: folder,
+      POOLSCOPE_START_FILE: join(folder, START_FILE),
       POOLSCOPE_WARM_UP_S: String(options.warmUpS),
       POOLSCOPE_WINDOW_S: String(options.windowS),
       POOLSCOPE_SEED: String(options.seed),
@@ -74,16 +84,17 @@ const LOG_PREFIX = /^\[[^\]]*\] \S+\/([A-Z]+)\/[\w.-]+: /;
 export function explainExit(code: number, signal: string | null, logTail: string): string | null {
   if (code === 0 && signal === null) return null;
   const how = signal === null ? `stopped with exit code ${code}` : `was ended by ${signal}`;
-  const line = tellingLine(logTail);
+  // Whoever is killed has nothing to say about it.
+  const line = tellingLine(logTail, signal === null);
   return `Locust ${how}${line === null ? "" : `: ${line}`}`;
 }
 
-/** The last line of the log that tells of an error, else the last line of all. */
-function tellingLine(logTail: string): string | null {
+/** The last line of the log that tells of an error, else the last line of all if that may do. */
+function tellingLine(logTail: string, anyLine: boolean): string | null {
   const lines = logTail.split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
   const isError = (line: string) =>
     ["ERROR", "CRITICAL"].includes(LOG_PREFIX.exec(line)?.[1] ?? "") ||
     /^(\w+\.)*\w*(Error|Exception|Interrupt)\b/.test(line) || / error: /.test(line);
-  const line = lines.findLast(isError) ?? lines.at(-1);
+  const line = lines.findLast(isError) ?? (anyLine ? lines.at(-1) : undefined);
   return line === undefined ? null : line.replace(LOG_PREFIX, "").trim();
 }

@@ -31,6 +31,7 @@ Deno.test("locustCommand() passes users, spawn rate, host and CSV prefix as argu
 
 Deno.test("locustCommand() passes phases, seed and think time in the environment", () => {
   assert.deepEqual(locustCommand(options).env, {
+    POOLSCOPE_START_FILE: `${options.folder}/.start`,
     POOLSCOPE_RUN_FOLDER: "/runs/one",
     POOLSCOPE_WARM_UP_S: "1",
     POOLSCOPE_WINDOW_S: "3",

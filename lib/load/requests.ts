@@ -8,9 +8,13 @@
 import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { PoolscopeError } from "../errors.ts";
-import { REQUEST_COLUMNS, SCHEMA_VERSION } from "../store/layout.ts";
+import { FileError, PoolscopeError } from "../errors.ts";
+import { type Counts, readFinal } from "../store/account.ts";
+import { readJsonObject } from "../store/files.ts";
+import { REQUEST_COLUMNS } from "../store/layout.ts";
 import type { FinalAccount } from "../store/manifest.ts";
+
+export { checkCounts, type LocustTotals, readFinal, readLocustTotals } from "../store/account.ts";
 
 /** What the generator did in its last second. */
 export interface LiveSample {
@@ -39,29 +43,9 @@ export interface ErrorCount {
 }
 
 /** What the rows of `requests.csv` add up to. */
-export interface RequestCounts {
-  /** All rows. */
-  rows: number;
-  /** Answered in the window, failures among them. */
-  requests: number;
-  /** Failed in the window. */
-  failures: number;
-  /** Without an answer at the window's end. */
-  unfinished: number;
-  /** Answered before the window. */
-  warmUpRequests: number;
+export interface RequestCounts extends Counts {
   /** Failures and unfinished requests of the window, the most frequent first. */
   errors: ErrorCount[];
-}
-
-/** What Locust's own files say. */
-export interface LocustTotals {
-  /** `Request Count` of the row `Aggregated`. */
-  requests: number;
-  /** `Failure Count` of the row `Aggregated`. */
-  failures: number;
-  /** Exceptions raised by the locustfile, warm-up included. */
-  exceptions: number;
 }
 
 /** The rows of `requests.bin`, as in locust/recorder.py; all little-endian. */
@@ -87,7 +71,8 @@ export async function convertRequests(folder: string): Promise<RequestCounts> {
   const bin = join(folder, "requests.bin");
   const tablesFile = join(folder, "requests.tables.json");
   const csv = join(folder, "requests.csv");
-  const tables = readJson(tablesFile) as unknown as Tables;
+  if (!existsSync(tablesFile)) throw unwritten(tablesFile);
+  const tables = readJsonObject(tablesFile) as unknown as Tables;
   if (tables.rowBytes !== ROW.size) {
     throw new PoolscopeError(
       `Cannot convert ${bin}: its rows have ${tables.rowBytes} bytes, expected ${ROW.size}; use the locustfile of this checkout`,
@@ -116,6 +101,10 @@ export async function convertRequests(folder: string): Promise<RequestCounts> {
     } finally {
       await output.close();
     }
+  } catch (error) {
+    // Half a file would only take the space that a full disk lacks for the rest.
+    rmSync(`${csv}.tmp`, { force: true });
+    throw new PoolscopeError(`Cannot write ${csv}: ${(error as Error).message}`);
   } finally {
     await input.close();
   }
@@ -198,52 +187,6 @@ class Counter {
   }
 }
 
-/** What each field of `final.json` must be. */
-const FINAL_FIELDS: Record<keyof FinalAccount, "count" | "number"> = {
-  schemaVersion: "count",
-  requests: "count",
-  failures: "count",
-  unfinished: "count",
-  warmUpRequests: "count",
-  loadStartUs: "count",
-  windowStartUs: "count",
-  windowEndUs: "count",
-  usersAtWindowStart: "count",
-  cpuS: "number",
-  loopLagMaxMs: "number",
-  loopLagMeanMs: "number",
-};
-
-/**
- * Reads the generator's closing account, `final.json`.
- *
- * @param folder The run's folder.
- * @throws {PoolscopeError} If it is missing or a field is not what it must be.
- */
-export function readFinal(folder: string): FinalAccount {
-  const file = join(folder, "final.json");
-  const value = readJson(file);
-  for (const [field, kind] of Object.entries(FINAL_FIELDS)) {
-    const found = value[field];
-    const holds = typeof found === "number" && Number.isFinite(found) && found >= 0 &&
-      (kind === "number" || Number.isInteger(found));
-    if (!holds) {
-      const state = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
-      const must = kind === "count" ? "a whole number" : "a number";
-      throw new PoolscopeError(
-        `Cannot read ${file}: field "${field}" ${state}, must be ${must} of at least 0; run the scenario again`,
-      );
-    }
-  }
-  const account = value as unknown as FinalAccount;
-  if (account.schemaVersion !== SCHEMA_VERSION) {
-    throw new PoolscopeError(
-      `Cannot read ${file}: schema version is ${account.schemaVersion}, this Poolscope reads ${SCHEMA_VERSION}; use the version that wrote it`,
-    );
-  }
-  return account;
-}
-
 /**
  * What the load does right now.
  *
@@ -259,87 +202,19 @@ export function readLive(folder: string): LiveSample | null {
   }
 }
 
-/**
- * Reads the totals of `locust_stats.csv`, and how many exceptions `locust_exceptions.csv` lists.
- *
- * @param folder The run's folder.
- * @throws {PoolscopeError} If a file is missing or has no total.
- */
-export function readLocustTotals(folder: string): LocustTotals {
-  const file = join(folder, "locust_stats.csv");
-  const total = readText(file).split("\r\n").find((line) => line.startsWith(",Aggregated,"));
-  const [requests, failures] = (total?.split(",").slice(2, 4) ?? []).map(Number);
-  if (!Number.isInteger(requests) || !Number.isInteger(failures)) {
-    throw new PoolscopeError(
-      `Cannot read ${file}: it has no row "Aggregated" with counts; run the scenario again`,
-    );
-  }
-  // A row begins with its count; the lines of a traceback never do.
-  const exceptions = readText(join(folder, "locust_exceptions.csv"))
-    .matchAll(/^(\d+),/gm).reduce((sum, [, count]) => sum + Number(count), 0);
-  return { requests: requests!, failures: failures!, exceptions };
-}
-
-/**
- * Holds the counts of `requests.csv`, `final.json` and Locust's own CSVs against each other.
- *
- * @returns One sentence that says what disagrees; null when all agree.
- */
-export function checkCounts(
-  counts: Omit<RequestCounts, "errors">,
-  final: FinalAccount,
-  locust: LocustTotals,
-): string | null {
-  if (locust.exceptions > 0) {
-    return `the locustfile raised ${locust.exceptions} exceptions, whose requests are in no count; see locust_exceptions.csv`;
-  }
-  for (const field of ["requests", "failures", "unfinished", "warmUpRequests"] as const) {
-    if (counts[field] !== final[field]) {
-      return `requests.csv has ${counts[field]} ${field}, final.json ${final[field]}`;
-    }
-  }
-  const expected = final.requests + final.unfinished + final.warmUpRequests;
-  if (counts.rows !== expected) {
-    return `requests.csv has ${counts.rows} rows, final.json accounts for ${expected}`;
-  }
-  for (const field of ["requests", "failures"] as const) {
-    if (locust[field] !== final[field]) {
-      return `locust_stats.csv has ${locust[field]} ${field}, final.json ${final[field]}`;
-    }
-  }
-  return null;
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw unreadable(file, error);
-  }
-}
-
-function readJson(file: string): Record<string, unknown> {
-  const text = readText(file);
-  try {
-    const value = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value;
-  } catch {
-    // said below
-  }
-  throw new PoolscopeError(`Cannot read ${file}: it is not a JSON object; run the scenario again`);
+function unwritten(file: string): FileError {
+  return new FileError(
+    file,
+    null,
+    "it is missing, so Locust ended before it wrote it; see its log",
+  );
 }
 
 async function openFile(file: string) {
   try {
     return await open(file, "r");
   } catch (error) {
-    throw unreadable(file, error);
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw code === "ENOENT" ? unwritten(file) : new FileError(file, null, message);
   }
-}
-
-function unreadable(file: string, error: unknown): PoolscopeError {
-  const state = (error as NodeJS.ErrnoException).code === "ENOENT"
-    ? "it is missing, so Locust ended before it wrote it; see its log"
-    : (error as Error).message;
-  return new PoolscopeError(`Cannot read ${file}: ${state}`);
 }

@@ -143,7 +143,7 @@ Deno.test("readFinal() reads the account", () => {
 
 Deno.test("readFinal() names file and field of what is wrong", () => {
   const cases: [object | string, RegExp][] = [
-    ["{", /final\.json: it is not a JSON object/],
+    ["{", /final\.json, line 1: it is not JSON/],
     [{ ...FINAL, cpuS: undefined }, /final\.json: field "cpuS" is missing, must be a number/],
     [{ ...FINAL, requests: 1.5 }, /field "requests" is 1\.5, must be a whole number/],
     [{ ...FINAL, failures: -1 }, /field "failures" is -1/],
@@ -152,7 +152,7 @@ Deno.test("readFinal() names file and field of what is wrong", () => {
   ];
   for (const [content, message] of cases) {
     using folder = new RunFolder({ "final.json": content });
-    assert.throws(() => readFinal(folder.path), { name: "PoolscopeError", message });
+    assert.throws(() => readFinal(folder.path), { name: "FileError", message });
   }
 });
 

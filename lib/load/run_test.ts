@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { FinalAccount } from "../store/manifest.ts";
-import { explainExit, locustCommand } from "./locust.ts";
+import { explainExit, locustCommand, releaseLoad } from "./locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -66,6 +66,7 @@ async function locust(
     windowS: run.windowS,
     folder,
   });
+  releaseLoad(folder);
   const child = new Deno.Command(argv[0]!, {
     args: argv.slice(1),
     env: { ...env, ...run.env },

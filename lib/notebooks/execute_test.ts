@@ -125,7 +125,7 @@ Deno.test("executeNotebooks() runs cells with parameters and the folder's import
       const outputs = await executeNotebooks({
         ...options,
         parameters: { users: 7 },
-        log: (line) => log.push(line),
+        status: (line) => log.push(line),
       });
       equal(outputs, ["a.ipynb", "b.ipynb"].map((name) => join(options.outputFolder, name)));
       const { cells } = await readNotebook(outputs[0]!);
@@ -153,9 +153,8 @@ console.log("${mark} said");
 ({ [Symbol.for("Jupyter.display")]: () => ({ "text/plain": "${mark}".repeat(${size}) }) })`);
   const marks = ["a", "b", "c"];
   await withNotebooks({ "large.ipynb": notebook(...marks.map(large)) }, async (options) => {
-    for (let batch = 0; batch < 2; batch++) {
-      // Five kernels at once, so that they are short of processor time.
-      const executions = Array.from({ length: 5 }, async (_, index) => {
+    for (let batch = 0; batch < 5; batch++) {
+      const executions = Array.from({ length: 2 }, async (_, index) => {
         const outputFolder = `${options.outputFolder}-${batch}-${index}`;
         const [path] = await executeNotebooks({ ...options, outputFolder });
         const { cells } = await readNotebook(path!);

@@ -47,7 +47,9 @@ export class Table {
   html(): string {
     const align = (i: number) => this.columns[i]?.align ?? "left";
     const cell = (tag: string, value: CellValue, i: number, style = "") =>
-      `<${tag} style="text-align:${align(i)};padding:2px 10px;vertical-align:top;${style}">${
+      `<${tag} style="text-align:${align(i)};padding:3px 5px;vertical-align:top;${
+        // A number and its unit, or the ends of an interval, read as one.
+        align(i) === "right" && tag === "td" ? "white-space:nowrap;" : ""}${style}">${
         escapeHtml(show(value))
       }</${tag}>`;
     const head = this.columns.map(({ header }, i) =>
@@ -57,7 +59,7 @@ export class Table {
       const style = this.marked.has(r) ? ' style="color:#c0262d"' : "";
       return `<tr${style}>${row.map((value, i) => cell("td", value, i)).join("")}</tr>`;
     });
-    return `<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">` +
+    return `<table style="border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums">` +
       `<caption style="text-align:left;padding:4px 10px;font-weight:600">${
         escapeHtml(this.caption)
       }</caption>` +

@@ -37,6 +37,9 @@ function stamp(study: Study): string {
 }
 
 /** The scenario with the largest value. */
+/** More faults of files than this are counted, not listed. */
+const MAX_WARNINGS = 5;
+
 function extreme(
   scenarios: readonly ScenarioSummary[],
   value: (scenario: ScenarioSummary) => number | undefined,
@@ -58,7 +61,9 @@ export function describeStudy(study: Study): Markdown {
   const done = study.complete
     ? "all complete"
     : `${study.runs.length} complete so far, ${formatCount(study.missing.length, "run")} to come`;
-  const warnings = [...context.limitsWarnings, ...study.warnings];
+  const warnings = [...context.limitsWarnings, ...study.warnings.slice(0, MAX_WARNINGS)];
+  const more = study.warnings.length - MAX_WARNINGS;
+  if (more > 0) warnings.push(`${formatCount(more, "more fault")} of files like these.`);
   return new Markdown(
     `${stamp(study)}Plan \`${plan.name}\`: ${formatCount(arms, "arm")} at ${
       formatList(levels.map(String))

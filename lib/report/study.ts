@@ -7,20 +7,19 @@
 import { basename } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { UsageError } from "../errors.ts";
-import { FrameError } from "../frames/frame_error.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests, readResources } from "../frames/run_files.ts";
-import { type Plan, type PlannedRun, planRuns } from "../plan.ts";
+import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { armLabels } from "../scenario.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
 import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
-import { pathRatios, summariseRun, summariseScenarios } from "../stats/summarise.ts";
+import { pathRatios, summariseScenarios } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { readManifest } from "../store/files.ts";
 import { runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { readPlan } from "../store/studies.ts";
+import { readRun } from "./read_run.ts";
 
 /** What is read from a study's folder, before anything is derived from it. */
 interface StudyFiles {
@@ -40,7 +39,7 @@ export class Study {
   readonly folder: string;
   /** The frozen plan. */
   readonly plan: Plan;
-  /** The manifests of all complete runs, in the plan's order. */
+  /** The manifests of all complete runs that can be read, in the plan's order. */
   readonly manifests: Manifest[];
   /** Runs that were planned and have no manifest. */
   readonly missing: PlannedRun[];
@@ -52,7 +51,7 @@ export class Study {
   readonly ratios: PathRatio[];
   /** The circumstances that captions and conclusions name. */
   readonly context: StudyContext;
-  /** What was wrong with files of failed runs. */
+  /** What is wrong with files of the study, a line each. */
   readonly warnings: string[];
 
   /** @param files What was read; see {@linkcode loadStudy}. */
@@ -77,7 +76,7 @@ export class Study {
     return this.missing.length === 0;
   }
 
-  /** The rounds of a scenario that have a manifest. */
+  /** The rounds of a scenario that have a manifest; those that can be read, if any can. */
   #rounds(scenarioId: string, round?: number): number[] {
     const rounds = this.manifests
       .filter((manifest) => manifest.scenarioId === scenarioId)
@@ -90,7 +89,10 @@ export class Study {
         }: study "${this.name}" has no such run`,
       );
     }
-    return rounds;
+    const readable = rounds.filter((n) =>
+      this.runs.some((run) => run.scenarioId === scenarioId && run.round === n && run.measured)
+    );
+    return round === undefined && readable.length > 0 ? readable : rounds;
   }
 
   /**
@@ -147,45 +149,39 @@ export class Study {
   }
 }
 
-/** The run's requests; a failed run may have been cut off at any point, and has none then. */
-async function requestsOf(
-  manifest: Manifest,
-  folder: string,
-  warnings: string[],
-): Promise<DataFrame | null> {
-  if (manifest.window === null) return null;
-  try {
-    return await readRequests(folder);
-  } catch (error) {
-    if (manifest.status === "ok" || !(error instanceof FrameError)) throw error;
-    warnings.push(error.message);
-    return null;
-  }
+/** What tells that plan.json is not the plan that the runs were made with. */
+function planWarnings(plan: Plan, manifests: readonly Manifest[]): string[] {
+  const hash = planHash(plan);
+  const others = manifests.filter((manifest) => manifest.plan.hash !== hash).length;
+  return others === 0 ? [] : [
+    `plan.json is not the plan that ${others} of ${manifests.length} runs were made with: it was changed, or read by a version with other settings`,
+  ];
 }
 
 /**
  * Reads a study from its folder and computes its summaries. Nothing but the folder is needed: no
- * engine, no database, no Python.
+ * engine, no database, no Python. A run whose files are damaged counts as failed and says which
+ * file and line; it hides no other run.
  *
  * @param folder The study's folder.
- * @throws {UsageError} If there is no study in the folder.
- * @throws {PoolscopeError} If a manifest has another schema version.
- * @throws {FrameError} If a successful run's requests.csv is missing or damaged.
+ * @throws {UsageError} If there is no study in the folder, or its plan is damaged.
+ * @throws {SchemaVersionError} If another version of Poolscope wrote a run.
  */
 export async function loadStudy(folder: string): Promise<Study> {
   const plan = readPlan(folder);
+  await loadPolars();
   const labels = armLabels(plan.scenarios);
   const files: StudyFiles = { folder, plan, manifests: [], missing: [], runs: [], warnings: [] };
   for (const planned of planRuns(plan)) {
-    const run = runFolder(folder, planned.id, planned.round);
-    const manifest = readManifest(run);
-    if (manifest === null) {
+    const read = await readRun(folder, planned, labels.get(planned.id));
+    if (read === null) {
       files.missing.push(planned);
       continue;
     }
-    const requests = await requestsOf(manifest, run, files.warnings);
-    files.manifests.push(manifest);
-    files.runs.push(summariseRun(manifest, requests, labels.get(planned.id)));
+    if (read.manifest !== null) files.manifests.push(read.manifest);
+    files.runs.push(read.run);
+    files.warnings.push(...read.warnings);
   }
+  files.warnings.push(...planWarnings(plan, files.manifests));
   return new Study(files);
 }

@@ -76,7 +76,7 @@ export function referenceTable(study: Study): Table {
       ms(scenario.p50Ms),
       ms(scenario.p95Ms),
       ms(scenario.p99Ms),
-      formatNumber(scenario.failuresPerS),
+      scenario.failuresPerS === null ? null : formatNumber(scenario.failuresPerS),
       scenario.errorRate === null ? null : formatPercent(scenario.errorRate),
       scenario.n,
       describeStatus(scenario),

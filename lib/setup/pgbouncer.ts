@@ -165,11 +165,8 @@ async function describeSources(): Promise<{ uri: string; text: string }[]> {
   });
 }
 
-async function unpack(
-  tools: string,
-  options: Pick<PgbouncerOptions, "log" | "signal">,
-): Promise<{ folder: string; parts: Unpacked }> {
-  const { log, signal } = options;
+/** What unpacking needs; where Debian 13 may be had. */
+async function requireUnpacking(): Promise<{ uri: string; text: string }[]> {
   for (const program of ["apt-get", "dpkg-deb"]) {
     if (findOnPath(program) === null) {
       throw cannot(`${program} is not on PATH, so it cannot be unpacked from Debian's packages`);
@@ -181,6 +178,15 @@ async function unpack(
       "Debian's keyring is missing, so its packages cannot be verified (package debian-archive-keyring)",
     );
   }
+  return sources;
+}
+
+async function unpack(
+  tools: string,
+  options: Pick<PgbouncerOptions, "log" | "signal">,
+): Promise<{ folder: string; parts: Unpacked }> {
+  const { log, signal } = options;
+  const sources = await requireUnpacking();
   await Deno.mkdir(tools, { recursive: true });
   const work = await Deno.makeTempDir({ dir: tools, prefix: "pgbouncer.partial-" });
   try {
@@ -308,4 +314,36 @@ export async function ensurePgbouncer(options: PgbouncerOptions = {}): Promise<P
     );
   }
   return { argv, version: answer.version, source: "debian" };
+}
+
+/**
+ * Looks for PgBouncer, or for the way to unpack it, and downloads nothing.
+ *
+ * @returns What is there and where from, and what the next start will do; null when nothing.
+ * @throws {PoolscopeError} If there is none and it cannot be had.
+ */
+export async function inspectPgbouncer(
+  root: string = ROOT,
+): Promise<{ value: string; next: string | null }> {
+  let tooOld = "";
+  for (const path of installedPrograms()) {
+    const answer = await readVersion([path], null);
+    if ("version" in answer && isRecentPgbouncer(answer.version)) {
+      return { value: `${answer.version} at ${path}`, next: null };
+    }
+    if ("version" in answer) {
+      tooOld = ` (${path} is ${answer.version}, older than ${OLDEST_PGBOUNCER})`;
+    }
+  }
+  const found = findUnpacked(join(root, ".poolscope"));
+  if (found !== null) {
+    const answer = await readVersion(toArgv(found.folder, found.parts), null);
+    if ("version" in answer) {
+      const place = relative(root, found.folder);
+      return { value: `${answer.version} of Debian 13, unpacked in ${place}${tooOld}`, next: null };
+    }
+    throw cannot(`${found.folder} does not run (${answer.problem})`);
+  }
+  const [source] = await requireUnpacking();
+  return { value: `to be had from ${source!.uri}${tooOld}`, next: "the first start unpacks it" };
 }

@@ -82,6 +82,12 @@ export function linkLibraries(folder: string): void {
   }
 }
 
+function hasLinks(folder: string): boolean {
+  const text = Deno.readTextFileSync(join(folder, "native", "pg-symlinks.json"));
+  return (JSON.parse(text) as { target: string }[])
+    .every(({ target }) => existsSync(join(folder, target)));
+}
+
 function findPackage(root: string): string | null {
   const folder = join(root, "node_modules", PACKAGE);
   return existsSync(join(folder, "native", "bin", "postgres")) ? realpathSync(folder) : null;
@@ -142,6 +148,19 @@ export async function ensurePostgres(options: PostgresOptions = {}): Promise<Pos
     problems.push(`npm's ${PACKAGE} does not run here: ${answer.problem}`);
   }
 
+  return await findSystem(
+    problems,
+    user,
+    (folder, version) => describe(folder, version, "system"),
+  );
+}
+
+/** PostgreSQL 16 of the system. */
+async function findSystem<T>(
+  problems: string[],
+  user: ServiceUser | null,
+  found: (folder: string, version: string) => T,
+): Promise<T> {
   const onPath = findOnPath("postgres");
   const folders = [
     ...(onPath === null ? [] : [dirname(realpathSync(onPath))]),
@@ -153,12 +172,37 @@ export async function ensurePostgres(options: PostgresOptions = {}): Promise<Pos
     const answer = await readVersion(join(folder, "postgres"), user);
     if ("problem" in answer) problems.push(`${folder}/postgres does not run: ${answer.problem}`);
     else if (Number.parseInt(answer.version) === POSTGRES_MAJOR) {
-      return describe(folder, answer.version, "system");
+      return found(folder, answer.version);
     } else problems.push(`${folder} has version ${answer.version}`);
   }
   throw new PoolscopeError(
     `Cannot find PostgreSQL ${POSTGRES_MAJOR}: ${problems.join("; ")}; ${INSTALL_HINT}`,
   );
+}
+
+/**
+ * Looks for PostgreSQL 16 and installs nothing.
+ *
+ * @returns What is there, and what the next start will do; null when nothing.
+ * @throws {PoolscopeError} If there is none and none can be installed.
+ */
+export async function inspectPostgres(
+  root: string = ROOT,
+): Promise<{ value: string; next: string | null }> {
+  const present = findPackage(root);
+  if (present !== null) {
+    const answer = await readVersion(join(present, "native", "bin", "postgres"), null);
+    if ("version" in answer) return { value: `${answer.version} of npm's ${PACKAGE}`, next: null };
+    if (!hasLinks(present)) {
+      return { value: `npm's ${PACKAGE}`, next: "the first start links its libraries" };
+    }
+  } else if (Deno.build.arch === "x86_64") {
+    return { value: `npm's ${PACKAGE}`, next: "the first start installs it" };
+  }
+  return await findSystem([], null, (folder, version) => ({
+    value: `${version} in ${folder}`,
+    next: null,
+  }));
 }
 
 function describe(

@@ -444,3 +444,28 @@ export async function ensurePython(options: PythonOptions = {}): Promise<PythonE
     parts: Object.keys(stamp.parts) as PythonPart[],
   };
 }
+
+/**
+ * Looks for the environment, or for a Python to make it with, and installs nothing.
+ *
+ * @returns What is there, and what the next start will do; null when nothing.
+ * @throws {PoolscopeError} If there is no fitting Python.
+ */
+export async function inspectPython(
+  root: string = ROOT,
+): Promise<{ value: string; next: string | null }> {
+  const stamp = readStamp(environmentPaths(root).folder);
+  const parts = (Object.keys(PYTHON_PARTS) as PythonPart[]).filter((part) => part !== "lab");
+  const lacking = parts.filter((part) => stamp?.parts[part] !== hashLock(root, part));
+  if (stamp !== null && lacking.length === 0) {
+    return { value: `${stamp.version} in .poolscope/venv, all packages installed`, next: null };
+  }
+  const { path, version, ensurepip } = await findPython();
+  const way = ensurepip ? "venv and ensurepip are there" : "no ensurepip, but uv or pip";
+  return {
+    value: `${version} at ${path}, ${way}`,
+    next: stamp === null
+      ? "the first start makes .poolscope/venv"
+      : `the next start installs the packages of ${lacking.join(", ")}`,
+  };
+}

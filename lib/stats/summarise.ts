@@ -16,6 +16,20 @@ import { cutWindow } from "./window.ts";
 /** Above this share of unfinished over completed requests, percentiles are lower bounds. */
 export const CENSORED_SHARE = 0.05;
 
+/** What a run is before its requests are counted. */
+type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
+
+/** A run of which there are no numbers: none was recorded, or what was cannot be read. */
+export function unmeasuredRun(
+  { scenarioId, scenario, arm, round, status, cause }: RunHead,
+): RunSummary {
+  return {
+    ...{ scenarioId, scenario, arm, round, status, cause, measured: false },
+    ...{ requests: 0, failures: 0, unfinished: 0, rps: 0, failuresPerS: 0 },
+    ...{ errorRate: null, p50Ms: null, p95Ms: null, p99Ms: null, censored: false },
+  };
+}
+
 /**
  * One run in numbers: throughput is correct answers over the window, percentiles are the exact
  * nearest-rank ones of the correct answers' service time.
@@ -29,24 +43,7 @@ export function summariseRun(
   requests: DataFrame | null,
   arm = `${manifest.scenario.framework} ${manifest.scenario.path}`,
 ): RunSummary {
-  const run: RunSummary = {
-    scenarioId: manifest.scenarioId,
-    scenario: manifest.scenario,
-    arm,
-    round: manifest.round,
-    status: manifest.status,
-    cause: manifest.cause,
-    requests: 0,
-    failures: 0,
-    unfinished: 0,
-    rps: 0,
-    failuresPerS: 0,
-    errorRate: null,
-    p50Ms: null,
-    p95Ms: null,
-    p99Ms: null,
-    censored: false,
-  };
+  const run = unmeasuredRun({ ...manifest, arm });
   if (requests === null || manifest.window === null) return run;
 
   const { completed, unfinished } = cutWindow(requests, manifest.window);
@@ -58,6 +55,7 @@ export function summariseRun(
   const failures = completed.height - correct.height;
   return {
     ...run,
+    measured: true,
     requests: completed.height,
     failures,
     unfinished: unfinished.height,
@@ -73,6 +71,10 @@ export function summariseRun(
 
 function sum(values: number[]): number {
   return values.reduce((total, value) => total + value, 0);
+}
+
+function mean(values: number[]): number | null {
+  return values.length === 0 ? null : sum(values) / values.length;
 }
 
 function mostFrequent(values: string[]): string | null {
@@ -106,6 +108,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
     const first = group[0]!;
     const ok = group.filter((run) => run.status === "ok");
     const failed = group.filter((run) => run.status === "failed");
+    const measured = group.filter((run) => run.measured);
     const throughputs = ok.map((run) => run.rps);
     const overRounds = (pick: (run: RunSummary) => number | null) =>
       medianRange(ok.map(pick).filter((value) => value !== null));
@@ -126,9 +129,9 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       p95Ms: overRounds((run) => run.p95Ms),
       p99Ms: overRounds((run) => run.p99Ms),
       censored: ok.some((run) => run.censored),
-      failuresPerS: sum(group.map((run) => run.failuresPerS)) / group.length,
+      failuresPerS: mean(measured.map((run) => run.failuresPerS)),
       errorRate: answered === 0 ? null : sum(group.map((run) => run.failures)) / answered,
-      failedRps: failed.length === 0 ? null : sum(failed.map((run) => run.rps)) / failed.length,
+      failedRps: mean(failed.filter((run) => run.measured).map((run) => run.rps)),
     };
   });
 }

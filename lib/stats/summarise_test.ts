@@ -107,6 +107,7 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     p50Ms: rps,
     p95Ms: 2 * rps,
     p99Ms: 3 * rps,
+    measured: true,
     censored: false,
     ...rest,
   } satisfies RunSummary as RunSummary;

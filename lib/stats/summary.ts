@@ -20,6 +20,8 @@ export interface RunSummary {
   status: "ok" | "failed";
   /** Why it failed; null when it did not. */
   cause: string | null;
+  /** False when there are no requests to count: before any load, or unreadable. */
+  measured: boolean;
   /** Requests answered in the window, failures among them. */
   requests: number;
   /** Failed among them. */
@@ -78,11 +80,11 @@ export interface ScenarioSummary {
   p99Ms: Estimate | null;
   /** True when a run's percentiles are lower bounds. */
   censored: boolean;
-  /** Mean failures per second over all runs, failed ones among them. */
-  failuresPerS: number;
+  /** Mean failures per second over all measured runs, failed ones among them; null without any. */
+  failuresPerS: number | null;
   /** Failed requests over all answered, all runs together; null when nothing was answered. */
   errorRate: number | null;
-  /** Mean throughput of the failed runs, shown as failed; null when none failed. */
+  /** Mean throughput of the failed runs that were measured, shown as failed; null without any. */
   failedRps: number | null;
 }
 

@@ -49,6 +49,7 @@ export type NewEvent = StudyEvent extends infer E ? E extends { time: string } ?
 export class EventLog {
   #file: string;
   #views: ((event: StudyEvent) => void)[];
+  #unwritable = false;
 
   /**
    * @param file The study's `events.jsonl`.
@@ -59,12 +60,26 @@ export class EventLog {
     this.#views = views;
   }
 
-  /** Records an event. Live figures are shown and not kept: they would outgrow the results. */
+  /**
+   * Records an event. Live figures are shown and not kept: they would outgrow the results. A file
+   * that cannot be written is told once and ends nothing: no result depends on it.
+   */
   emit(event: NewEvent): void {
     const stamped = { time: new Date().toISOString(), ...event } as StudyEvent;
-    if (stamped.event !== "live") {
-      Deno.writeTextFileSync(this.#file, JSON.stringify(stamped) + "\n", { append: true });
-    }
+    const refusal = stamped.event === "live" ? null : this.#append(stamped);
     for (const view of this.#views) view(stamped);
+    if (refusal !== null && !this.#unwritable) {
+      this.#unwritable = true;
+      this.emit({ event: "note", text: `Warning: cannot write events.jsonl: ${refusal}` });
+    }
+  }
+
+  #append(event: StudyEvent): string | null {
+    try {
+      Deno.writeTextFileSync(this.#file, JSON.stringify(event) + "\n", { append: true });
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
   }
 }

@@ -5,8 +5,9 @@
  * @module
  */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { FileError, SchemaVersionError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
 import { hashFile, readManifest } from "./files.ts";
 import { runFolder } from "./layout.ts";
@@ -50,29 +51,33 @@ export async function findPending(
   const pending: Pending = { runs: [], damaged: [] };
   for (const run of runs) {
     const place = runFolder(folder, run.id, run.round);
-    const damage = await findDamage(place);
+    const { manifest, damage } = await inspectRun(place);
     if (damage !== null) pending.damaged.push({ run, ...damage });
-    if (damage !== null || isPending(place, options)) pending.runs.push(run);
+    const wanted = manifest === null || (options.retryFailed && manifest.status === "failed");
+    if (damage !== null || wanted) pending.runs.push(run);
   }
   return pending;
 }
 
-function isPending(place: string, { retryFailed = false }: PendingOptions): boolean {
-  const manifest = readManifest(place);
-  return manifest === null || (retryFailed && manifest.status === "failed");
+/** A run's manifest, null when it has none, and what is wrong with its files. */
+async function inspectRun(
+  place: string,
+): Promise<{ manifest: Manifest | null; damage: Omit<DamagedRun, "run"> | null }> {
+  let manifest: Manifest | null;
+  try {
+    manifest = readManifest(place);
+  } catch (error) {
+    // What another version wrote is whole; only that version may touch it.
+    if (!(error instanceof FileError) || error instanceof SchemaVersionError) throw error;
+    return { manifest: null, damage: { file: "manifest.json", problem: "is damaged" } };
+  }
+  return { manifest, damage: manifest && await findDamage(place, manifest) };
 }
 
-/** What is wrong with the files of a complete run; null when nothing is, or it is not complete. */
-async function findDamage(place: string): Promise<{ file: string; problem: string } | null> {
-  const file = join(place, "manifest.json");
-  if (!existsSync(file)) return null;
-  try {
-    JSON.parse(readFileSync(file, "utf8"));
-  } catch {
-    // As a power failure may leave it.
-    return { file: "manifest.json", problem: "is not JSON" };
-  }
-  const files: Manifest["files"] = readManifest(place)?.files ?? {};
+async function findDamage(
+  place: string,
+  { files }: Manifest,
+): Promise<Omit<DamagedRun, "run"> | null> {
   for (const [name, hash] of Object.entries(files)) {
     const path = join(place, name);
     if (!existsSync(path)) return { file: name, problem: "is missing" };

@@ -30,12 +30,23 @@ export function isComplete(folder: string): boolean {
   );
 }
 
-/** The names of all studies, the newest first. */
+/** Whether a folder holds a plan; one with a damaged plan must not stand in the way of the others. */
+function hasPlan(folder: string): boolean {
+  try {
+    readPlan(folder);
+    return true;
+  } catch (error) {
+    if (error instanceof UsageError) return false;
+    throw error;
+  }
+}
+
+/** The names of all studies whose plan can be read, the newest first. */
 export function listStudies(root?: string): string[] {
   const folder = runsFolder(root);
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
-    .filter((name) => existsSync(join(folder, name, "plan.json")))
+    .filter((name) => hasPlan(join(folder, name)))
     .map((name) => ({ name, time: statSync(join(folder, name, "plan.json")).mtimeMs }))
     .sort((a, b) => b.time - a.time || b.name.localeCompare(a.name))
     .map(({ name }) => name);

@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import postgres from "postgres";
 import type { Access, RunServices } from "../engine/engine.ts";
+import { PoolscopeError } from "../errors.ts";
 import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS, RESOURCE_COLUMNS } from "../store/layout.ts";
 
 const POSTGRES_QUERY = `
@@ -25,6 +26,9 @@ const POSTGRES_QUERY = `
     where datname = current_database() and pid <> pg_backend_pid()
   ) a
   where d.datname = current_database()`;
+
+/** How long the last sample may take, after which the connections are closed all the same. */
+const LAST_SAMPLE_MS = 3000;
 
 type Row = Record<string, string | number | bigint | null>;
 
@@ -67,6 +71,8 @@ export class Sampler implements AsyncDisposable {
   #console: postgres.Sql | null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #pending: Promise<void> = Promise.resolve();
+  /** Why sampling has ended before its time; told when the sampler is disposed. */
+  #failure: unknown = null;
 
   private constructor(services: RunServices, folder: string) {
     this.#services = services;
@@ -84,14 +90,22 @@ export class Sampler implements AsyncDisposable {
    */
   static async start(services: RunServices, folder: string, intervalMs = 1000): Promise<Sampler> {
     const sampler = new Sampler(services, folder);
-    sampler.#write("resources.csv", RESOURCE_COLUMNS.join(","), true);
-    sampler.#write("postgres.csv", POSTGRES_COLUMNS.join(","), true);
-    sampler.#write("pgbouncer.csv", PGBOUNCER_COLUMNS.join(","), true);
-    await sampler.#database`select 1`;
-    await sampler.#sample();
+    try {
+      sampler.#write("resources.csv", RESOURCE_COLUMNS.join(","), true);
+      sampler.#write("postgres.csv", POSTGRES_COLUMNS.join(","), true);
+      sampler.#write("pgbouncer.csv", PGBOUNCER_COLUMNS.join(","), true);
+      await sampler.#database`select 1`;
+      await sampler.#sample();
+    } catch (error) {
+      await sampler.#disconnect();
+      throw new PoolscopeError(`Cannot begin to sample: ${(error as Error).message}`);
+    }
     sampler.#timer = setInterval(() => {
       // One at a time: a slow database must not pile up samples.
-      sampler.#pending = sampler.#pending.then(() => sampler.#sample());
+      sampler.#pending = sampler.#pending.then(() => sampler.#sample()).catch((error) => {
+        clearInterval(sampler.#timer);
+        sampler.#failure ??= error;
+      });
     }, intervalMs);
     return sampler;
   }
@@ -130,8 +144,22 @@ export class Sampler implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    await this.#pending;
-    await this.#sample();
+    const last = this.#pending.then(() => this.#failure === null ? this.#sample() : undefined)
+      .catch((error) => {
+        this.#failure ??= error;
+      });
+    // A server that hangs answers when its connections are closed, by an error.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, LAST_SAMPLE_MS));
+    await Promise.race([last, late]);
+    clearTimeout(timer);
+    await this.#disconnect();
+    if (this.#failure !== null) {
+      throw new PoolscopeError(`Cannot sample: ${(this.#failure as Error).message}`);
+    }
+  }
+
+  async #disconnect(): Promise<void> {
     await Promise.all([
       this.#database.end({ timeout: 1 }),
       this.#console?.end({ timeout: 1 }),

@@ -95,6 +95,36 @@ export function compareAnswer(
     : `another body than the contract's (${excerpt(answer.text)})`;
 }
 
+/** How long the app may take for one answer. */
+const ANSWER_TIMEOUT_S = 15;
+
+/** Sends a case's request; a text says why there is no answer. */
+async function ask(
+  url: string,
+  one: ContractCase,
+  signal?: AbortSignal,
+): Promise<Parameters<typeof compareAnswer>[1] | string> {
+  const late = AbortSignal.timeout(ANSWER_TIMEOUT_S * 1000);
+  try {
+    const response = await fetch(url + one.path, {
+      method: one.method,
+      headers: one.headers,
+      body: one.rawBody ?? (one.body === undefined ? undefined : JSON.stringify(one.body)),
+      redirect: "manual",
+      signal: AbortSignal.any([late, ...(signal ? [signal] : [])]),
+    });
+    return {
+      status: response.status,
+      type: response.headers.get("content-type") ?? "",
+      text: await response.text(),
+    };
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (late.aborted) return `no answer within ${ANSWER_TIMEOUT_S} s`;
+    return `no answer (${(error as Error).message.split("\n")[0]})`;
+  }
+}
+
 function excerpt(text: string): string {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length > 120 ? `${line.slice(0, 117)}…` : line;
@@ -115,19 +145,8 @@ export async function checkContract(
   signal?: AbortSignal,
 ): Promise<number> {
   const check = async (one: ContractCase) => {
-    const response = await fetch(url + one.path, {
-      method: one.method,
-      headers: one.headers,
-      body: one.rawBody ?? (one.body === undefined ? undefined : JSON.stringify(one.body)),
-      redirect: "manual",
-      signal: AbortSignal.any([AbortSignal.timeout(15_000), ...(signal ? [signal] : [])]),
-    });
-    const answer = {
-      status: response.status,
-      type: response.headers.get("content-type") ?? "",
-      text: await response.text(),
-    };
-    const difference = compareAnswer(one, answer, identity);
+    const answer = await ask(url, one, signal);
+    const difference = typeof answer === "string" ? answer : compareAnswer(one, answer, identity);
     if (difference !== null) {
       throw new PoolscopeError(`the app broke the contract: ${one.name} gave ${difference}`);
     }

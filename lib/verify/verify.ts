@@ -14,6 +14,17 @@ import type { Verification } from "../store/manifest.ts";
 import { readPgbouncer } from "../telemetry/sampler.ts";
 import { checkContract, readContract } from "./contract.ts";
 
+/** Seconds that the app may take until every worker has answered. */
+export const READY_TIMEOUT_S = 30;
+
+/** Options of {@linkcode verifyApp}. */
+export interface VerifyOptions {
+  /** Ends the verification. */
+  signal?: AbortSignal;
+  /** How long the app may take to answer, in seconds. @default {@linkcode READY_TIMEOUT_S} */
+  readyTimeoutS?: number;
+}
+
 /** A request that costs exactly one data statement. */
 const PROBE = "/users/1";
 
@@ -25,9 +36,10 @@ const PROBE = "/users/1";
 export async function verifyApp(
   services: RunServices,
   scenario: Scenario,
-  signal?: AbortSignal,
+  options: VerifyOptions = {},
 ): Promise<Verification> {
-  await waitForApp(services, scenario.workers, signal);
+  const { signal } = options;
+  await waitForApp(services, scenario.workers, options);
   const identity = { app: scenario.framework, nonce: services.nonce };
   const cases = readContract();
   const contractRequests = await checkContract(services.appUrl, cases, identity, signal);
@@ -51,12 +63,13 @@ export async function verifyApp(
 async function waitForApp(
   services: RunServices,
   workers: number,
-  signal?: AbortSignal,
+  { signal, readyTimeoutS = READY_TIMEOUT_S }: VerifyOptions,
 ): Promise<void> {
   const app = services.services.get("app")!;
+  const port = new URL(services.appUrl).port;
   const ended = () => {
     for (const service of services.services.values()) {
-      if (service.exit === null) continue;
+      if (service.exit === null || service.name === "locust") continue;
       return `${service.name} exited with code ${service.exit.code} (${service.logTail(1)})`;
     }
     return null;
@@ -71,21 +84,35 @@ async function waitForApp(
     });
     const text = await response.text();
     if (text.includes(services.nonce)) seen.add(JSON.parse(text).worker);
-    else stranger = `another program answers there (${text.slice(0, 80)})`;
+    else {
+      const answer = `${response.status} ${text.replace(/\s+/g, " ").trim().slice(0, 80)}`;
+      stranger =
+        `another program answers on the app's port ${port}, without this run's nonce (${answer})`;
+    }
   };
   try {
+    // Before anything else: whoever answers while the app has ended is the reason why it has.
+    await ask().catch(() => {});
     await waitUntil(async () => {
       await Promise.all(Array.from({ length: 4 * (workers - seen.size) }, ask));
       return seen.size >= workers || null;
     }, {
-      what: `all ${workers} workers of the app to answer /healthz`,
-      hopeless: () => ended() ?? stranger,
+      what: `all ${workers} workers of the app to answer /healthz on port ${port}`,
+      timeoutS: readyTimeoutS,
+      // Who has taken the port is also why the app ended.
+      hopeless: () => stranger ?? ended(),
       signal,
     });
   } catch (error) {
     signal?.throwIfAborted();
     if (ended() !== null || stranger !== null) throw error;
-    throw new PoolscopeError(`${(error as Error).message}; its log ends with: ${app.logTail(3)}`);
+    const answered = seen.size === 0 ? "no worker" : `${seen.size} of ${workers} workers`;
+    const lines = app.logTail(3).split("\n").map((line) => line.trim()).filter(Boolean);
+    throw new PoolscopeError(
+      `${answered} answered on port ${port} within ${readyTimeoutS} s; the app's log ${
+        lines.length === 0 ? "is empty" : `ends with: ${lines.join(" / ")}`
+      }`,
+    );
   }
 }
 

@@ -1,4 +1,8 @@
-/** `deno task test`: all tests, closing with the line `N passed, N failed`. */
+/**
+ * `deno task test`: all tests, closing with the line `N passed, N failed`.
+ *
+ * This file must not be called test.ts: Deno would take it for a test, which starts all tests.
+ */
 
 import { setUp } from "../setup/mod.ts";
 import { ROOT } from "../store/layout.ts";

@@ -1,0 +1,659 @@
+/**
+ * Every cause of the table in diagnose/causes.ts, produced for real: by settings, by a broken copy of
+ * an app, by signals to real processes, and by disks and memory that are really full.
+ */
+
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import postgres from "postgres";
+import type { Access, Engine, RunServices } from "./engine/engine.ts";
+import { LocalEngine } from "./engine/local.ts";
+import { listProcesses } from "./engine/proc.ts";
+import type { LocalProcess } from "./engine/process.ts";
+import { PoolscopeError } from "./errors.ts";
+import { parsePlan, type Plan, type PlannedRun } from "./plan.ts";
+import { runScenario, type StudyContext } from "./run_scenario.ts";
+import { runStudy } from "./run_study.ts";
+import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
+import { setUp } from "./setup/mod.ts";
+import { reachableFolder } from "./setup/stage.ts";
+import { EventLog } from "./store/events.ts";
+import { readManifest } from "./store/files.ts";
+import { ROOT, runFolder, runsFolder } from "./store/layout.ts";
+import type { Manifest } from "./store/manifest.ts";
+
+const tools = await setUp();
+
+/** What happens to a run, and when. */
+interface Fault {
+  scenario?: Partial<Scenario>;
+  /** @default 0.5 */
+  warmUpS?: number;
+  /** @default 2 */
+  windowS?: number;
+  /** @default 60 */
+  readyTimeoutS?: number;
+  /** Before the run is prepared. */
+  onStart?: (engine: LocalEngine) => void | Promise<void>;
+  /** When the app is verified, before the load. */
+  beforeLoad?: (services: RunServices) => Promise<unknown>;
+  /** When the load has gone on for a second. */
+  duringLoad?: (services: RunServices) => unknown;
+  /** Added to Locust's environment. */
+  locustEnv?: Record<string, string>;
+}
+
+/** A local engine whose next run meets a fault. */
+class FaultyEngine implements Engine {
+  readonly name = "local";
+  /** The processes of the last run, PostgreSQL among them. */
+  started: LocalProcess[] = [];
+  fault: Fault = {};
+
+  constructor(readonly inner: LocalEngine) {}
+
+  get limitsWarning() {
+    return this.inner.limitsWarning;
+  }
+  get versions() {
+    return this.inner.versions;
+  }
+  get python() {
+    return this.inner.python;
+  }
+
+  async startDatabase(scenario: Scenario): Promise<void> {
+    await this.inner.startDatabase(scenario);
+    await this.fault.onStart?.(this.inner);
+  }
+
+  async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
+    const { beforeLoad, duringLoad, locustEnv } = this.fault;
+    this.started = [];
+    const services = await this.inner.startRun(run, folder);
+    this.started = [...services.services.values()] as LocalProcess[];
+    return override(services, {
+      applyLimits: async () => {
+        const limits = await services.applyLimits();
+        await beforeLoad?.(services);
+        return limits;
+      },
+      startLoad: (command) => {
+        const locust = services.startLoad({ ...command, env: { ...command.env, ...locustEnv } });
+        this.started.push(locust as LocalProcess);
+        if (duringLoad !== undefined) {
+          const timer = setInterval(() => {
+            if (!existsSync(join(folder, ".live.json"))) return;
+            clearInterval(timer);
+            duringLoad(services);
+          }, 20);
+          locust.exited.then(() => clearInterval(timer));
+        }
+        return locust;
+      },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.inner[Symbol.asyncDispose]();
+  }
+}
+
+function override(services: RunServices, methods: Partial<RunServices>): RunServices {
+  return new Proxy(services, {
+    get(target, key) {
+      if (key in methods) return methods[key as keyof RunServices];
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** One study of several runs on one engine, each with its own fault. */
+class FaultyStudy implements AsyncDisposable {
+  readonly folder: string;
+  #engine: FaultyEngine;
+  #round = 0;
+
+  constructor(engine: LocalEngine, folder = Deno.makeTempDirSync({ prefix: "poolscope-faults-" })) {
+    this.#engine = new FaultyEngine(engine);
+    this.folder = folder;
+  }
+
+  /** PostgreSQL of the last run. */
+  get server(): LocalProcess {
+    return this.#engine.started.find((service) => service.name === "postgres")!;
+  }
+
+  /** Runs one scenario with a fault; nothing of it may be left running. */
+  async run(fault: Fault): Promise<{ manifest: Manifest; folder: string }> {
+    this.#engine.fault = fault;
+    const scenario = createScenario({
+      ...{ framework: "fastapi", path: "direct", users: 10 },
+      ...fault.scenario,
+    });
+    const round = ++this.#round;
+    const run = { id: scenarioId(scenario), scenario, round, order: round };
+    const { warmUpS = 0.5, windowS = 2, readyTimeoutS = 60 } = fault;
+    const plan: Plan = {
+      ...{ name: "faults", purpose: "Faults.", functionalCheck: true, rounds: 1, seed: 1 },
+      ...{ warmUpS, windowS, scenarios: [scenario] },
+    };
+    const context: StudyContext = {
+      ...{ study: "faults", folder: this.folder, plan, engine: this.#engine, readyTimeoutS },
+      events: new EventLog(join(this.folder, "events.jsonl")),
+      machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
+      signal: new AbortController().signal,
+    };
+    try {
+      const manifest = await runScenario(run, context);
+      const folder = runFolder(this.folder, run.id, round);
+      deepEqual(readManifest(folder), JSON.parse(JSON.stringify(manifest)));
+      deepEqual(readdirSync(folder).filter((name) => /^\.|\.tmp$/.test(name)), []);
+      return { manifest, folder };
+    } finally {
+      const lost = this.#engine.started.filter((service) => service.name !== "postgres");
+      deepEqual(lost.filter((service) => service.members().length > 0).map((s) => s.name), []);
+    }
+  }
+
+  /** A run that must fail with this cause, in one line. */
+  async fails(
+    fault: Fault,
+    cause: string | RegExp,
+  ): Promise<{ manifest: Manifest; folder: string }> {
+    const result = await this.run(fault);
+    const { manifest } = result;
+    console.log(`  ${manifest.cause}`);
+    equal(manifest.status, "failed");
+    if (typeof cause === "string") equal(manifest.cause, cause);
+    else match(manifest.cause!, cause);
+    ok(!manifest.cause!.includes("\n") && manifest.cause!.length < 400, manifest.cause!);
+    ok(!manifest.cause!.includes(this.folder), manifest.cause!);
+    ok(manifest.overheadS > 0 && manifest.overheadS < 25, String(manifest.overheadS));
+    return result;
+  }
+
+  /** The next run succeeds, whatever the last one met. */
+  async succeeds(): Promise<void> {
+    const { manifest } = await this.run({ warmUpS: 0.2, windowS: 0.5 });
+    deepEqual([manifest.cause, manifest.status], [null, "ok"]);
+    ok(manifest.overheadS < 20);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#engine[Symbol.asyncDispose]();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The numbers of a run whose load ran, at least for a while, are kept. */
+function keepsNumbers(
+  { manifest, folder }: { manifest: Manifest; folder: string },
+  planned: { windowS: number; whole: boolean },
+): void {
+  const { window } = manifest;
+  ok(window !== null);
+  const seconds = (window.endUs - window.startUs) / 1e6;
+  ok(planned.whole ? Math.abs(seconds - planned.windowS) < 0.3 : seconds < planned.windowS - 0.1);
+  const final = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
+  const rows = readFileSync(join(folder, "requests.csv"), "utf8").trimEnd().split("\n").length - 1;
+  equal(rows, final.requests + final.unfinished + final.warmUpRequests);
+  ok(final.requests > 0);
+  for (const name of ["requests.csv", "final.json", "locust_stats.csv", "resources.csv"]) {
+    ok(manifest.files[name] !== undefined, name);
+  }
+  // Beside what was load, a run is short, also when the load was cut short.
+  ok(manifest.overheadS < 20);
+}
+
+function kill(services: RunServices, name: string): void {
+  Deno.kill((services.services.get(name) as LocalProcess).pid, "SIGKILL");
+}
+
+/** A stranger who takes the first port that is looked for, and answers on it. */
+function strangerOnNextPort(): AsyncDisposable {
+  const listen = Deno.listen;
+  let server: Deno.HttpServer | undefined;
+  Deno.listen = ((options: Deno.TcpListenOptions) => {
+    const listener = listen(options);
+    if (server !== undefined) return listener;
+    const { port } = listener.addr as Deno.NetAddr;
+    return {
+      addr: listener.addr,
+      close() {
+        listener.close();
+        const answer = () => new Response("<p>It works!</p>");
+        server = Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, answer);
+      },
+    };
+  }) as typeof Deno.listen;
+  return {
+    async [Symbol.asyncDispose]() {
+      Deno.listen = listen;
+      await server?.shutdown();
+    },
+  };
+}
+
+async function query<T extends object>(access: Access, text: string): Promise<T[]> {
+  const sql = postgres({ ...access, max: 1, onnotice: () => {} });
+  try {
+    return [...await sql.unsafe(text)] as unknown as T[];
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+/** A copy of the apps in which texts of files are replaced; the caller removes it. */
+function copyApps(changes: Record<string, [from: string | RegExp, to: string]>): string {
+  const root = Deno.makeTempDirSync({ prefix: "poolscope-apps-" });
+  cpSync(join(ROOT, "apps"), join(root, "apps"), { recursive: true });
+  for (const [file, [from, to]] of Object.entries(changes)) {
+    const path = join(root, "apps", file);
+    const text = readFileSync(path, "utf8");
+    const changed = text.replace(from, to);
+    ok(changed !== text, `${file} has no ${from}`);
+    writeFileSync(path, changed);
+  }
+  return root;
+}
+
+/** A tiny disk of its own; null, with the reason printed, where this user may not mount one. */
+function tinyDisk(
+  mib: number,
+): (Disposable & { folder: string; fill(leaveBytes?: number): void }) | null {
+  const folder = Deno.makeTempDirSync({ prefix: "poolscope-disk-" });
+  const mounted = new Deno.Command("mount", {
+    args: ["-t", "tmpfs", "-o", `size=${mib}m`, "poolscope-test", folder],
+  }).outputSync();
+  if (!mounted.success) {
+    console.log(`  skipped: ${new TextDecoder().decode(mounted.stderr).trim()}`);
+    Deno.removeSync(folder);
+    return null;
+  }
+  return {
+    folder,
+    fill(leaveBytes = 0) {
+      const filler = join(folder, "filler");
+      for (const bytes of [2 ** 20, 4096, 1]) {
+        try {
+          for (;;) appendFileSync(filler, new Uint8Array(bytes));
+        } catch {
+          // Full to this size of a piece.
+        }
+      }
+      Deno.truncateSync(filler, Deno.statSync(filler).size - leaveBytes);
+    },
+    [Symbol.dispose]() {
+      new Deno.Command("umount", { args: ["-l", folder] }).outputSync();
+      Deno.removeSync(folder);
+    },
+  };
+}
+
+Deno.test("runStudy() keeps failed runs with their cause and goes on", async () => {
+  const name = `faults-${Deno.pid}`;
+  const folder = join(runsFolder(), name);
+  const plan = parsePlan(
+    JSON.stringify({
+      ...{ name: "faults", rounds: 1, warmUpS: 0.5, windowS: 1 },
+      scenarios: [
+        { framework: "fastapi", path: "direct", users: 60, maxConnections: 20 },
+        { framework: "django", path: "direct", users: 60, maxConnections: 20 },
+        { framework: "flask", path: "direct", users: 60, maxConnections: 20 },
+        { framework: "flask", path: "pooled", users: 10, poolSize: 200_000 },
+        { framework: "flask", path: "pooled", users: 10 },
+      ],
+    }),
+    "faults",
+  );
+  try {
+    const study = await runStudy({ plan, study: name, onEvent: () => {} });
+    const causes = study.manifests.map((manifest) => manifest.cause).filter(Boolean).sort();
+    console.log(causes.map((cause) => `  ${cause}`).join("\n"));
+    const refused = "direct: PostgreSQL refused connections (too many clients already): " +
+      "2 workers × 32 > max_connections 20";
+    deepEqual(causes, [
+      `django ${refused}`,
+      `fastapi ${refused}`,
+      `flask ${refused}`,
+      "flask pooled: the app exited with code 1 before the load (Cannot start: DB_POOL_SIZE is '200000': must be an integer from 1 to 100000)",
+    ]);
+    const good = study.manifests.find((manifest) => manifest.status === "ok");
+    deepEqual([good?.scenarioId], [scenarioId(plan.scenarios[4]!)]);
+    for (const run of study.runs.filter((run) => run.cause?.includes("refused"))) {
+      ok(run.requests > 0 && run.failures > 0.01 * run.requests, JSON.stringify(run));
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+Deno.test("faults while the load runs are told, and what was measured is kept", async (t) => {
+  const engine = new LocalEngine(tools);
+  const { limitsWarning } = engine;
+  await using study = new FaultyStudy(engine);
+  const cut = { windowS: 2, whole: false };
+  const whole = { windowS: 2, whole: true };
+
+  await t.step("query_wait_timeout", async () => {
+    let holder: postgres.Sql | undefined;
+    const result = await study.fails(
+      {
+        scenario: { path: "pooled", defaultPoolSize: 1, queryWaitTimeoutS: 1 },
+        beforeLoad: async ({ postgres: access }) => {
+          holder = postgres({ ...access, max: 1 });
+          await holder.unsafe("begin; lock table posts, users in access exclusive mode").simple();
+        },
+      },
+      "fastapi pooled: PgBouncer gave up clients that waited longer than query_wait_timeout 1 s for one of 1 server connections",
+    )
+      .finally(() => holder?.end({ timeout: 1 }));
+    keepsNumbers(result, whole);
+  });
+
+  await t.step("500 on all requests", async () => {
+    const result = await study.fails(
+      {
+        beforeLoad: ({ postgres: access }) =>
+          query(access, "alter table posts rename to gone; alter table users rename to gone_too"),
+      },
+      /^fastapi direct: all \d+ requests failed with "HTTP 500"; the app's log says: .*relation "(posts|users)" does not exist/,
+    );
+    keepsNumbers(result, whole);
+  });
+
+  await t.step("a server process of PostgreSQL killed", async () => {
+    const result = await study.fails(
+      {
+        scenario: { framework: "flask" },
+        duringLoad: async ({ postgres: access }) => {
+          const [row] = await query<{ pid: number }>(
+            access,
+            "select pid from pg_stat_activity where usename = 'app' and datname = 'app' limit 1",
+          );
+          Deno.kill(row!.pid, "SIGKILL");
+        },
+      },
+      /^flask direct: PostgreSQL lost a server process \(killed by signal 9\) and restarted: \d+ of \d+ requests failed$/,
+    );
+    keepsNumbers(result, whole);
+    await study.succeeds();
+  });
+
+  await t.step("PostgreSQL killed", async () => {
+    const result = await study.fails(
+      {
+        scenario: { framework: "django" },
+        duringLoad: (services) => kill(services, "postgres"),
+      },
+      /^django direct: PostgreSQL was killed by signal 9 during the load, after \d+ requests of which \d+ failed$/,
+    );
+    equal(result.manifest.exitCodes.postgres, 137);
+    keepsNumbers(result, cut);
+    await study.succeeds();
+  });
+
+  await t.step("PostgreSQL stopped before the next run", async () => {
+    const { server } = study;
+    Deno.kill(server.pid, "SIGSTOP");
+    await study.succeeds();
+    deepEqual(server.members(), []);
+  });
+
+  await t.step("PgBouncer killed", async () => {
+    const result = await study.fails(
+      {
+        scenario: { path: "pooled" },
+        duringLoad: (services) => kill(services, "pgbouncer"),
+      },
+      /^fastapi pooled: PgBouncer was killed by signal 9 during the load, after \d+ requests of which \d+ failed$/,
+    );
+    equal(result.manifest.exitCodes.pgbouncer, 137);
+    keepsNumbers(result, cut);
+  });
+
+  await t.step("PgBouncer killed in the warm-up: there is no window", async () => {
+    const { manifest, folder } = await study.fails({
+      ...{ scenario: { path: "pooled" }, warmUpS: 30, windowS: 2 },
+      duringLoad: (services) => kill(services, "pgbouncer"),
+    }, "fastapi pooled: PgBouncer was killed by signal 9 during the load");
+    equal(manifest.window, null);
+    ok(JSON.parse(readFileSync(join(folder, "final.json"), "utf8")).warmUpRequests > 0);
+  });
+
+  await t.step("PostgreSQL at a tiny memory limit", async () => {
+    if (limitsWarning !== null) {
+      console.log(`  skipped: ${limitsWarning}`);
+      return;
+    }
+    await study.fails(
+      { scenario: { framework: "flask", dbMemoryMiB: 8 } },
+      /^flask direct: PostgreSQL ran out of memory (before the load: it uses \d+ MiB, its limit is 8 MiB|at its limit of 8 MiB .*)$/,
+    );
+    await study.succeeds();
+  });
+
+  await t.step("a stranger on the app's port", async () => {
+    await using _stranger = strangerOnNextPort();
+    await study.fails(
+      {},
+      /^fastapi direct: another program answers on the app's port \d+, without this run's nonce \(200 <p>It works!<\/p>\)$/,
+    );
+  });
+
+  await t.step("Locust's own error", async () => {
+    await study.fails(
+      { locustEnv: { POOLSCOPE_WINDOW_S: "soon" } },
+      /^fastapi direct: Locust stopped with exit code 1: .*Cannot read POOLSCOPE_WINDOW_S "soon": must be a number of seconds$/,
+    );
+  });
+
+  await t.step("Locust killed: its rows are kept", async () => {
+    const { folder } = await study.fails({
+      duringLoad: () => {
+        const locust = listProcesses().find(({ pid, session }) =>
+          pid === session && readFileSync(`/proc/${pid}/environ`, "latin1").includes(study.folder)
+        );
+        Deno.kill(locust!.pid, "SIGKILL");
+      },
+    }, "fastapi direct: Locust was ended by SIGKILL");
+    ok(readFileSync(join(folder, "requests.csv"), "utf8").split("\n").length > 10);
+  });
+});
+
+Deno.test("an app that cannot serve is told by what it says itself", async (t) => {
+  const cases: [string, string, Parameters<typeof copyApps>[0], Fault, RegExp][] = [
+    [
+      "a broken environment",
+      "fastapi",
+      { "fastapi_app/app/__main__.py": ["import uvicorn", "import uvicorn_of_another_venv"] },
+      {},
+      /^fastapi direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'uvicorn_of_another_venv'\)$/,
+    ],
+    [
+      "a worker that cannot start",
+      "flask",
+      { "flask_app/blog/views.py": [/^/, "import no_such_module\n"] },
+      {},
+      /^flask direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'no_such_module'\)$/,
+    ],
+    [
+      "never ready",
+      "django",
+      {
+        "django_app/config/wsgi.py": [
+          /^/,
+          "import sys, time\nprint('waiting for the licence server', file=sys.stderr, flush=True)\ntime.sleep(60)\n",
+        ],
+      },
+      { readyTimeoutS: 3 },
+      /^django direct: no worker answered on port \d+ within 3 s; the app's log ends with: .*waiting for the licence server/,
+    ],
+    [
+      "wrong port",
+      "fastapi",
+      {
+        "fastapi_app/app/__main__.py": [
+          "port=settings.uvicorn_port",
+          "port=settings.uvicorn_port - 1",
+        ],
+      },
+      { readyTimeoutS: 3 },
+      /^fastapi direct: the app listens on port \d+ instead of \d+$/,
+    ],
+    [
+      "wrong port of the database",
+      "flask",
+      {
+        "flask_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
+        "flask_app/blog/config.py": [
+          '_number("PGPORT", 5432, 65535)',
+          '_number("PGPORT", 1, 65535)',
+        ],
+      },
+      {},
+      /^flask direct: the app's connections to PostgreSQL were refused: nothing listens on port 1$/,
+    ],
+    [
+      "the same in asyncpg's words",
+      "fastapi",
+      {
+        "fastapi_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
+        "fastapi_app/app/core/config.py": ["pgport: Port = 5432", "pgport: Port = 1"],
+      },
+      { scenario: { path: "pooled" } },
+      /^fastapi pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
+    ],
+    [
+      "a wrong body",
+      "django",
+      { "django_app/blog/views.py": [/"status": "ok"/, '"status": "fine"'] },
+      {},
+      /^django direct: the app broke the contract: GET \/healthz gave another body than the contract's \(\{.*"fine".*\}\)$/,
+    ],
+    [
+      "an app that eats memory",
+      "fastapi",
+      {
+        "fastapi_app/app/main.py": [
+          /$/,
+          `
+hoard = []
+
+
+@app.middleware("http")
+async def eat(request, call_next):
+    if request.url.path.startswith("/posts/"):
+        hoard.append(b"x" * 2**21)
+    return await call_next(request)
+`,
+        ],
+      },
+      { scenario: { appMemoryMiB: 400 } },
+      /^fastapi direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: \d+\): \d+ of \d+ requests failed$/,
+    ],
+  ];
+  for (const [name, framework, changes, fault, cause] of cases) {
+    await t.step(name, async () => {
+      const appsRoot = copyApps(changes);
+      try {
+        const engine = new LocalEngine(tools, undefined, { appsRoot });
+        if (fault.scenario?.appMemoryMiB !== undefined && engine.limitsWarning !== null) {
+          console.log(`  skipped: ${engine.limitsWarning}`);
+          return;
+        }
+        await using study = new FaultyStudy(engine);
+        await study.fails(
+          {
+            ...fault,
+            scenario: { ...fault.scenario, framework: framework as Scenario["framework"] },
+          },
+          cause,
+        );
+      } finally {
+        rmSync(appsRoot, { recursive: true });
+      }
+    });
+  }
+});
+
+Deno.test("full disks are told, cost no earlier result, and the next run succeeds", async (t) => {
+  await t.step("the disk of PostgreSQL: no clone, no new rows", async () => {
+    using disk = tinyDisk(400);
+    if (disk === null) return;
+    const { user } = tools;
+    const folder = reachableFolder("postgres", user);
+    const seeded = readdirSync(folder).find((name) => /^cluster-[0-9a-f]+$/.test(name));
+    if (seeded === undefined) throw new Error("the seeded cluster is missing");
+    const data = join(disk.folder, "data");
+    mkdirSync(data);
+    if (user) {
+      Deno.chownSync(data, user.uid, user.gid);
+      Deno.chmodSync(disk.folder, 0o755);
+    }
+    const copied = await new Deno.Command("cp", { args: ["-a", join(folder, seeded), data] })
+      .output();
+    ok(copied.success);
+    await using study = new FaultyStudy(new LocalEngine(tools, undefined, { dataFolder: data }));
+    await study.fails(
+      { onStart: () => disk.fill(2 ** 18) },
+      "fastapi direct: the disk is full (no space left on device): cannot clone the database",
+    );
+    const free = () => rmSync(join(disk.folder, "filler"));
+    free();
+    const result = await study.fails({
+      scenario: { framework: "flask" },
+      beforeLoad: async () => await disk.fill(),
+    }, /^flask direct: the disk is full \(no space left on device, says (PostgreSQL|the app)\)$/);
+    keepsNumbers(result, { windowS: 2, whole: true });
+    free();
+    await study.succeeds();
+  });
+
+  await t.step("the disk of the results", async () => {
+    using disk = tinyDisk(4);
+    if (disk === null) return;
+    const folder = join(disk.folder, "study");
+    mkdirSync(folder);
+    await using study = new FaultyStudy(new LocalEngine(tools), folder);
+    const earlier = await study.fails({
+      beforeLoad: () => Promise.reject(new PoolscopeError("an earlier result")),
+    }, "fastapi direct: an earlier result");
+    const file = join(earlier.folder, "manifest.json");
+    const before = readFileSync(file, "utf8");
+    await study.fails({
+      beforeLoad: () => {
+        disk.fill();
+        return Promise.resolve();
+      },
+    }, "fastapi direct: the disk is full (no space left on device): cannot begin to sample");
+    rmSync(join(disk.folder, "filler"));
+    await study.fails(
+      { duringLoad: () => disk.fill() },
+      /^fastapi direct: the disk is full/,
+    );
+    await rejects(
+      study.run({}),
+      (error: Error) =>
+        error instanceof PoolscopeError &&
+        /^Cannot write the run's folder: .*no space left on device.*; free some disk space/i.test(
+          error.message,
+        ),
+    );
+    equal(readFileSync(file, "utf8"), before);
+    rmSync(join(disk.folder, "filler"));
+    await study.succeeds();
+  });
+});

@@ -1,0 +1,216 @@
+/**
+ * Reads one run and trusts nothing: every file is held against the hash that the manifest has of it,
+ * and what the files count against each other. A run that cannot be read becomes a failed one with
+ * its cause, so that it is neither a point nor a zero, and hides no other run.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { DataFrame } from "nodejs-polars";
+import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
+import {
+  readFailures,
+  readLocustHistory,
+  readLocustStats,
+  readPgbouncer,
+  readPostgres,
+  readRequests,
+  readResources,
+} from "../frames/run_files.ts";
+import type { PlannedRun } from "../plan.ts";
+import { createScenario, scenarioId } from "../scenario.ts";
+import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
+import type { RunSummary } from "../stats/summary.ts";
+import { checkCounts, readFinal, readLocustTotals } from "../store/account.ts";
+import { hashFile, readManifest, readText } from "../store/files.ts";
+import { RUN_FILES, runFolder } from "../store/layout.ts";
+import type { Manifest } from "../store/manifest.ts";
+
+/** A run as it counts. */
+export interface ReadRun {
+  /** Its manifest; `failed` where the files cannot be trusted, null where it is damaged itself. */
+  manifest: Manifest | null;
+  /** The run in numbers. */
+  run: RunSummary;
+  /** What is wrong with its files, a line each. */
+  warnings: string[];
+}
+
+type RunFile = typeof RUN_FILES[number];
+
+/** What names the fault in a file whose hash does not match, or that has none. */
+const READERS: Record<RunFile, (folder: string) => unknown> = {
+  "locust_stats.csv": async (folder) => [await readLocustStats(folder), readLocustTotals(folder)],
+  "locust_stats_history.csv": readLocustHistory,
+  "locust_failures.csv": readFailures,
+  "locust_exceptions.csv": (folder) => readText(join(folder, "locust_exceptions.csv")),
+  "requests.csv": readRequests,
+  "final.json": readFinal,
+  "resources.csv": async (folder) => {
+    const { height } = await readResources(folder);
+    if (height === 0) throw new FileError(join(folder, "resources.csv"), null, "it has no rows");
+  },
+  "postgres.csv": readPostgres,
+  "pgbouncer.csv": readPgbouncer,
+};
+
+/** The fault of a file that its reader names, or null. */
+async function tryReader(folder: string, name: RunFile): Promise<FileError | null> {
+  try {
+    await READERS[name](folder);
+    return null;
+  } catch (error) {
+    if (error instanceof FileError) return error;
+    throw error;
+  }
+}
+
+/** What is wrong with one file of a run, or null. */
+async function findDamage(
+  folder: string,
+  name: RunFile,
+  hash: string | undefined,
+): Promise<FileError | null> {
+  const file = join(folder, name);
+  if (hash === undefined) return await tryReader(folder, name);
+  if (!existsSync(file)) return new FileError(file, null, "no such file");
+  if (await hashFile(file) === hash) return null;
+  return await tryReader(folder, name) ??
+    new FileError(file, null, "it was changed after the run: its SHA-256 is not the manifest's");
+}
+
+/** A manifest that was put into another run's folder would pass for that run. */
+function checkPlace(manifest: Manifest, planned: PlannedRun, folder: string): void {
+  const fail = (what: string): never => {
+    throw new FileError(join(folder, "manifest.json"), null, what);
+  };
+  let id: string;
+  try {
+    id = scenarioId(createScenario(manifest.scenario));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return fail(`field "scenario": ${error.message}`);
+  }
+  if (id !== planned.id || manifest.scenarioId !== planned.id || manifest.round !== planned.round) {
+    fail(`it is of ${manifest.scenarioId}, round ${manifest.round}, not of this folder's run`);
+  }
+}
+
+/**
+ * What the files of a successful run say against each other, as a fault of the file that is not
+ * believed; null when they agree.
+ */
+function findDisagreement(
+  manifest: Manifest,
+  run: RunSummary,
+  requests: DataFrame,
+  folder: string,
+): FileError | null {
+  const { window } = manifest;
+  const requestsFile = join(folder, "requests.csv");
+  if (run.requests === run.failures) {
+    return new FileError(requestsFile, null, "it has no correct answer in the window");
+  }
+  const final = readFinal(folder);
+  if (final.windowStartUs !== window?.startUs || final.windowEndUs !== window.endUs) {
+    const what = "its window is not that of final.json";
+    return new FileError(join(folder, "manifest.json"), null, what);
+  }
+  const counts = {
+    rows: requests.height,
+    requests: run.requests,
+    failures: run.failures,
+    unfinished: run.unfinished,
+    warmUpRequests: requests.height - run.requests - run.unfinished,
+  };
+  const what = checkCounts(counts, final, readLocustTotals(folder));
+  return what === null ? null : new FileError(requestsFile, null, what);
+}
+
+/** A run whose files cannot be trusted. */
+function unreadable(
+  planned: PlannedRun,
+  arm: string | undefined,
+  manifest: Manifest | null,
+  fault: FileError,
+): Pick<ReadRun, "manifest" | "run"> {
+  const { id, scenario, round } = planned;
+  const name = `${scenario.framework} ${scenario.path}`;
+  const file = fault.file.split("/").at(-1);
+  const line = fault.line === null ? "" : `, line ${fault.line}`;
+  const cause = `${name}: the run cannot be read (${file}${line}: ${fault.what})`;
+  return {
+    manifest: manifest && { ...manifest, status: "failed", cause },
+    run: unmeasuredRun({
+      ...{ scenarioId: id, scenario, round, arm: arm ?? name, status: "failed", cause },
+    }),
+  };
+}
+
+/** The files that the numbers come from; a fault of any other is only told. */
+const AGREEING: RunFile[] = ["final.json", "locust_stats.csv", "locust_exceptions.csv"];
+
+/**
+ * Reads a run from its folder.
+ *
+ * @param study The study's folder.
+ * @param planned The run.
+ * @param arm The arm's label within its study.
+ * @returns The run; null when it has no manifest, which means that it is not complete.
+ * @throws {SchemaVersionError} If another version wrote it.
+ */
+export async function readRun(
+  study: string,
+  planned: PlannedRun,
+  arm?: string,
+): Promise<ReadRun | null> {
+  const folder = runFolder(study, planned.id, planned.round);
+  let manifest: Manifest | null = null;
+  const faults = new Map<RunFile, FileError>();
+  const warnings = () => [...faults.values()].map((fault) => fault.message);
+  try {
+    manifest = readManifest(folder);
+    if (manifest === null) return null;
+    checkPlace(manifest, planned, folder);
+    for (const name of RUN_FILES) {
+      const hash = manifest.files[name];
+      // A failed run has the files that it came to; requests.csv is read below in any case.
+      if (hash === undefined && (manifest.status === "failed" || name === "requests.csv")) continue;
+      const fault = await findDamage(folder, name, hash);
+      if (fault !== null) faults.set(name, fault);
+    }
+    const requests = await requestsOf(manifest, folder, faults);
+    const run = summariseRun(manifest, requests, arm);
+    if (manifest.status === "ok" && !AGREEING.some((name) => faults.has(name))) {
+      const disagreement = findDisagreement(manifest, run, requests!, folder);
+      if (disagreement !== null) throw disagreement;
+    } else if (manifest.status === "ok" && run.requests === run.failures) {
+      throw new FileError(join(folder, "requests.csv"), null, "it has no correct answer");
+    }
+    return { manifest, run, warnings: warnings() };
+  } catch (error) {
+    if (!(error instanceof FileError) || error instanceof SchemaVersionError) throw error;
+    const told = warnings().filter((text) => text !== error.message);
+    return { ...unreadable(planned, arm, manifest, error), warnings: [error.message, ...told] };
+  }
+}
+
+/** The run's requests; a failed run may have been cut off at any point, and has none then. */
+async function requestsOf(
+  manifest: Manifest,
+  folder: string,
+  faults: Map<RunFile, FileError>,
+): Promise<DataFrame | null> {
+  if (manifest.window === null) return null;
+  const known = faults.get("requests.csv");
+  if (manifest.status === "ok") {
+    if (known !== undefined) throw known;
+    return await readRequests(folder);
+  }
+  const fault = known ?? await tryReader(folder, "requests.csv");
+  if (fault === null) return await readRequests(folder);
+  faults.set("requests.csv", fault);
+  return null;
+}

@@ -1,0 +1,213 @@
+/**
+ * Real runs, pooled and direct, and their report: no password that was in use is in an argument or
+ * the environment of any process, nor in anything that was written but the files made for it.
+ */
+
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import postgres from "postgres";
+import { setPassword } from "./engine/cluster.ts";
+import type { RunServices } from "./engine/engine.ts";
+import { LocalEngine } from "./engine/local.ts";
+import type { LocalProcess } from "./engine/process.ts";
+import { exportStudy } from "./export_study.ts";
+import { changePlan, namedPlan, planRuns } from "./plan.ts";
+import { loadStudy } from "./report/study.ts";
+import { runScenario } from "./run_scenario.ts";
+import { setUp } from "./setup/mod.ts";
+import { EventLog } from "./store/events.ts";
+import { openStudyFolder } from "./store/studies.ts";
+
+/** A file of all processes, `cmdline` or `environ`: those that we may read. */
+function ofAllProcesses(name: "cmdline" | "environ"): Map<number, string> {
+  const found = new Map<number, string>();
+  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      found.set(Number(pid), readFileSync(`/proc/${pid}/${name}`, "latin1"));
+    } catch {
+      // It has ended, or is not ours to read.
+    }
+  }
+  return found;
+}
+
+/** Every argument of every process that lives for longer than some 10 ms, while this is not disposed. */
+function watchArguments(): { seen: Set<string> } & Disposable {
+  const seen = new Set<string>();
+  const look = () => ofAllProcesses("cmdline").forEach((text) => seen.add(text));
+  const timer = setInterval(look, 10);
+  return { seen, [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+function environmentOf(pid: number): Record<string, string> {
+  const pairs = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean);
+  return Object.fromEntries(pairs.map((pair) => [
+    pair.slice(0, pair.indexOf("=")),
+    pair.slice(pair.indexOf("=") + 1),
+  ]));
+}
+
+/** Asserts that only the owner may touch a file or folder. */
+function assertPrivate(path: string, owner: number): void {
+  const { mode, uid } = statSync(path);
+  equal((mode & 0o077).toString(8), "0", path);
+  equal(uid, owner, path);
+}
+
+const FILES = (folder: string) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+
+Deno.test("no password leaves the files that are made for it", async (t) => {
+  const plan = changePlan(namedPlan("smoke"), { frameworks: ["fastapi", "django"] });
+  const { name, folder } = openStudyFolder(plan, { study: `test-secrets-${Deno.pid}` });
+  const secrets = new Map<string, string>();
+  const private_ = new Set<string>();
+  let inspected = 0;
+
+  /** While the load runs: what is in use, where it lies, and who can see it. */
+  const inspect = (services: RunServices, user: number): void => {
+    const environ = environmentOf(pidOf(services, "app"));
+    const passFile = environ.PGPASSFILE!;
+    assertPrivate(dirname(passFile), user);
+    assertPrivate(passFile, Deno.uid()!);
+    match(readFileSync(passFile, "utf8"), /^127\.0\.0\.1:\*:app:app:[0-9a-f]{32}\n$/);
+    secrets.set("the app's", readFileSync(passFile, "utf8").trim().split(":").at(-1)!);
+    secrets.set("the administrator's", services.postgres.password);
+    private_.add(dirname(passFile));
+    if (services.pgbouncer !== null) {
+      for (const file of ["userlist.txt", "pgbouncer.ini"]) {
+        assertPrivate(join(dirname(passFile), file), user);
+      }
+      secrets.set("the console's", services.pgbouncer.password);
+      const userlist = readFileSync(join(dirname(passFile), "userlist.txt"), "utf8");
+      const scram = /"(SCRAM-SHA-256\$[^"]+)"/.exec(userlist)![1]!;
+      secrets.set("the app's stored key", scram.split(":").at(-2)!.split("$").at(-1)!);
+      secrets.set("the app's server key", scram.split(":").at(-1)!);
+      ok(!userlist.includes(secrets.get("the app's")!), "PgBouncer needs no plain password");
+    }
+    for (const [pid, text] of ofAllProcesses("environ")) {
+      for (const [whose, secret] of secrets) {
+        ok(!text.includes(secret), `${whose} password in the environment of ${pid}`);
+      }
+    }
+    for (const service of services.services.keys()) {
+      const own = environmentOf(pidOf(services, service));
+      equal(own.PGPASSWORD, undefined, service);
+      equal(own.PGPASSFILE, service === "app" ? passFile : undefined, service);
+    }
+    inspected++;
+  };
+
+  try {
+    using watch = watchArguments();
+    const tools = await setUp();
+    const user = tools.user?.uid ?? Deno.uid()!;
+    const serverLogs: string[] = [];
+    {
+      await using engine = new LocalEngine(tools);
+      let current: RunServices;
+      const startRun = engine.startRun.bind(engine);
+      engine.startRun = async (...args) => current = await startRun(...args);
+      let inspectedHere = false;
+      const events = new EventLog(join(folder, "events.jsonl"), [(event) => {
+        if (event.event === "run_started") inspectedHere = false;
+        if (event.event !== "phase" || event.phase !== "window" || inspectedHere) return;
+        inspectedHere = true;
+        inspect(current, user);
+      }]);
+      const host = { cpus: 2, cpuModel: "any", memoryMiB: 1, kernel: "any" };
+      const context = {
+        ...{ study: name, folder, plan, engine, events, machine: { host, gitCommit: null } },
+        signal: new AbortController().signal,
+      };
+      for (const run of planRuns(plan)) {
+        events.emit({
+          ...{ event: "run_started", order: run.order, scenarioId: run.id, round: run.round },
+          label: run.id,
+        });
+        const manifest = await runScenario(run, context);
+        equal(manifest.status, "ok", manifest.cause ?? "");
+        const server = current!.services.get("postgres")!;
+        serverLogs.push(server.logTail(10_000));
+        if (run.order === 1) await t.step("the server", () => checkServer(current, secrets));
+      }
+    }
+    equal(inspected, 4);
+    equal(secrets.size, 5);
+    for (const secret of secrets.values()) ok(secret.length >= 32);
+
+    await t.step("no argument of any process has held one", () => {
+      ok(watch.seen.size > 20);
+      ok([...watch.seen].some((text) => text.includes("locust")), "the runs were seen");
+      for (const text of watch.seen) {
+        for (const [whose, secret] of secrets) ok(!text.includes(secret), `${whose} in ${text}`);
+      }
+    });
+
+    await t.step("what was made for them is gone with the run", () => {
+      equal(private_.size, 4);
+      for (const folder of private_) equal(statOrNull(folder), null, folder);
+    });
+
+    await t.step("no log, manifest, event, executed notebook or page has one", async () => {
+      await exportStudy(await loadStudy(folder));
+      const files = FILES(folder);
+      for (const end of [".log", "manifest.json", "events.jsonl", ".ipynb", ".html", ".md"]) {
+        ok(files.some((file) => file.endsWith(end)), end);
+      }
+      for (const [i, text] of serverLogs.entries()) {
+        for (const [whose, secret] of secrets) ok(!text.includes(secret), `${whose}, log ${i}`);
+      }
+      for (const file of files) {
+        const text = readFileSync(file, "latin1");
+        for (const [whose, secret] of secrets) ok(!text.includes(secret), `${whose} in ${file}`);
+        ok(!/SCRAM-SHA-256\$|PGPASSWORD/.test(text), file);
+      }
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** The server keeps the secrets from the app, and out of its log even where a statement fails. */
+async function checkServer(services: RunServices, secrets: Map<string, string>): Promise<void> {
+  const connect = (username: string, password: string) =>
+    postgres({ ...services.postgres, username, password, max: 1, onnotice: () => {} });
+  const app = connect("app", secrets.get("the app's")!);
+  const admin = connect(services.postgres.username, services.postgres.password);
+  try {
+    for (const table of ["pg_authid", "pg_shadow"]) {
+      await rejects(app.unsafe(`select * from ${table}`), { code: "42501" }, table);
+    }
+    const [role] = await app`select rolsuper, rolcreaterole from pg_roles where rolname = 'app'`;
+    deepEqual({ ...role }, { rolsuper: false, rolcreaterole: false });
+    const extensions = await admin<{ extname: string }[]>`select extname from pg_extension`;
+    deepEqual(extensions.map(({ extname }) => extname), ["plpgsql"]);
+    const [loaded] = await admin.unsafe("show shared_preload_libraries");
+    equal(loaded!.shared_preload_libraries, "");
+
+    const log = () => services.services.get("postgres")!.logTail(10_000);
+    await rejects(admin.unsafe("alter role nobody_at_all password 'log-me'"));
+    match(log(), /log-me/, "the server logs statements that fail: the next check means something");
+    const secret = crypto.randomUUID();
+    await rejects(setPassword(admin, "nobody_at_all", secret), /does not exist/);
+    ok(!log().includes(secret));
+  } finally {
+    await Promise.all([app.end({ timeout: 1 }), admin.end({ timeout: 1 })]);
+  }
+}
+
+function pidOf(services: RunServices, name: string): number {
+  return (services.services.get(name) as LocalProcess).pid;
+}
+
+function statOrNull(path: string): number | null {
+  try {
+    return statSync(path).mode;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The counts of a run's requests as the load generator wrote them down: its closing account
+ * `final.json` and Locust's own totals, and whether all sources agree.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { FileError } from "../errors.ts";
+import { readJsonObject, readText } from "./files.ts";
+import { SCHEMA_VERSION } from "./layout.ts";
+import type { FinalAccount } from "./manifest.ts";
+
+/** What the rows of `requests.csv` add up to. */
+export interface Counts {
+  /** All rows. */
+  rows: number;
+  /** Answered in the window, failures among them. */
+  requests: number;
+  /** Failed in the window. */
+  failures: number;
+  /** Without an answer at the window's end. */
+  unfinished: number;
+  /** Answered before the window. */
+  warmUpRequests: number;
+}
+
+/** What Locust's own files say. */
+export interface LocustTotals {
+  /** `Request Count` of the row `Aggregated`. */
+  requests: number;
+  /** `Failure Count` of the row `Aggregated`. */
+  failures: number;
+  /** Exceptions raised by the locustfile, warm-up included. */
+  exceptions: number;
+}
+
+/** What each field of `final.json` must be. */
+const FINAL_FIELDS: Record<keyof FinalAccount, "count" | "number"> = {
+  schemaVersion: "count",
+  requests: "count",
+  failures: "count",
+  unfinished: "count",
+  warmUpRequests: "count",
+  loadStartUs: "count",
+  windowStartUs: "count",
+  windowEndUs: "count",
+  usersAtWindowStart: "count",
+  cpuS: "number",
+  loopLagMaxMs: "number",
+  loopLagMeanMs: "number",
+};
+
+/**
+ * Reads the generator's closing account, `final.json`.
+ *
+ * @param folder The run's folder.
+ * @throws {FileError} If it is missing or a field is not what it must be.
+ */
+export function readFinal(folder: string): FinalAccount {
+  const file = join(folder, "final.json");
+  const value = readJsonObject(file);
+  for (const [field, kind] of Object.entries(FINAL_FIELDS)) {
+    const found = value[field];
+    const holds = typeof found === "number" && Number.isFinite(found) && found >= 0 &&
+      (kind === "number" || Number.isSafeInteger(found));
+    if (!holds) {
+      const state = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
+      const must = kind === "count" ? "a whole number" : "a number";
+      throw new FileError(file, null, `field "${field}" ${state}, must be ${must} of at least 0`);
+    }
+  }
+  const account = value as unknown as FinalAccount;
+  if (account.schemaVersion !== SCHEMA_VERSION) {
+    throw new FileError(
+      file,
+      null,
+      `schema version is ${account.schemaVersion}, this Poolscope reads ${SCHEMA_VERSION}; use the version that wrote it`,
+    );
+  }
+  return account;
+}
+
+/**
+ * Reads the totals of `locust_stats.csv`, and how many exceptions `locust_exceptions.csv` lists.
+ *
+ * @param folder The run's folder.
+ * @throws {FileError} If a file is missing or has no total.
+ */
+export function readLocustTotals(folder: string): LocustTotals {
+  const file = join(folder, "locust_stats.csv");
+  const total = readText(file).split(/\r?\n/).find((line) => line.startsWith(",Aggregated,"));
+  const [requests, failures] = total?.split(",").slice(2, 4) ?? [];
+  if (!isCount(requests) || !isCount(failures)) {
+    throw new FileError(file, null, 'it has no row "Aggregated" with counts');
+  }
+  // A row begins with its count; the lines of a traceback never do.
+  const exceptions = readText(join(folder, "locust_exceptions.csv"))
+    .matchAll(/^(\d+),/gm).reduce((sum, [, count]) => sum + Number(count), 0);
+  return { requests: Number(requests), failures: Number(failures), exceptions };
+}
+
+/** Not `Number(text)` alone, for which an empty text is zero. */
+function isCount(text: string | undefined): boolean {
+  return text !== undefined && /^\d+$/.test(text);
+}
+
+/**
+ * Holds the counts of `requests.csv`, `final.json` and Locust's own CSVs against each other.
+ *
+ * @returns One sentence that says what disagrees; null when all agree.
+ */
+export function checkCounts(
+  counts: Counts,
+  final: FinalAccount,
+  locust: LocustTotals,
+): string | null {
+  if (locust.exceptions > 0) {
+    return `the locustfile raised ${locust.exceptions} exceptions, whose requests are in no count; see locust_exceptions.csv`;
+  }
+  for (const field of ["requests", "failures", "unfinished", "warmUpRequests"] as const) {
+    if (counts[field] !== final[field]) {
+      return `requests.csv has ${counts[field]} ${field}, final.json ${final[field]}`;
+    }
+  }
+  const expected = final.requests + final.unfinished + final.warmUpRequests;
+  if (counts.rows !== expected) {
+    return `requests.csv has ${counts.rows} rows, final.json accounts for ${expected}`;
+  }
+  for (const field of ["requests", "failures"] as const) {
+    if (locust[field] !== final[field]) {
+      return `locust_stats.csv has ${locust[field]} ${field}, final.json ${final[field]}`;
+    }
+  }
+  return null;
+}
