@@ -90,6 +90,51 @@ Deno.test("ControlGroup limits a real process and reads the limits back from its
   deepEqual(group.folders.filter((folder) => existsSync(folder)), []);
 });
 
+Deno.test("sweep() ends what carries a dead owner's mark, and no other, whatever its session", async () => {
+  const folder = Deno.makeTempDirSync();
+  const sleeper = (id: string) =>
+    new Deno.Command("setsid", { args: ["sleep", "60"], env: { POOLSCOPE_OWNER: id } }).spawn();
+  const ours = sleeper("x-1-1-aaaaaaaa");
+  const another = sleeper("x-1-1-bbbbbbbb");
+  const running = async (pid: number) =>
+    await waitUntil(() => listProcesses().find((stat) => stat.session === pid) ?? null, {
+      what: "sleep",
+    });
+  await running(ours.pid);
+  const stranger = await running(another.pid);
+  const owner = { ...thisOwner(), startTicks: 1 };
+  const record = { owner, processes: [], groups: [], folders: [] };
+  Deno.writeTextFileSync(join(folder, "x-1-1-aaaaaaaa.json"), JSON.stringify(record));
+  // Two starts at once.
+  const lines = (await Promise.all([sweep(folder), sweep(folder)])).flat();
+  equal(lines.length, 1);
+  match(lines[0]!, /Ended 1 process that an earlier start left/);
+  equal((await ours.status).signal, "SIGKILL");
+  equal(isAlive(stranger.pid, stranger.startTicks), true);
+  another.kill("SIGKILL");
+  await another.status;
+});
+
+Deno.test("Owned.withKeeper() sweeps when its owner is killed", async () => {
+  const folder = Deno.makeTempDirSync();
+  const doomed = join(folder, "data");
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      `import { Owned } from ${JSON.stringify(import.meta.resolve("./cleanup.ts"))};
+       const owned = Owned.withKeeper(${JSON.stringify(join(folder, "owned"))});
+       owned.addFolder(${JSON.stringify(doomed)});
+       Deno.mkdirSync(${JSON.stringify(doomed)});
+       setInterval(() => {}, 1000);`,
+    ],
+    cwd: folder,
+  }).spawn();
+  await waitUntil(() => existsSync(doomed) || null, { what: "the folder" });
+  child.kill("SIGKILL");
+  await waitUntil(() => !existsSync(doomed) || null, { what: "the keeper", timeoutS: 10 });
+  await child.status;
+});
+
 Deno.test("sweep() ends what a dead owner left, and spares a process with another start time", async () => {
   const folder = Deno.makeTempDirSync();
   const sleeper = () =>

@@ -193,7 +193,7 @@ async function executeOne(
   const output = join(outputFolder, name);
   const cwd = resolve(options.workingFolder ?? dirname(input));
   await using owned = Owned.withKeeper();
-  const scratch = join(tmpdir(), `poolscope-notebook-${crypto.randomUUID()}`);
+  const scratch = join(tmpdir(), `${owned.id}-notebook`);
   owned.addFolder(scratch);
   await Deno.mkdir(scratch, { mode: 0o700 });
   const started = performance.now();

@@ -74,6 +74,6 @@ export function findLeftovers(): string[] {
     ...[TOOLS, stagingFolder()].flatMap((base) =>
       entries(join(base, "postgres"), /^study-|^cluster-.*\.|\.log$/)
     ),
-    ...entries(tmpdir(), /^poolscope-notebook-.*-/),
+    ...entries(tmpdir(), new RegExp(`^${CHECKOUT}-`)),
   ];
 }
