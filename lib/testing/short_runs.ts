@@ -1,0 +1,43 @@
+/**
+ * Short runs in a row, in a runner of their own: `short_runs.ts PLAN_FILE STUDY` prints after each
+ * what the runner holds, as one JSON object a line. To be started with `--v8-flags=--expose-gc`, so
+ * that memory which waits to be collected does not count.
+ *
+ * @module
+ */
+
+import { readdirSync } from "node:fs";
+import { runStudy } from "../run_study.ts";
+import { familyOf, findLeftovers } from "./leftovers.ts";
+
+/** What a runner holds after a run. */
+export interface Sample {
+  /** The runner and everything below it. */
+  processes: number;
+  /** Its open file descriptors. */
+  descriptors: number;
+  /** What of the study is outside its folder. */
+  leftovers: number;
+  /** Its resident memory. */
+  memoryMiB: number;
+}
+
+function takeSample(): Sample {
+  (globalThis as { gc?: () => void }).gc!();
+  return {
+    processes: familyOf(Deno.pid).length,
+    descriptors: readdirSync("/proc/self/fd").length,
+    leftovers: findLeftovers().length,
+    memoryMiB: Deno.memoryUsage().rss / 2 ** 20,
+  };
+}
+
+if (import.meta.main) {
+  const [plan, study] = Deno.args;
+  await runStudy({
+    ...{ plan, study },
+    onEvent: ({ event }) => {
+      if (event === "run_finished") console.log(JSON.stringify(takeSample()));
+    },
+  });
+}
