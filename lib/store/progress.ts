@@ -92,7 +92,8 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
       };
     }
     case "setup":
-      return {
+      // What is set up within a run belongs to its start.
+      return state.current !== null ? state : {
         ...state,
         setup: { text: event.text, sinceMs: state.setup?.sinceMs ?? timeMs },
       };

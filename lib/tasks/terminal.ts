@@ -99,8 +99,16 @@ export class TerminalView implements Disposable {
     this.#print([]);
   };
 
+  /** Draws all of it anew, after the terminal has been resized and has moved what was drawn. */
+  redraw = (): void => {
+    this.#drawn = [];
+    this.#print([]);
+  };
+
   /** Draws what has changed with time alone. */
-  tick = (): void => this.#print([]);
+  tick = (): void => {
+    if (this.#release !== null) this.#print([]);
+  };
 
   /** Takes the block away and gives the cursor back; lines that stay are left. */
   [Symbol.dispose](): void {
@@ -117,17 +125,13 @@ export class TerminalView implements Disposable {
     this.#output.write(HIDE_CURSOR);
     const timer = setInterval(this.tick, TICK_MS);
     Deno.unrefTimer(timer);
-    const resized = () => {
-      this.#drawn = []; // The terminal has moved it: draw all of it anew.
-      this.#print([]);
-    };
     // A second Ctrl-C ends the process where it stands.
     const leave = () => this[Symbol.dispose]();
-    Deno.addSignalListener("SIGWINCH", resized);
+    Deno.addSignalListener("SIGWINCH", this.redraw);
     globalThis.addEventListener("unload", leave);
     this.#release = () => {
       clearInterval(timer);
-      Deno.removeSignalListener("SIGWINCH", resized);
+      Deno.removeSignalListener("SIGWINCH", this.redraw);
       globalThis.removeEventListener("unload", leave);
     };
   }
@@ -167,11 +171,11 @@ export class TerminalView implements Disposable {
   }
 }
 
-/** Whether an event's lines stay above the block; finished runs are in its matrix. */
+/** Whether an event's lines stay above the block: what the block itself does not say. */
 function stays(event: StudyEvent): boolean {
   return event.event === "run_finished"
     ? event.status === "failed"
-    : event.event !== "setup" && event.event !== "study_started";
+    : !["study_started", "setup", "report_started"].includes(event.event);
 }
 
 /** Whether there is anything to draw: a study that runs or whose report is being written. */

@@ -84,7 +84,7 @@ function htmlMatrix(state: StudyProgress): string[] {
     `<${tag} style="text-align:left;padding:0 1.5em 0 0">${content}</${tag}>`;
   return [
     `<table style="border-collapse:collapse;margin:4px 0">`,
-    `<tr>${cell("th", "")}${users.map((n) => cell("th", `${formatCount(n)} users`)).join("")}</tr>`,
+    `<tr>${cell("th", "")}${users.map((n) => cell("th", `${n} users`)).join("")}</tr>`,
     ...rows.map(({ arm, cells }) =>
       `<tr>${cell("td", escape(arm))}${
         cells.map(({ rounds, rps }) =>

@@ -43,7 +43,7 @@ const CLOCK_FROM_S = 600;
 const MARKS = { ok: "●", failed: "✗", running: "▸", todo: "·" } as const;
 const LEGEND: Span[] = [
   ...[["● done  ", "dim"], ["✗ failed  ", "dim"], ["▸ running  ", "dim"]] as Span[],
-  ["· to do   a mark per round, RPS of the last", "dim"],
+  ["· to do, a mark per round; RPS of the last", "dim"],
 ];
 
 /** A row of the matrix: an arm, and for each number of users its rounds. */
@@ -107,7 +107,7 @@ type CellDrawer = (cell: MatrixRow["cells"][number]) => Span[];
 
 const withRps: CellDrawer = ({ rounds, rps }) => [
   ...markSpans(rounds),
-  [rps === null ? "" : ` ${formatCount(rps).padStart(6)}`, "dim"],
+  [rps === null ? "" : ` ${formatCount(rps).padStart(6)} RPS`, "dim"],
 ];
 const marksOnly: CellDrawer = ({ rounds }) => markSpans(rounds);
 const countsOnly: CellDrawer = ({ rounds }) => countSpans(rounds);
@@ -119,7 +119,7 @@ function spansWidth(spans: readonly Span[]): number {
 /** The widest that a cell may become in the course of the study, so that columns stay put. */
 function widestCell(draw: CellDrawer, rounds: number): number {
   const todo = new Array<Round>(rounds).fill(null);
-  if (draw === withRps) return rounds + 7;
+  if (draw === withRps) return rounds + 11;
   return draw === marksOnly ? rounds : spansWidth(draw({ rounds: todo, rps: null })) + 6;
 }
 
@@ -178,18 +178,18 @@ function bar(share: number, columns: number): Span[] {
 /** When it will be over, as far as that is known. */
 export function remainingText(state: StudyProgress, frame: Frame): string {
   if (state.stopping) return "stopping what runs, complete runs are kept";
-  if (state.report !== null) return "runs complete, writing the report";
+  if (state.report !== null) return "writing the report";
   const left = remainingS(state, frame.nowMs);
   if (left === null) {
     const least = leastRemainingS(state);
-    return least === null ? "" : `at least ${formatDuration(least)} left`;
+    return least === null ? "" : `runs end in at least ${formatDuration(least)}`;
   }
-  const text = `about ${formatDuration(left)} left`;
+  const text = `runs end in about ${formatDuration(left)}`;
   if (left < CLOCK_FROM_S) return text;
   const clock = new Intl.DateTimeFormat("en-GB", {
     ...{ hour: "2-digit", minute: "2-digit", timeZone: frame.timeZone },
   }).format(frame.nowMs + left * 1000);
-  return `${text}, until ${clock}`;
+  return `${text}, at ${clock}`;
 }
 
 /** The phase of the run under way, with its seconds where they are known. */
@@ -230,7 +230,7 @@ function drawCurrent(state: StudyProgress, { nowMs }: Frame): Span[][] {
 
 function drawLive({ live }: CurrentRun): Span[] {
   if (live === null) return [];
-  const users = `${formatCount(live.users)} user${live.users === 1 ? "" : "s"}`;
+  const users = `${live.users} user${live.users === 1 ? "" : "s"}`;
   const parts = [...liveParts({ ...live, failuresPerS: 0 }), users].join(" · ");
   const failures: Span = [`${live.failuresPerS.toFixed(1)} failures/s`, "failed"];
   return [
@@ -242,7 +242,7 @@ function drawLive({ live }: CurrentRun): Span[] {
 /** The run that ended last. */
 function drawLast({ last }: StudyProgress): Span[] {
   if (last === null) return [];
-  const text = `  before: ${plainText(last.label)}, round ${last.round}: ${outcomeLine(last)}`;
+  const text = `  last: ${plainText(last.label)}, round ${last.round}: ${outcomeLine(last)}`;
   return [[plainText(text), "dim"]];
 }
 
@@ -262,8 +262,8 @@ function drawBar(state: StudyProgress, frame: Frame, columns: number): Span[] {
   const { report } = state;
   const share = report === null ? countComplete(state).share : report.done / report.total;
   const text = ` ${String(Math.floor(share * 100)).padStart(3)} % · ${remainingText(state, frame)}`;
-  const barColumns = Math.max(10, Math.min(60, columns) - displayWidth(text));
-  return [...bar(share, barColumns), [text.replace(/ · $/, ""), "plain"]];
+  // Of one length, whatever the text says, or it would jump about.
+  return [...bar(share, columns < 100 ? 24 : 48), [text.replace(/ · $/, ""), "plain"]];
 }
 
 /**
@@ -342,11 +342,15 @@ export function eventLines(before: StudyProgress, event: StudyEvent): string[] {
     case "report_finished":
       return [
         ...event.files.map((file) => `  ${file}`),
-        `Report of ${event.study}: ${event.files.length} files in ${formatDuration(event.tookS)}`,
+        `Report of ${event.study}: ${countFiles(event.files)} in ${formatDuration(event.tookS)}`,
       ];
     default:
       return [];
   }
+}
+
+function countFiles({ length }: string[]): string {
+  return `${length} file${length === 1 ? "" : "s"}`;
 }
 
 function finishedLine(before: StudyProgress): string {

@@ -16,18 +16,20 @@ const WIDE =
 const NO_WIDTH = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]+$/u;
 const GRAPHEMES = new Intl.Segmenter("en", { granularity: "grapheme" });
 
+/** Nearly all text is this: a column for each character, nothing to segment. */
+const NARROW = /^[ -~¡-¬®-˿‐-‧─-◰✓-✘]*$/;
+
 function graphemeWidth(grapheme: string): number {
-  // Nearly all text is this.
-  if (grapheme.length === 1 && grapheme >= " " && grapheme <= "\u02ff") return 1;
   return NO_WIDTH.test(grapheme) ? 0 : WIDE.test(grapheme) ? 2 : 1;
 }
 
 function graphemes(text: string): string[] {
-  return [...GRAPHEMES.segment(text)].map(({ segment }) => segment);
+  return NARROW.test(text) ? [...text] : [...GRAPHEMES.segment(text)].map(({ segment }) => segment);
 }
 
 /** The columns that a text takes in a terminal; it must hold no control characters. */
 export function displayWidth(text: string): number {
+  if (NARROW.test(text)) return text.length;
   return graphemes(text).reduce((sum, grapheme) => sum + graphemeWidth(grapheme), 0);
 }
 
@@ -83,15 +85,17 @@ export function cutSpans(spans: readonly Span[], columns: number): Span[] {
  */
 export function wrapText(text: string, columns: number, indent = "  "): string[] {
   const lines: string[] = [];
-  let line = "";
-  for (let word of text.split(" ")) {
-    const joined = line === "" || line === indent ? line + word : `${line} ${word}`;
+  const lead = text.slice(0, text.length - text.trimStart().length);
+  let line = lead;
+  for (let word of text.trimStart().split(" ")) {
+    const begun = lines.length === 0 ? line !== lead : line !== indent;
+    const joined = begun ? `${line} ${word}` : line + word;
     if (displayWidth(joined) <= columns) {
       line = joined;
       continue;
     }
     if (line.trim() !== "") lines.push(line);
-    line = lines.length === 0 ? "" : indent;
+    line = lines.length === 0 ? lead : indent;
     // A word longer than a line, such as a path, is broken where the line ends.
     while (displayWidth(line + word) > columns && columns > indent.length + 2) {
       const head = takeText(word, columns - displayWidth(line));
@@ -110,7 +114,13 @@ const SGR: Record<Style, string> = {
 
 /** Spans as text, with colours if wanted. */
 export function paint(spans: readonly Span[], color: boolean): string {
-  return spans.map(([text, style]) =>
+  const joined: [string, Style][] = [];
+  for (const [text, style] of spans) {
+    const last = joined.at(-1);
+    if (last?.[1] === style) last[0] += text;
+    else if (text !== "") joined.push([text, style]);
+  }
+  return joined.map(([text, style]) =>
     color && SGR[style] !== "" ? `\x1b[${SGR[style]}m${text}\x1b[0m` : text
   ).join("");
 }
