@@ -118,9 +118,9 @@ function spansWidth(spans: readonly Span[]): number {
 
 /** The widest that a cell may become in the course of the study, so that columns stay put. */
 function widestCell(draw: CellDrawer, rounds: number): number {
-  const todo = new Array<Round>(rounds).fill(null);
-  if (draw === withRps) return rounds + 11;
-  return draw === marksOnly ? rounds : spansWidth(draw({ rounds: todo, rps: null })) + 6;
+  if (draw === withRps) return rounds + " 12,345 RPS".length;
+  // All failed but the one that runs: `12/13 ✗12 ▸`.
+  return draw === marksOnly ? rounds : 3 * String(rounds).length + 5;
 }
 
 /** The matrix in as much detail as fits; nothing where not even its totals do. */
