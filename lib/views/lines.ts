@@ -364,7 +364,10 @@ export function runLine(
 ): string {
   const place = `[${countComplete(before).complete + 1}/${before.runs}]`;
   const label = before.current?.label ?? event.scenarioId;
-  const outcome = outcomeLine(event);
+  // Causes often begin with the arm, which the line has just named.
+  const [arm, rest] = event.cause?.split(/: (.*)/s) ?? [];
+  const cause = rest !== undefined && label.startsWith(arm!) ? rest : event.cause;
+  const outcome = outcomeLine({ ...event, cause });
   return plainText(
     `${place} ${label}, round ${event.round}: ${outcome} (${event.tookS.toFixed(1)} s)`,
   );
