@@ -118,9 +118,9 @@ function spansWidth(spans: readonly Span[]): number {
 
 /** The widest that a cell may become in the course of the study, so that columns stay put. */
 function widestCell(draw: CellDrawer, rounds: number): number {
-  const todo = new Array<Round>(rounds).fill(null);
-  if (draw === withRps) return rounds + 11;
-  return draw === marksOnly ? rounds : spansWidth(draw({ rounds: todo, rps: null })) + 6;
+  if (draw === withRps) return rounds + " 12,345 RPS".length;
+  // All failed but the one that runs: `12/13 ✗12 ▸`.
+  return draw === marksOnly ? rounds : 3 * String(rounds).length + 5;
 }
 
 /** The matrix in as much detail as fits; nothing where not even its totals do. */
@@ -364,7 +364,10 @@ export function runLine(
 ): string {
   const place = `[${countComplete(before).complete + 1}/${before.runs}]`;
   const label = before.current?.label ?? event.scenarioId;
-  const outcome = outcomeLine(event);
+  // Causes often begin with the arm, which the line has just named.
+  const [arm, rest] = event.cause?.split(/: (.*)/s) ?? [];
+  const cause = rest !== undefined && label.startsWith(arm!) ? rest : event.cause;
+  const outcome = outcomeLine({ ...event, cause });
   return plainText(
     `${place} ${label}, round ${event.round}: ${outcome} (${event.tookS.toFixed(1)} s)`,
   );
