@@ -101,8 +101,7 @@ export class TerminalView implements Disposable {
 
   /** Draws all of it anew, after the terminal has been resized and has moved what was drawn. */
   redraw = (): void => {
-    this.#drawn = [];
-    this.#print([]);
+    if (this.#release !== null) this.#print([], this.#block(), true);
   };
 
   /** Draws what has changed with time alone. */
@@ -156,16 +155,18 @@ export class TerminalView implements Disposable {
   /**
    * Writes lines that stay and the block below them, all in one write. The cursor goes back to the
    * block's first line: a terminal that is resized moves both alike, whether it wraps its lines anew
-   * or cuts them, so that the next frame covers all of this one.
+   * or cuts them, so that the next frame covers all of this one. After that the old rows must be
+   * erased, not overwritten, or the terminal goes on taking some of them for wrapped ones.
    */
-  #print(lines: string[], block = this.#block()): void {
-    if (lines.length === 0 && isSame(block, this.#drawn)) return;
+  #print(lines: string[], block = this.#block(), erase = false): void {
+    if (!erase && lines.length === 0 && isSame(block, this.#drawn)) return;
     const text = [...lines, ...block].map((line) => line + ERASE_REST_OF_LINE);
     const back = block.length > 1 ? `\x1b[${block.length - 1}A\r` : "\r";
     // Lines that stay end with a line feed, the block's last line must not: it would scroll.
     const end = block.length === 0 && lines.length > 0 ? "\r\n" : "";
     this.#output.write(
-      `${BEGIN_FRAME}\r${text.join("\r\n")}${end}${ERASE_BELOW}${back}${END_FRAME}`,
+      `${BEGIN_FRAME}\r${erase ? ERASE_BELOW : ""}${text.join("\r\n")}` +
+        `${end}${ERASE_BELOW}${back}${END_FRAME}`,
     );
     this.#drawn = block;
   }

@@ -113,6 +113,9 @@ for (const reflow of [true, false]) {
       equal(count(visible, "▸ ") <= 1, true, visible.join("\n"));
     });
     equal(looked, 36);
+    // Lines that are no longer taken for one stay apart for good.
+    screen.resize(500, 40, reflow);
+    ok(screen.lines.every((line) => displayWidth(line) < 120), screen.lines.join("\n"));
     equal(count(screen.lines, "quick-20260101T220000Z · "), 0);
   });
 }

@@ -131,6 +131,8 @@ export class Screen {
     else if (command === "J" && numbers === "") {
       cells.length = Math.min(cells.length, this.#x);
       this.#rows.length = this.#y + 1;
+      // As tmux does it: no other sequence makes it forget that a row ran over.
+      this.#row().wrapped = false;
     } else throw new Error(`A sequence that no test knows: ${JSON.stringify(numbers + command)}`);
   }
 }

@@ -242,8 +242,8 @@ function drawLive({ live }: CurrentRun): Span[] {
 /** The run that ended last. */
 function drawLast({ last }: StudyProgress): Span[] {
   if (last === null) return [];
-  const text = `  last: ${plainText(last.label)}, round ${last.round}: ${outcomeLine(last)}`;
-  return [[plainText(text), "dim"]];
+  const outcome = last.status === "failed" ? "failed, see above" : outcomeLine(last);
+  return [[plainText(`  last: ${last.label}, round ${last.round}: ${outcome}`), "dim"]];
 }
 
 function drawTitle(state: StudyProgress, nowMs: number): Span[] {
@@ -263,7 +263,10 @@ function drawBar(state: StudyProgress, frame: Frame, columns: number): Span[] {
   const share = report === null ? countComplete(state).share : report.done / report.total;
   const text = ` ${String(Math.floor(share * 100)).padStart(3)} % · ${remainingText(state, frame)}`;
   // Of one length, whatever the text says, or it would jump about.
-  return [...bar(share, columns < 100 ? 24 : 48), [text.replace(/ · $/, ""), "plain"]];
+  return [...bar(share, columns < 70 ? 12 : columns < 100 ? 24 : 48), [
+    text.replace(/ · $/, ""),
+    "plain",
+  ]];
 }
 
 /**
