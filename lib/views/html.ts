@@ -25,8 +25,8 @@ const PLAIN_COLUMNS = 100;
 /** More rounds than this are counted, not drawn. */
 const MOST_MARKS = 20;
 
-const COLORS = { ok: "#2e9e5b", failed: "#d64545", running: "#d99000", todo: "currentColor" };
-const MARKS = { ok: "●", failed: "✗", running: "▸", todo: "·" };
+const COLORS = { ok: "#2e9e5b", failed: "#d64545", running: "#d99000", pending: "currentColor" };
+const MARKS = { ok: "●", failed: "✗", running: "▸", pending: "·" };
 
 function escape(text: string): string {
   return plainText(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -103,7 +103,7 @@ function htmlRounds(rounds: Round[]): string {
     return `${complete.length}/${rounds.length}${failed > 0 ? ` ✗${failed}` : ""}`;
   }
   return rounds.map((round) => {
-    const kind = round === null ? "todo" : round === "running" ? round : round.status;
+    const kind = round === null ? "pending" : round === "running" ? round : round.status;
     return `<span style="color:${COLORS[kind]}">${MARKS[kind]}</span>`;
   }).join("");
 }

@@ -40,7 +40,7 @@ const LEAST_ROWS = 8;
 const CLOCK_FROM_S = 600;
 
 /** The marks of a round. Without colour they still differ. */
-const MARKS = { ok: "●", failed: "✗", running: "▸", todo: "·" } as const;
+const MARKS = { ok: "●", failed: "✗", running: "▸", pending: "·" } as const;
 const LEGEND: Span[] = [
   ...[["● done  ", "dim"], ["✗ failed  ", "dim"], ["▸ running  ", "dim"]] as Span[],
   ["· to do, a mark per round; RPS of the last", "dim"],
@@ -80,15 +80,15 @@ function isRunning({ current }: StudyProgress, scenarioId: string, round: number
   return current !== null && current.scenarioId === scenarioId && current.round === round;
 }
 
-function styleOf(round: Round): "ok" | "failed" | "running" | "todo" {
-  return round === null ? "todo" : round === "running" ? "running" : round.status;
+function styleOf(round: Round): "ok" | "failed" | "running" | "pending" {
+  return round === null ? "pending" : round === "running" ? "running" : round.status;
 }
 
 /** One mark for each round, those of one kind in one span. */
 function markSpans(rounds: Round[]): Span[] {
   return rounds.map((round): Span => {
     const style = styleOf(round);
-    return [MARKS[style], style === "todo" ? "dim" : style];
+    return [MARKS[style], style === "pending" ? "dim" : style];
   });
 }
 
