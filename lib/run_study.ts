@@ -12,13 +12,21 @@ import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
 import { appOptions, readApp } from "./engine/services.ts";
 import { UsageError } from "./errors.ts";
-import { changePlan, namedPlan, type Plan, type PlanChanges, planRuns } from "./plan.ts";
+import {
+  changePlan,
+  namedPlan,
+  type Plan,
+  type PlanChanges,
+  type PlannedRun,
+  planRuns,
+} from "./plan.ts";
 import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
-import { armLabels } from "./scenario.ts";
-import { EventLog, type StudyEvent } from "./store/events.ts";
+import { armLabels, scenarioId } from "./scenario.ts";
+import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
+import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
 import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
@@ -70,11 +78,12 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   const { runs: pending, damaged } = await findPending(folder, runs, options);
   const warnings = await checkMachine(plan);
   const view = options.onEvent ?? notebookView();
-  const events = new EventLog(join(folder, "events.jsonl"), [view]);
+  using events = new EventLog(join(folder, "events.jsonl"), [view]);
   const begun = performance.now();
   events.emit({
     ...{ event: "study_started", study: name, runs: runs.length },
     complete: runs.length - pending.length,
+    matrix: describeMatrix(folder, plan, pending),
   });
   const note = (text: string) => events.emit({ event: "note", text });
   if (lock.recovered !== null) {
@@ -91,7 +100,9 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
     "The study was interrupted; complete runs are kept",
   );
   const { signal } = interrupt;
-  await using engine = await openEngine(note, signal);
+  signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
+  const setup = (text: string) => events.emit({ event: "setup", text });
+  await using engine = await openEngine(setup, signal);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
 
   const context: StudyContext = {
@@ -111,7 +122,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
       ...{ event: "run_finished", order, scenarioId, round },
       ...{ status: manifest.status, cause: manifest.cause },
       ...await headline(folder, manifest),
-      tookS: (Date.parse(manifest.times.ended) - Date.parse(manifest.times.started)) / 1000,
+      tookS: wallClockS(manifest),
     });
   }
   const tookS = (performance.now() - begun) / 1000;
@@ -127,6 +138,26 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
  */
 export function openStudy(name = "newest"): Promise<Study> {
   return loadStudy(studyFolder(findStudy(name)));
+}
+
+/** The cells of the plan, and what of them needs no run any more. */
+function describeMatrix(folder: string, plan: Plan, pending: PlannedRun[]): StudyMatrix {
+  const labels = armLabels(plan.scenarios);
+  const waiting = new Set(pending.map(({ order }) => order));
+  const cells = new Map<string, MatrixCell>();
+  for (const { id, order, round, scenario } of planRuns(plan)) {
+    const manifest = waiting.has(order) ? null : readManifest(runFolder(folder, id, round));
+    const cell = cells.get(id) ??
+      { scenarioId: id, arm: labels.get(id)!, users: scenario.users, rounds: [] };
+    cell.rounds[round - 1] = manifest && { status: manifest.status, tookS: wallClockS(manifest) };
+    cells.set(id, cell);
+  }
+  const { warmUpS, windowS } = plan;
+  return { warmUpS, windowS, cells: plan.scenarios.map((cell) => cells.get(scenarioId(cell))!) };
+}
+
+function wallClockS({ times }: Manifest): number {
+  return (Date.parse(times.ended) - Date.parse(times.started)) / 1000;
 }
 
 /** Which study is meant, and its plan. */

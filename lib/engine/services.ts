@@ -205,9 +205,9 @@ export function pgbouncerValues(
 }
 
 /**
- * Fills `${NAME}` placeholders.
+ * Fills in `${NAME}`.
  *
- * @throws {UsageError} If a placeholder has no value.
+ * @throws {UsageError} If a name in the text has no value.
  */
 export function fillTemplate(text: string, values: Record<string, string>, file: string): string {
   return text.replace(/\$\{([A-Z_]+)\}/g, (_, name: string) => {

@@ -102,7 +102,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
   }
 });
 
-Deno.test("fillTemplate() refuses a placeholder without a value", () => {
+Deno.test("fillTemplate() refuses a name without a value", () => {
   throws(
     () => fillTemplate("${A} ${B}", { A: "1" }, "x.ini"),
     /x\.ini: there is no value for \${B}/,

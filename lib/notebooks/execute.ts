@@ -53,9 +53,15 @@ export interface ExecuteOptions {
   /** Called with a line for each finished notebook. */
   log?: (line: string) => void;
   /** Called with a line for each cell, for a display that the next one replaces. */
-  status?: (line: string) => void;
+  status?: (line: string, place: NotebookPlace) => void;
   /** Stops the running cell and shuts the kernel down. */
   signal?: AbortSignal;
+}
+
+/** How far the execution has come: notebooks done, a fraction within one, of all. */
+export interface NotebookPlace {
+  done: number;
+  total: number;
 }
 
 const EXECUTE_PY = fileURLToPath(new URL("./execute.py", import.meta.url));
@@ -186,6 +192,7 @@ async function executeOne(
   input: string,
   notebook: Notebook,
   options: ExecuteOptions,
+  place: NotebookPlace,
 ): Promise<string> {
   const { outputFolder, python = environmentPaths(), cellTimeoutS, env, log, status, signal } =
     options;
@@ -204,7 +211,11 @@ async function executeOne(
     let failure: Extract<Event, { event: "error" }> | null = null;
     const onLine = (line: string) => {
       const event = parseEvent(line);
-      if (event?.event === "cell") status?.(`${name}: cell ${event.number} of ${event.total}`);
+      if (event?.event === "cell") {
+        const { number, total } = event;
+        const done = place.done + (number - 1) / total;
+        status?.(`${name}: cell ${number} of ${total}`, { ...place, done });
+      }
       if (event?.event === "error") failure = event;
     };
     const result = await tryCommand([
@@ -305,7 +316,11 @@ export async function executeNotebooks(options: ExecuteOptions): Promise<string[
   const executed: string[] = [];
   for (const [index, notebook] of prepared.entries()) {
     signal?.throwIfAborted();
-    executed.push(await executeOne(notebooks[index]!, notebook, options));
+    executed.push(
+      await executeOne(notebooks[index]!, notebook, options, {
+        ...{ done: index, total: prepared.length },
+      }),
+    );
   }
   return executed;
 }

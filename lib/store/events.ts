@@ -10,12 +10,47 @@ export const PHASES = ["start", "verify", "warm-up", "window", "stop"] as const;
 /** One of {@linkcode PHASES}. */
 export type Phase = typeof PHASES[number];
 
+/** How a run ended, as far as a view needs it. */
+export interface RunOutcome {
+  status: "ok" | "failed";
+  /** Wall clock of the whole run, in seconds. */
+  tookS: number;
+  /** Throughput of its window; absent or null where it was not worked out or there is none. */
+  rps?: number | null;
+}
+
+/** One scenario of the matrix, and what of it was complete when a start began. */
+export interface MatrixCell {
+  scenarioId: string;
+  /** The label of its arm, such as `django pooled`. */
+  arm: string;
+  users: number;
+  /** By round, the first at index 0; null is still to do. */
+  rounds: (RunOutcome | null)[];
+}
+
+/** What a study is made of, for a view of what is done. */
+export interface StudyMatrix {
+  warmUpS: number;
+  windowS: number;
+  cells: MatrixCell[];
+}
+
 /** Something that happened, `time` being ISO 8601 in UTC. */
 export type StudyEvent =
   & { time: string }
   & (
-    | { event: "study_started"; study: string; runs: number; complete: number }
+    | {
+      event: "study_started";
+      study: string;
+      runs: number;
+      complete: number;
+      matrix?: StudyMatrix;
+    }
+    /** Something worth keeping in sight, such as a warning. */
     | { event: "note"; text: string }
+    /** A line of the set-up, worth no more than a glance. */
+    | { event: "setup"; text: string }
     | { event: "run_started"; order: number; scenarioId: string; round: number; label: string }
     | { event: "phase"; order: number; phase: Phase }
     | {
@@ -38,6 +73,15 @@ export type StudyEvent =
       tookS: number;
     }
     | { event: "study_finished"; study: string; failed: number; tookS: number }
+    /** The study was told to end; what runs is being stopped. */
+    | { event: "interrupted" }
+    /** The start ended before its study did. */
+    | { event: "study_stopped"; study: string }
+    | { event: "report_started"; study: string; runs: number; failed: number }
+    /** `done` counts steps of `total`; within a notebook it goes up by fractions. */
+    | { event: "report_step"; text: string; done: number; total: number }
+    /** `files` are the report's, relative to the project. */
+    | { event: "report_finished"; study: string; files: string[]; tookS: number }
   );
 
 /** A {@linkcode StudyEvent} before it is given its time. */
@@ -45,9 +89,18 @@ export type NewEvent = StudyEvent extends infer E ? E extends { time: string } ?
   : never
   : never;
 
-/** Writes events to a study's file and hands them to the views. */
-export class EventLog {
+/** Gives an event its time. */
+export function stampEvent(event: NewEvent): StudyEvent {
+  return { time: new Date().toISOString(), ...event } as StudyEvent;
+}
+
+/**
+ * Writes events to a study's file and hands them to the views. Disposed of between a study's start
+ * and its end, it says that the study was stopped, so that no view waits for more.
+ */
+export class EventLog implements Disposable {
   #file: string;
+  #underway: string | null = null;
   #views: ((event: StudyEvent) => void)[];
   #unwritable = false;
 
@@ -65,7 +118,11 @@ export class EventLog {
    * that cannot be written is told once and ends nothing: no result depends on it.
    */
   emit(event: NewEvent): void {
-    const stamped = { time: new Date().toISOString(), ...event } as StudyEvent;
+    // The signal may outlive the study.
+    if (event.event === "interrupted" && this.#underway === null) return;
+    const stamped = stampEvent(event);
+    if (stamped.event === "study_started") this.#underway = stamped.study;
+    if (stamped.event === "study_finished") this.#underway = null;
     const refusal = stamped.event === "live" ? null : this.#append(stamped);
     for (const view of this.#views) view(stamped);
     if (refusal !== null && !this.#unwritable) {
@@ -81,5 +138,11 @@ export class EventLog {
     } catch (error) {
       return (error as Error).message;
     }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#underway === null) return;
+    this.emit({ event: "study_stopped", study: this.#underway });
+    this.#underway = null;
   }
 }

@@ -4,7 +4,35 @@
  * @module
  */
 
-import type { Phase, StudyEvent } from "./events.ts";
+import type { Phase, RunOutcome, StudyEvent, StudyMatrix } from "./events.ts";
+
+/** The load's figures of the last second. */
+export interface LiveFigures {
+  users: number;
+  rps: number;
+  failuresPerS: number;
+  p95Ms: number | null;
+}
+
+/** The run under way. */
+export interface CurrentRun {
+  scenarioId: string;
+  label: string;
+  round: number;
+  phase: Phase;
+  /** Unix time in milliseconds at which it started, and at which its phase did. */
+  sinceMs: number;
+  phaseSinceMs: number;
+  live: LiveFigures | null;
+}
+
+/** A run that has ended, as it is announced. */
+export interface FinishedRun extends RunOutcome {
+  label: string;
+  round: number;
+  cause: string | null;
+  p95Ms: number | null;
+}
 
 /** What a view shows. */
 export interface StudyProgress {
@@ -12,77 +40,204 @@ export interface StudyProgress {
   /** Runs of the study, and how many were complete when this start began. */
   runs: number;
   completeBefore: number;
-  /** Runs finished by this start, and how many of them failed. */
+  /** Runs finished by this start. */
   finished: number;
+  /** Failed runs, those of earlier starts too where they are known. */
   failed: number;
   /** Seconds that the finished runs took together. */
   spentS: number;
+  /** Every scenario with its rounds; null when the events do not say. */
+  matrix: StudyMatrix | null;
+  /** Unix time in milliseconds of the study's start. */
+  sinceMs: number | null;
+  /** The last line of the set-up under way, or null. */
+  setup: { text: string; sinceMs: number } | null;
   /** The run under way, or null. */
-  current: {
-    label: string;
-    round: number;
-    phase: Phase;
-    /** Unix time in milliseconds at which it started. */
-    sinceMs: number;
-    live: { users: number; rps: number; failuresPerS: number; p95Ms: number | null } | null;
-  } | null;
+  current: CurrentRun | null;
+  /** The run that ended last, or null. */
+  last: FinishedRun | null;
+  /** The report under way, or null. */
+  report: { text: string; done: number; total: number; sinceMs: number } | null;
+  /** Told to end, and not yet there. */
+  stopping: boolean;
+  /** All runs are complete; how long this start took for them. */
   done: boolean;
+  tookS: number | null;
+  /** Ended before it was done. */
+  stopped: boolean;
 }
 
 /** The state before the first event. */
 export function emptyProgress(): StudyProgress {
   return {
     ...{ study: "", runs: 0, completeBefore: 0, finished: 0, failed: 0, spentS: 0 },
-    ...{ current: null, done: false },
+    ...{ matrix: null, sinceMs: null, setup: null, current: null, last: null, report: null },
+    ...{ stopping: false, done: false, tookS: null, stopped: false },
   };
 }
 
 /** The state after one more event. */
 export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgress {
+  const timeMs = Date.parse(event.time);
+  const current = (change: Partial<CurrentRun>): StudyProgress =>
+    state.current === null ? state : { ...state, current: { ...state.current, ...change } };
   switch (event.event) {
-    case "study_started":
+    case "study_started": {
+      const { study, runs, complete, matrix = null } = event;
+      const outcomes = matrix?.cells.flatMap((cell) => cell.rounds) ?? [];
       return {
         ...emptyProgress(),
-        ...{ study: event.study, runs: event.runs, completeBefore: event.complete },
+        ...{ study, runs, matrix, completeBefore: complete, sinceMs: timeMs },
+        failed: outcomes.filter((outcome) => outcome?.status === "failed").length,
+      };
+    }
+    case "setup":
+      // What is set up within a run belongs to its start.
+      return state.current !== null ? state : {
+        ...state,
+        setup: { text: event.text, sinceMs: state.setup?.sinceMs ?? timeMs },
       };
     case "run_started": {
-      const { label, round } = event;
-      const sinceMs = Date.parse(event.time);
-      return { ...state, current: { label, round, phase: "start", sinceMs, live: null } };
+      const { scenarioId, label, round } = event;
+      const started: CurrentRun = {
+        ...{ scenarioId, label, round, phase: "start", live: null },
+        ...{ sinceMs: timeMs, phaseSinceMs: timeMs },
+      };
+      return { ...state, setup: null, current: started };
     }
     case "phase":
-      return state.current === null
-        ? state
-        : { ...state, current: { ...state.current, phase: event.phase } };
+      return current({ phase: event.phase, phaseSinceMs: timeMs });
     case "live": {
       const { users, rps, failuresPerS, p95Ms } = event;
-      const live = { users, rps, failuresPerS, p95Ms };
-      return state.current === null ? state : { ...state, current: { ...state.current, live } };
+      return current({ live: { users, rps, failuresPerS, p95Ms } });
     }
-    case "run_finished":
+    case "run_finished": {
+      const { scenarioId, round, status, cause, rps, p95Ms, tookS } = event;
+      const label = state.current?.label ?? scenarioId;
       return {
         ...state,
         finished: state.finished + 1,
-        failed: state.failed + (event.status === "failed" ? 1 : 0),
-        spentS: state.spentS + event.tookS,
+        failed: state.failed + (status === "failed" ? 1 : 0),
+        spentS: state.spentS + tookS,
+        matrix: withOutcome(state.matrix, scenarioId, round, { status, tookS, rps }),
         current: null,
+        last: { label, round, status, cause, rps, p95Ms, tookS },
       };
+    }
     case "study_finished":
-      return { ...state, done: true };
+      return { ...state, current: null, done: true, tookS: event.tookS };
+    case "interrupted":
+      return { ...state, stopping: true };
+    case "study_stopped":
+      return { ...state, current: null, setup: null, stopping: false, stopped: true };
+    case "report_started": {
+      // A study that was complete before this start has said nothing yet.
+      const known = state.study === event.study ? state : {
+        ...emptyProgress(),
+        ...{ study: event.study, runs: event.runs, completeBefore: event.runs },
+        ...{ failed: event.failed, done: true, sinceMs: timeMs },
+      };
+      return { ...known, report: { text: "report", done: 0, total: 1, sinceMs: timeMs } };
+    }
+    case "report_step": {
+      const { text, done, total } = event;
+      return {
+        ...state,
+        setup: null,
+        report: { text, done, total, sinceMs: state.report?.sinceMs ?? timeMs },
+      };
+    }
+    case "report_finished":
+      return { ...state, report: null, setup: null };
     case "note":
       return state;
   }
 }
 
+function withOutcome(
+  matrix: StudyMatrix | null,
+  scenarioId: string,
+  round: number,
+  outcome: RunOutcome,
+): StudyMatrix | null {
+  if (matrix === null) return null;
+  const cells = matrix.cells.map((cell) =>
+    cell.scenarioId === scenarioId
+      ? { ...cell, rounds: cell.rounds.with(round - 1, outcome) }
+      : cell
+  );
+  return { ...matrix, cells };
+}
+
+/** Runs that are complete, and the part of the study that they are. */
+export function countComplete(state: StudyProgress): { complete: number; share: number } {
+  const complete = state.completeBefore + state.finished;
+  return { complete, share: state.runs === 0 ? 0 : Math.min(1, complete / state.runs) };
+}
+
 /**
- * Seconds until the study's end, from what the runs so far took; null before the first has ended.
+ * Seconds until the last run's end, from what the runs so far took, those of earlier starts too;
+ * null before the first has ended. Each scenario is expected to take the mean of its own runs,
+ * drawn to the mean of all runs as if by one more run of that length: a scenario that fails early
+ * or starts slowly is seen for what it is, and one run does not decide.
  */
 export function remainingS(state: StudyProgress, nowMs: number): number | null {
+  const { matrix, current } = state;
+  if (matrix === null) return remainingByMeanS(state, nowMs);
+  const measured = matrix.cells.flatMap((cell) => cell.rounds).filter((run) => run !== null);
+  if (measured.length === 0) return null;
+  // A run that failed early says little about the others.
+  const good = measured.filter((run) => run.status === "ok");
+  const typicalS = meanS(good.length > 0 ? good : measured);
+  let left = 0;
+  for (const { scenarioId, rounds } of matrix.cells) {
+    const own = rounds.filter((run) => run !== null);
+    const expectedS = (sumS(own) + typicalS) / (own.length + 1);
+    left += expectedS * (rounds.length - own.length);
+    if (scenarioId === current?.scenarioId) {
+      left -= expectedS - currentRemainingS(current, matrix, expectedS, nowMs);
+    }
+  }
+  return Math.max(0, left);
+}
+
+/** What is left of the run under way: never less than its warm-up and window still need. */
+function currentRemainingS(
+  { phase, sinceMs, phaseSinceMs }: CurrentRun,
+  { warmUpS, windowS }: StudyMatrix,
+  expectedS: number,
+  nowMs: number,
+): number {
+  const inPhaseS = (nowMs - phaseSinceMs) / 1000;
+  const loadS = phase === "warm-up" || phase === "window"
+    ? Math.max(0, (phase === "warm-up" ? warmUpS + windowS : windowS) - inPhaseS)
+    : phase === "stop"
+    ? 0
+    : warmUpS + windowS;
+  return Math.max(loadS, expectedS - (nowMs - sinceMs) / 1000);
+}
+
+function remainingByMeanS(state: StudyProgress, nowMs: number): number | null {
   if (state.finished === 0) return null;
   const perRun = state.spentS / state.finished;
   const left = state.runs - state.completeBefore - state.finished;
   const running = state.current === null ? 0 : (nowMs - state.current.sinceMs) / 1000;
   return Math.max(0, left * perRun - Math.min(running, perRun));
+}
+
+/** Seconds of warm-ups and windows that are still to come: the least that the study can take. */
+export function leastRemainingS(state: StudyProgress): number | null {
+  if (state.matrix === null) return null;
+  const { warmUpS, windowS } = state.matrix;
+  return (state.runs - countComplete(state).complete) * (warmUpS + windowS);
+}
+
+function sumS(runs: RunOutcome[]): number {
+  return runs.reduce((sum, { tookS }) => sum + tookS, 0);
+}
+
+function meanS(runs: RunOutcome[]): number {
+  return sumS(runs) / runs.length;
 }
 
 /** A span of time for people: `45 s`, `3 min 20 s`, `2 h 05 min`. */
@@ -94,24 +249,49 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
+/** How much of the study is done, in words: `14 of 60 runs complete, 2 failed`. */
+export function countsLine(state: StudyProgress): string {
+  const failed = state.failed > 0 ? `, ${state.failed} failed` : "";
+  return `${countComplete(state).complete} of ${state.runs} runs complete${failed}`;
+}
+
 /** The state as one line of text. */
 export function progressLine(state: StudyProgress, nowMs: number): string {
-  const done = state.completeBefore + state.finished;
-  if (state.done) {
-    const failed = state.failed > 0 ? `, ${state.failed} failed` : "";
-    return `${state.study}: ${done} of ${state.runs} runs complete${failed}`;
+  const { study, current, setup, report } = state;
+  if (report !== null) return `${study}: report · ${report.text}`;
+  if (state.stopped) return `${study}: stopped, ${countsLine(state)}`;
+  if (state.done) return `${study}: ${countsLine(state)}`;
+  const { complete } = countComplete(state);
+  const parts = [`[${Math.min(complete + 1, state.runs)}/${state.runs}]`];
+  if (current !== null) {
+    parts.push(current.label, `· ${current.phase}`);
+    if (current.live !== null) parts.push(...liveParts(current.live).map((part) => `· ${part}`));
+  } else if (setup !== null) parts.push(`set-up · ${setup.text}`);
+  if (state.stopping) parts.push("· stopping");
+  else {
+    const left = remainingS(state, nowMs);
+    if (left !== null) parts.push(`· ${formatDuration(left)} left`);
   }
-  const parts = [`[${Math.min(done + 1, state.runs)}/${state.runs}]`];
-  if (state.current !== null) {
-    const { label, phase, live } = state.current;
-    parts.push(label, `· ${phase}`);
-    if (live !== null) {
-      parts.push(`· ${Math.round(live.rps)} RPS`);
-      if (live.p95Ms !== null) parts.push(`· P95 ${Math.round(live.p95Ms)} ms`);
-      if (live.failuresPerS > 0) parts.push(`· ${live.failuresPerS.toFixed(1)} failures/s`);
-    }
-  }
-  const left = remainingS(state, nowMs);
-  if (left !== null) parts.push(`· ${formatDuration(left)} left`);
   return parts.join(" ");
+}
+
+/** Live figures, each in its words; failures only where there are some. */
+export function liveParts({ rps, p95Ms, failuresPerS }: LiveFigures): string[] {
+  return [
+    `${formatCount(rps)} RPS`,
+    ...(p95Ms === null ? [] : [`P95 ${formatCount(p95Ms)} ms`]),
+    ...(failuresPerS > 0 ? [`${failuresPerS.toFixed(1)} failures/s`] : []),
+  ];
+}
+
+/** What a finished run came to: its figures, or why it failed. */
+export function outcomeLine({ status, cause, rps, p95Ms }: Omit<FinishedRun, "label">): string {
+  if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
+  const p95 = p95Ms === null ? "–" : `${formatCount(p95Ms)} ms`;
+  return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS, P95 ${p95}`;
+}
+
+/** A whole number with thousands separators. */
+export function formatCount(value: number): string {
+  return Math.round(value).toLocaleString("en");
 }

@@ -4,6 +4,7 @@ import {
   emptyProgress,
   foldEvent,
   formatDuration,
+  leastRemainingS,
   progressLine,
   remainingS,
   type StudyProgress,
@@ -61,4 +62,96 @@ Deno.test("formatDuration() writes seconds, minutes and hours", () => {
   deepEqual([0.4, 59.6, 61, 3599, 7500].map(formatDuration), [
     ...["0 s", "1 min 00 s", "1 min 01 s", "59 min 59 s", "2 h 05 min"],
   ]);
+});
+
+const ok = (tookS: number) => ({ status: "ok" as const, tookS });
+const cell = (scenarioId: string, ...rounds: (ReturnType<typeof ok> | null)[]) => ({
+  ...{ scenarioId, arm: scenarioId, users: 10, rounds },
+});
+const matrix = (...cells: ReturnType<typeof cell>[]): NewEvent => ({
+  ...{ event: "study_started", study: "s", runs: 4, complete: 0 },
+  matrix: { warmUpS: 2, windowS: 6, cells },
+});
+
+Deno.test("remainingS() expects of each scenario its own time, drawn to that of all", () => {
+  // All together took 15 s on average; a: (10 + 15) / 2, b: (20 + 15) / 2.
+  equal(remainingS(fold([matrix(cell("a", ok(10), null), cell("b", ok(20), null))]), START), 30);
+  // Two more of a, none of b.
+  const uneven = fold([matrix(cell("a", ok(10), null, null), cell("b", ok(20)))]);
+  equal(remainingS(uneven, START), 25);
+  // What was measured by an earlier start counts; nothing measured is nothing known.
+  equal(remainingS(fold([matrix(cell("a", null))]), START), null);
+});
+
+Deno.test("remainingS() does not take a run that failed early for what others take", () => {
+  const failed = { status: "failed" as const, tookS: 1 };
+  const state = fold([{
+    ...matrix(cell("a", ok(11), null), cell("b", ok(11), null)),
+    matrix: {
+      ...{ warmUpS: 2, windowS: 6 },
+      cells: [
+        { scenarioId: "a", arm: "a", users: 1, rounds: [failed, null] },
+        { scenarioId: "b", arm: "b", users: 1, rounds: [ok(11), null] },
+      ],
+    },
+  } as NewEvent]);
+  equal(remainingS(state, START), (1 + 11) / 2 + 11);
+});
+
+Deno.test("remainingS() never promises less than warm-up and window still need", () => {
+  const begun = matrix(cell("a", ok(10), null));
+  const run: NewEvent = {
+    ...{ event: "run_started", order: 2, scenarioId: "a", round: 2, label: "a" },
+  };
+  const phase = (phase: "verify" | "warm-up" | "window" | "stop"): NewEvent => ({
+    ...{ event: "phase", order: 2, phase },
+  });
+  equal(remainingS(fold([begun, run]), START + 1000), 9);
+  equal(remainingS(fold([begun, run]), START + 60_000), 8);
+  equal(remainingS(fold([begun, run, phase("window")]), START + 2000), 8);
+  const late = fold([begun, run, phase("warm-up")]);
+  equal(remainingS(late, START + 7000), 3);
+  equal(remainingS(fold([begun, run, phase("stop")]), START + 60_000), 0);
+});
+
+Deno.test("leastRemainingS() counts the warm-ups and windows to come", () => {
+  equal(leastRemainingS(fold([matrix(cell("a", null))])), 32);
+  equal(leastRemainingS(fold([begun])), null);
+});
+
+Deno.test("foldEvent() keeps outcomes in the matrix and counts earlier failures", () => {
+  const state = fold([
+    matrix(cell("x", null, null), cell("y", null)),
+    started,
+    { ...finished, round: 2 } as NewEvent,
+  ]);
+  deepEqual(state.matrix?.cells.map(({ rounds }) => rounds), [
+    [null, { status: "failed", tookS: 10, rps: null }],
+    [null],
+  ]);
+  const earlier = fold([matrix(cell("x", { status: "failed", tookS: 1 } as never, null))]);
+  equal(earlier.failed, 1);
+});
+
+Deno.test("foldEvent() goes from set-up to runs to the report and to an end", () => {
+  const setup: NewEvent = { event: "setup", text: "Installing" };
+  equal(fold([begun, setup]).setup?.text, "Installing");
+  deepEqual([fold([begun, setup, started]).setup, fold([begun, started, setup]).setup], [
+    null,
+    null,
+  ]);
+  const step: NewEvent = { event: "report_step", text: "HTML", done: 4, total: 5 };
+  const report: NewEvent = { event: "report_started", study: "old", runs: 6, failed: 1 };
+  const reporting = fold([report, step]);
+  equal(progressLine(reporting, START), "old: report · HTML");
+  deepEqual([reporting.done, reporting.runs, reporting.completeBefore], [true, 6, 6]);
+  const stopped = fold([begun, started, { event: "interrupted" }]);
+  equal(progressLine(stopped, START), "[2/4] flask direct, 10 users · start · stopping");
+  const { stopping, stopped: ended, current } = fold([
+    begun,
+    started,
+    { event: "interrupted" },
+    { event: "study_stopped", study: "s" },
+  ]);
+  deepEqual([stopping, ended, current], [false, true, null]);
 });

@@ -28,11 +28,10 @@ await runTask(async (signal) => {
   if (!Number.isInteger(seed)) {
     throw new UsageError(`Cannot use --seed "${values.seed}": it must be a whole number`);
   }
-  const view = new TerminalView();
-  const result = await run({
-    ...{ full: values.full, seed, signal },
-    log: view.line,
-    onEvent: view.show,
-  });
-  view.line(JSON.stringify(result));
+  const measure = async () => {
+    using view = new TerminalView();
+    const { line: log, show: onEvent } = view;
+    return await run({ ...{ full: values.full, seed, signal }, log, onEvent });
+  };
+  console.log(JSON.stringify(await measure()));
 });

@@ -28,6 +28,7 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   seed: { value: "N", help: "seed of the order and of the load" },
   engine: { value: "NAME", help: ENGINES.join(" or ") },
   "retry-failed": { value: "", help: "run failed runs again" },
+  json: { value: "", help: "events as JSON lines on stdout, lines for people on stderr" },
 };
 
 function usage(task: string): string {
@@ -60,7 +61,10 @@ export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[
  * @returns What to run; null when only help was asked for, which is then printed.
  * @throws {UsageError} If an option is unknown or its value is not one.
  */
-export function parseStudyOptions(task: string, args: string[]): RunStudyOptions | null {
+export function parseStudyOptions(
+  task: string,
+  args: string[],
+): (RunStudyOptions & { json: boolean }) | null {
   const { values } = parseOptions(args, {
     help: { type: "boolean", short: "h" },
     plan: { type: "string" },
@@ -75,6 +79,7 @@ export function parseStudyOptions(task: string, args: string[]): RunStudyOptions
     seed: { type: "string" },
     engine: { type: "string" },
     "retry-failed": { type: "boolean" },
+    json: { type: "boolean", default: false },
   });
   if (values.help) {
     console.log(usage(task));
@@ -105,7 +110,7 @@ export function parseStudyOptions(task: string, args: string[]): RunStudyOptions
   if (engine !== undefined && !ENGINES.includes(engine)) {
     throw new UsageError(`Cannot use --engine "${engine}": choose from ${ENGINES.join(", ")}`);
   }
-  const { plan, study, "retry-failed": retryFailed } = values;
+  const { plan, study, json, "retry-failed": retryFailed } = values;
   if (study !== undefined && listStudies().includes(study)) {
     // A notebook may open a study of any plan; a command that names one means that one.
     const asked = changePlan(
@@ -118,7 +123,7 @@ export function parseStudyOptions(task: string, args: string[]): RunStudyOptions
       );
     }
   }
-  return { plan, study, changes, engine, retryFailed };
+  return { plan, study, changes, engine, retryFailed, json };
 }
 
 /** Exit statuses of a task that was told to end, as shells know them. */

@@ -17,6 +17,6 @@ await runTask(async (signal) => {
     return;
   }
   const study = await loadStudy(studyFolder(findStudy(values.study)));
-  const view = new TerminalView();
-  await exportStudy(study, { signal, log: view.line, status: view.status });
+  using view = new TerminalView();
+  await exportStudy(study, { signal, onEvent: view.show });
 });

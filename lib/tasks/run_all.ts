@@ -8,7 +8,8 @@ import { TerminalView } from "./terminal.ts";
 await runTask(async (signal) => {
   const options = parseStudyOptions("run-all", Deno.args);
   if (options === null) return;
-  const view = new TerminalView();
-  const study = await runStudy({ ...options, signal, onEvent: view.show });
-  await exportStudy(study, { signal, log: view.line, status: view.status });
+  const { json, ...study } = options;
+  using view = new TerminalView({ json });
+  const { show: onEvent } = view;
+  await exportStudy(await runStudy({ ...study, signal, onEvent }), { signal, onEvent });
 });

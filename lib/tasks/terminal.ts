@@ -1,70 +1,228 @@
 /**
- * The progress of a study in the terminal: finished runs stay as lines, the current one is a
- * status line that is rewritten in place. Without a terminal only the lines are printed.
+ * The progress of a study in the terminal: a block that is redrawn in place, above which stay the
+ * lines that somebody who comes back in the morning wants to read: failures with their causes, and
+ * notes. Without a terminal there are lines only, one for each finished run.
  *
  * @module
  */
 
 import type { StudyEvent } from "../store/events.ts";
-import { emptyProgress, foldEvent, formatDuration, progressLine } from "../store/progress.ts";
+import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
+import { eventLines, renderBlock, renderMatrix } from "../views/lines.ts";
+import { paint, plainText, wrapText } from "../views/text.ts";
 
-/** A view of a study for the terminal. */
-export class TerminalView {
+/** Where a view is written to. */
+export interface Output {
+  write(text: string): void;
+  /** Columns and rows; null when this is no terminal that can move its cursor. */
+  size(): { columns: number; rows: number } | null;
+  color: boolean;
+}
+
+/** Options of {@linkcode TerminalView}. */
+export interface TerminalOptions {
+  /** Write events as JSON lines to standard output, and lines for people to standard error. */
+  json?: boolean;
+  /** @default {standard output, or standard error beside JSON} */
+  output?: Output;
+  /** The time, in milliseconds. @default {Date.now} */
+  now?: () => number;
+  /** The time zone of clock times. @default {the system's} */
+  timeZone?: string;
+}
+
+const HIDE_CURSOR = "\x1b[?25l";
+const SHOW_CURSOR = "\x1b[?25h";
+/** Terminals that know these show a frame at once; others ignore them. */
+const BEGIN_FRAME = "\x1b[?2026h";
+const END_FRAME = "\x1b[?2026l";
+const ERASE_REST_OF_LINE = "\x1b[K";
+const ERASE_BELOW = "\x1b[J";
+
+/** Clocks and figures are redrawn this often; what happens is drawn at once. */
+const TICK_MS = 500;
+
+/** A view of a study for the terminal. Dispose of it to give the terminal back. */
+export class TerminalView implements Disposable {
   #state = emptyProgress();
-  #tty = Deno.stdout.isTerminal();
-  #encoder = new TextEncoder();
+  #json: boolean;
+  #output: Output;
+  #now: () => number;
+  #timeZone: string | undefined;
+  #status: string | null = null;
+  /** The block on the screen; the cursor stands at its first line's beginning. */
+  #drawn: string[] = [];
+  #release: (() => void) | null = null;
 
-  #write(text: string): void {
-    Deno.stdout.writeSync(this.#encoder.encode(text));
+  /** @param options Options for this view. */
+  constructor(options: TerminalOptions = {}) {
+    this.#json = options.json ?? false;
+    this.#output = options.output ?? standardOutput(this.#json);
+    this.#now = options.now ?? Date.now;
+    this.#timeZone = options.timeZone;
   }
+
+  /** Takes in one event. */
+  show = (event: StudyEvent): void => {
+    if (this.#json) write(Deno.stdout, JSON.stringify(event) + "\n");
+    const before = this.#state;
+    this.#state = foldEvent(before, event);
+    if (this.#output.size() === null) {
+      for (const line of eventLines(before, event)) this.line(line);
+      return;
+    }
+    this.#hold();
+    if (event.event === "live") return; // Drawn by the next tick.
+    const keeps = stays(event) ? eventLines(before, event) : [];
+    if (event.event === "study_finished" || event.event === "study_stopped") {
+      this.#print(["", ...renderMatrix(this.#state, this.#frame()), "", ...this.#wrap(keeps)], []);
+      return;
+    }
+    const failed = event.event === "run_finished";
+    const lines = this.#wrap(keeps);
+    this.#print(
+      failed ? lines.map((line) => paint([[line, "failed"]], this.#output.color)) : lines,
+    );
+  };
 
   /** Prints a line that stays. */
   line = (text: string): void => {
-    this.#write(this.#tty ? `\r\x1b[2K${text}\n` : `${text}\n`);
+    if (this.#output.size() === null) this.#output.write(plainText(text) + "\n");
+    else this.#print(this.#wrap([text]));
   };
 
   /** Shows a line that the next one replaces; nothing without a terminal. */
   status = (text: string): void => {
-    if (!this.#tty) return;
-    const { columns } = Deno.consoleSize();
-    this.#write(`\r\x1b[2K${text.slice(0, columns - 1)}`);
+    if (this.#output.size() === null) return;
+    this.#status = text;
+    this.#hold();
+    this.#print([]);
   };
 
-  /** Takes in one event. */
-  show = (event: StudyEvent): void => {
-    const before = this.#state;
-    this.#state = foldEvent(before, event);
-    switch (event.event) {
-      case "study_started":
-        this.line(
-          `Study ${event.study}: ${event.runs} runs` +
-            (event.complete > 0 ? `, ${event.complete} of them complete` : ""),
-        );
-        break;
-      case "note":
-        this.line(event.text);
-        break;
-      case "run_finished": {
-        const place = `[${before.completeBefore + before.finished + 1}/${before.runs}]`;
-        const label = before.current?.label ?? event.scenarioId;
-        const result = event.status === "failed"
-          ? `FAILED ${event.cause}`
-          : `${Math.round(event.rps ?? 0)} RPS, P95 ${formatMs(event.p95Ms)}`;
-        this.line(
-          `${place} ${label}, round ${event.round}: ${result} (${event.tookS.toFixed(1)} s)`,
-        );
-        break;
-      }
-      case "study_finished":
-        this.line(
-          `${progressLine(this.#state, Date.now())} in ${formatDuration(event.tookS)}`,
-        );
-        return;
-    }
-    this.status(progressLine(this.#state, Date.now()));
+  /** Draws all of it anew, after the terminal has been resized and has moved what was drawn. */
+  redraw = (): void => {
+    if (this.#release !== null) this.#print([], this.#block(), true);
+  };
+
+  /** Draws what has changed with time alone. */
+  tick = (): void => {
+    if (this.#release !== null) this.#print([]);
+  };
+
+  /** Takes the block away and gives the cursor back; lines that stay are left. */
+  [Symbol.dispose](): void {
+    if (this.#release === null) return;
+    this.#release();
+    this.#release = null;
+    this.#print([], []);
+    this.#output.write(SHOW_CURSOR);
+  }
+
+  /** Takes the terminal: hides the cursor, redraws with time and on resize. */
+  #hold(): void {
+    if (this.#release !== null) return;
+    this.#output.write(HIDE_CURSOR);
+    const timer = setInterval(this.tick, TICK_MS);
+    Deno.unrefTimer(timer);
+    // A second Ctrl-C ends the process where it stands.
+    const leave = () => this[Symbol.dispose]();
+    Deno.addSignalListener("SIGWINCH", this.redraw);
+    globalThis.addEventListener("unload", leave);
+    this.#release = () => {
+      clearInterval(timer);
+      Deno.removeSignalListener("SIGWINCH", this.redraw);
+      globalThis.removeEventListener("unload", leave);
+    };
+  }
+
+  #frame() {
+    const { columns, rows } = this.#output.size() ?? { columns: 80, rows: 24 };
+    const { color } = this.#output;
+    return { columns, rows, color, nowMs: this.#now(), timeZone: this.#timeZone };
+  }
+
+  #block(): string[] {
+    if (isShown(this.#state)) return renderBlock(this.#state, this.#frame());
+    const { columns } = this.#frame();
+    return this.#status === null ? [] : wrapText(plainText(this.#status), columns - 1).slice(0, 1);
+  }
+
+  #wrap(lines: string[]): string[] {
+    const { columns } = this.#frame();
+    return lines.flatMap((line) => wrapText(plainText(line), columns - 1));
+  }
+
+  /**
+   * Writes lines that stay and the block below them, all in one write. The cursor goes back to the
+   * block's first line: a terminal that is resized moves both alike, whether it wraps its lines anew
+   * or cuts them, so that the next frame covers all of this one. After that the old rows must be
+   * erased, not overwritten, or the terminal goes on taking some of them for wrapped ones.
+   */
+  #print(lines: string[], block = this.#block(), erase = false): void {
+    if (!erase && lines.length === 0 && isSame(block, this.#drawn)) return;
+    const text = [...lines, ...block].map((line) => line + ERASE_REST_OF_LINE);
+    const back = block.length > 1 ? `\x1b[${block.length - 1}A\r` : "\r";
+    // Lines that stay end with a line feed, the block's last line must not: it would scroll.
+    const end = block.length === 0 && lines.length > 0 ? "\r\n" : "";
+    this.#output.write(
+      `${BEGIN_FRAME}\r${erase ? ERASE_BELOW : ""}${text.join("\r\n")}` +
+        `${end}${ERASE_BELOW}${back}${END_FRAME}`,
+    );
+    this.#drawn = block;
+  }
+}
+
+/** Whether an event's lines stay above the block: what the block itself does not say. */
+function stays(event: StudyEvent): boolean {
+  return event.event === "run_finished"
+    ? event.status === "failed"
+    : !["study_started", "setup", "report_started"].includes(event.event);
+}
+
+/** Whether there is anything to draw: a study that runs or whose report is being written. */
+function isShown(state: StudyProgress): boolean {
+  return state.study !== "" && ((!state.done && !state.stopped) || state.report !== null);
+}
+
+function isSame(a: string[], b: string[]): boolean {
+  return a.length === b.length && a.every((line, i) => line === b[i]);
+}
+
+/** Standard output; standard error beside JSON, drawn on only where the JSON goes elsewhere. */
+function standardOutput(json: boolean): Output {
+  const stream = json ? Deno.stderr : Deno.stdout;
+  const draws = stream.isTerminal() && Deno.env.get("TERM") !== "dumb" &&
+    !(json && Deno.stdout.isTerminal());
+  return {
+    write: (text) => write(stream, text),
+    size: () => draws ? terminalSize() : null,
+    color: !Deno.env.get("NO_COLOR"),
   };
 }
 
-function formatMs(ms: number | null): string {
-  return ms === null ? "–" : `${Math.round(ms).toLocaleString("en")} ms`;
+/** Some terminals, serial lines for example, do not know their size. */
+function terminalSize(): { columns: number; rows: number } {
+  try {
+    const { columns, rows } = Deno.consoleSize();
+    if (columns > 0 && rows > 0) return { columns, rows };
+  } catch {
+    // The usual size serves.
+  }
+  return { columns: 80, rows: 24 };
+}
+
+const ENCODER = new TextEncoder();
+
+/** Writes all of a text. Nobody reading any more ends the text, not the study. */
+function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  let rest = ENCODER.encode(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(stream.writeSync(rest));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) return;
+      // Another program has made the terminal non-blocking, and its buffer is full.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
 }

@@ -1,0 +1,377 @@
+/**
+ * A study in progress as lines of text: pure functions of its state, the space and the time.
+ *
+ * @module
+ */
+
+import type { RunOutcome, StudyEvent } from "../store/events.ts";
+import {
+  countComplete,
+  countsLine,
+  type CurrentRun,
+  emptyProgress,
+  formatCount,
+  formatDuration,
+  leastRemainingS,
+  liveParts,
+  outcomeLine,
+  progressLine,
+  remainingS,
+  type StudyProgress,
+} from "../store/progress.ts";
+import { cutSpans, cutText, displayWidth, padText, paint, plainText, type Span } from "./text.ts";
+
+/** Where and when a view is drawn. */
+export interface Frame {
+  columns: number;
+  rows: number;
+  /** Unix time in milliseconds. */
+  nowMs: number;
+  /** @default false */
+  color?: boolean;
+  /** The time zone of clock times. @default {the system's} */
+  timeZone?: string;
+}
+
+/** Narrower or lower than this, one line has to do. */
+const LEAST_COLUMNS = 50;
+const LEAST_ROWS = 8;
+/** A clock time helps only who is going to come back. */
+const CLOCK_FROM_S = 600;
+
+/** The marks of a round. Without colour they still differ. */
+const MARKS = { ok: "●", failed: "✗", running: "▸", pending: "·" } as const;
+const LEGEND: Span[] = [
+  ...[["● done  ", "dim"], ["✗ failed  ", "dim"], ["▸ running  ", "dim"]] as Span[],
+  ["· to do, a mark per round; RPS of the last", "dim"],
+];
+
+/** A row of the matrix: an arm, and for each number of users its rounds. */
+export interface MatrixRow {
+  arm: string;
+  cells: { rounds: Round[]; rps: number | null }[];
+}
+
+/** A round of a cell; `running` is under way, null is to do. */
+export type Round = RunOutcome | "running" | null;
+
+/** The matrix as rows of arms and columns of users. */
+export function matrixRows(state: StudyProgress): { users: number[]; rows: MatrixRow[] } {
+  const cells = state.matrix?.cells ?? [];
+  const users = [...new Set(cells.map((cell) => cell.users))].sort((a, b) => a - b);
+  const arms = [...new Set(cells.map(({ arm }) => arm))];
+  const rows = arms.map((arm) => ({
+    arm,
+    cells: users.map((n) => {
+      const rounds = cells.filter((cell) => cell.arm === arm && cell.users === n)
+        .flatMap((cell): Round[] =>
+          cell.rounds.map((round, i) =>
+            isRunning(state, cell.scenarioId, i + 1) ? "running" : round
+          )
+        );
+      const last = rounds.findLast((round) => typeof round === "object" && round?.status === "ok");
+      return { rounds, rps: (last as RunOutcome | undefined)?.rps ?? null };
+    }),
+  }));
+  return { users, rows };
+}
+
+function isRunning({ current }: StudyProgress, scenarioId: string, round: number): boolean {
+  return current !== null && current.scenarioId === scenarioId && current.round === round;
+}
+
+function styleOf(round: Round): "ok" | "failed" | "running" | "pending" {
+  return round === null ? "pending" : round === "running" ? "running" : round.status;
+}
+
+/** One mark for each round, those of one kind in one span. */
+function markSpans(rounds: Round[]): Span[] {
+  return rounds.map((round): Span => {
+    const style = styleOf(round);
+    return [MARKS[style], style === "pending" ? "dim" : style];
+  });
+}
+
+/** Counts instead of marks, for where there are too many rounds. */
+function countSpans(rounds: Round[]): Span[] {
+  const count = (style: string) => rounds.filter((round) => styleOf(round) === style).length;
+  const failed = count("failed");
+  return [
+    [`${count("ok") + failed}/${rounds.length}`, "plain"],
+    ...(failed > 0 ? [[` ✗${failed}`, "failed"] as Span] : []),
+    ...(count("running") > 0 ? [[" ▸", "running"] as Span] : []),
+  ];
+}
+
+type CellDrawer = (cell: MatrixRow["cells"][number]) => Span[];
+
+const withRps: CellDrawer = ({ rounds, rps }) => [
+  ...markSpans(rounds),
+  [rps === null ? "" : ` ${formatCount(rps).padStart(6)} RPS`, "dim"],
+];
+const marksOnly: CellDrawer = ({ rounds }) => markSpans(rounds);
+const countsOnly: CellDrawer = ({ rounds }) => countSpans(rounds);
+
+function spansWidth(spans: readonly Span[]): number {
+  return displayWidth(spans.map(([text]) => text).join(""));
+}
+
+/** The widest that a cell may become in the course of the study, so that columns stay put. */
+function widestCell(draw: CellDrawer, rounds: number): number {
+  if (draw === withRps) return rounds + " 12,345 RPS".length;
+  // All failed but the one that runs: `12/13 ✗12 ▸`.
+  return draw === marksOnly ? rounds : 3 * String(rounds).length + 5;
+}
+
+/** The matrix in as much detail as fits; nothing where not even its totals do. */
+function drawMatrix(state: StudyProgress, columns: number): { head: Span[]; rows: Span[][] } {
+  const { users, rows } = matrixRows(state);
+  if (rows.length === 0) return { head: [], rows: [] };
+  const rounds = Math.max(...rows.flatMap((row) => row.cells.map((cell) => cell.rounds.length)));
+  const armColumns = Math.min(
+    Math.max(...rows.map(({ arm }) => displayWidth(arm))),
+    Math.max(16, Math.floor(columns * 0.45)),
+  );
+  const heads = users.map((n) => `${n} users`);
+  for (const draw of [withRps, marksOnly, countsOnly]) {
+    const cellColumns = Math.max(widestCell(draw, rounds), ...heads.map(displayWidth));
+    if (armColumns + users.length * (cellColumns + 2) > columns) continue;
+    return layOut(rows, heads, armColumns, cellColumns, draw);
+  }
+  // Too many columns: one for all users together.
+  const joined = rows.map(({ arm, cells }) => ({
+    arm,
+    cells: [{ rounds: cells.flatMap((cell) => cell.rounds), rps: null }],
+  }));
+  return layOut(joined, ["all users"], armColumns, 14, countsOnly);
+}
+
+function layOut(
+  rows: MatrixRow[],
+  heads: string[],
+  armColumns: number,
+  cellColumns: number,
+  draw: CellDrawer,
+): { head: Span[]; rows: Span[][] } {
+  const head = heads.map((text) => "  " + padText(text, cellColumns)).join("");
+  return {
+    head: [[" ".repeat(armColumns) + head.trimEnd(), "dim"]],
+    rows: rows.map(({ arm, cells }) => {
+      const spans: Span[] = [[padText(plainText(arm), armColumns), "plain"]];
+      cells.forEach((cell, i) => {
+        const drawn = draw(cell);
+        const last = i === cells.length - 1;
+        const blanks = last ? 0 : Math.max(0, cellColumns - spansWidth(drawn));
+        spans.push(["  ", "plain"], ...drawn, [" ".repeat(blanks), "plain"]);
+      });
+      return spans;
+    }),
+  };
+}
+
+/** A thin bar over so many columns. */
+function bar(share: number, columns: number): Span[] {
+  const done = Math.floor(share * columns);
+  return [["━".repeat(done), "ok"], ["─".repeat(columns - done), "dim"]];
+}
+
+/** When it will be over, as far as that is known. */
+export function remainingText(state: StudyProgress, frame: Frame): string {
+  if (state.stopping) return "stopping what runs, complete runs are kept";
+  if (state.report !== null) return "writing the report";
+  const left = remainingS(state, frame.nowMs);
+  if (left === null) {
+    const least = leastRemainingS(state);
+    return least === null ? "" : `runs end in at least ${formatDuration(least)}`;
+  }
+  const text = `runs end in about ${formatDuration(left)}`;
+  if (left < CLOCK_FROM_S) return text;
+  const clock = new Intl.DateTimeFormat("en-GB", {
+    ...{ hour: "2-digit", minute: "2-digit", timeZone: frame.timeZone },
+  }).format(frame.nowMs + left * 1000);
+  return `${text}, at ${clock}`;
+}
+
+/** The phase of the run under way, with its seconds where they are known. */
+export function phaseText(state: StudyProgress, current: CurrentRun, nowMs: number): string {
+  const inPhaseS = Math.max(0, Math.floor((nowMs - current.phaseSinceMs) / 1000));
+  const { warmUpS = null, windowS = null } = state.matrix ?? {};
+  const wholeS = current.phase === "warm-up"
+    ? warmUpS
+    : current.phase === "window"
+    ? windowS
+    : null;
+  if (wholeS === null) return inPhaseS < 2 ? current.phase : `${current.phase}, ${inPhaseS} s`;
+  return `${current.phase}, ${Math.min(inPhaseS, wholeS)} of ${wholeS} s`;
+}
+
+/** What is being done now, in one line and its figures in another. */
+function drawCurrent(state: StudyProgress, { nowMs }: Frame): Span[][] {
+  const { current, setup, report } = state;
+  if (current !== null) {
+    const rounds = state.matrix?.cells.find(({ scenarioId }) => scenarioId === current.scenarioId)
+      ?.rounds.length;
+    const round = `round ${current.round}${rounds === undefined ? "" : ` of ${rounds}`}`;
+    return [
+      [["▸ ", "running"], [`${plainText(current.label)}, ${round} · `, "bold"], [
+        phaseText(state, current, nowMs),
+        "plain",
+      ]],
+      drawLive(current),
+    ];
+  }
+  // A step of the report may have to install something first.
+  const { text, sinceMs } = setup ?? report ?? { text: null, sinceMs: null };
+  if (text === null) return [];
+  const seconds = nowMs - sinceMs < 2000 ? "" : ` · ${formatDuration((nowMs - sinceMs) / 1000)}`;
+  const title = report === null ? "set-up" : "report";
+  return [[["▸ ", "running"], [`${title} · `, "bold"], [plainText(text) + seconds, "plain"]], []];
+}
+
+function drawLive({ live }: CurrentRun): Span[] {
+  if (live === null) return [];
+  const users = `${live.users} user${live.users === 1 ? "" : "s"}`;
+  const parts = [...liveParts({ ...live, failuresPerS: 0 }), users].join(" · ");
+  const failures: Span = [`${live.failuresPerS.toFixed(1)} failures/s`, "failed"];
+  return [
+    [`  ${parts}`, "plain"],
+    ...(live.failuresPerS > 0 ? [[" · ", "plain"], failures] : []),
+  ] as Span[];
+}
+
+/** The run that ended last. */
+function drawLast({ last }: StudyProgress): Span[] {
+  if (last === null) return [];
+  const outcome = last.status === "failed" ? "failed, see above" : outcomeLine(last);
+  return [[plainText(`  last: ${last.label}, round ${last.round}: ${outcome}`), "dim"]];
+}
+
+function drawTitle(state: StudyProgress, nowMs: number): Span[] {
+  const spans: Span[] = [
+    [state.study, "bold"],
+    [` · ${countComplete(state).complete} of ${state.runs} runs`, "plain"],
+  ];
+  if (state.failed > 0) spans.push([" · ", "plain"], [`${state.failed} failed`, "failed"]);
+  if (state.sinceMs !== null) {
+    spans.push([` · ${formatDuration(Math.max(0, nowMs - state.sinceMs) / 1000)} so far`, "dim"]);
+  }
+  return spans;
+}
+
+function drawBar(state: StudyProgress, frame: Frame, columns: number): Span[] {
+  const { report } = state;
+  const share = report === null ? countComplete(state).share : report.done / report.total;
+  const text = ` ${String(Math.floor(share * 100)).padStart(3)} % · ${remainingText(state, frame)}`;
+  // Of one length, whatever the text says, or it would jump about.
+  return [...bar(share, columns < 70 ? 12 : columns < 100 ? 24 : 48), [
+    text.replace(/ · $/, ""),
+    "plain",
+  ]];
+}
+
+/**
+ * The whole view: title, bar, matrix, what runs now. One line where there is no room for it, never
+ * more lines than fit, and no line as wide as the terminal, where some would wrap.
+ */
+export function renderBlock(state: StudyProgress, frame: Frame): string[] {
+  const columns = frame.columns - 1;
+  const budget = frame.rows - 1;
+  if (frame.columns < LEAST_COLUMNS || frame.rows < LEAST_ROWS) {
+    return [cutText(plainText(progressLine(state, frame.nowMs)), columns)];
+  }
+  const top = [drawTitle(state, frame.nowMs), drawBar(state, frame, columns)];
+  const now = drawCurrent(state, frame);
+  // The matrix of a study that is done stays above its report.
+  const { head, rows } = drawMatrix(state.done ? emptyProgress() : state, columns);
+  const matrix = rows.length === 0 ? [] : [head, ...rows];
+  const full = [...top, [], ...matrix, LEGEND, [], ...now, drawLast(state)];
+  const tight = [...top, ...matrix, ...now];
+  const block = rows.length === 0
+    ? [...top, ...now]
+    : full.length <= budget
+    ? full
+    : tight.length <= budget
+    ? tight
+    : [...top, head, ...cropRows(state, rows, budget - top.length - now.length - 1), ...now];
+  return trimEnd(block).map((spans) => paint(cutSpans(spans, columns), frame.color ?? false));
+}
+
+/** The arms around the one that runs, with a line that says how many are not shown. */
+function cropRows(state: StudyProgress, rows: Span[][], room: number): Span[][] {
+  const shown = Math.max(1, room - 1);
+  const arms = [...new Set(state.matrix?.cells.map(({ arm }) => arm))];
+  const current = state.matrix?.cells.find((cell) => cell.scenarioId === state.current?.scenarioId);
+  const at = Math.max(0, current === undefined ? 0 : arms.indexOf(current.arm));
+  const from = Math.max(0, Math.min(at - Math.floor(shown / 2), rows.length - shown));
+  const hidden = rows.length - shown;
+  return [...rows.slice(from, from + shown), [[`… and ${hidden} more arms`, "dim"]]];
+}
+
+/** Blank lines at the end are not drawn. */
+function trimEnd(block: Span[][]): Span[][] {
+  const last = block.findLastIndex((spans) => spans.length > 0);
+  return block.slice(0, last + 1);
+}
+
+/** What stays when all runs are done: the matrix. */
+export function renderMatrix(state: StudyProgress, frame: Frame): string[] {
+  const { head, rows } = drawMatrix(state, frame.columns - 1);
+  return (rows.length === 0 ? [] : [head, ...rows])
+    .map((spans) => paint(cutSpans(spans, frame.columns - 1), frame.color ?? false));
+}
+
+/** What is said of an event in a log of lines, where nothing is drawn in place. */
+export function eventLines(before: StudyProgress, event: StudyEvent): string[] {
+  switch (event.event) {
+    case "study_started": {
+      const complete = event.complete > 0 ? `, ${event.complete} of them complete` : "";
+      return [`Study ${event.study}: ${event.runs} runs${complete}`];
+    }
+    case "note":
+    case "setup":
+      return [plainText(event.text)];
+    case "run_finished":
+      return [runLine(before, event)];
+    case "study_finished":
+      return [`${finishedLine(before)} in ${formatDuration(event.tookS)}`];
+    case "study_stopped":
+      return [`${event.study}: stopped with ${countsLine(before)}`];
+    case "report_started":
+      return [
+        before.done
+          ? `Writing the report of ${event.study}`
+          : `Study ${event.study} is complete: ${event.runs} runs; writing its report`,
+      ];
+    case "report_finished":
+      return [
+        ...event.files.map((file) => `  ${file}`),
+        `Report of ${event.study}: ${countFiles(event.files)} in ${formatDuration(event.tookS)}`,
+      ];
+    default:
+      return [];
+  }
+}
+
+function countFiles({ length }: string[]): string {
+  return `${length} file${length === 1 ? "" : "s"}`;
+}
+
+function finishedLine(before: StudyProgress): string {
+  return `${before.study}: ${countsLine(before)}`;
+}
+
+/** A finished run as a line that stays. */
+export function runLine(
+  before: StudyProgress,
+  event: StudyEvent & { event: "run_finished" },
+): string {
+  const place = `[${countComplete(before).complete + 1}/${before.runs}]`;
+  const label = before.current?.label ?? event.scenarioId;
+  // Causes often begin with the arm, which the line has just named.
+  const [arm, rest] = event.cause?.split(/: (.*)/s) ?? [];
+  const cause = rest !== undefined && label.startsWith(arm!) ? rest : event.cause;
+  const outcome = outcomeLine({ ...event, cause });
+  return plainText(
+    `${place} ${label}, round ${event.round}: ${outcome} (${event.tookS.toFixed(1)} s)`,
+  );
+}

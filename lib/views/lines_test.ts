@@ -1,0 +1,222 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import type { StudyEvent } from "../store/events.ts";
+import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
+import { studyEvents } from "../testing/study_events.ts";
+import { renderBlock, renderMatrix } from "./lines.ts";
+import { displayWidth } from "./text.ts";
+
+/** The state when an event of the made-up study has happened, and half a second later. */
+function at(isIt: (event: StudyEvent) => boolean): { state: StudyProgress; nowMs: number } {
+  const events = studyEvents();
+  const shown = events.slice(0, events.findIndex(isIt) + 1);
+  ok(shown.length > 0);
+  return {
+    state: shown.reduce(foldEvent, emptyProgress()),
+    nowMs: Date.parse(shown.at(-1)!.time) + 500,
+  };
+}
+
+const SET_UP = at(({ event }) => event === "note");
+const WINDOW = (() => {
+  let runs = 0;
+  let windows = false;
+  return at((event) => {
+    if (event.event === "run_started") runs++;
+    if (event.event === "phase") windows = event.phase === "window";
+    return runs === 14 && windows && event.event === "live";
+  });
+})();
+const FAILING = (() => {
+  let failed = 0;
+  let label = "";
+  return at((event) => {
+    if (event.event === "run_started") label = event.label;
+    if (event.event === "run_finished" && event.status === "failed") failed++;
+    return failed === 1 && label === "fastapi direct, 1000 users" && event.event === "live";
+  });
+})();
+const REPORT = at((event) => event.event === "report_step" && event.done > 1.5);
+
+const draw = (
+  { state, nowMs }: typeof SET_UP,
+  columns: number,
+  rows = 24,
+) => renderBlock(state, { columns, rows, nowMs, timeZone: "UTC" });
+
+Deno.test("renderBlock() at 80 columns, setting up", () => {
+  deepEqual(draw(SET_UP, 80), [
+    "quick-20260101T220000Z · 0 of 36 runs · 5 s so far",
+    "────────────────────────   0 % · runs end in at least 5 min 24 s",
+    "",
+    "                100 users       1000 users",
+    "fastapi direct  ···             ···",
+    "fastapi pooled  ···             ···",
+    "django direct   ···             ···",
+    "django pooled   ···             ···",
+    "flask direct    ···             ···",
+    "flask pooled    ···             ···",
+    "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
+    "",
+    "▸ set-up · Installed 89 packages in 1.18s · 5 s",
+  ]);
+});
+
+Deno.test("renderBlock() at 80 columns, in a window after a failure", () => {
+  deepEqual(draw(WINDOW, 80), [
+    "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
+    "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
+    "",
+    "                100 users       1000 users",
+    "fastapi direct  ●··  1,211 RPS  ✗··",
+    "fastapi pooled  ●··  1,203 RPS  ●··  1,206 RPS",
+    "django direct   ●··  1,201 RPS  ●··  1,210 RPS",
+    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
+    "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
+    "",
+    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "  1,234 RPS · P95 88 ms · 100 users",
+    "  last: flask direct, 1000 users, round 2: 1,213 RPS, P95 103 ms",
+  ]);
+});
+
+Deno.test("renderBlock() at 120 columns, in a window after a failure", () => {
+  deepEqual(draw(WINDOW, 120), [
+    "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
+    "━━━━━━━━━━━━━━━━━───────────────────────────────  36 % · runs end in about 4 min 08 s",
+    "",
+    "                100 users       1000 users",
+    "fastapi direct  ●··  1,211 RPS  ✗··",
+    "fastapi pooled  ●··  1,203 RPS  ●··  1,206 RPS",
+    "django direct   ●··  1,201 RPS  ●··  1,210 RPS",
+    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
+    "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
+    "",
+    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "  1,234 RPS · P95 88 ms · 100 users",
+    "  last: flask direct, 1000 users, round 2: 1,213 RPS, P95 103 ms",
+  ]);
+});
+
+Deno.test("renderBlock() shows failures as they happen", () => {
+  deepEqual(draw(FAILING, 80).slice(-3), [
+    "▸ fastapi direct, 1000 users, round 2 of 3 · warm-up, 0 of 3 s",
+    "  1,234 RPS · P95 88 ms · 1000 users · 12.3 failures/s",
+    "  last: django direct, 100 users, round 2: 1,222 RPS, P95 112 ms",
+  ]);
+});
+
+Deno.test("renderBlock() at 80 and 120 columns, writing the report", () => {
+  deepEqual(draw(REPORT, 80), [
+    "quick-20260101T220000Z · 36 of 36 runs · 3 failed · 6 min 45 s so far",
+    "━━━━━━━━━━━━━───────────  55 % · writing the report",
+    "▸ report · 90_report.ipynb: cell 3 of 3 · 5 s",
+  ]);
+  deepEqual(draw(REPORT, 120).slice(1), [
+    "━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────  55 % · writing the report",
+    "▸ report · 90_report.ipynb: cell 3 of 3 · 5 s",
+  ]);
+});
+
+Deno.test("renderBlock() gives up the legend, then arms, then all but one line", () => {
+  deepEqual(draw(WINDOW, 80, 12), [
+    "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
+    "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
+    "                100 users       1000 users",
+    "fastapi direct  ●··  1,211 RPS  ✗··",
+    "fastapi pooled  ●··  1,203 RPS  ●··  1,206 RPS",
+    "django direct   ●··  1,201 RPS  ●··  1,210 RPS",
+    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
+    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "  1,234 RPS · P95 88 ms · 100 users",
+  ]);
+  deepEqual(draw(WINDOW, 80, 9), [
+    "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
+    "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
+    "                100 users       1000 users",
+    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "… and 4 more arms",
+    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "  1,234 RPS · P95 88 ms · 100 users",
+  ]);
+  const line = "[14/36] flask direct, 100 users · window · 1,234 RPS · P95 88 ms · 4 min 08 s left";
+  deepEqual([draw(WINDOW, 120, 7), draw(WINDOW, 49, 24)], [[line], [`${line.slice(0, 47)}…`]]);
+});
+
+Deno.test("renderBlock() is never wider or higher than the terminal, whatever is in it", () => {
+  const { state, nowMs } = WINDOW;
+  const cells = state.matrix!.cells.flatMap((cell) =>
+    [10, 20, 50, 100, 200, 500].map((users) => ({
+      ...cell,
+      arm: `${cell.arm}, reuse=日本語の長い名前 \x1b[2J${users}`,
+      users,
+      rounds: new Array(40).fill(null),
+    }))
+  );
+  const wide: StudyProgress = {
+    ...state,
+    study: "a-study-with-a-name-".repeat(10),
+    matrix: { ...state.matrix!, cells },
+    current: { ...state.current!, label: "fastapi direct, 👩‍💻 and very long ".repeat(9) },
+  };
+  for (let columns = 1; columns <= 200; columns += 3) {
+    for (const rows of [1, 5, 8, 10, 16, 24, 60]) {
+      const lines = renderBlock(wide, { columns, rows, nowMs });
+      ok(lines.length <= Math.max(1, rows - 1), `${lines.length} lines in ${rows} rows`);
+      ok(lines.every((line) => displayWidth(line) < Math.max(2, columns)), `${columns} columns`);
+      ok(!lines.join("").includes("\x1b"));
+    }
+  }
+});
+
+Deno.test("renderBlock() counts rounds where there are too many to draw, and joins columns", () => {
+  const { state, nowMs } = WINDOW;
+  const many = (users: number[], rounds: number): StudyProgress => ({
+    ...state,
+    matrix: {
+      ...state.matrix!,
+      cells: users.map((n) => ({
+        ...{ scenarioId: `x${n}`, arm: "django direct", users: n },
+        rounds: new Array(rounds).fill(null).with(0, { status: "failed", tookS: 1 })
+          .with(1, { status: "ok", tookS: 1, rps: 1234 }),
+      })),
+    },
+  });
+  const matrix = (state: StudyProgress) => renderMatrix(state, { columns: 80, rows: 24, nowMs });
+  deepEqual(matrix(many([10, 100, 500, 1000], 6)), [
+    "               10 users    100 users   500 users   1000 users",
+    "django direct  ✗●····      ✗●····      ✗●····      ✗●····",
+  ]);
+  deepEqual(matrix(many([10, 100], 40)), [
+    "               10 users     100 users",
+    "django direct  2/40 ✗1      2/40 ✗1",
+  ]);
+  deepEqual(matrix(many([1, 2, 3, 4, 5, 6, 7, 8, 9], 6)), [
+    "               all users",
+    "django direct  18/54 ✗9",
+  ]);
+});
+
+Deno.test("a clock time is shown to those who will come back", () => {
+  const { state, nowMs } = WINDOW;
+  const slow = {
+    ...state,
+    matrix: {
+      ...state.matrix!,
+      cells: state.matrix!.cells.map((cell) => ({
+        ...cell,
+        rounds: cell.rounds.map((run) => run && { ...run, tookS: 600 }),
+      })),
+    },
+  };
+  const [, bar] = renderBlock(slow, {
+    ...{ columns: 80, rows: 24, nowMs, timeZone: "UTC" },
+  });
+  equal(bar?.slice(33), "runs end in about 3 h 49 min, at 01:52");
+});

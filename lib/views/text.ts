@@ -1,0 +1,126 @@
+/**
+ * Text for a terminal: how many columns it takes, cutting it, wrapping it, colouring it.
+ *
+ * @module
+ */
+
+/** How a span of text is to look. */
+export type Style = "plain" | "bold" | "dim" | "ok" | "failed" | "running";
+
+/** Some text and its look. */
+export type Span = readonly [text: string, style: Style];
+
+/** What most terminals show two columns wide: East Asian wide and full-width characters, emoji. */
+const WIDE =
+  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{17000}-\u{18cff}\u{1b000}-\u{1b2fb}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|.\ufe0f)/u;
+const NO_WIDTH = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]+$/u;
+const GRAPHEMES = new Intl.Segmenter("en", { granularity: "grapheme" });
+
+/** Nearly all text is this: a column for each character, nothing to segment. */
+const NARROW = /^[ -~¡-¬®-˿‐-‧─-◰✓-✘]*$/;
+
+function graphemeWidth(grapheme: string): number {
+  return NO_WIDTH.test(grapheme) ? 0 : WIDE.test(grapheme) ? 2 : 1;
+}
+
+function graphemes(text: string): string[] {
+  return NARROW.test(text) ? [...text] : [...GRAPHEMES.segment(text)].map(({ segment }) => segment);
+}
+
+/** The columns that a text takes in a terminal; it must hold no control characters. */
+export function displayWidth(text: string): number {
+  if (NARROW.test(text)) return text.length;
+  return graphemes(text).reduce((sum, grapheme) => sum + graphemeWidth(grapheme), 0);
+}
+
+/** A text of one line that can move no cursor: escape sequences taken out, other controls blank. */
+export function plainText(text: string): string {
+  // deno-lint-ignore no-control-regex -- those are what is taken out
+  const escapes = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)/g;
+  return text.replace(escapes, "").replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trimEnd();
+}
+
+/** As much of a text's beginning as fits into so many columns. */
+function takeText(text: string, columns: number): string {
+  let taken = "";
+  let width = 0;
+  for (const grapheme of graphemes(text)) {
+    width += graphemeWidth(grapheme);
+    if (width > columns) break;
+    taken += grapheme;
+  }
+  return taken;
+}
+
+/** A text of at most so many columns; what is cut off leaves an ellipsis. */
+export function cutText(text: string, columns: number): string {
+  if (displayWidth(text) <= columns) return text;
+  return columns < 1 ? "" : `${takeText(text, columns - 1)}…`;
+}
+
+/** A text filled up with blanks to so many columns, cut where it is longer. */
+export function padText(text: string, columns: number, align: "left" | "right" = "left"): string {
+  const cut = cutText(text, columns);
+  const blanks = " ".repeat(Math.max(0, columns - displayWidth(cut)));
+  return align === "left" ? cut + blanks : blanks + cut;
+}
+
+/** Spans of at most so many columns together; what is cut off leaves an ellipsis. */
+export function cutSpans(spans: readonly Span[], columns: number): Span[] {
+  if (displayWidth(spans.map(([text]) => text).join("")) <= columns) return [...spans];
+  const cut: Span[] = [];
+  let left = columns - 1;
+  for (const [text, style] of spans) {
+    const kept = takeText(text, left);
+    left -= displayWidth(kept);
+    cut.push(kept === text ? [kept, style] : [`${kept}…`, style]);
+    if (kept !== text) break;
+  }
+  return cut;
+}
+
+/**
+ * A text in lines of at most so many columns, broken between words; lines after the first are
+ * indented.
+ */
+export function wrapText(text: string, columns: number, indent = "  "): string[] {
+  const lines: string[] = [];
+  const lead = text.slice(0, text.length - text.trimStart().length);
+  let line = lead;
+  for (let word of text.trimStart().split(" ")) {
+    const begun = lines.length === 0 ? line !== lead : line !== indent;
+    const joined = begun ? `${line} ${word}` : line + word;
+    if (displayWidth(joined) <= columns) {
+      line = joined;
+      continue;
+    }
+    if (line.trim() !== "") lines.push(line);
+    line = lines.length === 0 ? lead : indent;
+    // A word longer than a line, such as a path, is broken where the line ends.
+    while (displayWidth(line + word) > columns && columns > indent.length + 2) {
+      const head = takeText(word, columns - displayWidth(line));
+      lines.push(line + head);
+      word = word.slice(head.length);
+      line = indent;
+    }
+    line += word;
+  }
+  return [...lines, line];
+}
+
+const SGR: Record<Style, string> = {
+  ...{ plain: "", bold: "1", dim: "2", ok: "32", failed: "31", running: "33" },
+};
+
+/** Spans as text, with colours if wanted. */
+export function paint(spans: readonly Span[], color: boolean): string {
+  const joined: [string, Style][] = [];
+  for (const [text, style] of spans) {
+    const last = joined.at(-1);
+    if (last?.[1] === style) last[0] += text;
+    else if (text !== "") joined.push([text, style]);
+  }
+  return joined.map(([text, style]) =>
+    color && SGR[style] !== "" ? `\x1b[${SGR[style]}m${text}\x1b[0m` : text
+  ).join("");
+}
