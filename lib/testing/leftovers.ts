@@ -72,7 +72,7 @@ export function findLeftovers(): string[] {
     ...controlGroups(),
     ...entries(join(TOOLS, "owned"), /./),
     ...[TOOLS, stagingFolder()].flatMap((base) =>
-      entries(join(base, "postgres"), /^study-|^cluster-.*\.|\.log$/)
+      entries(join(base, "postgres"), /^(?!cluster-[0-9a-f]+$)/)
     ),
     ...entries(tmpdir(), new RegExp(`^${CHECKOUT}-`)),
   ];
