@@ -148,7 +148,7 @@ function describeMatrix(folder: string, plan: Plan, pending: PlannedRun[]): Stud
   for (const { id, order, round, scenario } of planRuns(plan)) {
     const manifest = waiting.has(order) ? null : readManifest(runFolder(folder, id, round));
     const cell = cells.get(id) ??
-      { scenarioId: id, arm: labels.get(id)!, users: scenario.users, rounds: [] };
+      { scenarioId: id, arm: labels.get(id)!, users: scenario.users ?? 0, rounds: [] };
     cell.rounds[round - 1] = manifest && { status: manifest.status, tookS: wallClockS(manifest) };
     cells.set(id, cell);
   }
@@ -195,7 +195,7 @@ function checkApps(plan: Plan): void {
 async function checkMachine({ scenarios }: Plan): Promise<string[]> {
   const { quickCheck } = await import("./setup/doctor.ts");
   const largest = (key: "users" | "maxClientConn" | "listenBacklog") =>
-    Math.max(...scenarios.map((scenario) => scenario[key]));
+    Math.max(...scenarios.map((scenario) => scenario[key] ?? 0));
   return await quickCheck({
     users: largest("users"),
     maxClientConn: largest("maxClientConn"),

@@ -38,7 +38,7 @@ const cause = "PostgreSQL refused connections (too many clients already)";
 function mixed({ scenario, round }: PlannedRun): SyntheticRun {
   const { framework, path, users } = scenario;
   const noise = path === "pooled" ? round % 2 : 0;
-  const run = { rps: 100 + 4 * round + noise, medianMs: users / 10 };
+  const run = { rps: 100 + 4 * round + noise, medianMs: users! / 10 };
   if (framework === "fastapi" && path === "direct" && users === 1000) {
     return { rps: 10, medianMs: 5, failuresPerS: 90, cause };
   }

@@ -47,7 +47,7 @@ function describeArm(scenario: Scenario): string {
 export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = {}): Figure {
   const labels = armLabels(plan.scenarios);
   const done = new Map(options.scenarios?.map((summary) => [summary.scenarioId, summary]));
-  const levels = [...new Set(plan.scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const levels = [...new Set(plan.scenarios.map((s) => s.users ?? 0))].sort((a, b) => a - b);
   const arms = [...new Set(labels.values())];
   const cells = plan.scenarios.map((scenario) => {
     const id = scenarioId(scenario);

@@ -51,7 +51,7 @@ export function locustCommand(
       ...[options.python, "-m", "locust", "--headless"],
       ...["--locustfile", join(ROOT, "locust", "locustfile.py")],
       ...["--host", options.host],
-      ...["--users", String(scenario.users), "--spawn-rate", String(scenario.spawnRate)],
+      ...["--users", String(scenario.users ?? 0), "--spawn-rate", String(scenario.spawnRate)],
       ...["--csv", join(folder, "locust"), "--csv-full-history", "--only-summary"],
       // Users are not waited for: what has no answer when the window ends is recorded as such.
       ...["--stop-timeout", "0"],

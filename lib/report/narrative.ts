@@ -56,7 +56,7 @@ function extreme(
 export function describeStudy(study: Study): Markdown {
   const { plan, context } = study;
   const arms = new Set(armLabels(plan.scenarios).values()).size;
-  const levels = [...new Set(plan.scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const levels = [...new Set(plan.scenarios.map((s) => s.users ?? 0))].sort((a, b) => a - b);
   const planned = plan.scenarios.length * plan.rounds;
   const done = study.complete
     ? "all complete"

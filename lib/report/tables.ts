@@ -306,7 +306,7 @@ export function settingsTable(study: Study): Table {
 export function matrixTable(study: Study): Table {
   const { scenarios, rounds } = study.plan;
   const labels = armLabels(scenarios);
-  const levels = [...new Set(scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const levels = [...new Set(scenarios.map((s) => s.users ?? 0))].sort((a, b) => a - b);
   const rows = [...new Set(labels.values())].map((arm): CellValue[] => {
     const own = scenarios.filter((scenario) => labels.get(scenarioId(scenario)) === arm);
     const first = own[0]!;

@@ -119,7 +119,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       arm: first.arm,
       framework: first.scenario.framework,
       path: first.scenario.path,
-      users: first.scenario.users,
+      users: first.scenario.users ?? 0,
       n: ok.length,
       failedRuns: failed.length,
       cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
