@@ -8,7 +8,7 @@ const comparison = (
   users: number,
   verdict: PathComparison["verdict"],
   ratio: number | null = 1,
-): PathComparison => ({ name, users, verdict, ratio, missing: "direct failed" });
+): PathComparison => ({ name, users, arrivalRate: null, verdict, ratio, missing: "direct failed" });
 
 Deno.test("pairName() always names reuse, and settings that differ", () => {
   const pair = { label: "django", reuse: "persistent" as const };

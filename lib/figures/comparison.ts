@@ -1,10 +1,11 @@
 /**
- * The comparison of all arms at each number of users: the two plots of the report's folder.
+ * The comparison of all arms at each load: the two plots of the report's folder.
  *
  * @module
  */
 
 import * as Plot from "@observablehq/plot";
+import { levelLabel, loadLevels } from "../scenario.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim, throughputComparisons } from "./claims.ts";
 import { facetsOf } from "./facets.ts";
@@ -25,7 +26,7 @@ import { textWidth, wrapText } from "./text.ts";
 interface Cell {
   scenario: ScenarioSummary;
   arm: string;
-  level: number;
+  level: string;
   color: string;
   value: number;
   low: number;
@@ -49,7 +50,7 @@ function cellsOf(
     return [{
       scenario,
       arm: scenario.arm,
-      level: scenario.users,
+      level: levelLabel(scenario),
       color: PATH_STYLE[scenario.path].color,
       value: estimate.value,
       low: estimate.low ?? estimate.value,
@@ -69,9 +70,9 @@ function drawComparison(
   const arms = [
     ...new Set(facetsOf(scenarios, ratios).flatMap((facet) => facet.scenarios.map((s) => s.arm))),
   ];
-  const levels = [...new Set(scenarios.map((scenario) => scenario.users))].sort((a, b) => a - b);
+  const levels = loadLevels(scenarios).map(levelLabel);
   const failed = scenarios.filter((scenario) => scenario.n === 0)
-    .map((scenario) => ({ arm: scenario.arm, level: scenario.users }));
+    .map((scenario) => ({ arm: scenario.arm, level: levelLabel(scenario) }));
   const labels = new Map(arms.map((arm) => [arm, wrapText(arm, LABEL_MAX, 13)]));
   const marginLeft = 10 +
     Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13)));
@@ -150,8 +151,8 @@ function drawComparison(
         tickFormat: (arm: string) => labels.get(arm)!.join("\n"),
       }),
       Plot.text(levels, {
-        fx: (level: number) => level,
-        text: (level: number) => `${level} users`,
+        fx: (level: string) => level,
+        text: (level: string) => level,
         frameAnchor: "top-left",
         dy: -22,
         fontSize: 13,
@@ -211,7 +212,7 @@ function drawComparison(
 }
 
 /**
- * Throughput of every arm at each number of users: `plots/rps_comparison.png`.
+ * Throughput of every arm at each load: `plots/rps_comparison.png`.
  *
  * @param scenarios The scenarios of a study.
  * @param options The study itself will do.
@@ -248,7 +249,7 @@ export function rpsComparisonFigure(
 }
 
 /**
- * P95 latency of every arm at each number of users: `plots/p95_latency_comparison.png`.
+ * P95 latency of every arm at each load: `plots/p95_latency_comparison.png`.
  *
  * @param scenarios The scenarios of a study.
  * @param options The study itself will do.

@@ -11,7 +11,7 @@ export interface LatencyFigureOptions extends FigureOptions {
 }
 
 /**
- * A latency percentile against users, a small plot for each framework with both paths in it. The
+ * A latency percentile against the load, a small plot for each framework with both paths in it. The
  * scale is logarithmic when the values differ more than twentyfold.
  *
  * @param scenarios The scenarios of a study.

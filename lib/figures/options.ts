@@ -4,10 +4,11 @@
  * @module
  */
 
+import type { LoadLevel } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
 import { shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { formatCount, formatList, formatSpan } from "./format.ts";
+import { atLevels, formatCount, formatSpan } from "./format.ts";
 import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { FAILED, INK, PATH_STYLE } from "./theme.ts";
 
@@ -50,19 +51,17 @@ export function caption(parts: string[], context?: StudyContext): string {
 
 /** What every scenario's failed runs died of, one sentence for each cause. */
 export function failureSentences(scenarios: readonly ScenarioSummary[]): string[] {
-  const cells = new Map<string, { arm: string; users: number[]; what: string }>();
+  const cells = new Map<string, { arm: string; levels: LoadLevel[]; what: string }>();
   for (const scenario of scenarios) {
-    const { arm, users, n, failedRuns } = scenario;
+    const { arm, n, failedRuns } = scenario;
     if (failedRuns === 0) continue;
     const extent = n === 0 ? " failed" : `, ${failedRuns} of ${n + failedRuns} runs failed`;
     const what = `${extent}: ${shortCause(scenario)}`;
-    const cell = cells.get(`${arm} ${what}`) ?? { arm, users: [], what };
-    cell.users.push(users);
+    const cell = cells.get(`${arm} ${what}`) ?? { arm, levels: [], what };
+    cell.levels.push(scenario);
     cells.set(`${arm} ${what}`, cell);
   }
-  return [...cells.values()].map(({ arm, users, what }) =>
-    `${arm} at ${formatList(users.map(String))} users${what}`
-  );
+  return [...cells.values()].map(({ arm, levels, what }) => `${arm} ${atLevels(levels)}${what}`);
 }
 
 /**

@@ -5,7 +5,7 @@ import { levelsFigure } from "./levels.ts";
 import type { FigureOptions } from "./options.ts";
 
 /**
- * Throughput against users, a small plot for each framework with both paths in it.
+ * Throughput against the load, a small plot for each framework with both paths in it.
  *
  * @param scenarios The scenarios of a study.
  * @param options The study itself will do.

@@ -110,7 +110,7 @@ Deno.test("referenceTable() shows a failed scenario as failed, with its throughp
 });
 
 Deno.test("tables say what failed, what was set and what was compared", () => {
-  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 \| 1, 2, 3, 4 and 5/);
+  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 users \| 1, 2, 3, 4 and 5/);
   assert.match(failuresTable(smoke).caption, /No run failed: 6 of 6 runs complete/);
   const settings = plain(settingsTable(study).markdown());
   assert.match(settings, /postgres limits.*0\.5 CPU, 512 MiB → 0\.5 CPU, 512 MiB/);
@@ -203,7 +203,7 @@ Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary 
   const [header, first, , , django] = readFileSync(files[1]!, "utf8").split("\n");
   assert.match(
     header!,
-    /^framework,path,arm,reuse,users,status,rps,rps_low,.*p50_ms.*,error_rate,n,/,
+    /^framework,path,arm,reuse,users,arrival_rate,status,rps,rps_low,.*p50_ms.*,error_rate,n,/,
   );
   assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,failed,,/);
   assert.match(django!, /^django,pooled,django pooled,persistent,1000,ok,378,/);

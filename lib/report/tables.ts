@@ -14,7 +14,10 @@ import {
 } from "../figures/format.ts";
 import {
   armLabels,
+  compareLevels,
   connectionBudget,
+  levelLabel,
+  loadLevels,
   type Scenario,
   SCENARIO_KEYS,
   scenarioId,
@@ -67,7 +70,7 @@ export function referenceTable(study: Study): Table {
       scenario.framework + armSettings(scenario),
       scenario.path,
       scenario.scenario.reuse,
-      scenario.users,
+      levelLabel(scenario),
       scenario.rps === null
         ? scenario.failedRps === null ? null : `(${formatNumber(scenario.failedRps)})`
         : shown(scenario.rps),
@@ -91,7 +94,7 @@ export function referenceTable(study: Study): Table {
       left("framework"),
       left("path"),
       left("reuse"),
-      right("users"),
+      right("load"),
       right("RPS"),
       right("95 % interval"),
       right("CV"),
@@ -135,7 +138,7 @@ export function ratioTable(study: Study): Table {
     [
       left("framework"),
       left("reuse"),
-      right("users"),
+      right("load"),
       right("ratio"),
       right("95 % interval"),
       right("n"),
@@ -149,7 +152,7 @@ export function ratioTable(study: Study): Table {
       return [
         pair.label,
         pair.reuse,
-        pair.users,
+        levelLabel(pair),
         shown(pair.ratio, formatRatio),
         pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || "one run",
         pair.n,
@@ -177,7 +180,7 @@ export function failuresTable(study: Study): Table {
       const failures = same.reduce((sum, run) => sum + run.failures, 0);
       rows.push([
         scenario.arm,
-        scenario.users,
+        levelLabel(scenario),
         formatList(same.map((run) => String(run.round))),
         answered === 0 ? "no answer" : formatPercent(failures / answered),
         shortCause({ arm: scenario.arm, cause }),
@@ -190,7 +193,7 @@ export function failuresTable(study: Study): Table {
     rows.length === 0
       ? `No run failed: ${study.runs.length} of ${planned} runs complete${missing}`
       : `What failed, and why${missing}`,
-    [left("arm"), right("users"), left("rounds"), right("error rate"), left("cause")],
+    [left("arm"), right("load"), left("rounds"), right("error rate"), left("cause")],
     rows,
     new Set(rows.keys()),
   );
@@ -236,7 +239,7 @@ export function settingsTable(study: Study): Table {
   const distinct = (values: string[]) => [...new Set(values)].join(" or ");
 
   for (const key of SCENARIO_KEYS) {
-    if (key === "framework" || key === "path" || key === "users") continue;
+    if (key === "framework" || key === "path" || key === "users" || key === "arrivalRate") continue;
     add(key, (arm) =>
       distinct(
         scenariosOf(arm).filter((scenario) => acts(scenario, key)).map((scenario) =>
@@ -298,15 +301,14 @@ export function settingsTable(study: Study): Table {
 }
 
 /**
- * What is compared: every arm with its settings, and how many of its runs are done at each number
- * of users.
+ * What is compared: every arm with its settings, and how many of its runs are done at each load.
  *
  * @param study The study.
  */
 export function matrixTable(study: Study): Table {
   const { scenarios, rounds } = study.plan;
   const labels = armLabels(scenarios);
-  const levels = [...new Set(scenarios.map((s) => s.users ?? 0))].sort((a, b) => a - b);
+  const levels = loadLevels(scenarios);
   const rows = [...new Set(labels.values())].map((arm): CellValue[] => {
     const own = scenarios.filter((scenario) => labels.get(scenarioId(scenario)) === arm);
     const first = own[0]!;
@@ -317,8 +319,8 @@ export function matrixTable(study: Study): Table {
       `${first.workers} × ${first.threads}`,
       Number.isFinite(budget) ? budget : "unbounded",
       first.path === "pooled" ? first.defaultPoolSize : null,
-      ...levels.map((users) => {
-        const planned = own.find((scenario) => scenario.users === users);
+      ...levels.map((level) => {
+        const planned = own.find((scenario) => compareLevels(scenario, level) === 0);
         if (planned === undefined) return null;
         const id = scenarioId(planned);
         const cell = study.scenarios.find((scenario) => scenario.scenarioId === id);
@@ -337,7 +339,7 @@ export function matrixTable(study: Study): Table {
       right("workers × threads"),
       right("connections of the app"),
       right("default_pool_size"),
-      ...levels.map((users) => right(`${users} users`)),
+      ...levels.map((level) => right(levelLabel(level))),
     ],
     rows,
   );

@@ -5,18 +5,17 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
-import type { Framework, Path } from "../scenario.ts";
+import type { Framework, LoadLevel, Path } from "../scenario.ts";
 import { nearestRank } from "./percentile.ts";
 import type { ScenarioSummary } from "./summary.ts";
 import { cutWindow, type Window } from "./window.ts";
 
 /** One point of a scenario's cumulative distribution of service time. */
-export interface LatencyPoint {
+export interface LatencyPoint extends LoadLevel {
   scenarioId: string;
   arm: string;
   framework: Framework;
   path: Path;
-  users: number;
   /** Share of the correct answers that took at most `ms`, in per cent. */
   percent: number;
   /** The service time in milliseconds. */
@@ -60,6 +59,7 @@ export function latencyCurve(
     framework: scenario.framework,
     path: scenario.path,
     users: scenario.users,
+    arrivalRate: scenario.arrivalRate,
     percent,
     ms: sorted[nearestRank(sorted.length, percent)]! / 1000,
     requests: sorted.length,

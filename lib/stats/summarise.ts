@@ -119,7 +119,8 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       arm: first.arm,
       framework: first.scenario.framework,
       path: first.scenario.path,
-      users: first.scenario.users ?? 0,
+      users: first.scenario.users,
+      arrivalRate: first.scenario.arrivalRate,
       n: ok.length,
       failedRuns: failed.length,
       cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
@@ -180,7 +181,7 @@ function missingRatio(failed: readonly ScenarioSummary[]): string {
 
 /**
  * Pooled over direct throughput, for each pooled scenario and the direct one of the same framework
- * and number of users that it differs from least. Settings that differ all the same are listed in
+ * and load level that it differs from least. Settings that differ all the same are listed in
  * `differences`: such a ratio compares more than the path. Rounds in which either run failed are
  * left out, and a pair without any common round says why.
  *
@@ -199,7 +200,7 @@ export function pathRatios(
     const candidates = scenarios
       .filter((other) =>
         other.path === "direct" && other.framework === pooled.framework &&
-        other.users === pooled.users
+        other.users === pooled.users && other.arrivalRate === pooled.arrivalRate
       )
       .map((direct) => ({
         direct,
@@ -218,6 +219,7 @@ export function pathRatios(
     return [{
       framework: pooled.framework,
       users: pooled.users,
+      arrivalRate: pooled.arrivalRate,
       label: pairLabel(direct, pooled),
       reuse: pooled.scenario.reuse,
       differences,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Framework, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
+import type { Framework, LoadLevel, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
 
 /** One run in numbers. Rates and latencies are those of the measurement window. */
 export interface RunSummary {
@@ -53,7 +53,7 @@ export interface Estimate {
 }
 
 /** One scenario over its rounds. Failed runs are counted and never averaged in. */
-export interface ScenarioSummary {
+export interface ScenarioSummary extends LoadLevel {
   /** The scenario's id. */
   scenarioId: string;
   /** The scenario's values. */
@@ -63,7 +63,6 @@ export interface ScenarioSummary {
   /** Shorthands of the scenario, for tables and figures. */
   framework: Framework;
   path: Path;
-  users: number;
   /** Runs that succeeded: the n behind every value below. */
   n: number;
   /** Runs that failed. */
@@ -88,10 +87,9 @@ export interface ScenarioSummary {
   failedRps: number | null;
 }
 
-/** Pooled over direct throughput for one framework, number of users and set of settings. */
-export interface PathRatio {
+/** Pooled over direct throughput for one framework, load level and set of settings. */
+export interface PathRatio extends LoadLevel {
   framework: Framework;
-  users: number;
   /** What both arms share: the framework, and settings that tell it from other pairs. */
   label: string;
   /** How the app keeps its connections; no pooling conclusion holds without naming it. */
