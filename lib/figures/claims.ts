@@ -7,6 +7,7 @@
 
 import type { StudyContext } from "../stats/context.ts";
 import { rangeVerdict, ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { LoadLevel } from "../scenario.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
@@ -90,15 +91,17 @@ export function latencyComparisons(
       { estimate: base, n: direct.n },
       { estimate: other, n: pooled.n },
     );
-    if (verdict === "higher" && direct.censored) verdict = "unclear";
-    if (verdict === "lower" && pooled.censored) verdict = "unclear";
+    if (verdict === "higher" && isLowerBound(direct, percentile)) verdict = "unclear";
+    if (verdict === "lower" && isLowerBound(pooled, percentile)) verdict = "unclear";
     return [{
       name: pairName(ratio),
       users: ratio.users,
       arrivalRate: ratio.arrivalRate,
       verdict,
       ratio: base === null || other === null ? null : other.value / base.value,
-      missing: whatFailed(ratio),
+      missing: ratio.failedPaths.length > 0 || (base !== null && other !== null)
+        ? whatFailed(ratio)
+        : "too few requests",
     }];
   });
 }

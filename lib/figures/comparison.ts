@@ -6,6 +6,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { levelLabel, loadLevels } from "../scenario.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim, throughputComparisons } from "./claims.ts";
 import { facetsOf } from "./facets.ts";
@@ -13,11 +14,16 @@ import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "
 import { formatNumber } from "./format.ts";
 import {
   caption,
+  deliverySentences,
+  describeLoop,
   describeN,
   emptyFigure,
   failureSentences,
   type FigureOptions,
+  latencyAxis,
+  latencyName,
   pathLegend,
+  tooFewRequests,
 } from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
@@ -27,6 +33,7 @@ interface Cell {
   scenario: ScenarioSummary;
   arm: string;
   level: string;
+  bound: boolean;
   color: string;
   value: number;
   low: number;
@@ -42,20 +49,22 @@ const LOG_ABOVE = 8;
 function cellsOf(
   scenarios: readonly ScenarioSummary[],
   pick: (scenario: ScenarioSummary) => Estimate | null,
-  bounded: boolean,
+  percentile: number | null,
 ): Cell[] {
   return scenarios.flatMap((scenario) => {
     const estimate = pick(scenario);
     if (estimate === null) return [];
+    const bound = percentile !== null && isLowerBound(scenario, percentile);
     return [{
       scenario,
+      bound,
       arm: scenario.arm,
       level: levelLabel(scenario),
       color: PATH_STYLE[scenario.path].color,
       value: estimate.value,
       low: estimate.low ?? estimate.value,
       high: estimate.high ?? estimate.value,
-      text: (bounded && scenario.censored ? "≥ " : "") + formatNumber(estimate.value),
+      text: (bound ? "≥ " : "") + formatNumber(estimate.value),
     }];
   });
 }
@@ -106,7 +115,7 @@ function drawComparison(
     ...at,
     x: "value",
     r: 5,
-    fill: (cell: Cell) => cell.scenario.censored ? "#fff" : cell.color,
+    fill: (cell: Cell) => cell.bound ? "#fff" : cell.color,
     stroke: "color",
     strokeWidth: 2,
     symbol: (cell: Cell) => PATH_STYLE[cell.scenario.path].symbol,
@@ -222,7 +231,7 @@ export function rpsComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
-  const cells = cellsOf(scenarios, (scenario) => scenario.rps, false);
+  const cells = cellsOf(scenarios, (scenario) => scenario.rps, null);
   const { body, clipped } = drawComparison(scenarios, cells, "bar", options.ratios ?? []);
   const comparisons = throughputComparisons(options.ratios ?? []);
   return composeFigure({
@@ -232,7 +241,7 @@ export function rpsComparisonFigure(
       entry.symbol === "circle" ? { ...entry, symbol: "square" } : entry
     ),
     body,
-    failures: failureSentences(scenarios),
+    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
     caption: caption(
       [
         describeN(scenarios),
@@ -259,7 +268,7 @@ export function p95ComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
-  const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, true);
+  const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, 95);
   const { body, log, clipped } = drawComparison(
     scenarios,
     cells,
@@ -268,13 +277,12 @@ export function p95ComparisonFigure(
   );
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, 95);
   return composeFigure({
-    title: options.title ?? pathClaim("P95 latency", comparisons, options.context),
-    subtitle: `P95 latency of correct answers in ms${
-      log ? ", logarithmic scale" : ""
-    }, less is better`,
-    legend: pathLegend(scenarios, [], true),
+    title: options.title ??
+      pathClaim(`P95 ${latencyName(scenarios)}`, comparisons, options.context),
+    subtitle: `P95 ${latencyAxis(scenarios)}${log ? ", logarithmic scale" : ""}, less is better`,
+    legend: pathLegend(scenarios, [], 95),
     body,
-    failures: failureSentences(scenarios),
+    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
     caption: caption(
       [
         describeN(scenarios),
@@ -283,6 +291,8 @@ export function p95ComparisonFigure(
           : scenarios.some((scenario) => scenario.n === 1)
           ? "a single run has no range"
           : [],
+        describeLoop(scenarios),
+        tooFewRequests(scenarios, 95) ?? [],
         clipped ? ["ranges reach beyond the scale"] : [],
       ].flat(),
       options.context,

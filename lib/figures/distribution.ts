@@ -11,7 +11,13 @@ import type { ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { atLevels, capitalise, formatCount, formatNumber } from "./format.ts";
-import { caption, emptyFigure, failureSentences, type FigureOptions } from "./options.ts";
+import {
+  caption,
+  emptyFigure,
+  failureSentences,
+  type FigureOptions,
+  latencyName,
+} from "./options.ts";
 import { logTicks } from "./scales.ts";
 import { GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { wrapText } from "./text.ts";
@@ -148,12 +154,18 @@ export function distributionFigure(
   const claim = level.length === 0
     ? `How long answers took ${atLevels([shown])}`
     : `${capitalise(atLevels([shown]))}: ${
-      pathClaim("P95 latency", latencyComparisons(ratios, level, 95), options.context)
+      pathClaim(
+        `P95 ${latencyName([shown])}`,
+        latencyComparisons(ratios, level, 95),
+        options.context,
+      )
         .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
     }`;
   return composeFigure({
     title: options.title ?? claim,
-    subtitle: "Share of the correct answers that took at most so many ms, logarithmic scale",
+    subtitle: `Share of the ${
+      shown.arrivalRate === null ? "correct answers" : "requests due"
+    } whose ${latencyName([shown])} was at most so many ms, logarithmic scale`,
     legend: (["direct", "pooled"] as const)
       .filter((path) => points.some((point) => point.path === path))
       .map((path) => ({

@@ -6,12 +6,15 @@
 
 import * as Plot from "@observablehq/plot";
 import { levelLabel, type LoadLevel, loadLevels, type Path } from "../scenario.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
 import {
   caption,
+  deliverySentences,
+  describeLoop,
   describeN,
   emptyFigure,
   failureSentences,
@@ -32,8 +35,10 @@ export interface Measure {
   axis: string;
   /** What the error bars are, for the caption. */
   interval: string;
-  /** Whether a value can be a lower bound. */
-  bounded: boolean;
+  /** The percentile that is drawn, which can be a lower bound; null for another measure. */
+  percentile: number | null;
+  /** A further part of the caption. @default none */
+  note?: string | null;
 }
 
 /** One mark's place and value. */
@@ -88,7 +93,7 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
         partly: scenario.n > 0 && scenario.failedRuns > 0
           ? `${scenario.failedRuns} of ${all} failed`
           : null,
-        bound: measure.bounded && scenario.censored,
+        bound: measure.percentile !== null && isLowerBound(scenario, measure.percentile),
       };
     })
   );
@@ -228,7 +233,11 @@ function drawLevels(
       }))
     ).filter((dot) => dot.value !== null)
   );
-  const { log, domain, clipped } = scaleOf(points, dots.map((dot) => dot.value!), measure.bounded);
+  const { log, domain, clipped } = scaleOf(
+    points,
+    dots.map((dot) => dot.value!),
+    measure.percentile !== null,
+  );
   const levels = loadLevels(facets.flatMap((facet) => facet.scenarios)).map(levelLabel);
   const facetWidth = BODY_WIDTH / columns - 24;
   const headers = facets.map((facet, i) => ({
@@ -370,10 +379,10 @@ export function levelsFigure(
     legend: pathLegend(
       scenarios,
       runs ? [{ label: "single runs", color: INK, symbol: "dot" }] : [],
-      measure.bounded,
+      measure.percentile,
     ),
     body,
-    failures: failureSentences(scenarios),
+    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
     caption: caption(
       [
         describeN(scenarios),
@@ -382,6 +391,8 @@ export function levelsFigure(
           : scenarios.some((s) => s.n === 1)
           ? ["a single run has no interval"]
           : [],
+        measure.percentile === null ? [] : [describeLoop(scenarios)],
+        measure.note ?? [],
         clipped ? ["intervals reach beyond the scale"] : [],
       ].flat(),
       options.context,

@@ -22,7 +22,7 @@ export function throughputFigure(
       run: (run) => run.rps,
       axis: "Throughput: correct answers per second",
       interval: "bars are 95 % t intervals of the mean, the title goes by ratios paired by round",
-      bounded: false,
+      percentile: null,
     },
     pathClaim("throughput", comparisons, options.context),
     options,

@@ -23,9 +23,10 @@ import {
   formatRatioEnd,
   formatSpan,
 } from "../figures/format.ts";
-import { failureSentences } from "../figures/options.ts";
+import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../figures/options.ts";
 import { armLabels } from "../scenario.ts";
 import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -108,23 +109,35 @@ export function readThroughput(study: Study): Markdown {
 export function readLatency(study: Study, percentile: Percentile = 95): Markdown {
   const value = (scenario: ScenarioSummary) => percentileOf(scenario, percentile);
   const worst = extreme(study.scenarios, (scenario) => value(scenario)?.value);
+  const few = tooFewRequests(study.scenarios, percentile);
   if (worst === undefined) {
-    return new Markdown(`${stamp(study)}No run succeeded: there is no latency to read.`);
+    return new Markdown(
+      `${stamp(study)}${
+        few === null ? "No run succeeded: there is no latency to read" : capitalise(few)
+      }.`,
+    );
   }
   const comparisons = latencyComparisons(study.ratios, study.scenarios, percentile);
-  const claim = pathClaim(`P${percentile} latency`, comparisons, study.context);
+  const claim = pathClaim(
+    `P${percentile} ${latencyName(study.scenarios)}`,
+    comparisons,
+    study.context,
+  );
   const text = study.context.functionalCheck ? "" : `${claim}. `;
   const estimate = value(worst)!;
   const range = formatInterval(estimate);
-  const bounds = study.scenarios.filter((scenario) => scenario.censored).length;
+  const bounds =
+    study.scenarios.filter((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile))
+      .length;
   return new Markdown(
-    `${stamp(study)}${text}The highest P${percentile} was ${worst.censored ? "at least " : ""}${
-      formatNumber(estimate.value)
-    } ms${
+    `${stamp(study)}${text}The highest P${percentile} ${latencyName([worst])} was ${
+      isLowerBound(worst, percentile) ? "at least " : ""
+    }${formatNumber(estimate.value)} ms${
       range === "" ? " in a single run" : `, median of ${worst.n} runs, range ${range}`
     }: ${worst.arm} ${atLevels([worst])}.` +
       (bounds === 0 ? "" : ` In ${formatCount(bounds, "cell")} more than 5 % of the requests ` +
-        `were unfinished at the window's end: their percentiles are lower bounds, marked ≥.`),
+        `were unfinished at the window's end: their percentiles are lower bounds, marked ≥.`) +
+      (few === null ? "" : ` ${few}.`) + ` ${capitalise(describeLoop(study.scenarios))}.`,
   );
 }
 
@@ -207,9 +220,9 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
     const own = comparisons.filter((comparison) => comparison.verdict === verdict);
     if (own.length === 0) return [];
     const ratios = formatList(own.map(({ ratio }) => formatRatio(ratio!)));
-    return [`pooled P95 latency ${verdict} ${atLevels(own)} (${ratios})`];
+    return [`pooled P95 ${latencyName(pairs)} ${verdict} ${atLevels(own)} (${ratios})`];
   });
-  return parts.length === 0 ? "no clear difference in P95 latency" : parts.join(", ");
+  return parts.length === 0 ? `no clear difference in P95 ${latencyName(pairs)}` : parts.join(", ");
 }
 
 /** The answer for one framework (and settings), over all levels of load. */

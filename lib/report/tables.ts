@@ -23,9 +23,11 @@ import {
   scenarioId,
   type ScenarioKey,
 } from "../scenario.ts";
+import { describeLoop, latencyName } from "../figures/options.ts";
 import { describeLimits } from "../stats/context.ts";
+import { type Delivery, deliveryTrouble } from "../stats/delivery.ts";
 import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
-import { shortCause } from "../stats/summarise.ts";
+import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { type CellValue, Table } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -42,9 +44,19 @@ function shown(estimate: Estimate | null, format = formatNumber): string | null 
   return estimate === null ? null : format(estimate.value);
 }
 
+/** A share of an open loop's arrivals. */
+function shareOf(delivery: Delivery | null, what: "late" | "dropped"): string | null {
+  return delivery === null || delivery.arrivals === 0
+    ? null
+    : formatPercent(delivery[what] / delivery.arrivals);
+}
+
 /** Failed as a whole, in part, or not at all, with the cause. */
 export function describeStatus(scenario: ScenarioSummary): string {
-  const { n, failedRuns } = scenario;
+  const { n, failedRuns, troubledRuns } = scenario;
+  if (failedRuns === 0 && troubledRuns > 0) {
+    return deliveryTrouble(scenario.delivery) ?? "the generator could not always keep up";
+  }
   if (failedRuns === 0) return "ok";
   const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} failed`;
   return `${extent}: ${shortCause(scenario)}`;
@@ -62,10 +74,12 @@ function armSettings({ arm }: ScenarioSummary): string {
  * @param study The study.
  */
 export function referenceTable(study: Study): Table {
+  const open = study.scenarios.some((scenario) => scenario.users === null);
   const rows = study.scenarios.map((scenario): CellValue[] => {
-    const bound = scenario.censored ? "≥ " : "";
-    const ms = (estimate: Estimate | null) =>
-      estimate === null ? null : bound + formatNumber(estimate.value);
+    const ms = (estimate: Estimate | null, percent: number) =>
+      estimate === null
+        ? null
+        : (isLowerBound(scenario, percent) ? "≥ " : "") + formatNumber(estimate.value);
     return [
       scenario.framework + armSettings(scenario),
       scenario.path,
@@ -76,9 +90,16 @@ export function referenceTable(study: Study): Table {
         : shown(scenario.rps),
       scenario.rps === null ? null : formatInterval(scenario.rps) || "one run",
       scenario.rpsCv === null ? null : formatPercent(scenario.rpsCv),
-      ms(scenario.p50Ms),
-      ms(scenario.p95Ms),
-      ms(scenario.p99Ms),
+      ms(scenario.p50Ms, 50),
+      ms(scenario.p95Ms, 95),
+      ms(scenario.p99Ms, 99),
+      ...(open
+        ? [
+          shown(scenario.serviceMs.p95),
+          shareOf(scenario.delivery, "late"),
+          shareOf(scenario.delivery, "dropped"),
+        ]
+        : []),
       scenario.failuresPerS === null ? null : formatNumber(scenario.failuresPerS),
       scenario.errorRate === null ? null : formatPercent(scenario.errorRate),
       scenario.n,
@@ -89,7 +110,11 @@ export function referenceTable(study: Study): Table {
     study.scenarios.flatMap((scenario, i) => scenario.n === 0 ? [i] : []),
   );
   return new Table(
-    `${checkStamp(study)}Every scenario of ${study.name}; ${study.context.database}`,
+    `${
+      checkStamp(study)
+    }Every scenario of ${study.name}; ${study.context.database}; percentiles of the ${
+      latencyName(study.scenarios)
+    }, ${describeLoop(study.scenarios)}`,
     [
       left("framework"),
       left("path"),
@@ -101,6 +126,7 @@ export function referenceTable(study: Study): Table {
       right("P50 ms"),
       right("P95 ms"),
       right("P99 ms"),
+      ...(open ? [right("service P95 ms"), right("late"), right("dropped")] : []),
       right("failures/s"),
       right("error rate"),
       right("n"),
