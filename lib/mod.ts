@@ -35,7 +35,7 @@ export {
   type PlannedRun,
   planRuns,
 } from "./plan.ts";
-export { ENGINES, openStudy, runStudy, type RunStudyOptions } from "./run_study.ts";
+export { ENGINES, openStudy, runOpenLoop, runStudy, type RunStudyOptions } from "./run_study.ts";
 export { exportStudy } from "./export_study.ts";
 export { loadStudy, Study } from "./report/study.ts";
 

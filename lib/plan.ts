@@ -21,6 +21,21 @@ import {
   scenarioId,
 } from "./scenario.ts";
 
+/**
+ * The open loop that follows a plan's closed-loop runs: all arms again, at arrival rates that are
+ * shares of what the weaker of two compared arms answered in the closed loop.
+ */
+export interface OpenLoopPlan {
+  /** Shares of that capacity, above 0. */
+  shares: number[];
+  /** Passes over all of its scenarios. */
+  rounds: number;
+  /** Seconds between the start of the load and the measurement window. */
+  warmUpS: number;
+  /** Length of the measurement window in seconds. */
+  windowS: number;
+}
+
 /** A named list of scenarios, and how long and how often each is run. */
 export interface Plan {
   /** The plan's name; the study's name begins with it. */
@@ -39,6 +54,8 @@ export interface Plan {
   seed: number;
   /** The cells, in the order in which tables list them. */
   scenarios: Scenario[];
+  /** The open loop that follows. @default none */
+  openLoop?: OpenLoopPlan;
 }
 
 /** One run to do: a scenario in a round, and its place in the order of the study. */
@@ -102,6 +119,7 @@ const NAMED: Record<string, () => Plan> = {
     rounds: 1,
     seed: 1,
     scenarios: matrix([10], { spawnRate: 20 }),
+    openLoop: { shares: [0.8], rounds: 1, warmUpS: 1, windowS: 3 },
   }),
   quick: () => ({
     name: "quick",
@@ -112,6 +130,7 @@ const NAMED: Record<string, () => Plan> = {
     rounds: 5,
     seed: 1,
     scenarios: matrix([100, 1000]),
+    openLoop: { shares: [0.5, 0.8, 0.95], rounds: 1, warmUpS: 2, windowS: 6 },
   }),
   reference: () => ({
     name: "reference",
@@ -122,6 +141,7 @@ const NAMED: Record<string, () => Plan> = {
     rounds: 6,
     seed: 1,
     scenarios: matrix([10, 100, 500, 1000], { spawnRate: 100 }),
+    openLoop: { shares: [0.5, 0.8, 0.95], rounds: 6, warmUpS: 5, windowS: 30 },
   }),
   seed: () => ({
     name: "seed",
@@ -182,7 +202,7 @@ function readPlanFile(file: string): Plan {
  * Reads a plan from JSON. Scenarios may give only what differs from the defaults.
  *
  * @param text The JSON text: `name`, `rounds`, `warmUpS`, `windowS` and `scenarios`, and
- * optionally `purpose`, `seed` and `functionalCheck`.
+ * optionally `purpose`, `seed`, `functionalCheck` and `openLoop`.
  * @param source What to call the text in errors, such as its file name.
  * @throws {UsageError} If the text is not JSON or a field is missing, unknown or out of range.
  *
@@ -220,6 +240,7 @@ export function parsePlan(text: string, source: string): Plan {
     rounds: (v) => Number.isInteger(v) && (v as number) >= 1,
     seed: (v) => v === undefined || Number.isInteger(v),
     scenarios: (v) => Array.isArray(v) && v.length > 0,
+    openLoop: (v) => v === undefined || isOpenLoopPlan(v),
   };
   for (const key of Object.keys(value)) {
     if (!Object.hasOwn(known, key)) {
@@ -251,11 +272,25 @@ export function parsePlan(text: string, source: string): Plan {
     rounds: value.rounds as number,
     seed: (value.seed as number | undefined) ?? 1,
     scenarios,
+    ...(value.openLoop === undefined ? {} : { openLoop: value.openLoop as OpenLoopPlan }),
   };
+  if (plan.openLoop !== undefined && scenarios.every(({ users }) => users === null)) {
+    fail("it has an openLoop and no scenario with users, whose throughput that would go by");
+  }
   if (new Set(scenarios.map(scenarioId)).size < scenarios.length) {
     fail("two scenarios have the same values; use rounds to repeat a scenario");
   }
   return plan;
+}
+
+function isOpenLoopPlan(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { shares, rounds, warmUpS, windowS, ...rest } = value as Record<string, unknown>;
+  const number = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
+  return Object.keys(rest).length === 0 && Array.isArray(shares) && shares.length > 0 &&
+    shares.every((share) => number(share) && share > 0) &&
+    Number.isInteger(rounds) && (rounds as number) >= 1 &&
+    number(warmUpS) && warmUpS >= 0 && number(windowS) && windowS > 0;
 }
 
 /** What narrows or changes a plan: the filters and overrides of the command line. */
@@ -276,12 +311,14 @@ export interface PlanChanges {
   arrivalRates?: number[];
   /** Settings given to every scenario. @default none */
   settings?: Settings;
-  /** @default the plan's */
+  /** Rounds, warm-up and window of the open loop become no longer than these. @default the plan's */
   rounds?: number;
   /** @default the plan's */
   warmUpS?: number;
   /** @default the plan's */
   windowS?: number;
+  /** False leaves the open loop out that follows. @default the plan's */
+  openLoop?: false;
   /** @default the plan's */
   seed?: number;
 }
@@ -358,8 +395,19 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
       }`,
     );
   }
+  const { openLoop, ...rest } = plan;
+  const closed = [...cells.values()].some((cell) => cell.users !== null);
+  const followUp = openLoop === undefined || changes.openLoop === false || !closed ? {} : {
+    openLoop: {
+      ...openLoop,
+      rounds: Math.min(openLoop.rounds, changes.rounds ?? Infinity),
+      warmUpS: Math.min(openLoop.warmUpS, changes.warmUpS ?? Infinity),
+      windowS: Math.min(openLoop.windowS, changes.windowS ?? Infinity),
+    },
+  };
   const changed: Plan = {
-    ...plan,
+    ...rest,
+    ...followUp,
     rounds: changes.rounds ?? plan.rounds,
     warmUpS: changes.warmUpS ?? plan.warmUpS,
     windowS: changes.windowS ?? plan.windowS,

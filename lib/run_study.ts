@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
 import { appOptions, readApp } from "./engine/services.ts";
-import { UsageError } from "./errors.ts";
+import { PoolscopeError, UsageError } from "./errors.ts";
 import {
   changePlan,
   namedPlan,
@@ -24,14 +24,15 @@ import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
+import { openLoopPlan } from "./stats/capacity.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
-import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
+import { ROOT, runFolder, studyFolder, studyName } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
 import { findPending } from "./store/resume.ts";
-import { findStudy, openStudyFolder, readPlan } from "./store/studies.ts";
+import { findStudy, openLoopStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
 /** The engines that can be asked for. */
 export const ENGINES = ["auto", "local"] as const;
@@ -68,12 +69,57 @@ export interface RunStudyOptions {
  */
 export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   const { name, folder, plan } = chooseStudy(options);
+  return await conduct({ name, folder, plan, lockFolder: folder }, options);
+}
+
+/**
+ * Runs the open loop that a study's plan asks for, or finishes or opens it: every arm at the same
+ * arrival rates as the arm that it is compared with. The rates come from the study's throughput.
+ *
+ * @param study The study, complete.
+ * @param options As for {@linkcode runStudy}, without what chooses a study.
+ * @returns The open loop as a study; null where the plan asks for none, or nothing succeeded.
+ * @throws {PoolscopeError} If the study is not complete.
+ * @throws The signal's reason when it is aborted.
+ */
+export async function runOpenLoop(
+  study: Study,
+  options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
+): Promise<Study | null> {
+  if (study.plan.openLoop === undefined) return null;
+  if (!study.complete) {
+    throw new PoolscopeError(
+      `Cannot run the open loop of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
+    );
+  }
+  const opened = openLoopStudy(
+    study.folder,
+    () => openLoopPlan(study.plan, study.scenarios, study.ratios),
+  );
+  if (opened === null) return null;
+  const name = studyName(opened.folder);
+  return await conduct({ ...opened, name, lockFolder: study.folder }, options);
+}
+
+/** A study that is to be run. */
+interface Conducted {
+  name: string;
+  folder: string;
+  plan: Plan;
+  /** The folder whose lock is taken. */
+  lockFolder: string;
+}
+
+async function conduct(
+  { name, folder, plan, lockFolder }: Conducted,
+  options: RunStudyOptions,
+): Promise<Study> {
   const runs = planRuns(plan);
   const labels = armLabels(plan.scenarios);
   // Who only reads a complete study needs no lock.
   if ((await findPending(folder, runs, options)).runs.length === 0) return await loadStudy(folder);
 
-  using lock = await lockStudy(folder, isInKernel() ? "a notebook kernel" : "another start");
+  using lock = await lockStudy(lockFolder, isInKernel() ? "a notebook kernel" : "another start");
   // Looked at again under the lock: another runner may have gone on meanwhile.
   const { runs: pending, damaged } = await findPending(folder, runs, options);
   const warnings = await checkMachine(plan);

@@ -66,11 +66,11 @@ export function throughputComparisons(ratios: readonly PathRatio[]): PathCompari
 }
 
 /** The percentiles that summaries have. */
-export type Percentile = 50 | 95 | 99;
+export type Percentile = 50 | 90 | 95 | 99;
 
 /** A percentile of a scenario over its runs. */
 export function percentileOf(scenario: ScenarioSummary, percentile: Percentile): Estimate | null {
-  return { 50: scenario.p50Ms, 95: scenario.p95Ms, 99: scenario.p99Ms }[percentile];
+  return (scenario.responseMs ?? scenario.serviceMs)[`p${percentile}`];
 }
 
 /**

@@ -74,7 +74,7 @@ Deno.test("latencyComparisons() never takes a lower bound for the lower value", 
       scenarioId,
       n: 5,
       exactUpTo: bound ? 90 : 100,
-      p95Ms: { value, low: value - 1, high: value + 1 },
+      serviceMs: { p95: { value, low: value - 1, high: value + 1 } },
     }) as ScenarioSummary;
   const pair = {
     direct: "d",

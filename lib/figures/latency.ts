@@ -27,7 +27,7 @@ export function latencyFigure(
     scenarios,
     {
       estimate: (scenario) => percentileOf(scenario, percentile),
-      run: (run) => ({ 50: run.p50Ms, 95: run.p95Ms, 99: run.p99Ms })[percentile],
+      run: (run) => (run.responseMs ?? run.serviceMs)[`p${percentile}`],
       axis: `P${percentile} ${latencyAxis(scenarios)}`,
       interval:
         "median of the runs' percentiles, bars from smallest to largest run; a difference " +

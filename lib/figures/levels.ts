@@ -46,6 +46,7 @@ interface Point {
   fx: number;
   fy: number;
   path: Path;
+  /** Its place on the axis; see {@linkcode placesOf}. */
   level: string;
   value: number | null;
   low: number | null;
@@ -54,6 +55,37 @@ interface Point {
   /** Text for a scenario of which only some runs failed. */
   partly: string | null;
   bound: boolean;
+  /** Whether some run did not get the load that was asked for. */
+  undelivered: boolean;
+}
+
+/** Where the levels stand on the axis of each small plot. */
+interface Places {
+  domain: string[];
+  of: (facet: Facet, scenario: ScenarioSummary) => string;
+  /** What each place is called, in each small plot. */
+  labels: { facet: number; place: string; text: string }[];
+}
+
+/**
+ * One axis for all small plots, or where their levels differ, as arrival rates by each pair's
+ * capacity do, an axis for each: its first level, its second, and so on.
+ */
+function placesOf(facets: Facet[]): Places {
+  const all = loadLevels(facets.flatMap((facet) => facet.scenarios)).map(levelLabel);
+  const own = facets.map((facet) => loadLevels(facet.scenarios).map(levelLabel));
+  const same = own.every((levels) => levels.length === all.length);
+  const most = Math.max(...own.map((levels) => levels.length));
+  return {
+    domain: same ? all : Array.from({ length: most }, (_, i) => String(i)),
+    of: (facet, scenario) => {
+      const level = levelLabel(scenario);
+      return same ? level : String(own[facets.indexOf(facet)]!.indexOf(level));
+    },
+    labels: own.flatMap((levels, facet) =>
+      levels.map((text, i) => ({ facet, place: same ? text : String(i), text }))
+    ),
+  };
 }
 
 const SHIFT: Record<Path, number> = { direct: -8, pooled: 8 };
@@ -76,7 +108,7 @@ function scaleOf(points: Point[], loose: number[], bounded: boolean) {
   return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
 }
 
-function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
+function pointsOf(facets: Facet[], places: Places, columns: number, measure: Measure): Point[] {
   return facets.flatMap((facet, i) =>
     facet.scenarios.map((scenario): Point => {
       const estimate = measure.estimate(scenario);
@@ -85,7 +117,7 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
         fx: i % columns,
         fy: Math.floor(i / columns),
         path: scenario.path,
-        level: levelLabel(scenario),
+        level: places.of(facet, scenario),
         value: estimate?.value ?? null,
         low: estimate?.low ?? null,
         high: estimate?.high ?? null,
@@ -94,6 +126,7 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
           ? `${scenario.failedRuns} of ${all} failed`
           : null,
         bound: measure.percentile !== null && isLowerBound(scenario, measure.percentile),
+        undelivered: scenario.troubledRuns > 0,
       };
     })
   );
@@ -142,6 +175,14 @@ function pathMarks(
       r: 4.5,
       symbol,
       ariaDescription: "lower bound",
+    }),
+    Plot.dot(drawn.filter((point) => point.undelivered), {
+      ...at,
+      y: "value",
+      stroke: FAILED,
+      strokeWidth: 1.5,
+      r: 9,
+      ariaDescription: "not delivered",
     }),
     Plot.text(drawn.filter((point) => point.bound && !labelled), {
       ...at,
@@ -219,7 +260,8 @@ function drawLevels(
 ): { body: Drawing; clipped: boolean; log: boolean } {
   const columns = facets.length <= 3 ? facets.length : facets.length === 4 ? 2 : 3;
   const rows = Math.ceil(facets.length / columns);
-  const points = pointsOf(facets, columns, measure);
+  const places = placesOf(facets);
+  const points = pointsOf(facets, places, columns, measure);
   const dots = facets.flatMap((facet, i) =>
     facet.scenarios.flatMap((scenario) =>
       runs.filter((run) =>
@@ -228,7 +270,7 @@ function drawLevels(
         fx: i % columns,
         fy: Math.floor(i / columns),
         path: scenario.path,
-        level: levelLabel(scenario),
+        level: places.of(facet, scenario),
         value: measure.run(run),
       }))
     ).filter((dot) => dot.value !== null)
@@ -238,7 +280,6 @@ function drawLevels(
     dots.map((dot) => dot.value!),
     measure.percentile !== null,
   );
-  const levels = loadLevels(facets.flatMap((facet) => facet.scenarios)).map(levelLabel);
   const facetWidth = BODY_WIDTH / columns - 24;
   const headers = facets.map((facet, i) => ({
     fx: i % columns,
@@ -257,7 +298,7 @@ function drawLevels(
   const frameHeight = rows === 1 ? 230 : 170;
   const gap = headerHeight + marginBottom;
   const height = rows * (frameHeight + gap);
-  const labelled = columns * levels.length <= 6;
+  const labelled = columns * places.domain.length <= 9;
   const body = drawPlot({
     // One or two small plots stay small: they read like the others.
     width: columns < 3 ? Math.min(BODY_WIDTH, marginLeft + columns * 380) : BODY_WIDTH,
@@ -273,7 +314,7 @@ function drawLevels(
       paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
       paddingOuter: 0,
     },
-    x: { type: "point", domain: levels, padding: 0.6 },
+    x: { type: "point", domain: places.domain, padding: 0.6 },
     y: { type: log ? "log" : "linear", domain, axis: null },
     marks: [
       Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks }),
@@ -296,14 +337,24 @@ function drawLevels(
           ariaDescription: "tick",
         },
       ),
-      Plot.axisX({
-        label: null,
-        tickSize: 0,
-        fontSize: 12,
-        color: MUTED,
-        anchor: "bottom",
-        facetAnchor: null,
-      }),
+      Plot.text(
+        places.labels.map(({ facet, ...label }) => ({
+          ...label,
+          fx: facet % columns,
+          fy: Math.floor(facet / columns),
+        })),
+        {
+          fx: "fx",
+          fy: "fy",
+          x: "place",
+          text: "text",
+          frameAnchor: "bottom",
+          dy: 16,
+          fontSize: 12,
+          fill: MUTED,
+          ariaDescription: "level",
+        },
+      ),
       Plot.text(headers, {
         fx: "fx",
         fy: "fy",

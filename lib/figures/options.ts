@@ -148,6 +148,9 @@ export function pathLegend(
     ...paths,
     ...extra,
     ...(failed ? [{ label: "failed", color: FAILED, symbol: "times" as const }] : []),
+    ...(scenarios.some((scenario) => scenario.troubledRuns > 0)
+      ? [{ label: "load not delivered", color: FAILED, symbol: "ring" as const }]
+      : []),
     ...(lowerBound
       ? [{ label: "≥ lower bound: too many unfinished", color: INK, symbol: "ring" as const }]
       : []),

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { basename } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
@@ -16,7 +17,7 @@ import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
 import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
 import { pathRatios, summariseScenarios } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { runFolder } from "../store/layout.ts";
+import { openLoopFolder, runFolder, studyName } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { readPlan } from "../store/studies.ts";
 import { readRun } from "./read_run.ts";
@@ -56,7 +57,7 @@ export class Study {
 
   /** @param files What was read; see {@linkcode loadStudy}. */
   constructor(files: StudyFiles) {
-    this.name = basename(files.folder);
+    this.name = studyName(files.folder);
     this.folder = files.folder;
     this.plan = files.plan;
     this.manifests = files.manifests;
@@ -74,6 +75,12 @@ export class Study {
   /** True when every planned run has its manifest. */
   get complete(): boolean {
     return this.missing.length === 0;
+  }
+
+  /** The open loop that followed, as far as it has come; null where there is none. */
+  async openLoop(): Promise<Study | null> {
+    const folder = openLoopFolder(this.folder);
+    return existsSync(join(folder, "plan.json")) ? await loadStudy(folder) : null;
   }
 
   /** The rounds of a scenario that have a manifest; those that can be read, if any can. */

@@ -20,7 +20,7 @@ import {
 } from "./latency.ts";
 import { pairedRatio } from "./ratio.ts";
 import type { Estimate, PathRatio, RunSummary, ScenarioSummary } from "./summary.ts";
-import { cutWindow } from "./window.ts";
+import { cutWindow, type Window } from "./window.ts";
 
 /** Above this share of unfinished over completed requests, percentiles are lower bounds. */
 export const CENSORED_SHARE = 0.05;
@@ -31,12 +31,20 @@ const LATE_US = 10_000;
 /** What a run is before its requests are counted. */
 type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
 
+/** What the requests of a run say. */
+export type Measures = Omit<RunSummary, keyof RunHead>;
+
 /** A run of which there are no numbers: none was recorded, or what was cannot be read. */
 export function unmeasuredRun(
   { scenarioId, scenario, arm, round, status, cause }: RunHead,
 ): RunSummary {
+  return { ...{ scenarioId, scenario, arm, round, status, cause }, ...noMeasures() };
+}
+
+/** What is said where there are no requests. */
+export function noMeasures(): Measures {
   return {
-    ...{ scenarioId, scenario, arm, round, status, cause, measured: false },
+    measured: false,
     ...{ requests: 0, failures: 0, unfinished: 0, rps: 0, failuresPerS: 0 },
     ...{ errorRate: null, p50Ms: null, p95Ms: null, p99Ms: null, exactUpTo: 100, delivery: null },
     ...{ serviceMs: percentilesMs(new Float64Array()), responseMs: null },
@@ -60,17 +68,27 @@ export function summariseRun(
   if (requests === null || manifest.window === null) return run;
 
   const openLoop = manifest.scenario.arrivalRate !== null;
-  const cut = cutWindow(requests, manifest.window, openLoop);
+  return { ...run, ...measure(requests, manifest.window, openLoop) };
+}
+
+/**
+ * The requests of a window in numbers; see {@linkcode summariseRun}.
+ *
+ * @param requests A frame of `readRequests`.
+ * @param window The measurement window.
+ * @param openLoop Whether the requests were due at times of their own.
+ */
+export function measure(requests: DataFrame, window: Window, openLoop: boolean): Measures {
+  const cut = cutWindow(requests, window, openLoop);
   const { completed, unfinished, dropped } = cut;
   const correct = completed.filter(completed.getColumn("error").isNull());
-  const windowS = (manifest.window.endUs - manifest.window.startUs) / 1e6;
+  const windowS = (window.endUs - window.startUs) / 1e6;
   const serviceMs = percentilesMs(sortedUs(correct, "service_us"));
   const response = openLoop ? responseTimes(cut) : null;
   const responseMs = response && percentilesMs(response.sorted);
   const headline = responseMs ?? serviceMs;
   const failures = completed.height - correct.height;
   return {
-    ...run,
     measured: true,
     requests: completed.height,
     failures,

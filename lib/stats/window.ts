@@ -23,6 +23,8 @@ export interface WindowCut {
   dropped: DataFrame;
   /** Correct answers that came within the window: the throughput. */
   correctInWindow: number;
+  /** Answers that came within the window, failures among them. */
+  answeredInWindow: number;
 }
 
 /**
@@ -48,21 +50,25 @@ export function cutWindow(requests: DataFrame, window: Window, openLoop = false)
   const within = (time: typeof end) =>
     time.gtEq(lit(window.startUs)).and(time.lt(lit(window.endUs)));
   const answered = is("unfinished").or(is("dropped")).not();
-  const correctInWindow = requests.filter(within(end).and(col("error").isNull())).height;
+  const inWindow = requests.filter(answered.and(within(end)));
+  const counts = {
+    correctInWindow: inWindow.filter(inWindow.getColumn("error").isNull()).height,
+    answeredInWindow: inWindow.height,
+  };
   if (openLoop) {
     const due = within(col("intended_start_us"));
     return {
       completed: requests.filter(due.and(answered)),
       unfinished: requests.filter(due.and(is("unfinished"))),
       dropped: requests.filter(due.and(is("dropped"))),
-      correctInWindow,
+      ...counts,
     };
   }
   const late = col("start_us").lt(lit(window.endUs)).and(end.gtEq(lit(window.endUs)));
   return {
-    completed: requests.filter(answered.and(within(end))),
+    completed: inWindow,
     unfinished: requests.filter(is("unfinished").or(late)),
     dropped: requests.filter(lit(false)),
-    correctInWindow,
+    ...counts,
   };
 }

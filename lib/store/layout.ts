@@ -5,7 +5,7 @@
  * @module
  */
 
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../errors.ts";
 
@@ -32,6 +32,17 @@ export function studyFolder(study: string, root: string = ROOT): string {
     );
   }
   return join(runsFolder(root), study);
+}
+
+/** The folder of the open loop that follows a study, within the study's: a study of its own plan. */
+export function openLoopFolder(study: string): string {
+  return join(study, "open-loop");
+}
+
+/** A study's name by its folder; an open loop is named after the study that it follows. */
+export function studyName(folder: string): string {
+  const name = basename(folder);
+  return name === "open-loop" ? join(basename(dirname(folder)), name) : name;
 }
 
 /** The folder of one run within a study's folder. */

@@ -26,6 +26,7 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   rounds: { value: "N", help: "passes over all scenarios" },
   "warm-up": { value: "S", help: "seconds before the measurement window" },
   window: { value: "S", help: "seconds of the measurement window" },
+  "no-open-loop": { value: "", help: "without the open loop that follows at equal arrival rates" },
   seed: { value: "N", help: "seed of the order and of the load" },
   engine: { value: "NAME", help: ENGINES.join(" or ") },
   "retry-failed": { value: "", help: "run failed runs again" },
@@ -34,7 +35,7 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
 
 function usage(task: string): string {
   const lines = Object.entries(STUDY_OPTIONS).map(([name, { value, help }]) =>
-    `  ${`--${name} ${value}`.padEnd(18)} ${help}`
+    `  ${`--${name} ${value}`.padEnd(20)} ${help}`
   );
   return [`Usage: deno task ${task} [options]`, "", ...lines].join("\n");
 }
@@ -80,6 +81,7 @@ export function parseStudyOptions(
     window: { type: "string" },
     seed: { type: "string" },
     engine: { type: "string" },
+    "no-open-loop": { type: "boolean" },
     "retry-failed": { type: "boolean" },
     json: { type: "boolean", default: false },
   });
@@ -109,6 +111,7 @@ export function parseStudyOptions(
     warmUpS: number("warm-up"),
     windowS: number("window"),
     seed: number("seed"),
+    ...(values["no-open-loop"] ? { openLoop: false } : {}),
   };
   const engine = values.engine as RunStudyOptions["engine"];
   if (engine !== undefined && !ENGINES.includes(engine)) {
@@ -142,9 +145,11 @@ const STOP_LIMIT_MS = 9000;
  * when interrupted. A second signal ends it at once.
  *
  * @param body The task; what it returns is the exit status. @default 0
+ * @param options What is said when it was interrupted; null for nothing.
  */
 export async function runTask(
   body: (signal: AbortSignal) => Promise<number | void>,
+  { interrupted: said = STUDY_INTERRUPTED }: { interrupted?: string | null } = {},
 ): Promise<never> {
   const controller = new AbortController();
   let interrupted: number | null = null;
@@ -166,15 +171,16 @@ export async function runTask(
   } finally {
     clearInterval(orphaned);
   }
-  if (interrupted !== null && status === interrupted) sayInterrupted();
+  if (interrupted !== null && status === interrupted && said !== null) say(said);
   Deno.exit(status);
 }
 
-function sayInterrupted(): void {
+const STUDY_INTERRUPTED =
+  "Interrupted: everything is stopped; complete runs are kept, start again to go on";
+
+function say(text: string): void {
   try {
-    console.error(
-      "\nInterrupted: everything is stopped; complete runs are kept, start again to go on",
-    );
+    console.error(`\n${text}`);
   } catch {
     // The terminal is gone.
   }

@@ -1,0 +1,79 @@
+/**
+ * The reading of an open loop, with every number taken from it.
+ *
+ * @module
+ */
+
+import { percentileOf } from "../figures/claims.ts";
+import { atLevels, capitalise, formatCount, formatList, formatNumber } from "../figures/format.ts";
+import { deliverySentences, failureSentences } from "../figures/options.ts";
+import {
+  NO_OPEN_LOOP,
+  openLoopClaim,
+  openLoopPercentile,
+  type OpenLoopResults,
+} from "../figures/open_loop.ts";
+import { compareLevels } from "../scenario.ts";
+import { isLowerBound } from "../stats/summarise.ts";
+import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import { Markdown } from "./display.ts";
+
+/** `direct 12 ms and pooled ≥ 1,240 ms` of one pair, at its highest rate. */
+function readPair(results: OpenLoopResults, pair: PathRatio): string {
+  const percentile = openLoopPercentile(results.scenarios);
+  const find = (id: string) => results.scenarios.find((one) => one.scenarioId === id);
+  const side = (scenario: ScenarioSummary | undefined) => {
+    if (scenario === undefined) return "not run";
+    const { path, n } = scenario;
+    if (n === 0) return `${path} failed`;
+    const estimate = percentileOf(scenario, percentile);
+    if (estimate === null) return `${path} with too few requests`;
+    const bound = isLowerBound(scenario, percentile) ? "at least " : "";
+    return `${path} ${bound}${formatNumber(estimate.value)} ms`;
+  };
+  return `${pair.label} ${atLevels([pair])} ${side(find(pair.direct))} and ${
+    side(find(pair.pooled))
+  }`;
+}
+
+/** The pairs of each label at their highest rate. */
+function highest(ratios: readonly PathRatio[]): PathRatio[] {
+  const byLabel = new Map<string, PathRatio>();
+  for (const pair of ratios) {
+    const known = byLabel.get(pair.label);
+    if (known === undefined || compareLevels(pair, known) > 0) byLabel.set(pair.label, pair);
+  }
+  return [...byLabel.values()];
+}
+
+/**
+ * Reads an open loop: the claim, what both paths take at the highest rate, and what was wrong with
+ * the load.
+ *
+ * @param results What `runOpenLoop()` returned.
+ */
+export function readOpenLoop(results: OpenLoopResults | null): Markdown {
+  if (results === null) return new Markdown(`${NO_OPEN_LOOP}.`);
+  const { scenarios, ratios, context, runs, plan } = results;
+  const percentile = openLoopPercentile(scenarios);
+  const stamp = context.functionalCheck
+    ? "**Functional check only: these runs are too short to conclude anything.** "
+    : "";
+  const claim = context.functionalCheck ? "" : `${openLoopClaim(results, percentile)}. `;
+  const pairs = highest(ratios).map((pair) => readPair(results, pair));
+  const top = pairs.length === 0
+    ? ""
+    : `At the highest rate, P${percentile} response time was for ${formatList(pairs)}` +
+      `${plan.rounds === 1 ? ", in one run each" : `, medians of up to ${plan.rounds} runs`}. `;
+  const delivery = deliverySentences(scenarios);
+  const failed = runs.filter((run) => run.status === "failed").length;
+  const notes = [
+    ...(delivery.length === 0
+      ? []
+      : [`**Not the load that was asked for:** ${capitalise(delivery.join("; "))}.`]),
+    ...(failed === 0
+      ? []
+      : [`${formatCount(failed, "run")} failed: ${failureSentences(scenarios).join("; ")}.`]),
+  ];
+  return new Markdown(`${stamp}${claim}${top}${notes.join(" ")}`.trim());
+}
