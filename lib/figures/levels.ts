@@ -314,7 +314,7 @@ function drawLevels(
       paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
       paddingOuter: 0,
     },
-    x: { type: "point", domain: places.domain, padding: 0.6 },
+    x: { type: "point", domain: places.domain, axis: null, padding: 0.6 },
     y: { type: log ? "log" : "linear", domain, axis: null },
     marks: [
       Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks }),

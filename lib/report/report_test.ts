@@ -181,7 +181,7 @@ Deno.test("limits that are not in force are said beside the answer", async () =>
 });
 
 Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary file", () => {
-  const files = exportTables(study, join(folder.folder, "report"));
+  const files = exportTables(study);
   assert.equal(files.length, 5);
   assert.ok(files.every((file) => existsSync(file)));
   assert.deepEqual(

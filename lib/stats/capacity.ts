@@ -83,11 +83,13 @@ export function openLoopPlan(
     }
   }
   if (cells.size === 0) return null;
-  const percent = openLoop.shares.map((share) => `${Math.round(100 * share)} %`).join(", ");
+  const shares = openLoop.shares.map((share) => String(Math.round(100 * share)));
+  const last = shares.pop();
+  const percent = `${shares.length === 0 ? "" : `${shares.join(", ")} and `}${last} %`;
   return {
     name: `${plan.name}-open-loop`,
     purpose:
-      `Open loop: latency at equal arrival rates, ${percent} of what the weaker arm of each comparison answered.`,
+      `Open loop: latency at equal arrival rates, ${percent} of what the weaker arm of each comparison answered at most.`,
     functionalCheck: plan.functionalCheck,
     warmUpS: openLoop.warmUpS,
     windowS: openLoop.windowS,
