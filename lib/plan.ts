@@ -12,6 +12,8 @@ import {
   createScenario,
   type Framework,
   FRAMEWORKS,
+  levelLabel,
+  type LoadLevel,
   type Path,
   PATHS,
   pgbouncerFor,
@@ -267,6 +269,11 @@ export interface PlanChanges {
    * of the plan's other cells of that arm. @default the plan's
    */
   users?: number[];
+  /**
+   * Run the plan's arms in an open loop at these arrival rates, in requests per second, instead of
+   * at its levels; besides `users`, where those are given too. @default the plan's
+   */
+  arrivalRates?: number[];
   /** Settings given to every scenario. @default none */
   settings?: Settings;
   /** @default the plan's */
@@ -309,15 +316,38 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
       throw new UsageError(`Cannot use users "${n}": must be a whole number of at least 1`);
     }
   }
+  for (const rate of changes.arrivalRates ?? []) {
+    if (!(rate > 0 && Number.isFinite(rate))) {
+      throw new UsageError(`Cannot use arrival rate "${rate}": must be a number above 0`);
+    }
+  }
   const kept = plan.scenarios.filter((scenario) =>
     frameworks.includes(scenario.framework) && paths.includes(scenario.path)
   );
   // A plan's scenarios name every setting, so what a changed one implies has to be changed too.
-  const settings = changes.settings ?? {};
+  const settings = withOneLoop(changes.settings ?? {});
+  const given: LoadLevel[] = [
+    ...(changes.users ?? []).map((users) => ({ users, arrivalRate: null })),
+    ...(changes.arrivalRates ?? []).map((arrivalRate) => ({ users: null, arrivalRate })),
+  ];
+  const set = settings.users ?? settings.arrivalRate;
+  if (given.length > 0 && set != null) {
+    throw new UsageError(
+      `Cannot use ${given.map(levelLabel).join(", ")} with ${
+        settings.users == null ? "arrivalRate" : "users"
+      }=${set}: give the load once`,
+    );
+  }
   const cells = new Map<string, Scenario>();
   for (const scenario of kept) {
-    for (const users of changes.users ?? [scenario.users]) {
-      const cell = createScenario({ ...scenario, ...pgbouncerFor(settings), ...settings, users });
+    const { users, arrivalRate } = scenario;
+    for (const level of given.length > 0 ? given : [{ users, arrivalRate }]) {
+      const cell = createScenario({
+        ...scenario,
+        ...level,
+        ...pgbouncerFor(settings),
+        ...settings,
+      });
       cells.set(scenarioId(cell), cell);
     }
   }
@@ -339,9 +369,25 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
   return parsePlan(JSON.stringify(changed), plan.name);
 }
 
-/** SHA-256 of a plan's canonical JSON: two plans with one hash ask for the same runs. */
+/** A setting of one loop ends the plan's other loop. */
+function withOneLoop(settings: Settings): Settings {
+  const { users, arrivalRate } = settings;
+  if (arrivalRate != null && users === undefined) return { ...settings, users: null };
+  if (users != null && arrivalRate === undefined) return { ...settings, arrivalRate: null };
+  return settings;
+}
+
+/**
+ * SHA-256 of a plan's canonical JSON: two plans with one hash ask for the same runs. What an open
+ * loop alone has is left out of a closed one, so that plans of the time before it keep their hash.
+ */
 export function planHash(plan: Plan): string {
-  return createHash("sha256").update(JSON.stringify(plan)).digest("hex");
+  const scenarios = plan.scenarios.map((scenario) => {
+    const { arrivalRate, arrivals: _, client, ...rest } = scenario;
+    if (arrivalRate !== null) return scenario;
+    return client === "lean" ? rest : { ...rest, client };
+  });
+  return createHash("sha256").update(JSON.stringify({ ...plan, scenarios })).digest("hex");
 }
 
 /** A seeded generator of uniform numbers in [0, 1): mulberry32, by Tommy Ettinger. */

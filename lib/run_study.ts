@@ -24,7 +24,7 @@ import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
-import { armLabels, scenarioId } from "./scenario.ts";
+import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
@@ -114,7 +114,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   for (const run of pending) {
     signal.throwIfAborted();
     const { id: scenarioId, round, order } = run;
-    const label = `${labels.get(scenarioId)}, ${run.scenario.users} users`;
+    const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
     events.emit({ event: "run_started", order, scenarioId, round, label });
     const manifest = await runScenario(run, context);
     if (manifest.status === "failed") failed++;
@@ -147,8 +147,9 @@ function describeMatrix(folder: string, plan: Plan, pending: PlannedRun[]): Stud
   const cells = new Map<string, MatrixCell>();
   for (const { id, order, round, scenario } of planRuns(plan)) {
     const manifest = waiting.has(order) ? null : readManifest(runFolder(folder, id, round));
+    const { users, arrivalRate } = scenario;
     const cell = cells.get(id) ??
-      { scenarioId: id, arm: labels.get(id)!, users: scenario.users, rounds: [] };
+      { scenarioId: id, arm: labels.get(id)!, users, arrivalRate, rounds: [] };
     cell.rounds[round - 1] = manifest && { status: manifest.status, tookS: wallClockS(manifest) };
     cells.set(id, cell);
   }
@@ -195,7 +196,7 @@ function checkApps(plan: Plan): void {
 async function checkMachine({ scenarios }: Plan): Promise<string[]> {
   const { quickCheck } = await import("./setup/doctor.ts");
   const largest = (key: "users" | "maxClientConn" | "listenBacklog") =>
-    Math.max(...scenarios.map((scenario) => scenario[key]));
+    Math.max(...scenarios.map((scenario) => scenario[key] ?? 0));
   return await quickCheck({
     users: largest("users"),
     maxClientConn: largest("maxClientConn"),

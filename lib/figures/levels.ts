@@ -1,17 +1,20 @@
 /**
- * A measure against the number of users: one small plot for each framework, both paths in it.
+ * A measure against the load: one small plot for each framework, both paths in it.
  *
  * @module
  */
 
 import * as Plot from "@observablehq/plot";
-import type { Path } from "../scenario.ts";
+import { levelLabel, type LoadLevel, loadLevels, type Path } from "../scenario.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
 import {
   caption,
+  deliverySentences,
+  describeLoop,
   describeN,
   emptyFigure,
   failureSentences,
@@ -22,7 +25,7 @@ import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
-/** What is drawn against users. */
+/** What is drawn against the load. */
 export interface Measure {
   /** The value of a scenario; null when no run succeeded. */
   estimate: (scenario: ScenarioSummary) => Estimate | null;
@@ -32,8 +35,10 @@ export interface Measure {
   axis: string;
   /** What the error bars are, for the caption. */
   interval: string;
-  /** Whether a value can be a lower bound. */
-  bounded: boolean;
+  /** The percentile that is drawn, which can be a lower bound; null for another measure. */
+  percentile: number | null;
+  /** A further part of the caption. @default none */
+  note?: string | null;
 }
 
 /** One mark's place and value. */
@@ -41,7 +46,7 @@ interface Point {
   fx: number;
   fy: number;
   path: Path;
-  users: string;
+  level: string;
   value: number | null;
   low: number | null;
   high: number | null;
@@ -80,7 +85,7 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
         fx: i % columns,
         fy: Math.floor(i / columns),
         path: scenario.path,
-        users: String(scenario.users),
+        level: levelLabel(scenario),
         value: estimate?.value ?? null,
         low: estimate?.low ?? null,
         high: estimate?.high ?? null,
@@ -88,7 +93,7 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
         partly: scenario.n > 0 && scenario.failedRuns > 0
           ? `${scenario.failedRuns} of ${all} failed`
           : null,
-        bound: measure.bounded && scenario.censored,
+        bound: measure.percentile !== null && isLowerBound(scenario, measure.percentile),
       };
     })
   );
@@ -104,7 +109,7 @@ function pathMarks(
   const { color, symbol } = PATH_STYLE[path];
   const own = points.filter((point) => point.path === path);
   const dx = SHIFT[path];
-  const at = { x: "users", fx: "fx", fy: "fy", dx };
+  const at = { x: "level", fx: "fx", fy: "fy", dx };
   const within = (value: number) => Math.min(domain[1], Math.max(domain[0], value));
   const drawn = own.filter((point) => point.value !== null);
   return [
@@ -171,7 +176,7 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
   return (["direct", "pooled"] as const).flatMap((path) => {
     const failed = points.filter((point) => point.failed && point.path === path);
     const partly = points.filter((point) => point.partly !== null && point.path === path);
-    const at = { x: "users", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
+    const at = { x: "level", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
     const cross = { ...at, symbol: "times" as const, stroke: FAILED };
     return [
       Plot.dot(failed, { ...cross, dy: -8, strokeWidth: 2, r: 5, ariaDescription: "failed" }),
@@ -223,14 +228,17 @@ function drawLevels(
         fx: i % columns,
         fy: Math.floor(i / columns),
         path: scenario.path,
-        users: String(scenario.users),
+        level: levelLabel(scenario),
         value: measure.run(run),
       }))
     ).filter((dot) => dot.value !== null)
   );
-  const { log, domain, clipped } = scaleOf(points, dots.map((dot) => dot.value!), measure.bounded);
-  const levels = [...new Set(facets.flatMap((f) => f.scenarios.map((s) => s.users)))]
-    .sort((a, b) => a - b).map(String);
+  const { log, domain, clipped } = scaleOf(
+    points,
+    dots.map((dot) => dot.value!),
+    measure.percentile !== null,
+  );
+  const levels = loadLevels(facets.flatMap((facet) => facet.scenarios)).map(levelLabel);
   const facetWidth = BODY_WIDTH / columns - 24;
   const headers = facets.map((facet, i) => ({
     fx: i % columns,
@@ -295,7 +303,6 @@ function drawLevels(
         color: MUTED,
         anchor: "bottom",
         facetAnchor: null,
-        tickFormat: (users: string) => `${users} users`,
       }),
       Plot.text(headers, {
         fx: "fx",
@@ -321,7 +328,7 @@ function drawLevels(
       }),
       ...(["direct", "pooled"] as const).map((path) =>
         Plot.dot(dots.filter((dot) => dot.path === path), {
-          x: "users",
+          x: "level",
           y: "value",
           fx: "fx",
           fy: "fy",
@@ -340,8 +347,15 @@ function drawLevels(
   return { body, clipped, log };
 }
 
+/** What the levels are: numbers of users, or arrival rates, or both. */
+function levelName(levels: readonly LoadLevel[]): string {
+  const rates = levels.filter(({ users }) => users === null).length;
+  if (rates === 0) return "number of users";
+  return rates === levels.length ? "arrival rate" : "number of users or arrival rate";
+}
+
 /**
- * Draws a measure against users.
+ * Draws a measure against the load.
  *
  * @param scenarios The scenarios.
  * @param measure What is drawn.
@@ -361,14 +375,14 @@ export function levelsFigure(
   const runs = several && (options.runs?.length ?? 0) > 0;
   return composeFigure({
     title: options.title ?? title,
-    subtitle: `${measure.axis}${log ? ", logarithmic scale" : ""}, by number of users`,
+    subtitle: `${measure.axis}${log ? ", logarithmic scale" : ""}, by ${levelName(scenarios)}`,
     legend: pathLegend(
       scenarios,
       runs ? [{ label: "single runs", color: INK, symbol: "dot" }] : [],
-      measure.bounded,
+      measure.percentile,
     ),
     body,
-    failures: failureSentences(scenarios),
+    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
     caption: caption(
       [
         describeN(scenarios),
@@ -377,6 +391,8 @@ export function levelsFigure(
           : scenarios.some((s) => s.n === 1)
           ? ["a single run has no interval"]
           : [],
+        measure.percentile === null ? [] : [describeLoop(scenarios)],
+        measure.note ?? [],
         clipped ? ["intervals reach beyond the scale"] : [],
       ].flat(),
       options.context,

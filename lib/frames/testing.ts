@@ -26,6 +26,10 @@ const EPOCH_US = 1_700_000_000_000_000;
 export interface SyntheticRequest {
   startUs: number;
   serviceUs: number;
+  /** When it was due, in an open loop. */
+  intendedUs?: number;
+  /** How long it took from then on, or was waited for. */
+  responseUs?: number;
   route?: string;
   status?: number;
   error?: string;
@@ -102,8 +106,17 @@ export function normal(random: () => number): number {
 
 /** The text of a requests.csv. */
 export function requestsCsv(rows: SyntheticRequest[]): string {
-  const lines = rows.map(({ startUs, serviceUs, route, status, error }) =>
-    ["", startUs, serviceUs, "", route ?? "/users/{id}", status ?? 200, error ?? "", 120].join(",")
+  const lines = rows.map(({ startUs, serviceUs, intendedUs, responseUs, route, status, error }) =>
+    [
+      intendedUs ?? "",
+      startUs,
+      serviceUs,
+      responseUs ?? "",
+      route ?? "/users/{id}",
+      status ?? 200,
+      error ?? "",
+      120,
+    ].join(",")
   );
   return [REQUEST_COLUMNS.join(","), ...lines].join("\n") + "\n";
 }

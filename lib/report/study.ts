@@ -10,7 +10,7 @@ import { UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
-import { armLabels } from "../scenario.ts";
+import { armLabels, compareLevels, type LoadLevel, loadLevels } from "../scenario.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
 import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
@@ -114,16 +114,21 @@ export class Study {
   }
 
   /**
-   * The distribution of latency of every scenario at one number of users, over all its successful
-   * rounds, for `distributionFigure`.
+   * The distribution of latency of every scenario at one load, over all its successful rounds, for
+   * `distributionFigure`.
    *
-   * @param users The number of users. @default the largest of the study
+   * @param users The number of users, or a level with an arrival rate. @default the study's largest
    */
-  async distribution(users?: number): Promise<LatencyPoint[]> {
-    const level = users ?? Math.max(...this.scenarios.map((scenario) => scenario.users));
+  async distribution(users?: number | LoadLevel): Promise<LatencyPoint[]> {
+    const level = typeof users === "object"
+      ? users
+      : users === undefined
+      ? loadLevels(this.scenarios).at(-1)
+      : { users, arrivalRate: null };
+    if (level === undefined) return [];
     const points: LatencyPoint[] = [];
     for (const scenario of this.scenarios) {
-      if (scenario.users !== level || scenario.n === 0) continue;
+      if (compareLevels(scenario, level) !== 0 || scenario.n === 0) continue;
       const cuts = [];
       for (const manifest of this.manifests) {
         if (manifest.scenarioId !== scenario.scenarioId || manifest.status !== "ok") continue;

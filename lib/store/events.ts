@@ -24,7 +24,9 @@ export interface MatrixCell {
   scenarioId: string;
   /** The label of its arm, such as `django pooled`. */
   arm: string;
-  users: number;
+  users: number | null;
+  /** Absent in the events of a time without open loops. */
+  arrivalRate?: number | null;
   /** By round, the first at index 0; null is still to do. */
   rounds: (RunOutcome | null)[];
 }

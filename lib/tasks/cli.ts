@@ -21,6 +21,7 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   framework: { value: "LIST", help: "only these frameworks, such as django,flask" },
   path: { value: "LIST", help: "only this path: direct or pooled" },
   users: { value: "LIST", help: "these numbers of users, such as 100,500" },
+  "arrival-rate": { value: "LIST", help: "open loop: requests due per second, such as 50,80" },
   set: { value: "KEY=VALUE", help: "a setting for every scenario, such as reuse=per_request" },
   rounds: { value: "N", help: "passes over all scenarios" },
   "warm-up": { value: "S", help: "seconds before the measurement window" },
@@ -72,6 +73,7 @@ export function parseStudyOptions(
     framework: { type: "string", multiple: true },
     path: { type: "string", multiple: true },
     users: { type: "string", multiple: true },
+    "arrival-rate": { type: "string", multiple: true },
     set: { type: "string", multiple: true },
     rounds: { type: "string" },
     "warm-up": { type: "string" },
@@ -86,10 +88,11 @@ export function parseStudyOptions(
     return null;
   }
   const list = (texts: string[] | undefined) => texts?.flatMap((text) => text.split(","));
+  const toNumber = (text: string) => text.trim() === "" ? NaN : Number(text);
   const number = (name: "rounds" | "warm-up" | "window" | "seed"): number | undefined => {
     const text = values[name];
     if (text === undefined) return undefined;
-    const value = text.trim() === "" ? NaN : Number(text);
+    const value = toNumber(text);
     if (!Number.isFinite(value)) {
       throw new UsageError(`Cannot use --${name} "${text}": it must be a number`);
     }
@@ -99,7 +102,8 @@ export function parseStudyOptions(
   const changes: PlanChanges = {
     frameworks: list(values.framework),
     paths: list(values.path),
-    users: list(values.users)?.map((text) => text.trim() === "" ? NaN : Number(text)),
+    users: list(values.users)?.map(toNumber),
+    arrivalRates: list(values["arrival-rate"])?.map(toNumber),
     settings,
     rounds: number("rounds"),
     warmUpS: number("warm-up"),

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { levelLabel, loadLevels } from "../scenario.ts";
 import type { RunOutcome, StudyEvent } from "../store/events.ts";
 import {
   countComplete,
@@ -46,7 +47,7 @@ const LEGEND: Span[] = [
   ["· to do, a mark per round; RPS of the last", "dim"],
 ];
 
-/** A row of the matrix: an arm, and for each number of users its rounds. */
+/** A row of the matrix: an arm, and for each load level its rounds. */
 export interface MatrixRow {
   arm: string;
   cells: { rounds: Round[]; rps: number | null }[];
@@ -55,15 +56,19 @@ export interface MatrixRow {
 /** A round of a cell; `running` is under way, null is to do. */
 export type Round = RunOutcome | "running" | null;
 
-/** The matrix as rows of arms and columns of users. */
-export function matrixRows(state: StudyProgress): { users: number[]; rows: MatrixRow[] } {
-  const cells = state.matrix?.cells ?? [];
-  const users = [...new Set(cells.map((cell) => cell.users))].sort((a, b) => a - b);
+/** The matrix as rows of arms and columns of load levels. */
+export function matrixRows(state: StudyProgress): { heads: string[]; rows: MatrixRow[] } {
+  const cells = (state.matrix?.cells ?? []).map(({ arrivalRate = null, ...cell }) => ({
+    ...cell,
+    head: levelLabel({ users: cell.users, arrivalRate }),
+    arrivalRate,
+  }));
+  const heads = loadLevels(cells).map(levelLabel);
   const arms = [...new Set(cells.map(({ arm }) => arm))];
   const rows = arms.map((arm) => ({
     arm,
-    cells: users.map((n) => {
-      const rounds = cells.filter((cell) => cell.arm === arm && cell.users === n)
+    cells: heads.map((head) => {
+      const rounds = cells.filter((cell) => cell.arm === arm && cell.head === head)
         .flatMap((cell): Round[] =>
           cell.rounds.map((round, i) =>
             isRunning(state, cell.scenarioId, i + 1) ? "running" : round
@@ -73,7 +78,7 @@ export function matrixRows(state: StudyProgress): { users: number[]; rows: Matri
       return { rounds, rps: (last as RunOutcome | undefined)?.rps ?? null };
     }),
   }));
-  return { users, rows };
+  return { heads, rows };
 }
 
 function isRunning({ current }: StudyProgress, scenarioId: string, round: number): boolean {
@@ -125,25 +130,24 @@ function widestCell(draw: CellDrawer, rounds: number): number {
 
 /** The matrix in as much detail as fits; nothing where not even its totals do. */
 function drawMatrix(state: StudyProgress, columns: number): { head: Span[]; rows: Span[][] } {
-  const { users, rows } = matrixRows(state);
+  const { heads, rows } = matrixRows(state);
   if (rows.length === 0) return { head: [], rows: [] };
   const rounds = Math.max(...rows.flatMap((row) => row.cells.map((cell) => cell.rounds.length)));
   const armColumns = Math.min(
     Math.max(...rows.map(({ arm }) => displayWidth(arm))),
     Math.max(16, Math.floor(columns * 0.45)),
   );
-  const heads = users.map((n) => `${n} users`);
   for (const draw of [withRps, marksOnly, countsOnly]) {
     const cellColumns = Math.max(widestCell(draw, rounds), ...heads.map(displayWidth));
-    if (armColumns + users.length * (cellColumns + 2) > columns) continue;
+    if (armColumns + heads.length * (cellColumns + 2) > columns) continue;
     return layOut(rows, heads, armColumns, cellColumns, draw);
   }
-  // Too many columns: one for all users together.
+  // Too many columns: one for all levels together.
   const joined = rows.map(({ arm, cells }) => ({
     arm,
     cells: [{ rounds: cells.flatMap((cell) => cell.rounds), rps: null }],
   }));
-  return layOut(joined, ["all users"], armColumns, 14, countsOnly);
+  return layOut(joined, ["in all"], armColumns, 14, countsOnly);
 }
 
 function layOut(
