@@ -223,6 +223,8 @@ const PERCENTILES = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
 /** The generator's closing account of such rows. */
 function finalJson(rows: SyntheticRequest[], plan: Plan): FinalAccount {
   const windowStartUs = EPOCH_US + plan.warmUpS * 1e6;
+  const windowEndUs = windowStartUs + plan.windowS * 1e6;
+  const times = { loadStartUs: EPOCH_US, windowStartUs, windowEndUs };
   const unfinished = rows.filter((row) => row.error === "unfinished").length;
   const answered = rows.filter((row) => row.error !== "unfinished");
   const inWindow = answered.filter((row) => row.startUs + row.serviceUs >= windowStartUs);
@@ -232,11 +234,11 @@ function finalJson(rows: SyntheticRequest[], plan: Plan): FinalAccount {
     failures: inWindow.filter((row) => row.error !== undefined).length,
     unfinished,
     warmUpRequests: answered.length - inWindow.length,
-    loadStartUs: EPOCH_US,
-    windowStartUs,
-    windowEndUs: windowStartUs + plan.windowS * 1e6,
+    ...{ drainRequests: 0, arrivals: 0, late: 0, dropped: 0 },
+    ...times,
     usersAtWindowStart: 10,
     ...{ cpuS: 0.3, loopLagMaxMs: 2, loopLagMeanMs: 0.1 },
+    processes: [{ seed: 1, ...times, requests: inWindow.length, cpuS: 0.3, loopLagMaxMs: 2 }],
   };
 }
 

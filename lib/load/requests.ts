@@ -269,14 +269,12 @@ class Counter {
 
   add(intendedUs: number, endUs: number, error: number): void {
     this.#rows++;
+    const isOpen = intendedUs > 0;
+    const timeUs = isOpen ? intendedUs : endUs;
     // A closed loop's requests without an answer are those of the window's end.
-    const timeUs = intendedUs > 0
-      ? intendedUs
-      : this.#names[error] === UNFINISHED
-      ? this.#startUs
-      : endUs;
-    if (timeUs < this.#startUs) this.#warmUp++;
-    else if (timeUs < this.#endUs || intendedUs === 0) this.#byError[error]!++;
+    if (!isOpen && this.#names[error] === UNFINISHED) this.#byError[error]!++;
+    else if (timeUs < this.#startUs) this.#warmUp++;
+    else if (timeUs < this.#endUs) this.#byError[error]!++;
     else this.#drain++;
   }
 

@@ -123,7 +123,9 @@ function findDisagreement(
     requests: run.requests,
     failures: run.failures,
     unfinished: run.unfinished,
+    dropped: 0,
     warmUpRequests: requests.height - run.requests - run.unfinished,
+    drainRequests: 0,
   };
   const what = checkCounts(counts, final, readLocustTotals(folder));
   return what === null ? null : new FileError(requestsFile, null, what);
