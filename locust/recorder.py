@@ -128,17 +128,16 @@ class Recorder:
         self.window_start_us = self.load_start_us + self.warm_up_us
         self.window_end_us = self.window_start_us + self.window_us
         self.warm_up_requests = self.warm_up_failures = self.drain_requests = 0
-        if self.arrivals is None:
-            self.boundary_us = self.window_start_us
-        else:
-            self.boundary_us = NEVER  # what counts is the intended start
+        self.opens_at_us = self.window_start_us
+        if self.arrivals is not None:
+            self.opens_at_us = NEVER  # by an answer: what counts is the intended start
             self.arrivals.event_of = self.event_of
             self.arrivals.window_ns = tuple(
                 (time_us - EPOCH_OFFSET_US) * 1000
                 for time_us in (self.window_start_us, self.window_end_us)
             )
             self.uncounted.add_listener(self.on_uncounted)
-        # The first to hear of each request: at a boundary, Locust's statistics must not have it yet.
+        # The first to hear of each request: when the window opens, Locust must not have counted it.
         self.environment.events.request._handlers.insert(0, self.on_request)
         for run in (self._run_phases, self._tick):
             gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
@@ -148,11 +147,8 @@ class Recorder:
         if timing is None:  # of a client that is not of this folder
             service_us = int(request["response_time"] * 1000)
             timing = 0, now_us() - service_us, service_us, 0
-        if timing[1] + timing[2] >= self.boundary_us:
-            if self.lag is None:
-                self._open_window()
-            if timing[1] + timing[2] >= self.boundary_us:
-                self.finish()  # this request is without an answer at the end of the window
+        if timing[1] + timing[2] >= self.opens_at_us:
+            self._open_window()
         self.log.add(timing, **request)
 
     def event_of(self, intended_ns: int) -> EventHook:
@@ -215,8 +211,7 @@ class Recorder:
         log.requests = log.failures = log.late = log.late_max_us = 0
         self.users_at_window_start = self.environment.runner.user_count
         self.cpu_at_window_start_s = time.process_time()
-        if self.arrivals is None:
-            self.boundary_us = self.window_end_us
+        self.opens_at_us = NEVER
         self.lag = LoopLag()
 
     def finish(self, **_) -> None:
@@ -244,11 +239,13 @@ class Recorder:
 
     def _close_account(self) -> dict:
         """Nothing here waits, so rows, counts and Locust's CSVs are of the same instant."""
-        end_us = now_us()
+        # A microsecond later than now, so that no answer falls on the boundary.
+        end_us = now_us() + 1
         if self.lag is None:  # the warm-up was cut short
             self.window_start_us = end_us
             self._open_window()
-        self.window_end_us = min(self.window_end_us, end_us)  # or the window was
+        if self.arrivals is None or end_us < self.window_end_us:
+            self.window_end_us = end_us
         self._stop_clocks()
         self.environment.events.request._handlers.clear()  # nothing is counted any more
         unanswered = self._add_arrivals() if self.arrivals else self._add_in_flight()
@@ -282,8 +279,6 @@ class Recorder:
                 route, started_ns = in_flight
                 start_us = started_ns // 1000 + EPOCH_OFFSET_US
                 waited_us = self.window_end_us - start_us
-                if waited_us < 0:
-                    continue  # sent after the end, by a user who came before the recorder's turn
                 self.log.add_unanswered(UNFINISHED, route, 0, start_us, waited_us, 0)
                 count += 1
         return {"unfinished": count, "arrivals": 0, "dropped": 0}

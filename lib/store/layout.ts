@@ -70,8 +70,10 @@ export const RUN_FILES = [
  * Columns of `requests.csv`, one row per request in order of completion. Times are microseconds;
  * starts are Unix time. `intended_start_us` and `response_us` are empty in a closed loop, where a
  * request has no intended start. `error` is empty for a correct answer, `unfinished` for a request
- * that had no answer when the window ended (its `service_us` is how long it had waited by then, and
- * its status is 0), else what went wrong.
+ * that had no answer when the window (in an open loop: its drain) ended: its `service_us` is how long
+ * it had waited by then, and its status is 0. An open loop's `dropped` request was never sent: its
+ * `service_us` is 0, and `response_us` is how long it had waited by the window's end. Any other
+ * `error` says what went wrong.
  */
 export const REQUEST_COLUMNS = [
   "intended_start_us",
