@@ -50,7 +50,9 @@ export function summariseLoad(
     measures: measure(requests.filter(col("route").eq(lit(`GET ${path}`))), window, openLoop),
   }));
   return {
-    ...{ manifest, errors, routes, measures: measure(requests, window, openLoop) },
+    // What has no answer is told apart from what failed.
+    errors: errors.filter(({ error }) => error !== "unfinished" && error !== "dropped"),
+    ...{ manifest, routes, measures: measure(requests, window, openLoop) },
     rps: answeredInWindow / ((window.endUs - window.startUs) / 1e6),
   };
 }
@@ -151,7 +153,7 @@ function warnings({ manifest, measures }: LoadSummary): string[] {
   return [
     manifest.cause === null ? [] : [`FAILED: ${manifest.cause}`],
     trouble === null ? [] : [
-      `WARNING: ${trouble}; this is not the load that was asked for, try a lower rate, more --processes or another machine`,
+      `WARNING: ${trouble}; its own delay is in the response times, try a lower rate, more --processes or a machine with less to do`,
     ],
     measures.exactUpTo < 100 && measures.unfinished > 0
       ? [

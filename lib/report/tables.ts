@@ -232,7 +232,9 @@ function show(value: Scenario[ScenarioKey]): string {
 
 /** Whether a setting acts in a scenario: PgBouncer's own are no part of a direct one's id. */
 function acts(scenario: Scenario, key: ScenarioKey): boolean {
-  return scenarioId({ ...scenario, [key]: undefined }) !== scenarioId(scenario);
+  // The default client is no part of an id, and sends the requests all the same.
+  return key === "client" ||
+    scenarioId({ ...scenario, [key]: undefined }) !== scenarioId(scenario);
 }
 
 /**
