@@ -69,7 +69,7 @@ export {
   readRatios,
   readThroughput,
 } from "./report/narrative.ts";
-export { readOpenLoop } from "./report/open_loop.ts";
+export { openLoopTable, readOpenLoop } from "./report/open_loop.ts";
 export { publishedTable } from "./report/published.ts";
 export {
   failuresTable,

@@ -24,6 +24,7 @@ import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
+import { deliveryTrouble } from "./stats/delivery.ts";
 import { openLoopPlan } from "./stats/capacity.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
@@ -281,17 +282,18 @@ async function describeMachine(): Promise<StudyContext["machine"]> {
   };
 }
 
-/** The two numbers by which a finished run is announced. */
+/** The numbers by which a finished run is announced, and what was wrong with its load. */
 async function headline(
   folder: string,
   manifest: Manifest,
-): Promise<{ rps: number | null; p95Ms: number | null }> {
-  if (manifest.window === null) return { rps: null, p95Ms: null };
+): Promise<{ rps: number | null; p95Ms: number | null; trouble: string | null }> {
+  const none = { rps: null, p95Ms: null, trouble: null };
+  if (manifest.window === null) return none;
   // Without a file of requests a failed run has no numbers; its cause says why.
-  if (manifest.files["requests.csv"] === undefined) return { rps: null, p95Ms: null };
+  if (manifest.files["requests.csv"] === undefined) return none;
   const { readRequests } = await import("./frames/run_files.ts");
   const { summariseRun } = await import("./stats/summarise.ts");
   const requests = await readRequests(runFolder(folder, manifest.scenarioId, manifest.round));
-  const { rps, p95Ms } = await summariseRun(manifest, requests);
-  return { rps, p95Ms };
+  const { rps, p95Ms, delivery } = await summariseRun(manifest, requests);
+  return { rps, p95Ms, trouble: deliveryTrouble(delivery) };
 }

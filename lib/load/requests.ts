@@ -30,6 +30,9 @@ export interface LiveSample {
   failuresPerS: number;
   /** 95th percentile of the service time; null when nothing was answered. */
   p95Ms: number | null;
+  /** Of an open loop: arrivals that were sent late, and never, so far. */
+  late?: number;
+  dropped?: number;
 }
 
 /** Requests that ended alike. */

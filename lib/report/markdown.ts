@@ -12,7 +12,7 @@ import {
   readRatios,
   readThroughput,
 } from "./narrative.ts";
-import { readOpenLoop } from "./open_loop.ts";
+import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { publishedTable } from "./published.ts";
 import type { Study } from "./study.ts";
 import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
@@ -44,7 +44,7 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
       "## Latency at equal load",
       String(readOpenLoop(openLoop)),
       "![Response time of both paths at equal arrival rates](plots/open_loop_latency.png)",
-      referenceTable(openLoop).markdown(),
+      openLoopTable(openLoop).markdown(),
     ]),
     "## Every scenario",
     referenceTable(study).markdown(),

@@ -5,7 +5,14 @@
  */
 
 import { percentileOf } from "../figures/claims.ts";
-import { atLevels, capitalise, formatCount, formatList, formatNumber } from "../figures/format.ts";
+import {
+  atLevels,
+  capitalise,
+  formatCount,
+  formatList,
+  formatNumber,
+  formatPercent,
+} from "../figures/format.ts";
 import { deliverySentences, failureSentences } from "../figures/options.ts";
 import {
   NO_OPEN_LOOP,
@@ -13,10 +20,11 @@ import {
   openLoopPercentile,
   type OpenLoopResults,
 } from "../figures/open_loop.ts";
-import { compareLevels } from "../scenario.ts";
+import { compareLevels, levelLabel } from "../scenario.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
-import { Markdown } from "./display.ts";
+import { type CellValue, Markdown, Table } from "./display.ts";
+import { describeStatus, shareOf } from "./tables.ts";
 
 /** `direct 12 ms and pooled ≥ 1,240 ms` of one pair, at its highest rate. */
 function readPair(results: OpenLoopResults, pair: PathRatio): string {
@@ -76,4 +84,46 @@ export function readOpenLoop(results: OpenLoopResults | null): Markdown {
       : [`${formatCount(failed, "run")} failed: ${failureSentences(scenarios).join("; ")}.`]),
   ];
   return new Markdown(`${stamp}${claim}${top}${notes.join(" ")}`.trim());
+}
+
+/**
+ * Every scenario of an open loop: response time from when requests were due, service time from when
+ * they were sent, and how much of the load was late or never sent.
+ *
+ * @param results What `runOpenLoop()` returned.
+ */
+export function openLoopTable(results: OpenLoopResults | null): Table {
+  const right = (header: string) => ({ header, align: "right" as const });
+  const columns = [
+    ...[{ header: "framework" }, { header: "path" }, { header: "reuse" }, right("arrival rate")],
+    ...[right("RPS"), right("P50 ms"), right("P95 ms"), right("P99 ms")],
+    ...[right("service P50 ms"), right("service P95 ms"), right("late"), right("dropped")],
+    ...[right("error rate"), right("n"), { header: "status" }],
+  ];
+  if (results === null) return new Table(NO_OPEN_LOOP, columns, []);
+  const { scenarios, context } = results;
+  const rows = scenarios.map((scenario): CellValue[] => {
+    const { responseMs, serviceMs, delivery, rps, errorRate } = scenario;
+    const response = (percent: 50 | 95 | 99) => {
+      const estimate = responseMs?.[`p${percent}`] ?? null;
+      const bound = isLowerBound(scenario, percent) ? "≥ " : "";
+      return estimate && bound + formatNumber(estimate.value);
+    };
+    const service = (name: "p50" | "p95") => serviceMs[name] && formatNumber(serviceMs[name].value);
+    return [
+      ...[scenario.framework, scenario.path, scenario.scenario.reuse, levelLabel(scenario)],
+      ...[rps && formatNumber(rps.value), response(50), response(95), response(99)],
+      ...[service("p50"), service("p95")],
+      ...[shareOf(delivery, "late"), shareOf(delivery, "dropped")],
+      ...[errorRate === null ? null : formatPercent(errorRate), scenario.n],
+      describeStatus(scenario),
+    ];
+  });
+  const stamp = context.functionalCheck ? "Functional check only, no conclusion: " : "";
+  return new Table(
+    `${stamp}P50 to P99 are response times, from when a request was due`,
+    columns,
+    rows,
+    new Set(scenarios.flatMap(({ n }, i) => n === 0 ? [i] : [])),
+  );
 }

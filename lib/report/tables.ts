@@ -25,7 +25,7 @@ import {
 } from "../scenario.ts";
 import { describeLoop, latencyName } from "../figures/options.ts";
 import { describeLimits } from "../stats/context.ts";
-import { type Delivery, deliveryTrouble } from "../stats/delivery.ts";
+import type { Delivery } from "../stats/delivery.ts";
 import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
@@ -45,7 +45,7 @@ function shown(estimate: Estimate | null, format = formatNumber): string | null 
 }
 
 /** A share of an open loop's arrivals. */
-function shareOf(delivery: Delivery | null, what: "late" | "dropped"): string | null {
+export function shareOf(delivery: Delivery | null, what: "late" | "dropped"): string | null {
   return delivery === null || delivery.arrivals === 0
     ? null
     : formatPercent(delivery[what] / delivery.arrivals);
@@ -55,7 +55,9 @@ function shareOf(delivery: Delivery | null, what: "late" | "dropped"): string | 
 export function describeStatus(scenario: ScenarioSummary): string {
   const { n, failedRuns, troubledRuns } = scenario;
   if (failedRuns === 0 && troubledRuns > 0) {
-    return deliveryTrouble(scenario.delivery) ?? "the generator could not always keep up";
+    return troubledRuns === n
+      ? "load not delivered"
+      : `load not delivered in ${troubledRuns} of ${n}`;
   }
   if (failedRuns === 0) return "ok";
   const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} failed`;

@@ -62,6 +62,10 @@ export type StudyEvent =
       rps: number;
       failuresPerS: number;
       p95Ms: number | null;
+      /** Of an open loop: requests due per second, and sent late or never so far. */
+      arrivalRate?: number;
+      late?: number;
+      dropped?: number;
     }
     | {
       event: "run_finished";
@@ -72,6 +76,8 @@ export type StudyEvent =
       cause: string | null;
       rps: number | null;
       p95Ms: number | null;
+      /** What was wrong with an open loop's load; absent or null where nothing was. */
+      trouble?: string | null;
       tookS: number;
     }
     | { event: "study_finished"; study: string; failed: number; tookS: number }

@@ -84,7 +84,7 @@ export class TerminalView implements Disposable {
       this.#print(["", ...renderMatrix(this.#state, this.#frame()), "", ...this.#wrap(keeps)], []);
       return;
     }
-    const failed = event.event === "run_finished";
+    const failed = event.event === "run_finished"; // Only those are kept that went wrong.
     const lines = this.#wrap(keeps);
     this.#print(
       failed ? lines.map((line) => paint([[line, "failed"]], this.#output.color)) : lines,
@@ -181,7 +181,7 @@ export class TerminalView implements Disposable {
 /** Whether an event's lines stay above the block: what the block itself does not say. */
 function stays(event: StudyEvent): boolean {
   return event.event === "run_finished"
-    ? event.status === "failed"
+    ? event.status === "failed" || event.trouble != null
     : !["study_started", "setup", "report_started"].includes(event.event);
 }
 

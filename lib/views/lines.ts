@@ -4,8 +4,8 @@
  * @module
  */
 
-import { levelLabel, loadLevels } from "../scenario.ts";
-import type { RunOutcome, StudyEvent } from "../store/events.ts";
+import { compareLevels, levelLabel, loadLevels } from "../scenario.ts";
+import type { MatrixCell, RunOutcome, StudyEvent } from "../store/events.ts";
 import {
   countComplete,
   countsLine,
@@ -56,14 +56,39 @@ export interface MatrixRow {
 /** A round of a cell; `running` is under way, null is to do. */
 export type Round = RunOutcome | "running" | null;
 
-/** The matrix as rows of arms and columns of load levels. */
+/**
+ * The matrix as rows of arms and columns of load levels. Where arms have rates of their own, a
+ * column is the first, second, … of each arm, and is named after all that it holds.
+ */
 export function matrixRows(state: StudyProgress): { heads: string[]; rows: MatrixRow[] } {
   const cells = (state.matrix?.cells ?? []).map(({ arrivalRate = null, ...cell }) => ({
     ...cell,
     head: levelLabel({ users: cell.users, arrivalRate }),
     arrivalRate,
   }));
-  const heads = loadLevels(cells).map(levelLabel);
+  const all = loadLevels(cells);
+  const ofArm = (arm: string) => loadLevels(cells.filter((cell) => cell.arm === arm));
+  const most = Math.max(0, ...cells.map(({ arm }) => ofArm(arm).length));
+  if (all.length > most && all.every(({ users }) => users === null)) {
+    const ranks = Array.from({ length: most }, (_, i) => {
+      const rates = cells.flatMap(({ arm }) => ofArm(arm)[i]?.arrivalRate ?? []);
+      const [low, high] = [Math.min(...rates), Math.max(...rates)];
+      return low === high ? `${low}/s` : `${low}–${high}/s`;
+    });
+    for (const cell of cells) {
+      const rank = ofArm(cell.arm).findIndex((level) => compareLevels(level, cell) === 0);
+      cell.head = ranks[rank]!;
+    }
+    return matrixOf(state, cells, ranks);
+  }
+  return matrixOf(state, cells, all.map(levelLabel));
+}
+
+function matrixOf(
+  state: StudyProgress,
+  cells: (MatrixCell & { head: string })[],
+  heads: string[],
+): { heads: string[]; rows: MatrixRow[] } {
   const arms = [...new Set(cells.map(({ arm }) => arm))];
   const rows = arms.map((arm) => ({
     arm,
@@ -234,8 +259,9 @@ function drawCurrent(state: StudyProgress, { nowMs }: Frame): Span[][] {
 
 function drawLive({ live }: CurrentRun): Span[] {
   if (live === null) return [];
-  const users = `${live.users} user${live.users === 1 ? "" : "s"}`;
-  const parts = [...liveParts({ ...live, failuresPerS: 0 }), users].join(" · ");
+  const { users, arrivalRate = null } = live;
+  const load = arrivalRate === null ? levelLabel({ users, arrivalRate }) : `${arrivalRate}/s due`;
+  const parts = [...liveParts({ ...live, failuresPerS: 0 }), load].join(" · ");
   const failures: Span = [`${live.failuresPerS.toFixed(1)} failures/s`, "failed"];
   return [
     [`  ${parts}`, "plain"],
