@@ -193,19 +193,36 @@ function pathMarks(
       fontSize: 14,
       fontWeight: 600,
     }),
-    Plot.text(labelled ? drawn : [], {
-      ...at,
-      dx: dx * 2.5,
-      y: "value",
+    ...(labelled ? valueLabels(path, points) : []),
+  ];
+}
+
+/** The values of one path: beside their marks, or where levels are close, above and below them. */
+function valueLabels(path: Path, points: Point[]): Plot.Markish[] {
+  const drawn = points.filter((point) => point.path === path && point.value !== null);
+  const close = new Set(points.map((point) => point.level)).size > 2;
+  const isHigher = (point: Point) =>
+    points.every(({ fx, fy, level, value }) =>
+      fx !== point.fx || fy !== point.fy || level !== point.level || (value ?? 0) <= point.value!
+    );
+  const side = path === "direct" ? -1 : 1;
+  const label = (own: Point[], place: { dx: number; dy: number }, textAnchor: "start" | "end") =>
+    Plot.text(own, {
+      ...{ x: "level", y: "value", fx: "fx", fy: "fy", ...place },
       text: (point: Point) => (point.bound ? "≥ " : "") + formatNumber(point.value!),
-      textAnchor: path === "direct" ? "end" : "start",
-      fill: color,
+      textAnchor: close ? "middle" : textAnchor,
+      fill: PATH_STYLE[path].color,
       stroke: "#fff",
       strokeWidth: 3,
       fontSize: 12,
       fontWeight: 600,
       ariaDescription: "value",
-    }),
+    });
+  const anchor = path === "direct" ? "end" : "start";
+  if (!close) return [label(drawn, { dx: side * 20, dy: 0 }, anchor)];
+  return [
+    label(drawn.filter(isHigher), { dx: side * 10, dy: -14 }, anchor),
+    label(drawn.filter((point) => !isHigher(point)), { dx: side * 10, dy: 14 }, anchor),
   ];
 }
 

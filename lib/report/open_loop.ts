@@ -97,7 +97,7 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
   const columns = [
     ...[{ header: "framework" }, { header: "path" }, { header: "reuse" }, right("arrival rate")],
     ...[right("RPS"), right("P50 ms"), right("P95 ms"), right("P99 ms")],
-    ...[right("service P50 ms"), right("service P95 ms"), right("late"), right("dropped")],
+    ...[right("service P95 ms"), right("late"), right("dropped")],
     ...[right("error rate"), right("n"), { header: "status" }],
   ];
   if (results === null) return new Table(NO_OPEN_LOOP, columns, []);
@@ -109,11 +109,10 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
       const bound = isLowerBound(scenario, percent) ? "≥ " : "";
       return estimate && bound + formatNumber(estimate.value);
     };
-    const service = (name: "p50" | "p95") => serviceMs[name] && formatNumber(serviceMs[name].value);
     return [
       ...[scenario.framework, scenario.path, scenario.scenario.reuse, levelLabel(scenario)],
       ...[rps && formatNumber(rps.value), response(50), response(95), response(99)],
-      ...[service("p50"), service("p95")],
+      serviceMs.p95 && formatNumber(serviceMs.p95.value),
       ...[shareOf(delivery, "late"), shareOf(delivery, "dropped")],
       ...[errorRate === null ? null : formatPercent(errorRate), scenario.n],
       describeStatus(scenario),
