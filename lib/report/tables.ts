@@ -56,8 +56,8 @@ export function describeStatus(scenario: ScenarioSummary): string {
   const { n, failedRuns, troubledRuns } = scenario;
   if (failedRuns === 0 && troubledRuns > 0) {
     return troubledRuns === n
-      ? "load not delivered"
-      : `load not delivered in ${troubledRuns} of ${n}`;
+      ? "generator fell behind"
+      : `generator fell behind in ${troubledRuns} of ${n}`;
   }
   if (failedRuns === 0) return "ok";
   const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} failed`;
