@@ -40,6 +40,7 @@ from clock import EPOCH_OFFSET_US
 from fast import FastSender, FastUser
 from lean import LeanUser
 from locust import TaskSet, between, events
+from locust.user.task import LOCUST_STATE_RUNNING
 from routes import Route, read_routes
 from settings import choice, number
 
@@ -86,8 +87,8 @@ def on_test_start(**_) -> None:
 def request_task(route: Route) -> Callable:
     """A Locust task, named as the contract names the route."""
 
-    def task(user_or_tasks) -> None:
-        getattr(user_or_tasks, "user", user_or_tasks).send(route)
+    def task(user) -> None:
+        user.send(route)
 
     task.__name__ = f"{route.method} {route.name}"
     return task
@@ -119,9 +120,19 @@ class LeanTasks(TaskSet):
 
     tasks = TASKS
 
-    def _sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            gevent.sleep(seconds)
+    def execute_task(self, task: Callable) -> None:
+        task(self.user)
+
+    if THINK_TIME_S == (0, 0):
+
+        def execute_next_task(self) -> None:
+            task, user, tasks = self._task_queue.popleft(), self.user, self.tasks
+            while user._state == LOCUST_STATE_RUNNING:
+                task(user)
+                task = random.choice(tasks)
+
+        def _sleep(self, seconds: float) -> None:
+            pass
 
 
 class LeanAppUser(ClosedLoop, LeanUser):
