@@ -32,6 +32,7 @@ import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
 import { ROOT, runFolder, studyFolder, studyName } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
+import type { FinishedRun } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
 import { findStudy, openLoopStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
@@ -286,14 +287,18 @@ async function describeMachine(): Promise<StudyContext["machine"]> {
 async function headline(
   folder: string,
   manifest: Manifest,
-): Promise<{ rps: number | null; p95Ms: number | null; trouble: string | null }> {
-  const none = { rps: null, p95Ms: null, trouble: null };
+): Promise<Pick<FinishedRun, "p95Ms" | "p95IsBound" | "trouble"> & { rps: number | null }> {
+  const none = { rps: null, p95Ms: null };
   if (manifest.window === null) return none;
   // Without a file of requests a failed run has no numbers; its cause says why.
   if (manifest.files["requests.csv"] === undefined) return none;
   const { readRequests } = await import("./frames/run_files.ts");
-  const { summariseRun } = await import("./stats/summarise.ts");
+  const { isLowerBound, summariseRun } = await import("./stats/summarise.ts");
   const requests = await readRequests(runFolder(folder, manifest.scenarioId, manifest.round));
-  const { rps, p95Ms, delivery } = await summariseRun(manifest, requests);
-  return { rps, p95Ms, trouble: deliveryTrouble(delivery) };
+  const run = await summariseRun(manifest, requests);
+  const { rps, p95Ms } = run;
+  return {
+    ...{ rps, p95Ms, p95IsBound: isLowerBound(run, 95) },
+    trouble: deliveryTrouble(run.delivery),
+  };
 }

@@ -93,7 +93,7 @@ const SHIFT: Record<Path, number> = { direct: -8, pooled: 8 };
 const LOG_ABOVE = 20;
 
 /** Where values lie: error bars beyond twice the largest value would flatten everything else. */
-function scaleOf(points: Point[], loose: number[], bounded: boolean) {
+function scaleOf(points: Point[], loose: number[], bounded: boolean, labelsBelow: boolean) {
   const values = [...points.flatMap((point) => point.value ?? []), ...loose];
   const largest = Math.max(...values, 0) || 1;
   const smallest = Math.min(...values.filter((value) => value > 0), largest);
@@ -103,7 +103,7 @@ function scaleOf(points: Point[], loose: number[], bounded: boolean) {
   const low = log ? Math.max(smallest / 2, Math.min(smallest, ...ends.filter((e) => e > 0))) : 0;
   // Crosses of failures stand on the axis; on a logarithmic scale they need room below the values.
   const failures = points.some((point) => point.failed || point.partly !== null);
-  const room = failures ? Math.sqrt(largest / smallest) : 1.5;
+  const room = failures ? Math.sqrt(largest / smallest) : labelsBelow ? 2.5 : 1.5;
   const domain: [number, number] = log ? [low / room, top * 1.4] : [0, top * 1.08];
   return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
 }
@@ -193,19 +193,36 @@ function pathMarks(
       fontSize: 14,
       fontWeight: 600,
     }),
-    Plot.text(labelled ? drawn : [], {
-      ...at,
-      dx: dx * 2.5,
-      y: "value",
+    ...(labelled ? valueLabels(path, points) : []),
+  ];
+}
+
+/** The values of one path: beside their marks, or where levels are close, above and below them. */
+function valueLabels(path: Path, points: Point[]): Plot.Markish[] {
+  const drawn = points.filter((point) => point.path === path && point.value !== null);
+  const close = new Set(points.map((point) => point.level)).size > 2;
+  const isHigher = (point: Point) =>
+    points.every(({ fx, fy, level, value }) =>
+      fx !== point.fx || fy !== point.fy || level !== point.level || (value ?? 0) <= point.value!
+    );
+  const side = path === "direct" ? -1 : 1;
+  const label = (own: Point[], place: { dx: number; dy: number }, textAnchor: "start" | "end") =>
+    Plot.text(own, {
+      ...{ x: "level", y: "value", fx: "fx", fy: "fy", ...place },
       text: (point: Point) => (point.bound ? "≥ " : "") + formatNumber(point.value!),
-      textAnchor: path === "direct" ? "end" : "start",
-      fill: color,
+      textAnchor: close ? "middle" : textAnchor,
+      fill: PATH_STYLE[path].color,
       stroke: "#fff",
       strokeWidth: 3,
       fontSize: 12,
       fontWeight: 600,
       ariaDescription: "value",
-    }),
+    });
+  const anchor = path === "direct" ? "end" : "start";
+  if (!close) return [label(drawn, { dx: side * 20, dy: 0 }, anchor)];
+  return [
+    label(drawn.filter(isHigher), { dx: side * 10, dy: -14 }, anchor),
+    label(drawn.filter((point) => !isHigher(point)), { dx: side * 10, dy: 14 }, anchor),
   ];
 }
 
@@ -279,6 +296,7 @@ function drawLevels(
     points,
     dots.map((dot) => dot.value!),
     measure.percentile !== null,
+    places.domain.length > 2,
   );
   const facetWidth = BODY_WIDTH / columns - 24;
   const headers = facets.map((facet, i) => ({

@@ -76,6 +76,8 @@ export type StudyEvent =
       cause: string | null;
       rps: number | null;
       p95Ms: number | null;
+      /** Whether `p95Ms` is a lower bound. */
+      p95IsBound?: boolean;
       /** What was wrong with an open loop's load; absent or null where nothing was. */
       trouble?: string | null;
       tookS: number;

@@ -36,6 +36,8 @@ export interface FinishedRun extends RunOutcome {
   round: number;
   cause: string | null;
   p95Ms: number | null;
+  /** Whether `p95Ms` is a lower bound. */
+  p95IsBound?: boolean;
   /** What was wrong with an open loop's load. */
   trouble?: string | null;
 }
@@ -118,7 +120,8 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
       return current({ live });
     }
     case "run_finished": {
-      const { scenarioId, round, status, cause, rps, p95Ms, tookS, trouble } = event;
+      const { scenarioId, round, status, rps, tookS } = event;
+      const { cause, p95Ms, p95IsBound, trouble } = event;
       const label = state.current?.label ?? scenarioId;
       return {
         ...state,
@@ -127,7 +130,7 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
         spentS: state.spentS + tookS,
         matrix: withOutcome(state.matrix, scenarioId, round, { status, tookS, rps }),
         current: null,
-        last: { label, round, status, cause, rps, p95Ms, tookS, trouble },
+        last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS, trouble },
       };
     }
     case "study_finished":
@@ -295,9 +298,9 @@ export function liveParts(figures: LiveFigures): string[] {
 
 /** What a finished run came to: its figures, or why it failed. */
 export function outcomeLine(run: Omit<FinishedRun, "label">): string {
-  const { status, cause, rps, p95Ms, trouble } = run;
+  const { status, cause, rps, p95Ms, p95IsBound = false, trouble } = run;
   if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
-  const p95 = p95Ms === null ? "–" : `${formatCount(p95Ms)} ms`;
+  const p95 = p95Ms === null ? "–" : `${p95IsBound ? "≥ " : ""}${formatCount(p95Ms)} ms`;
   return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS, P95 ${p95}${
     trouble == null ? "" : `; ${trouble}`
   }`;
