@@ -1,10 +1,11 @@
-import { deepEqual, equal, match, notEqual, throws } from "node:assert/strict";
+import { deepEqual, equal, match, throws } from "node:assert/strict";
 import { UsageError } from "./errors.ts";
 import {
   armLabels,
   connectionBudget,
   createScenario,
   FRAMEWORKS,
+  legsOf,
   parseSetting,
   PATHS,
   SCENARIO_KEYS,
@@ -39,6 +40,33 @@ Deno.test("createScenario() switches PgBouncer's prepared statements off with th
   equal(createScenario({ ...off, maxPreparedStatements: 7 }).maxPreparedStatements, 7);
 });
 
+Deno.test("createScenario() puts PgBouncer beside the database and encrypts all legs or none", () => {
+  const far = { ...base, rttAppDbMs: 2, tlsAppDb: true };
+  const legs = PATHS.map((path) => legsOf(createScenario({ ...far, path })));
+  deepEqual(legs, [
+    [{ name: "appDb", rttMs: 2, tls: true }],
+    [
+      { name: "appPgbouncer", rttMs: 2, tls: true },
+      { name: "pgbouncerDb", rttMs: 0, tls: true },
+    ],
+  ]);
+  const beside = { rttAppPgbouncerMs: 0, rttPgbouncerDbMs: 2, tlsAppPgbouncer: false };
+  deepEqual(legsOf(createScenario({ ...far, path: "pooled", ...beside })), [
+    { name: "appPgbouncer", rttMs: 0, tls: false },
+    { name: "pgbouncerDb", rttMs: 2, tls: true },
+  ]);
+});
+
+Deno.test("createScenario() refuses distances of which one path alone is short", () => {
+  const distances = (rttAppDbMs: number, rttAppPgbouncerMs: number, rttPgbouncerDbMs: number) =>
+    createScenario({ ...base, rttAppDbMs, rttAppPgbouncerMs, rttPgbouncerDbMs });
+  throws(() => distances(0, 0, 2), /rttAppDbMs is 0, but with 0 ms .* between 2 and 2; set all/);
+  throws(() => distances(2, 0.5, 0.5), /rttAppDbMs is 2, .* between 0 and 1; set all three/);
+  for (const [a, b, c] of [[0.5, 0.5, 0.5], [0.7, 0.5, 0.2], [2, 0, 2], [2.5, 0.5, 2]] as const) {
+    equal(distances(a, b, c).rttAppDbMs, a);
+  }
+});
+
 Deno.test("createScenario() rejects bad values in one line that names field and value", () => {
   const cases: [Record<string, unknown>, RegExp][] = [
     [{ users: 0 }, /users is 0, must be a whole number of at least 1/],
@@ -50,6 +78,8 @@ Deno.test("createScenario() rejects bad values in one line that names field and 
     [{ reuse: "app_pool", framework: "fastapi", threads: 8 }, /threads is 8 for fastapi/],
     [{ reuse: "persistent", framework: "flask" }, /reuse is "persistent" for flask/],
     [{ thinkTimeMinS: 2, thinkTimeMaxS: 1 }, /below thinkTimeMinS/],
+    [{ rttAppDbMs: -1 }, /rttAppDbMs is -1, must be a number of at least 0 and at most 1000/],
+    [{ rttAppDbMs: 1001 }, /rttAppDbMs is 1001/],
     [{ users: undefined }, /users is undefined/],
   ];
   for (const [values, message] of cases) {
@@ -68,11 +98,13 @@ Deno.test("scenarioId() changes with every setting that acts, and only then", ()
   for (const key of SCENARIO_KEYS) {
     const value = direct[key];
     const other = typeof value === "number" ? value + 1 : value === null ? 1 : `not ${value}`;
-    const acts = !/^(pgbouncer|poolMode|defaultPoolSize|maxClientConn|queryWait|maxPrepared)/.test(
-      key,
-    );
-    equal(scenarioId({ ...direct, [key]: other }) !== scenarioId(direct), acts, key);
-    notEqual(scenarioId({ ...pooled, [key]: other }), scenarioId(pooled), key);
+    const ofPooled =
+      /^(pgbouncer|poolMode|defaultPoolSize|maxClientConn|queryWait|maxPrepared)|Pgbouncer/.test(
+        key,
+      );
+    const ofDirect = key === "rttAppDbMs" || key === "tlsAppDb";
+    equal(scenarioId({ ...direct, [key]: other }) !== scenarioId(direct), !ofPooled, key);
+    equal(scenarioId({ ...pooled, [key]: other }) !== scenarioId(pooled), !ofDirect, key);
   }
 });
 

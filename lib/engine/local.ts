@@ -10,7 +10,7 @@ import { join } from "node:path";
 import type postgres from "postgres";
 import { PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
-import { FRAMEWORKS, type Scenario } from "../scenario.ts";
+import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Tools } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
@@ -41,7 +41,16 @@ import {
   TEMPLATE,
   writeSecret,
 } from "./cluster.ts";
-import type { Access, Engine, RunningService, RunServices, ServiceUsage } from "./engine.ts";
+import type {
+  Access,
+  Address,
+  Engine,
+  RunNetwork,
+  RunningService,
+  RunServices,
+  ServiceUsage,
+} from "./engine.ts";
+import { networkCommand, networkUp } from "./network.ts";
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
@@ -53,6 +62,7 @@ import {
   postgresSettings,
   readApp,
 } from "./services.ts";
+import { type CertificateFiles, enableTls, makeCertificates, writeCertificates } from "./tls.ts";
 
 const HOST = "127.0.0.1";
 
@@ -67,6 +77,8 @@ interface Database {
   appPassword: string;
   /** The app's SCRAM secret as the server keeps it. */
   appSecret: string;
+  /** What TLS needs; null until a scenario asks for it. */
+  certificates: CertificateFiles | null;
   /** False once a run could not be prepared on it; the next run then gets a new one. */
   fit: boolean;
 }
@@ -205,15 +217,27 @@ export class LocalEngine implements Engine {
   async startDatabase(scenario: Scenario): Promise<void> {
     const settings = postgresSettings(scenario);
     const key = JSON.stringify(settings);
-    if (this.#database?.settings === key && await this.#isFit(this.#database)) return;
-    await this.#stopDatabase();
-    try {
-      this.#database = await this.#newDatabase(settings, key);
-    } catch (error) {
-      // What a failed start leaves must not fail the next one: a half copy may fill the disk.
-      this.#owned.removeFolder(this.#folder);
-      throw error;
+    if (this.#database?.settings !== key || !await this.#isFit(this.#database)) {
+      await this.#stopDatabase();
+      try {
+        this.#database = await this.#newDatabase(settings, key);
+      } catch (error) {
+        // What a failed start leaves must not fail the next one: a half copy may fill the disk.
+        this.#owned.removeFolder(this.#folder);
+        throw error;
+      }
     }
+    if (legsOf(scenario).some(({ tls }) => tls)) await this.#enableTls(this.#database);
+  }
+
+  /** From then on PostgreSQL takes both: a restart between runs would favour those that follow. */
+  async #enableTls(database: Database): Promise<void> {
+    if (database.certificates !== null) return;
+    const folder = join(this.#folder, "tls");
+    makeFolder(folder, this.#setup.user);
+    const files = writeCertificates(await makeCertificates(), folder, this.#setup.user);
+    await enableTls(database.admin, database.access, files);
+    database.certificates = files;
   }
 
   /** Whether PostgreSQL is fit for another run. */
@@ -257,6 +281,7 @@ export class LocalEngine implements Engine {
       return {
         ...{ server, access: changed, admin: connect(changed), group, settings: key },
         ...{ logFile, appPassword, appSecret: String(role?.rolpassword), fit: true },
+        certificates: null,
       };
     } catch (error) {
       await server.stop();
@@ -305,6 +330,7 @@ class LocalRun implements RunServices {
   appUrl = "";
   appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
+  network: RunNetwork | null = null;
   #groups = new Map<string, ControlGroup | null>();
   #logStart: number;
   #private: string | null = null;
@@ -333,9 +359,12 @@ class LocalRun implements RunServices {
     this.#private = secrets;
     const cloned = this.#cloneDatabase();
     try {
-      let databasePort = this.database.access.port;
-      if (scenario.path === "pooled") databasePort = this.#startPgbouncer(secrets);
-      this.#startApp(secrets, databasePort);
+      const postgres = this.database.access.port;
+      const pgbouncer = scenario.path === "pooled" ? freePort() : null;
+      const enter = this.#startNetwork(postgres, pgbouncer);
+      if (pgbouncer !== null) this.#startPgbouncer(secrets, pgbouncer, enter("pgbouncerDb"));
+      this.#startApp(secrets, enter(pgbouncer === null ? "appDb" : "appPgbouncer"));
+      if (this.network !== null) await networkUp(this.network, this.services.get("network")!);
     } catch (error) {
       // The next run must not meet a clone that is still under way.
       await Promise.allSettled([cloned]);
@@ -373,9 +402,35 @@ class LocalRun implements RunServices {
     await admin.unsafe("checkpoint");
   }
 
-  #startPgbouncer(secrets: string): number {
+  /**
+   * Starts the network, where a leg takes time.
+   *
+   * @returns The port at which a leg is entered: its service's own where it takes none.
+   */
+  #startNetwork(postgres: number, pgbouncer: number | null): (leg: Leg["name"]) => number {
+    const { scenario } = this.run;
+    const address = (port: number): Address => ({ host: HOST, port });
+    const target = (leg: Leg["name"]) => leg === "appPgbouncer" ? pgbouncer! : postgres;
+    const legs = legsOf(scenario).filter(({ rttMs }) => rttMs > 0).map(({ name, rttMs }) => ({
+      ...{ name, rttMs, backlog: scenario.listenBacklog },
+      ...{ listen: address(freePort()), target: address(target(name)) },
+    }));
+    if (legs.length > 0) {
+      const control = address(freePort());
+      const entries = Object.fromEntries(legs.map(({ name, listen }) => [name, listen]));
+      this.network = { method: "relay", control, entries };
+      this.#start("network", {
+        argv: networkCommand(this.setup.python.python, control, legs),
+        env: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8" },
+        cwd: ROOT,
+      });
+    }
+    return (leg) => this.network?.entries[leg]?.port ?? target(leg);
+  }
+
+  #startPgbouncer(secrets: string, port: number, databasePort: number): void {
     const user = this.setup.user;
-    const port = freePort();
+    const tls = this.database.certificates;
     const stats = randomPassword();
     const fill = (file: string, values: Record<string, string>) =>
       fillTemplate(
@@ -401,9 +456,12 @@ class LocalRun implements RunServices {
         host: HOST,
         port,
         databaseHost: HOST,
-        databasePort: this.database.access.port,
+        databasePort,
         databaseName: DATABASE,
         userlist,
+        tlsKey: tls?.key ?? "",
+        tlsCertificate: tls?.certificate ?? "",
+        tlsCa: tls?.ca ?? "",
       }),
     );
     const iniFile = join(secrets, "pgbouncer.ini");
@@ -418,7 +476,6 @@ class LocalRun implements RunServices {
       user,
       stopSignal: "QUIT",
     });
-    return port;
   }
 
   #startApp(secrets: string, databasePort: number): void {
@@ -434,6 +491,7 @@ class LocalRun implements RunServices {
     const placement = appPlacement(app, {
       ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },
       ...{ databaseName: DATABASE, databaseUser: APP_USER },
+      databaseCa: legsOf(scenario)[0]!.tls ? this.database.certificates!.ca : "",
     });
     const [program, ...args] = app.command;
     this.#start("app", {
@@ -520,7 +578,16 @@ class LocalRun implements RunServices {
 
   isPgbouncerSocket(port: number): Promise<boolean> {
     const pgbouncer = this.services.get("pgbouncer");
-    return Promise.resolve(pgbouncer !== undefined && ownsSocket(pgbouncer.members(), port));
+    const network = this.services.get("network");
+    if (pgbouncer === undefined) return Promise.resolve(false);
+    const own = pgbouncer.members();
+    const entry = this.network?.entries.pgbouncerDb;
+    if (entry === undefined || !ownsSocket(network!.members(), port)) {
+      return Promise.resolve(ownsSocket(own, port));
+    }
+    // The network connects for whoever enters there.
+    const entering = connectedTo(entry.port);
+    return Promise.resolve(entering.length > 0 && entering.every((from) => ownsSocket(own, from)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -552,6 +619,16 @@ async function withDeadline<T>(work: PromiseLike<T>, seconds: number, late: stri
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Ports of those that have a TCP connection to a port of this machine. */
+function connectedTo(port: number): number[] {
+  const hex = (text: string | undefined) => parseInt(text?.split(":")[1] ?? "", 16);
+  return readFileSync("/proc/net/tcp", "utf8").split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    // 01: established.
+    .filter((fields) => hex(fields[2]) === port && fields[3] === "01")
+    .map((fields) => hex(fields[1]));
 }
 
 /** Whether one of the processes holds the local end of a TCP connection with this port. */

@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import { type Framework, type Reuse, REUSES, type Scenario } from "../scenario.ts";
+import { type Framework, legsOf, type Reuse, REUSES, type Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
 
 /** The scenario's fields and the run's values that an app is told. */
@@ -26,6 +26,8 @@ export const APP_SETTINGS = [
   "databasePort",
   "databaseName",
   "databaseUser",
+  "databaseTls",
+  "databaseCa",
 ] as const;
 
 /** One of {@linkcode APP_SETTINGS}. */
@@ -127,6 +129,8 @@ export type AppPlacement = {
   databasePort: number;
   databaseName: string;
   databaseUser: string;
+  /** The file of the authority that the database's certificate is held against; "" without TLS. */
+  databaseCa: string;
 };
 
 /**
@@ -141,12 +145,20 @@ export function appOptions(app: AppDefinition, scenario: Scenario): Record<strin
     );
   }
   const { workers, threads, poolSize, reuse, preparedStatements, listenBacklog } = scenario;
-  return named(app, { workers, threads, poolSize, reuse, preparedStatements, listenBacklog });
+  const databaseTls = sslMode(legsOf(scenario)[0]!.tls);
+  return named(app, {
+    ...{ workers, threads, poolSize, reuse, preparedStatements, listenBacklog, databaseTls },
+  });
 }
 
 /** Where an app finds its port and its database, by the names of its environment variables. */
 export function appPlacement(app: AppDefinition, placement: AppPlacement): Record<string, string> {
   return named(app, placement);
+}
+
+/** Who encrypts also makes sure of whom it speaks to: certificate and host name are checked. */
+function sslMode(tls: boolean): "verify-full" | "disable" {
+  return tls ? "verify-full" : "disable";
 }
 
 function named(
@@ -181,6 +193,10 @@ export interface PgbouncerPlacement {
   databasePort: number;
   databaseName: string;
   userlist: string;
+  /** PgBouncer's key and certificate, and the authority of PostgreSQL's; "" where TLS is off. */
+  tlsKey: string;
+  tlsCertificate: string;
+  tlsCa: string;
 }
 
 /** The values of the placeholders in `pgbouncer/pgbouncer.ini`. */
@@ -189,6 +205,12 @@ export function pgbouncerValues(
   placement: PgbouncerPlacement,
 ): Record<string, string> {
   return {
+    // Plain clients are let in as well, such as the sampler; what the app does is read back.
+    CLIENT_TLS_SSLMODE: scenario.tlsAppPgbouncer ? "allow" : "disable",
+    SERVER_TLS_SSLMODE: sslMode(scenario.tlsPgbouncerDb),
+    TLS_KEY_FILE: placement.tlsKey,
+    TLS_CERT_FILE: placement.tlsCertificate,
+    TLS_CA_FILE: placement.tlsCa,
     LISTEN_ADDR: placement.host,
     LISTEN_PORT: String(placement.port),
     LISTEN_BACKLOG: String(scenario.listenBacklog),

@@ -18,7 +18,7 @@ import {
 
 const placement = {
   ...{ host: "127.0.0.1", port: 8000, nonce: "n", databaseHost: "127.0.0.1", databasePort: 5432 },
-  ...{ databaseName: "app", databaseUser: "app" },
+  ...{ databaseName: "app", databaseUser: "app", databaseCa: "" },
 };
 
 Deno.test("readApp() accepts every app, whose defaults are those of the scenarios", () => {
@@ -26,6 +26,7 @@ Deno.test("readApp() accepts every app, whose defaults are those of the scenario
     const app = readApp(framework);
     const scenario = createScenario({ framework, path: "direct", users: 1 });
     for (const setting of APP_SETTINGS) {
+      if (setting === "databaseTls") equal(app.settings.databaseTls.default, "disable");
       if (setting in scenario && app.settings[setting] !== undefined) {
         equal(app.settings[setting]!.default, scenario[setting as keyof typeof scenario], setting);
       }
@@ -87,6 +88,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
     pgbouncerValues(scenario, {
       ...{ host: "127.0.0.1", port: 6432, databaseHost: "127.0.0.1", databasePort: 5432 },
       ...{ databaseName: "app", userlist: "/x/userlist.txt" },
+      ...{ tlsKey: "", tlsCertificate: "", tlsCa: "" },
     }),
     "pgbouncer.ini",
   );
@@ -95,6 +97,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
       ...["pool_mode = transaction", "max_client_conn = 10000", "default_pool_size = 20"],
       ...["query_wait_timeout = 15", "ignore_startup_parameters = extra_float_digits"],
       ...["listen_backlog = 4096", "max_prepared_statements = 200", "auth_type = scram-sha-256"],
+      ...["client_tls_sslmode = disable", "server_tls_sslmode = disable"],
       "app = host=127.0.0.1 port=5432 dbname=app",
     ]
   ) {

@@ -40,6 +40,7 @@ export function caption(parts: string[], context?: StudyContext): string {
     ...parts,
     `${context.windowS}\u00a0s windows`,
     context.database,
+    context.network ?? [],
     context.cores === null
       ? []
       : [`${formatCount(context.cores, "core")} shared with the load generator`],

@@ -179,6 +179,7 @@ export function syntheticManifest(
       app: limits(scenario.appCpus, scenario.appMemoryMiB),
     },
     limitsWarning: null,
+    network: null,
     appOptions: { APP_WORKERS: String(scenario.workers) },
     exitCodes: { postgres: null, app: null },
     verification: {

@@ -72,6 +72,7 @@ export function describeStudy(study: Study): Markdown {
     } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
       formatCount(planned, "run")
     }, ${done}. ${capitalise(context.database)}.` +
+      (context.network === null ? "" : ` ${capitalise(context.network)}.`) +
       (context.cores === null
         ? ""
         : ` Load generator, app and database shared ${formatCount(context.cores, "core")}.`) +
@@ -276,7 +277,9 @@ export function conclusion(study: Study): Markdown {
   }
   const { context } = study;
   const scope = [
-    `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}.`,
+    `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}${
+      context.network === null ? "" : `; ${context.network}`
+    }.`,
     context.cores === null
       ? ""
       : `The load generator shared ${
