@@ -88,6 +88,8 @@ class Leg:
         self.late_counts = [0] * 24
         self.listener = socket.create_server(tuple(spec["listen"]), backlog=spec["backlog"])
         self.listener.setblocking(False)
+        # Those that it accepts inherit this, and the kernel need not switch it on for the first.
+        self.listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
     def address(self) -> tuple:
         """The target's address, looked up once there is a connection for it."""
@@ -109,6 +111,7 @@ class Leg:
             "chunks": self.chunks,
             "bytes": self.bytes,
             "roundTrips": self.round_trips,
+            "refused": self.refused,
             "lateMs": self.late / 1e6,
             "lateMaxMs": self.late_max / 1e6,
             "lateCounts": self.late_counts,
