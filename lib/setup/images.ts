@@ -179,7 +179,9 @@ export async function buildImage(
   { log, signal }: Pick<ImagesOptions, "log" | "signal"> = {},
 ): Promise<void> {
   signal?.throwIfAborted();
-  const stream = await docker.buildImage(Buffer.from(await packContext(build.files)), {
+  // Typed for streams only, which the client would send in pieces.
+  const context = Buffer.from(await packContext(build.files)) as unknown as NodeJS.ReadableStream;
+  const stream = await docker.buildImage(context, {
     t: build.reference,
     dockerfile: build.dockerfile,
     buildargs: { ...build.args, ...proxyArguments() },
