@@ -109,8 +109,9 @@ export interface ImagesOptions {
 const LABEL = "org.poolscope.";
 /** The label that holds the hash of an image's context. */
 export const CONTEXT_LABEL = `${LABEL}context`;
-/** The label that names an image's base. */
+/** The labels of an image's base: its name and its id. */
 export const BASE_LABEL = `${LABEL}base`;
+export const BASE_ID_LABEL = `${LABEL}base-id`;
 
 /** Variables by which a machine's owner names its certificates, the most specific first. */
 const CA_VARIABLES = [
@@ -130,11 +131,16 @@ export function findCaBundle(env: Record<string, string>): string | null {
   return CA_VARIABLES.map((name) => env[name]).find((path) => path && existsSync(path)) ?? null;
 }
 
+/** An image of this Docker. */
+export interface FoundImage {
+  /** `sha256:…` */
+  id: string;
+  /** Its labels. */
+  labels: Record<string, string>;
+}
+
 /** Looks an image up. */
-export async function findImage(
-  docker: Docker,
-  reference: string,
-): Promise<{ id: string; labels: Record<string, string> } | null> {
+export async function findImage(docker: Docker, reference: string): Promise<FoundImage | null> {
   try {
     const image = await docker.getImage(reference).inspect();
     return { id: image.Id, labels: image.Config.Labels ?? {} };
@@ -179,6 +185,7 @@ export async function buildImage(
   { log, signal }: Pick<ImagesOptions, "log" | "signal"> = {},
 ): Promise<void> {
   signal?.throwIfAborted();
+  const before = await findImage(docker, build.reference);
   const stream = await docker.buildImage(Buffer.from(await packContext(build.files)), {
     t: build.reference,
     dockerfile: build.dockerfile,
@@ -212,6 +219,13 @@ export async function buildImage(
         said === "" ? failure : `${said} (${failure})`
       }`,
     );
+  }
+  const after = await findImage(docker, build.reference);
+  if (before === null || after?.id === before.id) return;
+  try {
+    await docker.getImage(before.id).remove();
+  } catch {
+    // A container or another image still uses what was replaced.
   }
 }
 
@@ -322,6 +336,28 @@ export async function ensureImages(
   );
 }
 
+/** The labels by which {@linkcode isCurrent} tells what an image was built from. */
+export async function buildLabels(
+  docker: Docker,
+  hash: string,
+  base: string,
+): Promise<Record<string, string>> {
+  const id = (await findImage(docker, base))?.id ?? "";
+  return { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base, [BASE_ID_LABEL]: id };
+}
+
+/** Whether an image was built from this context, and on the base of that name as it is now. */
+export async function isCurrent(
+  docker: Docker,
+  image: FoundImage,
+  hash: string,
+  base: string,
+): Promise<boolean> {
+  if (image.labels[CONTEXT_LABEL] !== hash) return false;
+  const found = await findImage(docker, base);
+  return found === null || found.id === image.labels[BASE_ID_LABEL];
+}
+
 async function ensureImage(
   docker: Docker,
   name: string,
@@ -334,9 +370,10 @@ async function ensureImage(
   const files = readContext(join(ROOT, definition.context), definition.files);
   const hash = hashContext(files);
   const found = await findImage(docker, reference);
-  if (found?.labels[CONTEXT_LABEL] === hash) {
-    const builtOn = found.labels[BASE_LABEL]!;
-    if (offline === undefined || builtOn === base) {
+  if (found !== null) {
+    const builtOn = found.labels[BASE_LABEL] ?? "";
+    const fits = offline === undefined || builtOn === base;
+    if (fits && await isCurrent(docker, found, hash, builtOn)) {
       return { reference, id: found.id, base: builtOn, built: false };
     }
   }
@@ -346,7 +383,7 @@ async function ensureImage(
   const build: Build = {
     ...{ name, reference, files, dockerfile: definition.dockerfile },
     args: { [definition.base]: base },
-    labels: { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base },
+    labels: await buildLabels(docker, hash, base),
   };
   if (definition.hasPackages) {
     if (caBundle) {
