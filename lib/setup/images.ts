@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type Docker from "dockerode";
-import { PoolscopeError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import { type ContextFile, hashContext, packContext, readContext } from "./build_context.ts";
 import { withLock } from "./lock.ts";
@@ -85,6 +85,8 @@ export interface BuiltImage {
   id: string;
   /** What it was built on, as in `python:3.13-slim`. */
   base: string;
+  /** The base's content: its id, `sha256:…`. */
+  baseId: string;
   /** Whether this call built it. */
   built: boolean;
 }
@@ -96,7 +98,10 @@ export interface ImagesOptions {
    * @default {whatever the images that are there were built on; else the public ones}
    */
   offline?: boolean;
-  /** A file of certificates that package installers trust during the build. @default {none} */
+  /**
+   * A file of certificates that pip trusts during the build; null for none.
+   * @default {the one that the environment names}
+   */
   caBundle?: string | null;
   /** The tag of the built images. @default {"latest"} */
   tag?: string;
@@ -129,6 +134,21 @@ const CA_VARIABLES = [
  */
 export function findCaBundle(env: Record<string, string>): string | null {
   return CA_VARIABLES.map((name) => env[name]).find((path) => path && existsSync(path)) ?? null;
+}
+
+function readCaBundle(
+  path: string | null = findCaBundle(Deno.env.toObject()),
+): Uint8Array | null {
+  if (path === null) return null;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot use --ca-bundle "${path}": it cannot be read (${
+        (error as NodeJS.ErrnoException).code
+      })`,
+    );
+  }
 }
 
 /** An image of this Docker. */
@@ -172,6 +192,8 @@ export interface Build {
 interface BuildMessage {
   stream?: string;
   error?: string;
+  /** `code` is the exit status of a command. */
+  errorDetail?: { code?: number };
 }
 
 /**
@@ -200,7 +222,10 @@ export async function buildImage(
   const lines: string[] = [];
   let failure: string | null = null;
   await eachMessage(stream, (message: BuildMessage) => {
-    if (message.error !== undefined) failure = message.error;
+    if (message.error !== undefined) {
+      const code = message.errorDetail?.code;
+      failure = code ? `exit status ${code}` : message.error.trim().split("\n")[0]!;
+    }
     for (const line of (message.stream ?? "").split(/\r?\n|\r/)) {
       const text = line.replaceAll(/\x1b\[[0-9;]*m/g, "").trim();
       if (text === "") continue;
@@ -321,18 +346,51 @@ export async function ensureImages(
   docker: Docker,
   options: ImagesOptions = {},
 ): Promise<Record<string, BuiltImage>> {
-  return await withLock(
-    join(TOOLS, "images.lock"),
-    async () => {
-      if (options.offline) await ensureOfflineBases(docker, options);
-      const bases = await chooseBases(docker, options.offline);
-      const built: Record<string, BuiltImage> = {};
-      for (const [name, definition] of Object.entries(IMAGES)) {
-        built[name] = await ensureImage(docker, name, definition, bases[definition.base], options);
-      }
-      return built;
-    },
-    { signal: options.signal, onWait: () => options.log?.("Waiting for another build of images") },
+  const { signal, log } = options;
+  try {
+    return await withLock(join(TOOLS, "images.lock"), () => buildMissing(docker, options), {
+      ...{ signal, onWait: () => log?.("Waiting for another build of images") },
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof PoolscopeError || error instanceof UsageError) throw error;
+    throw new PoolscopeError(
+      `Cannot build images: Docker ended the conversation (${
+        (error as Error).message.trim().split("\n")[0]
+      }); see whether it still runs`,
+    );
+  }
+}
+
+async function buildMissing(
+  docker: Docker,
+  options: ImagesOptions,
+): Promise<Record<string, BuiltImage>> {
+  if (options.offline) await ensureOfflineBases(docker, options);
+  const bases = await chooseBases(docker, options.offline);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
+  const waiting = Object.entries(IMAGES);
+  const built: [string, BuiltImage][] = [];
+  // Two at a time: one installs while the other downloads.
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [name, definition] = next;
+      const base = bases[definition.base];
+      const image = await ensureImage(docker, name, definition, base, { ...options, signal });
+      built.push([name, image]);
+    }
+  };
+  const workers = [worker(), worker()];
+  try {
+    await Promise.all(workers);
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(workers);
+    throw error;
+  }
+  return Object.fromEntries(
+    Object.keys(IMAGES).map((name) => [name, Object.fromEntries(built)[name]!]),
   );
 }
 
@@ -365,7 +423,7 @@ async function ensureImage(
   base: string,
   options: ImagesOptions,
 ): Promise<BuiltImage> {
-  const { offline, tag = "latest", caBundle, log } = options;
+  const { offline, tag = "latest", log } = options;
   const reference = `poolscope/${name}:${tag}`;
   const files = readContext(join(ROOT, definition.context), definition.files);
   const hash = hashContext(files);
@@ -374,7 +432,8 @@ async function ensureImage(
     const builtOn = found.labels[BASE_LABEL] ?? "";
     const fits = offline === undefined || builtOn === base;
     if (fits && await isCurrent(docker, found, hash, builtOn)) {
-      return { reference, id: found.id, base: builtOn, built: false };
+      const baseId = found.labels[BASE_ID_LABEL] ?? "";
+      return { reference, id: found.id, base: builtOn, baseId, built: false };
     }
   }
   await ensureBase(docker, base, options);
@@ -386,8 +445,8 @@ async function ensureImage(
     labels: await buildLabels(docker, hash, base),
   };
   if (definition.hasPackages) {
-    if (caBundle) {
-      const content = readFileSync(caBundle);
+    const content = readCaBundle(options.caBundle);
+    if (content !== null) {
       build.files = [...files, { name: "ca-bundle.crt", content, executable: false, link: false }];
     }
     // The stage has a name of its own, else it would lie about without one; it is the cache of the
@@ -397,5 +456,6 @@ async function ensureImage(
   }
   await buildImage(docker, build, options);
   log?.(`Built ${reference} in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
-  return { reference, id: (await findImage(docker, reference))!.id, base, built: true };
+  const { id, labels } = (await findImage(docker, reference))!;
+  return { reference, id, base, baseId: labels[BASE_ID_LABEL]!, built: true };
 }
