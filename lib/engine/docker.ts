@@ -14,7 +14,7 @@ import Docker from "dockerode";
 import { EngineLostError, PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
 import { FRAMEWORKS, type Scenario } from "../scenario.ts";
-import { type BuiltImage, ensureImages } from "../setup/images.ts";
+import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { Limits, ServiceLimits } from "../store/manifest.ts";
 import { parseGroupFiles } from "./cgroup.ts";
@@ -207,7 +207,10 @@ export class DockerEngine implements Engine {
     const { host, study, log = () => {}, signal, overrides = [] } = options;
     const docker = new Docker(connectionOptions(host));
     for (const line of await sweepDocker(host)) log(line);
-    const images = await ensureImages(docker, { log, signal });
+    const images = await ensureImages(docker, {
+      ...{ tag: Deno.env.get("POOLSCOPE_TAG") || "latest" },
+      ...{ caBundle: findCaBundle(Deno.env.toObject()), log, signal },
+    });
     const owned = Owned.withKeeper();
     owned.addDocker(host);
     const containers = new Set<Container>();

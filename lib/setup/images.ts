@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type Docker from "dockerode";
-import { PoolscopeError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import { type ContextFile, hashContext, packContext, readContext } from "./build_context.ts";
 import { withLock } from "./lock.ts";
@@ -85,6 +85,8 @@ export interface BuiltImage {
   id: string;
   /** What it was built on, as in `python:3.13-slim`. */
   base: string;
+  /** The base's content: its id, `sha256:…`. */
+  baseId: string;
   /** Whether this call built it. */
   built: boolean;
 }
@@ -96,7 +98,10 @@ export interface ImagesOptions {
    * @default {whatever the images that are there were built on; else the public ones}
    */
   offline?: boolean;
-  /** A file of certificates that package installers trust during the build. @default {none} */
+  /**
+   * A file of certificates that pip trusts during the build; null for none.
+   * @default {the one that the environment names}
+   */
   caBundle?: string | null;
   /** The tag of the built images. @default {"latest"} */
   tag?: string;
@@ -109,8 +114,9 @@ export interface ImagesOptions {
 const LABEL = "org.poolscope.";
 /** The label that holds the hash of an image's context. */
 export const CONTEXT_LABEL = `${LABEL}context`;
-/** The label that names an image's base. */
+/** The labels of an image's base: its name and its id. */
 export const BASE_LABEL = `${LABEL}base`;
+export const BASE_ID_LABEL = `${LABEL}base-id`;
 
 /** Variables by which a machine's owner names its certificates, the most specific first. */
 const CA_VARIABLES = [
@@ -130,11 +136,31 @@ export function findCaBundle(env: Record<string, string>): string | null {
   return CA_VARIABLES.map((name) => env[name]).find((path) => path && existsSync(path)) ?? null;
 }
 
+function readCaBundle(
+  path: string | null = findCaBundle(Deno.env.toObject()),
+): Uint8Array | null {
+  if (path === null) return null;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot use --ca-bundle "${path}": it cannot be read (${
+        (error as NodeJS.ErrnoException).code
+      })`,
+    );
+  }
+}
+
+/** An image of this Docker. */
+export interface FoundImage {
+  /** `sha256:…` */
+  id: string;
+  /** Its labels. */
+  labels: Record<string, string>;
+}
+
 /** Looks an image up. */
-export async function findImage(
-  docker: Docker,
-  reference: string,
-): Promise<{ id: string; labels: Record<string, string> } | null> {
+export async function findImage(docker: Docker, reference: string): Promise<FoundImage | null> {
   try {
     const image = await docker.getImage(reference).inspect();
     return { id: image.Id, labels: image.Config.Labels ?? {} };
@@ -166,6 +192,8 @@ export interface Build {
 interface BuildMessage {
   stream?: string;
   error?: string;
+  /** `code` is the exit status of a command. */
+  errorDetail?: { code?: number };
 }
 
 /**
@@ -179,9 +207,8 @@ export async function buildImage(
   { log, signal }: Pick<ImagesOptions, "log" | "signal"> = {},
 ): Promise<void> {
   signal?.throwIfAborted();
-  // Typed for streams only, which the client would send in pieces.
-  const context = Buffer.from(await packContext(build.files)) as unknown as NodeJS.ReadableStream;
-  const stream = await docker.buildImage(context, {
+  const before = await findImage(docker, build.reference);
+  const stream = await docker.buildImage(Buffer.from(await packContext(build.files)), {
     t: build.reference,
     dockerfile: build.dockerfile,
     buildargs: { ...build.args, ...proxyArguments() },
@@ -195,7 +222,10 @@ export async function buildImage(
   const lines: string[] = [];
   let failure: string | null = null;
   await eachMessage(stream, (message: BuildMessage) => {
-    if (message.error !== undefined) failure = message.error;
+    if (message.error !== undefined) {
+      const code = message.errorDetail?.code;
+      failure = code ? `exit status ${code}` : message.error.trim().split("\n")[0]!;
+    }
     for (const line of (message.stream ?? "").split(/\r?\n|\r/)) {
       const text = line.replaceAll(/\x1b\[[0-9;]*m/g, "").trim();
       if (text === "") continue;
@@ -214,6 +244,13 @@ export async function buildImage(
         said === "" ? failure : `${said} (${failure})`
       }`,
     );
+  }
+  const after = await findImage(docker, build.reference);
+  if (before === null || after?.id === before.id) return;
+  try {
+    await docker.getImage(before.id).remove();
+  } catch {
+    // A container or another image still uses what was replaced.
   }
 }
 
@@ -309,19 +346,74 @@ export async function ensureImages(
   docker: Docker,
   options: ImagesOptions = {},
 ): Promise<Record<string, BuiltImage>> {
-  return await withLock(
-    join(TOOLS, "images.lock"),
-    async () => {
-      if (options.offline) await ensureOfflineBases(docker, options);
-      const bases = await chooseBases(docker, options.offline);
-      const built: Record<string, BuiltImage> = {};
-      for (const [name, definition] of Object.entries(IMAGES)) {
-        built[name] = await ensureImage(docker, name, definition, bases[definition.base], options);
-      }
-      return built;
-    },
-    { signal: options.signal, onWait: () => options.log?.("Waiting for another build of images") },
+  const { signal, log } = options;
+  try {
+    return await withLock(join(TOOLS, "images.lock"), () => buildMissing(docker, options), {
+      ...{ signal, onWait: () => log?.("Waiting for another build of images") },
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof PoolscopeError || error instanceof UsageError) throw error;
+    throw new PoolscopeError(
+      `Cannot build images: Docker ended the conversation (${
+        (error as Error).message.trim().split("\n")[0]
+      }); see whether it still runs`,
+    );
+  }
+}
+
+async function buildMissing(
+  docker: Docker,
+  options: ImagesOptions,
+): Promise<Record<string, BuiltImage>> {
+  if (options.offline) await ensureOfflineBases(docker, options);
+  const bases = await chooseBases(docker, options.offline);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
+  const waiting = Object.entries(IMAGES);
+  const built: [string, BuiltImage][] = [];
+  // Two at a time: one installs while the other downloads.
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [name, definition] = next;
+      const base = bases[definition.base];
+      const image = await ensureImage(docker, name, definition, base, { ...options, signal });
+      built.push([name, image]);
+    }
+  };
+  const workers = [worker(), worker()];
+  try {
+    await Promise.all(workers);
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(workers);
+    throw error;
+  }
+  return Object.fromEntries(
+    Object.keys(IMAGES).map((name) => [name, Object.fromEntries(built)[name]!]),
   );
+}
+
+/** The labels by which {@linkcode isCurrent} tells what an image was built from. */
+export async function buildLabels(
+  docker: Docker,
+  hash: string,
+  base: string,
+): Promise<Record<string, string>> {
+  const id = (await findImage(docker, base))?.id ?? "";
+  return { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base, [BASE_ID_LABEL]: id };
+}
+
+/** Whether an image was built from this context, and on the base of that name as it is now. */
+export async function isCurrent(
+  docker: Docker,
+  image: FoundImage,
+  hash: string,
+  base: string,
+): Promise<boolean> {
+  if (image.labels[CONTEXT_LABEL] !== hash) return false;
+  const found = await findImage(docker, base);
+  return found === null || found.id === image.labels[BASE_ID_LABEL];
 }
 
 async function ensureImage(
@@ -331,15 +423,17 @@ async function ensureImage(
   base: string,
   options: ImagesOptions,
 ): Promise<BuiltImage> {
-  const { offline, tag = "latest", caBundle, log } = options;
+  const { offline, tag = "latest", log } = options;
   const reference = `poolscope/${name}:${tag}`;
   const files = readContext(join(ROOT, definition.context), definition.files);
   const hash = hashContext(files);
   const found = await findImage(docker, reference);
-  if (found?.labels[CONTEXT_LABEL] === hash) {
-    const builtOn = found.labels[BASE_LABEL]!;
-    if (offline === undefined || builtOn === base) {
-      return { reference, id: found.id, base: builtOn, built: false };
+  if (found !== null) {
+    const builtOn = found.labels[BASE_LABEL] ?? "";
+    const fits = offline === undefined || builtOn === base;
+    if (fits && await isCurrent(docker, found, hash, builtOn)) {
+      const baseId = found.labels[BASE_ID_LABEL] ?? "";
+      return { reference, id: found.id, base: builtOn, baseId, built: false };
     }
   }
   await ensureBase(docker, base, options);
@@ -348,11 +442,11 @@ async function ensureImage(
   const build: Build = {
     ...{ name, reference, files, dockerfile: definition.dockerfile },
     args: { [definition.base]: base },
-    labels: { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base },
+    labels: await buildLabels(docker, hash, base),
   };
   if (definition.hasPackages) {
-    if (caBundle) {
-      const content = readFileSync(caBundle);
+    const content = readCaBundle(options.caBundle);
+    if (content !== null) {
       build.files = [...files, { name: "ca-bundle.crt", content, executable: false, link: false }];
     }
     // The stage has a name of its own, else it would lie about without one; it is the cache of the
@@ -362,5 +456,6 @@ async function ensureImage(
   }
   await buildImage(docker, build, options);
   log?.(`Built ${reference} in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
-  return { reference, id: (await findImage(docker, reference))!.id, base, built: true };
+  const { id, labels } = (await findImage(docker, reference))!;
+  return { reference, id, base, baseId: labels[BASE_ID_LABEL]!, built: true };
 }

@@ -17,12 +17,12 @@ import { debianKeyrings, debianMirrors, readAptSources } from "./apt.ts";
 import { type ContextFile, hashContext, readContext } from "./build_context.ts";
 import { findOnPath, redact, runCommand } from "./command.ts";
 import {
-  BASE_LABEL,
   buildImage,
-  CONTEXT_LABEL,
+  buildLabels,
   eachMessage,
   findImage,
   type ImagesOptions,
+  isCurrent,
 } from "./images.ts";
 import { ensurePostgres } from "./postgres.ts";
 
@@ -47,6 +47,11 @@ const SLIM = [
   "./var/log/*.log",
   "./dev/*",
 ];
+/** apt keeps nothing that an image does not need. */
+const APT_SLIM = `DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+`;
 const DPKG_SLIM = ["doc", "man", "info", "locale"]
   .map((name) => `path-exclude /usr/share/${name}/*\n`).join("");
 
@@ -86,12 +91,12 @@ async function ensureStandIn(
   const base = OFFLINE_BASES.DEBIAN_IMAGE;
   const hash = hashContext(files);
   const found = await findImage(docker, reference);
-  if (found?.labels[CONTEXT_LABEL] === hash) return;
+  if (found !== null && await isCurrent(docker, found, hash, base)) return;
   options.log?.(`Building ${reference}`);
   await buildImage(docker, {
     ...{ name: reference, reference, files, dockerfile: "Dockerfile" },
     args: { DEBIAN_IMAGE: base },
-    labels: { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base },
+    labels: await buildLabels(docker, hash, base),
   }, options);
 }
 
@@ -131,6 +136,7 @@ async function bootstrapDebian(
       ...[`--keyring=${keyring}`, SUITE, folder, mirror],
     ] as [string, ...string[]], { signal, env: { PATH: path }, graceMs: 10_000 });
     await Deno.writeTextFile(join(folder, "etc/dpkg/dpkg.cfg.d/slim"), DPKG_SLIM);
+    await Deno.writeTextFile(join(folder, "etc/apt/apt.conf.d/slim"), APT_SLIM);
     log?.("Importing Debian 13");
     const tar = new Deno.Command("tar", {
       args: ["-C", folder, ...SLIM.map((pattern) => `--exclude=${pattern}`), "-c", "."],

@@ -1,30 +1,39 @@
 /** `deno task images`: builds the Docker images of a study; see {@linkcode ensureImages}. */
 
 import Docker from "dockerode";
-import { ensureImages, findCaBundle } from "../setup/images.ts";
+import { connectionOptions, dockerEnvironment, findDocker } from "../engine/docker_host.ts";
+import { PoolscopeError } from "../errors.ts";
+import { ensureSecrets } from "../setup/compose_secrets.ts";
+import { ensureImages } from "../setup/images.ts";
 import { parseOptions, runTask } from "./cli.ts";
 
 const USAGE = `Usage: deno task images [options]
 
-  --offline          without an image registry: on bases made from Debian's packages (root)
-  --ca-bundle FILE   certificates that pip trusts while it builds (default: the environment's)`;
+  --offline           where no image registry is reachable: on Debian's packages (as root)
+  --ca-bundle FILE    certificates that pip also trusts (default: those that the environment names)
+  --docker-host URL   where Docker is (default: DOCKER_HOST, the context, the usual sockets)`;
 
 await runTask(async (signal) => {
   const { values } = parseOptions(Deno.args, {
     help: { type: "boolean", short: "h" },
     offline: { type: "boolean", default: false },
     "ca-bundle": { type: "string" },
+    "docker-host": { type: "string" },
   });
   if (values.help) return console.log(USAGE);
-  const images = await ensureImages(new Docker(), {
+  const begun = performance.now();
+  const found = await findDocker(dockerEnvironment(values["docker-host"]));
+  if (typeof found === "string") throw new PoolscopeError(`Cannot build images: ${found}`);
+  const images = await ensureImages(new Docker(connectionOptions(found.host)), {
     offline: values.offline,
-    caBundle: values["ca-bundle"] ?? findCaBundle(Deno.env.toObject()),
+    caBundle: values["ca-bundle"],
     log: (line) => console.error(line),
     signal,
   });
   for (const { reference, id, base, built } of Object.values(images)) {
-    console.log(
-      `${reference.padEnd(28)} ${id.slice(7, 19)}  on ${base}${built ? "" : ", was there"}`,
-    );
+    const was = built ? "" : ", was there";
+    console.log(`${reference.padEnd(28)} ${id.slice(7, 19)}  on ${base}${was}`);
   }
+  for (const file of ensureSecrets()) console.log(`Made ${file} for plain docker compose`);
+  console.log(`Done in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
 });
