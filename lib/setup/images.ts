@@ -208,7 +208,9 @@ export async function buildImage(
 ): Promise<void> {
   signal?.throwIfAborted();
   const before = await findImage(docker, build.reference);
-  const stream = await docker.buildImage(Buffer.from(await packContext(build.files)), {
+  // Typed for streams only, which the client would send in pieces.
+  const context = Buffer.from(await packContext(build.files)) as unknown as NodeJS.ReadableStream;
+  const stream = await docker.buildImage(context, {
     t: build.reference,
     dockerfile: build.dockerfile,
     buildargs: { ...build.args, ...proxyArguments() },
