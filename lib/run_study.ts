@@ -29,7 +29,7 @@ import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
 import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
-import type { Manifest } from "./store/manifest.ts";
+import { differingVersions, type Manifest } from "./store/manifest.ts";
 import { findPending } from "./store/resume.ts";
 import { findStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
@@ -108,12 +108,13 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
   const setup = (text: string) => events.emit({ event: "setup", text });
   await using engine = await openEngine(name, folder, runs, options, setup, signal);
+  checkVersions(name, folder, runs, engine);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
 
   const context: StudyContext = {
     ...{ study: name, folder, plan, engine, events, signal },
     readyTimeoutS: options.readyTimeoutS,
-    machine: await describeMachine(),
+    machine: await describeMachine(engine),
   };
   let failed = 0;
   for (const run of pending) {
@@ -245,6 +246,18 @@ async function openEngine(
   return new LocalEngine(await setUp({ log, signal }), log, { signal });
 }
 
+/** A study is not gone on with when its report would be refused. */
+function checkVersions(name: string, folder: string, runs: PlannedRun[], engine: Engine): void {
+  const manifests = runs.flatMap(({ id, round }) =>
+    readManifest(runFolder(folder, id, round)) ?? []
+  );
+  const differing = differingVersions([engine, ...manifests].map(({ versions }) => versions));
+  if (differing === null) return;
+  throw new PoolscopeError(
+    `Cannot go on with ${name}: its runs and this start have different versions of ${differing}, which are never compared with each other; use --study NAME for another study`,
+  );
+}
+
 /** The engine of a study's complete runs; null when there are none. */
 function engineOf(folder: string, runs: PlannedRun[]): typeof ENGINES[number] | null {
   for (const { id, round } of runs) {
@@ -254,7 +267,7 @@ function engineOf(folder: string, runs: PlannedRun[]): typeof ENGINES[number] | 
   return null;
 }
 
-async function describeMachine(): Promise<StudyContext["machine"]> {
+async function describeMachine(engine: Engine): Promise<StudyContext["machine"]> {
   const git = async (...args: string[]) => {
     try {
       const { success, stdout } = await new Deno.Command("git", {
@@ -270,7 +283,7 @@ async function describeMachine(): Promise<StudyContext["machine"]> {
   const dirty = Boolean(await git("status", "--porcelain"));
   return {
     gitCommit: commit && (dirty ? `${commit}-dirty` : commit),
-    host: {
+    host: engine.host ?? {
       cpus: cpus().length,
       cpuModel: cpus()[0]?.model ?? "unknown",
       memoryMiB: Math.round(totalmem() / 2 ** 20),
