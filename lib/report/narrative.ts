@@ -78,7 +78,7 @@ export function describeStudy(study: Study): Markdown {
 }
 
 /** Whether the services had cores of their own. */
-function describeCores({ cpuSets }: StudyContext, cores: number): string {
+function describeCores({ cpuSets }: Study["context"], cores: number): string {
   return cpuSets.length === 0
     ? `Load generator, app and database shared ${formatCount(cores, "core")}.`
     : `Load generator, app, PgBouncer and database each had cores of their own (${
