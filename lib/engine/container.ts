@@ -287,7 +287,9 @@ export class Container implements RunningService {
     } catch (error) {
       const reason = daemonMessage(error);
       // Version 1 of control groups refuses a limit that is exceeded already.
-      if (!/busy/i.test(reason)) throw new PoolscopeError(`Cannot limit ${this.name}: ${reason}`);
+      if (!/busy|unable to set memory limit/i.test(reason)) {
+        throw new PoolscopeError(`Cannot limit ${this.name}: ${reason}`);
+      }
       const usedMiB = Math.ceil((await this.usage()).memoryMiB);
       throw new PoolscopeError(
         `${this.name} is out of memory before the load: it uses ${usedMiB} MiB, its limit is ${limits.memoryMiB} MiB`,
