@@ -200,7 +200,7 @@ dockerTest(
             AttachStdout: true,
             Tty: true,
           });
-          for await (const chunk of await exec.start({})) inside += chunk;
+          for await (const chunk of await exec.start({ Tty: true })) inside += chunk;
         },
       },
     );
@@ -386,7 +386,7 @@ dockerTest(
           study,
           "--json",
         ], front.env);
-        await reach(study, "window");
+        await reach(study, "window", result);
         front.close();
         const { code, stderr } = await result;
         equal(code, 1, stderr);
@@ -428,11 +428,17 @@ const PLAN = JSON.stringify({
 });
 
 /** Waits until a study's first run is in a phase. */
-async function reach(study: string, phase: string): Promise<void> {
+async function reach(
+  study: string,
+  phase: string,
+  result: Promise<{ stderr: string }>,
+): Promise<void> {
+  let ended: string | null = null;
+  result.then(({ stderr }) => ended = `it ended: ${stderr}`);
   const file = join(studyFolder(study), "events.jsonl");
   await waitUntil(
     () => existsSync(file) && readFileSync(file, "utf8").includes(`"phase":"${phase}"`) || null,
-    { what: `phase ${phase}`, timeoutS: 120, intervalMs: 20 },
+    { what: `phase ${phase}`, timeoutS: 120, intervalMs: 20, hopeless: () => ended },
   );
 }
 
@@ -480,7 +486,7 @@ dockerTest(
         const args = ["--engine", "docker", "--plan", plan, "--study", study];
         const { pid, result } = start("run", args);
         if (kind.startsWith("SIG")) {
-          await reach(study, phase);
+          await reach(study, phase, result);
           Deno.kill(pid, kind as Deno.Signal);
         }
         const { code, stdout, stderr } = await result;
@@ -513,7 +519,7 @@ dockerTest(
         "--study",
         study,
       ]);
-      await reach(study, "window");
+      await reach(study, "window", result);
       const keepers = new Deno.Command("pgrep", {
         args: ["-P", String(pid), "-f", "poolscope-keeper"],
       }).outputSync();

@@ -205,7 +205,6 @@ export function askDocker(
       ...options,
       method,
       path,
-      headers: { host: "docker" },
       agent: false as unknown as Agent,
     }, (response) => {
       let text = "";
