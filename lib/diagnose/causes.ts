@@ -271,7 +271,7 @@ function ailments(evidence: Evidence): string | null {
     const last = quoteError(evidence.logs[service]);
     return `${TITLES[service]} became unhealthy ${WHEN[evidence.step]}, ${
       oneLine(said, QUOTE_LENGTH)
-    }${last === null ? "" : `; its log ends with: ${last}`}${affected(evidence)}`;
+    }${affected(evidence)}${last === null ? "" : `; its log ends with: ${last}`}`;
   }
   return null;
 }
