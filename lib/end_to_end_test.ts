@@ -76,7 +76,7 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       for (const run of study.runs) {
         const { framework, path } = run.scenario;
         const row = rows.find((line) => line.startsWith(`${framework},${path},`));
-        ok(Math.abs(Number(row!.split(",")[rps]) - run.rps) < 0.01, String(row));
+        ok(Math.abs(Number(row!.split(",")[rps]) - run.rps) < 0.01, row!);
       }
     });
 

@@ -68,8 +68,12 @@ class FaultyEngine implements Engine {
   get versions() {
     return this.inner.versions;
   }
-  get python() {
-    return this.inner.python;
+  get images() {
+    return this.inner.images;
+  }
+
+  checkAlive(): Promise<void> {
+    return this.inner.checkAlive();
   }
 
   async startDatabase(scenario: Scenario): Promise<void> {
@@ -90,7 +94,7 @@ class FaultyEngine implements Engine {
       },
       startLoad: (command) => {
         const locust = services.startLoad({ ...command, env: { ...command.env, ...locustEnv } });
-        this.started.push(locust as LocalProcess);
+        this.started.push(locust as unknown as LocalProcess);
         if (duringLoad !== undefined) {
           const timer = setInterval(() => {
             if (!existsSync(join(folder, ".live.json"))) return;

@@ -7,9 +7,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
-import type { Engine, RunningService, RunServices } from "./engine/engine.ts";
-import { PoolscopeError } from "./errors.ts";
-import { explainExit, locustCommand, releaseLoad } from "./load/locust.ts";
+import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
+import { EngineLostError, PoolscopeError } from "./errors.ts";
+import { explainExit, locustCommand } from "./load/locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -57,8 +57,10 @@ interface Progress {
   step: Step;
   verification: Verification | null;
   limits: Record<string, ServiceLimits>;
+  cpuSets: Record<string, string> | null;
   appOptions: Record<string, string>;
   exitCodes: Record<string, number | null>;
+  unhealthy: Record<string, string>;
   logs: Record<string, string>;
   memoryKills: Record<string, number>;
   final: FinalAccount | null;
@@ -74,6 +76,7 @@ interface Progress {
  *
  * @returns The manifest, as written.
  * @throws The signal's reason when it is aborted; the folder then has no manifest.
+ * @throws {EngineLostError} If the engine is gone; the folder then has no manifest.
  * @throws {PoolscopeError} If not even a manifest can be written.
  */
 export async function runScenario(run: PlannedRun, context: StudyContext): Promise<Manifest> {
@@ -90,6 +93,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
 
   const progress: Progress = {
     ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
+    ...{ cpuSets: null, unhealthy: {} },
     ...{ final: null, errors: [], loadStarted: null, thrown: null },
     ...{ step: "start", memoryKills: {}, freeMiB: null },
   };
@@ -99,12 +103,13 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     await using services = await engine.startRun(run, folder);
     progress.appOptions = services.appOptions;
     try {
-      const locust = services.startLoad(loadCommand(run, context, services, folder));
+      const locust = services.startLoad(loadCommand(run, context, services));
       progress.step = "verify";
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       const { readyTimeoutS } = context;
       progress.verification = await verifyApp(services, run.scenario, { signal, readyTimeoutS });
       progress.limits = await services.applyLimits();
+      progress.cpuSets = services.cpuSets;
       await using _sampler = await Sampler.start(services, folder);
       progress.step = "load";
       await load(run, context, services, locust, folder, progress);
@@ -113,13 +118,16 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
         progress.logs[name] = service.logTail(LOG_LINES);
         progress.exitCodes[name] = service.exit?.code ?? null;
         progress.memoryKills[name] = service.memoryKills();
+        if (service.unhealthy !== null) progress.unhealthy[name] = service.unhealthy;
       }
       events.emit({ event: "phase", order: run.order, phase: "stop" });
     }
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof EngineLostError) throw error;
     progress.thrown = describeError(error, folder);
   }
+  if (progress.thrown !== null) await engine.checkAlive();
   signal.throwIfAborted();
 
   removeTemporary(folder);
@@ -148,9 +156,11 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     window: measuredWindow(plan, progress.final),
     engine: engine.name,
     versions: engine.versions,
+    images: engine.images,
     ...context.machine,
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,
+    cpuSets: progress.cpuSets,
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
     verification: progress.verification,
@@ -223,18 +233,15 @@ function loadSeed(plan: Plan, run: PlannedRun): number {
 /** Locust's command for this run. */
 function loadCommand(
   run: PlannedRun,
-  { plan, engine }: StudyContext,
+  { plan }: StudyContext,
   services: RunServices,
-  folder: string,
 ): ReturnType<typeof locustCommand> {
   return locustCommand({
-    python: engine.python,
-    host: services.appUrl,
+    ...services.generator,
     scenario: run.scenario,
     seed: loadSeed(plan, run),
     warmUpS: plan.warmUpS,
     windowS: plan.windowS,
-    folder,
   });
 }
 
@@ -243,18 +250,18 @@ async function load(
   run: PlannedRun,
   context: StudyContext,
   services: RunServices,
-  locust: RunningService,
+  locust: LoadGenerator,
   folder: string,
   progress: Progress,
 ): Promise<void> {
   const { plan, events, signal } = context;
-  releaseLoad(folder);
+  await locust.release();
   progress.loadStarted = new Date().toISOString();
   let phase: string | null = null;
   const deadline = performance.now() + (plan.warmUpS + plan.windowS + 30) * 1000;
   const broken = () =>
     [...services.services.values()].find((service) =>
-      service.name !== "locust" && service.exit !== null
+      service.name !== "locust" && (service.exit !== null || service.unhealthy !== null)
     );
   let trouble: string | null = null;
   while (locust.exit === null) {
@@ -275,6 +282,7 @@ async function load(
   }
   const cutShort = locust.exit === null;
   await locust.stop();
+  await locust.collect();
   // Locust removes these, unless it was killed or the disk was full.
   for (const name of readdirSync(folder)) {
     if (name === ".live.json" || /^\..*\.tmp$/.test(name)) rmSync(join(folder, name));

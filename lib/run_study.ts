@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
 import { appOptions, readApp } from "./engine/services.ts";
-import { UsageError } from "./errors.ts";
+import { PoolscopeError, UsageError } from "./errors.ts";
 import {
   changePlan,
   namedPlan,
@@ -34,7 +34,7 @@ import { findPending } from "./store/resume.ts";
 import { findStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
 /** The engines that can be asked for. */
-export const ENGINES = ["auto", "local"] as const;
+export const ENGINES = ["auto", "docker", "local"] as const;
 
 /** Options of {@linkcode runStudy}. */
 export interface RunStudyOptions {
@@ -47,8 +47,13 @@ export interface RunStudyOptions {
    * plan; where there is none, the plan is run. @default one that resumes the plan, else a new one
    */
   study?: string;
-  /** @default "auto" */
+  /**
+   * Where services run; `auto` is Docker where it answers and its images are there or can be built.
+   * @default "auto"
+   */
   engine?: typeof ENGINES[number];
+  /** Docker's address, as in `unix:///var/run/docker.sock`. @default where Docker itself looks */
+  dockerHost?: string;
   /** Run failed runs again. @default false */
   retryFailed?: boolean;
   /** How long an app may take to answer after its start, in seconds. @default 30 */
@@ -102,7 +107,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   const { signal } = interrupt;
   signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
   const setup = (text: string) => events.emit({ event: "setup", text });
-  await using engine = await openEngine(setup, signal);
+  await using engine = await openEngine(name, folder, runs, options, setup, signal);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
 
   const context: StudyContext = {
@@ -203,10 +208,50 @@ async function checkMachine({ scenarios }: Plan): Promise<string[]> {
   });
 }
 
-async function openEngine(log: (line: string) => void, signal: AbortSignal): Promise<Engine> {
+/** What every refusal of Docker ends with. */
+const OFFER = "or use --engine local";
+
+/** Opens the engine that was asked for; for `auto`, the best one that works here. */
+async function openEngine(
+  study: string,
+  folder: string,
+  runs: PlannedRun[],
+  { engine = "auto", dockerHost }: RunStudyOptions,
+  log: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Engine> {
+  // A study that was begun stays where it was begun: its runs are compared with each other.
+  const begun = engine === "auto" ? engineOf(folder, runs) : null;
+  const choice = begun ?? engine;
+  if (choice !== "local") {
+    const { dockerEnvironment, findDocker } = await import("./engine/docker_host.ts");
+    const found = await findDocker(dockerEnvironment(dockerHost));
+    if (typeof found !== "string") {
+      const { DockerEngine } = await import("./engine/docker.ts");
+      try {
+        return await DockerEngine.open({ host: found.host, study, log, signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        const why = (error as Error).message.split("\n")[0]!;
+        if (choice === "docker") throw new PoolscopeError(`${why}; ${OFFER}`);
+        log(`Docker cannot be used: ${why}`);
+      }
+    } else if (choice === "docker") {
+      throw new PoolscopeError(`Cannot use Docker: ${found}, ${OFFER}`);
+    } else if (dockerHost !== undefined) log(`Docker cannot be used: ${found}`);
+  }
   const { setUp } = await import("./setup/mod.ts");
   const { LocalEngine } = await import("./engine/local.ts");
   return new LocalEngine(await setUp({ log, signal }), log, { signal });
+}
+
+/** The engine of a study's complete runs; null when there are none. */
+function engineOf(folder: string, runs: PlannedRun[]): typeof ENGINES[number] | null {
+  for (const { id, round } of runs) {
+    const engine = readManifest(runFolder(folder, id, round))?.engine;
+    if (engine === "docker" || engine === "local") return engine;
+  }
+  return null;
 }
 
 async function describeMachine(): Promise<StudyContext["machine"]> {

@@ -204,6 +204,63 @@ export function pgbouncerValues(
   };
 }
 
+/** What a run's containers are told beside the scenario. */
+export interface ComposePlacement {
+  nonce: string;
+  /** The cores of each service, as in `{ app: "2-3" }`; empty where they share all. */
+  cpuSets: Record<string, string>;
+}
+
+/**
+ * The values of the variables in `compose/`, all of them but those of building images: no default
+ * of a compose file is left to decide anything.
+ */
+export function composeVariables(
+  scenario: Scenario,
+  { nonce, cpuSets }: ComposePlacement,
+): Record<string, string> {
+  // As for Docker itself, 0 is no limit.
+  const cpus = (value: number | null) => String(value ?? 0);
+  const memory = (value: number | null) => value === null ? "0" : `${value}M`;
+  return {
+    DB_CPUS: cpus(scenario.dbCpus),
+    DB_MEMORY: memory(scenario.dbMemoryMiB),
+    DB_CPUSET: cpuSets.postgres ?? "",
+    MAX_CONNECTIONS: String(scenario.maxConnections),
+    SCRAM_ITERATIONS: String(scenario.scramIterations),
+    PGBOUNCER_CPUS: cpus(scenario.pgbouncerCpus),
+    PGBOUNCER_MEMORY: memory(scenario.pgbouncerMemoryMiB),
+    PGBOUNCER_CPUSET: cpuSets.pgbouncer ?? "",
+    POOL_MODE: scenario.poolMode,
+    DEFAULT_POOL_SIZE: String(scenario.defaultPoolSize),
+    MAX_CLIENT_CONN: String(scenario.maxClientConn),
+    QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
+    MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
+    APP_CPUS: cpus(scenario.appCpus),
+    APP_MEMORY: memory(scenario.appMemoryMiB),
+    APP_CPUSET: cpuSets.app ?? "",
+    WORKERS: String(scenario.workers),
+    THREADS: String(scenario.threads),
+    POOL_SIZE: String(scenario.poolSize),
+    REUSE: scenario.reuse,
+    PREPARED_STATEMENTS: String(scenario.preparedStatements),
+    NONCE: nonce,
+    LISTEN_BACKLOG: String(scenario.listenBacklog),
+    LOCUST_CPUSET: cpuSets.locust ?? "",
+    // Any free one.
+    ...Object.fromEntries(
+      ["POSTGRES", "PGBOUNCER", "FASTAPI", "DJANGO", "FLASK", "LOCUST"].map((name) => [
+        `${name}_PORT`,
+        "0",
+      ]),
+    ),
+    // A check costs the measured services CPU, and one that a busy app answers late has not failed.
+    HEALTH_INTERVAL: "10s",
+    HEALTH_TIMEOUT: "30s",
+    HEALTH_RETRIES: "2",
+  };
+}
+
 /**
  * Fills in `${NAME}`.
  *

@@ -179,6 +179,8 @@ export function syntheticManifest(
       app: limits(scenario.appCpus, scenario.appMemoryMiB),
     },
     limitsWarning: null,
+    cpuSets: null,
+    images: {},
     appOptions: { APP_WORKERS: String(scenario.workers) },
     exitCodes: { postgres: null, app: null },
     verification: {

@@ -8,6 +8,7 @@
 import { Buffer } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import type Docker from "dockerode";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
@@ -208,7 +209,9 @@ export async function buildImage(
 ): Promise<void> {
   signal?.throwIfAborted();
   const before = await findImage(docker, build.reference);
-  const stream = await docker.buildImage(Buffer.from(await packContext(build.files)), {
+  // Typed for streams only, which the client would send in pieces.
+  const context = Buffer.from(await packContext(build.files)) as unknown as NodeJS.ReadableStream;
+  const stream = await docker.buildImage(context, {
     t: build.reference,
     dockerfile: build.dockerfile,
     buildargs: { ...build.args, ...proxyArguments() },
@@ -227,7 +230,7 @@ export async function buildImage(
       failure = code ? `exit status ${code}` : message.error.trim().split("\n")[0]!;
     }
     for (const line of (message.stream ?? "").split(/\r?\n|\r/)) {
-      const text = line.replaceAll(/\x1b\[[0-9;]*m/g, "").trim();
+      const text = stripVTControlCharacters(line).trim();
       if (text === "") continue;
       const started = /^Step (\d+\/\d+) : (.*)$/.exec(text);
       if (started !== null) {

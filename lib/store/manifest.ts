@@ -71,6 +71,8 @@ export interface Manifest {
   engine: string;
   /** Versions of everything that took part. */
   versions: Record<string, string>;
+  /** The images of the services with their digests; empty for the local engine. */
+  images: Record<string, string>;
   /** Commit of the checkout; null outside git. `-dirty` is appended when files had changed. */
   gitCommit: string | null;
   /** The machine. */
@@ -79,6 +81,11 @@ export interface Manifest {
   limits: Record<string, ServiceLimits>;
   /** The warning for the reader when limits could not be set; null when all are in force. */
   limitsWarning: string | null;
+  /**
+   * The cores that generator, app, pooler and database have for themselves, as read back; null when
+   * they share the host's.
+   */
+  cpuSets: Record<string, string> | null;
   /** What the scenario said to the app, by the names of its environment variables. */
   appOptions: Record<string, string>;
   /** How each service ended: exit code, or null when Poolscope stopped it. */
