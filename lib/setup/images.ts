@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+// @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";

@@ -10,12 +10,13 @@ import { Readable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+// @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
-import { debianKeyrings, debianMirrors, readAptSources } from "./apt.ts";
 import { type ContextFile, hashContext, readContext } from "./build_context.ts";
-import { findOnPath, redact, runCommand } from "./command.ts";
+import { findOnPath, runCommand } from "./command.ts";
+import { requireDebian13, SUITE } from "./debian13.ts";
 import {
   buildImage,
   buildLabels,
@@ -32,8 +33,6 @@ export const OFFLINE_BASES = {
   PYTHON_IMAGE: "poolscope/offline-python:3.13",
   DEBIAN_IMAGE: "poolscope/offline-debian:13",
 } as const;
-
-const SUITE = "trixie";
 
 /** Documentation and translations, which Debian's slim image lacks, too. */
 const SLIM = [
@@ -112,20 +111,12 @@ async function bootstrapDebian(
   if (findOnPath("debootstrap") === null && !existsSync("/usr/sbin/debootstrap")) {
     throw cannot("debootstrap is missing (apt-get install debootstrap)");
   }
-  const chosen = Deno.env.get("POOLSCOPE_DEBIAN_MIRROR");
-  const mirror = chosen ?? debianMirrors(await readAptSources())[0]?.uri;
-  if (mirror === undefined) {
-    throw cannot("apt is configured with no Debian mirror (POOLSCOPE_DEBIAN_MIRROR can name one)");
+  const [source] = await requireDebian13(cannot);
+  const { uri: mirror, text } = source!;
+  if (!text.includes(`URIs: ${mirror}\n`)) {
+    throw cannot("the mirror's address holds a password, which would be in the image");
   }
-  if (redact(mirror) !== mirror) {
-    throw cannot(
-      "the mirror's address holds a password, which would be in the image; set POOLSCOPE_DEBIAN_MIRROR",
-    );
-  }
-  const [keyring] = debianKeyrings();
-  if (keyring === undefined) {
-    throw cannot("Debian's keyring is missing (apt-get install debian-archive-keyring)");
-  }
+  const keyring = /^Signed-By: .*?(\S+)$/m.exec(text)?.[1];
   await Deno.mkdir(TOOLS, { recursive: true });
   const folder = await Deno.makeTempDir({ dir: TOOLS, prefix: "debian.partial-" });
   try {
@@ -133,7 +124,8 @@ async function bootstrapDebian(
     // In a mount namespace of its own, so that what it mounts is gone with it.
     await runCommand("bootstrap Debian 13", [
       ...["unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase"],
-      ...[`--keyring=${keyring}`, SUITE, folder, mirror],
+      ...[keyring === undefined ? "--no-check-gpg" : `--keyring=${keyring}`],
+      ...[SUITE, folder, mirror],
     ] as [string, ...string[]], { signal, env: { PATH: path }, graceMs: 10_000 });
     await Deno.writeTextFile(join(folder, "etc/dpkg/dpkg.cfg.d/slim"), DPKG_SLIM);
     await Deno.writeTextFile(join(folder, "etc/apt/apt.conf.d/slim"), APT_SLIM);

@@ -1,5 +1,6 @@
 /** `deno task images`: builds the Docker images of a study; see {@linkcode ensureImages}. */
 
+// @ts-types="@types/dockerode"
 import Docker from "dockerode";
 import { connectionOptions, dockerEnvironment, findDocker } from "../engine/docker_host.ts";
 import { PoolscopeError } from "../errors.ts";
