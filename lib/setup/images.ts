@@ -223,25 +223,33 @@ export async function buildImage(
     abortSignal: signal,
   });
   let step = "its first step";
+  let layer = "";
   const lines: string[] = [];
   let failure: string | null = null;
-  await eachMessage(stream, (message: BuildMessage) => {
-    if (message.error !== undefined) {
-      const code = message.errorDetail?.code;
-      failure = code ? `exit status ${code}` : message.error.trim().split("\n")[0]!;
-    }
-    for (const line of (message.stream ?? "").split(/\r?\n|\r/)) {
-      const text = stripVTControlCharacters(line).trim();
-      if (text === "") continue;
-      const started = /^Step (\d+\/\d+) : (.*)$/.exec(text);
-      if (started !== null) {
-        step = `step ${started[1]} (${shorten(started[2]!)})`;
-        lines.length = 0;
-        log?.(`${build.name} ${started[1]}: ${shorten(started[2]!)}`);
-      } else lines.push(text);
-    }
-  }, signal);
+  try {
+    await eachMessage(stream, (message: BuildMessage) => {
+      if (message.error !== undefined) {
+        const code = message.errorDetail?.code;
+        failure = code ? `exit status ${code}` : message.error.trim().split("\n")[0]!;
+      }
+      for (const line of (message.stream ?? "").split(/\r?\n|\r/)) {
+        const text = stripVTControlCharacters(line).trim();
+        const started = /^Step (\d+\/\d+) : (.*)$/.exec(text);
+        const made = /^---> ([0-9a-f]{12})$/.exec(text);
+        if (started !== null) {
+          step = `step ${started[1]} (${shorten(started[2]!)})`;
+          lines.length = 0;
+          log?.(`${build.name} ${started[1]}: ${shorten(started[2]!)}`);
+        } else if (made !== null) layer = made[1]!;
+        else if (text !== "" && !/^--->|^Removing intermediate/.test(text)) lines.push(text);
+      }
+    }, signal);
+  } catch (error) {
+    await removeUnnamed(docker, layer);
+    throw error;
+  }
   if (failure !== null) {
+    await removeUnnamed(docker, layer);
     const said = lines.slice(-3).join(" / ");
     throw new PoolscopeError(
       `Cannot build the image ${build.name}: ${step} failed: ${
@@ -249,13 +257,49 @@ export async function buildImage(
       }`,
     );
   }
-  const after = await findImage(docker, build.reference);
-  if (before === null || after?.id === before.id) return;
+  if (before !== null) await removeUnnamed(docker, before.id);
+}
+
+/** Removes an image that has no name and that nothing uses; any other stays. */
+async function removeUnnamed(docker: Docker, id: string): Promise<void> {
   try {
-    await docker.getImage(before.id).remove();
+    const image = docker.getImage(id);
+    if ((await image.inspect()).RepoTags?.length === 0) await image.remove();
   } catch {
-    // A container or another image still uses what was replaced.
+    // It is gone, or a container or another image still uses it.
   }
+}
+
+/** Removes what an earlier build replaced while a container still used it. */
+async function removeReplaced(docker: Docker): Promise<void> {
+  const filters = { dangling: ["true"], label: [CONTEXT_LABEL] };
+  for (const { Id } of await docker.listImages({ filters })) await removeUnnamed(docker, Id);
+}
+
+/**
+ * Removes every image that was built or made here.
+ *
+ * @returns Their names.
+ * @throws {PoolscopeError} If a container uses one.
+ */
+export async function removeImages(docker: Docker): Promise<string[]> {
+  const labelled = await docker.listImages({ filters: { label: [CONTEXT_LABEL] } });
+  const names = labelled.flatMap(({ RepoTags }) => RepoTags ?? []);
+  if (await findImage(docker, OFFLINE_BASES.DEBIAN_IMAGE) !== null) {
+    names.push(OFFLINE_BASES.DEBIAN_IMAGE);
+  }
+  for (const name of names) {
+    try {
+      await docker.getImage(name).remove();
+    } catch (error) {
+      const { json } = error as { json?: { message?: string } };
+      throw new PoolscopeError(
+        `Cannot remove ${name}: ${json?.message ?? (error as Error).message}`,
+      );
+    }
+  }
+  await removeReplaced(docker);
+  return names;
 }
 
 function shorten(text: string): string {
@@ -370,6 +414,7 @@ async function buildMissing(
   docker: Docker,
   options: ImagesOptions,
 ): Promise<Record<string, BuiltImage>> {
+  await removeReplaced(docker);
   if (options.offline) await ensureOfflineBases(docker, options);
   const bases = await chooseBases(docker, options.offline);
   const failed = new AbortController();
@@ -434,7 +479,7 @@ async function ensureImage(
   const found = await findImage(docker, reference);
   if (found !== null) {
     const builtOn = found.labels[BASE_LABEL] ?? "";
-    const fits = offline === undefined || builtOn === base;
+    const fits = offline === undefined && !Deno.env.get(definition.base) || builtOn === base;
     if (fits && await isCurrent(docker, found, hash, builtOn)) {
       const baseId = found.labels[BASE_ID_LABEL] ?? "";
       return { reference, id: found.id, base: builtOn, baseId, built: false };
