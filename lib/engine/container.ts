@@ -16,6 +16,7 @@ import { PoolscopeError } from "../errors.ts";
 import type { Limits } from "../store/manifest.ts";
 import type { CreateBody } from "./compose.ts";
 import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
+import { GroupProbe, type GroupState } from "./group_probe.ts";
 import { readLog } from "./process.ts";
 
 const MIB = 2 ** 20;
@@ -82,14 +83,18 @@ export class Container implements RunningService {
   #ended: (exit: Exit) => void = () => {};
   #logEnded: Promise<void> = Promise.resolve();
   #logStart = 0;
-  #kills = 0;
+  /** Kills at the memory limit that the daemon has told of, and that the group counts. */
+  #toldKills = 0;
+  #groupKills = 0;
   #killsBefore = 0;
+  #probe: Promise<GroupProbe> = Promise.reject(new Error("it does not run"));
   #oomKilled = false;
 
   constructor(options: ContainerOptions) {
     this.name = options.service;
     this.#options = options;
     closeSync(openSync(options.logFile, "a"));
+    this.#probe.catch(() => {});
     this.exited = new Promise((resolve) => {
       this.#ended = (exit) => resolve(this.exit ??= exit);
     });
@@ -158,6 +163,9 @@ export class Container implements RunningService {
       this.#refused("start", error);
     }
     this.#logEnded = this.#followLog();
+    this.#probe = GroupProbe.open(this.#container);
+    // Whoever asks it is told.
+    this.#probe.catch(() => {});
     this.#watch();
   }
 
@@ -226,7 +234,7 @@ export class Container implements RunningService {
 
   /** Counts a kill at the memory limit that the daemon has told of. */
   countKill(): void {
-    this.#kills++;
+    this.#toldKills++;
   }
 
   /** Asks the daemon what the failing health check says. */
@@ -243,12 +251,12 @@ export class Container implements RunningService {
    */
   beginRun(): void {
     this.#logStart = statSync(this.#options.logFile).size;
-    this.#killsBefore = this.#kills;
+    this.#killsBefore = Math.max(this.#toldKills, this.#groupKills);
   }
 
   memoryKills(): number {
-    const told = this.#kills - this.#killsBefore;
-    return this.#oomKilled ? Math.max(1, told) : told;
+    const kills = Math.max(this.#toldKills, this.#groupKills) - this.#killsBefore;
+    return this.#oomKilled ? Math.max(1, kills) : kills;
   }
 
   logTail(lines = 20): string {
@@ -287,39 +295,21 @@ export class Container implements RunningService {
     }
   }
 
-  /** What it has used, by the daemon's own account of its control group. */
-  async usage(): Promise<ServiceUsage> {
-    // Typed for a stream only; without one, and without the second sample that a rate needs.
-    const stats = await this.#container.stats(
-      { stream: false, "one-shot": true } as unknown as { stream: false },
-    );
-    const { cpu_stats: cpu, memory_stats: memory, pids_stats: pids } = stats;
-    return {
-      service: this.name,
-      cpuS: (cpu.cpu_usage?.total_usage ?? 0) / 1e9,
-      throttledS: (cpu.throttling_data?.throttled_time ?? 0) / 1e9,
-      memoryMiB: (memory.usage ?? 0) / MIB,
-      processes: pids?.current ?? 0,
-    };
+  /**
+   * What its control group says now.
+   *
+   * @throws {Error} If it has ended.
+   */
+  async readGroup(): Promise<GroupState> {
+    const state = await (await this.#probe).read();
+    this.#groupKills = Math.max(this.#groupKills, state.memoryKills);
+    return state;
   }
 
-  /**
-   * Runs a program in the container to its end.
-   *
-   * @returns What it wrote to standard output.
-   */
-  async run(argv: string[]): Promise<string> {
-    const exec = await this.#container.exec({
-      ...{ Cmd: argv, AttachStdout: true, AttachStderr: true },
-    });
-    const stream = await exec.start({});
-    const [output, errors] = [new PassThrough(), new PassThrough()];
-    this.#container.modem.demuxStream(stream, output, errors);
-    stream.on("end", () => output.end());
-    errors.resume();
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of output) chunks.push(chunk as Uint8Array);
-    return Buffer.concat(chunks).toString("utf8");
+  /** What it has used. */
+  async usage(): Promise<ServiceUsage> {
+    const { cpuS, throttledS, memoryMiB, processes } = await this.readGroup();
+    return { service: this.name, cpuS, throttledS, memoryMiB, processes };
   }
 
   /** Runs a program in the container, giving each line that it writes, until either ends. */
@@ -384,6 +374,7 @@ export class Container implements RunningService {
   /** Ends and removes it, with its log read to the end. */
   async remove(): Promise<void> {
     if (this.id === "") return;
+    this.#probe.then((probe) => probe.close()).catch(() => {});
     try {
       await this.#container.remove({ force: true, v: true });
     } catch (error) {

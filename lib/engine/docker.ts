@@ -14,10 +14,9 @@ import Docker from "dockerode";
 import { EngineLostError, PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
 import { FRAMEWORKS, type Scenario } from "../scenario.ts";
-import { type BuiltImage, ensureImages } from "../setup/images.ts";
+import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { Limits, ServiceLimits } from "../store/manifest.ts";
-import { parseGroupFiles } from "./cgroup.ts";
 import { Owned } from "./cleanup.ts";
 import {
   type ComposeFile,
@@ -207,7 +206,10 @@ export class DockerEngine implements Engine {
     const { host, study, log = () => {}, signal, overrides = [] } = options;
     const docker = new Docker(connectionOptions(host));
     for (const line of await sweepDocker(host)) log(line);
-    const images = await ensureImages(docker, { log, signal });
+    const images = await ensureImages(docker, {
+      ...{ tag: Deno.env.get("POOLSCOPE_TAG") || "latest" },
+      ...{ caBundle: findCaBundle(Deno.env.toObject()), log, signal },
+    });
     const owned = Owned.withKeeper();
     owned.addDocker(host);
     const containers = new Set<Container>();
@@ -528,27 +530,6 @@ async function readVersions(
   };
 }
 
-/** The limits and cores in force, as a container's own control group says. */
-async function readBack(container: Container): Promise<Limits & { cpuset: string }> {
-  const files = [
-    ...["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu.max"],
-    ...["memory/memory.limit_in_bytes", "memory.max"],
-    ...["cpuset/cpuset.cpus", "cpuset.cpus.effective"],
-  ];
-  const script = 'cd /sys/fs/cgroup; for f in "$@"; do [ -f "$f" ] && echo "$f=$(cat "$f")"; done';
-  const text = await container.run(["sh", "-c", script, "sh", ...files]);
-  const found = Object.fromEntries(
-    text.split("\n").filter((line) => line.includes("=")).map((line) => {
-      const at = line.indexOf("=");
-      return [line.slice(0, at).split("/").at(-1)!, line.slice(at + 1)];
-    }),
-  );
-  return {
-    ...parseGroupFiles(found),
-    cpuset: found["cpuset.cpus"] ?? found["cpuset.cpus.effective"] ?? "",
-  };
-}
-
 class DockerRun implements RunServices {
   readonly nonce = crypto.randomUUID();
   readonly services = new Map<string, Container>();
@@ -678,9 +659,9 @@ class DockerRun implements RunServices {
       const service = this.#service(name === "app" ? this.run.scenario.framework : name);
       const asked = limitsOf(service);
       if (name !== "locust") await container.update(asked);
-      const { cpuset, ...found } = await readBack(container);
+      const { cpuset, limits: readBack } = await container.readGroup();
       cpuSets[name] = cpuset;
-      if (name !== "locust") limits[name] = { asked, readBack: found };
+      if (name !== "locust") limits[name] = { asked, readBack };
     }));
     this.cpuSets = this.#planned === null ? null : cpuSets;
     // In the order of a request's way, whichever answered first.
