@@ -7,7 +7,8 @@ import { FRAMEWORKS } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
 import { dockerForTests } from "../testing/docker.ts";
 import { hashContext, packContext, readContext } from "./build_context.ts";
-import { BASES, buildImage, ensureImages, findCaBundle, findImage, IMAGES } from "./images.ts";
+import { buildImage, findImage } from "./build_image.ts";
+import { BASES, ensureImages, findCaBundle, IMAGES } from "./images.ts";
 
 const docker = await dockerForTests("building images");
 
@@ -129,15 +130,15 @@ Deno.test({
     const dockerfile = [
       `FROM ${postgres!.reference}`,
       `LABEL test=${Deno.pid}`,
-      "RUN echo first; echo no such package >&2; exit 7",
+      "RUN echo first; echo no such package; exit 7",
     ];
     const files = [{ name: "Dockerfile", ...text(dockerfile.join("\n")) }];
     await rejects(
       buildImage(api, { name: "test", reference, files, dockerfile: "Dockerfile" }),
       {
         name: "PoolscopeError",
-        message: "Cannot build the image test: step 3/3 (RUN echo first; echo no such package " +
-          ">&2; exit 7) failed: first / no such package (exit status 7)",
+        message: "Cannot build the image test: step 3/3 (RUN echo first; echo no such package; " +
+          "exit 7) failed: first / no such package (exit status 7)",
       },
     );
     equal(await findImage(api, reference), null);

@@ -20,11 +20,11 @@ import { requireDebian13, SUITE } from "./debian13.ts";
 import {
   buildImage,
   buildLabels,
+  type BuildOptions,
   eachMessage,
   findImage,
-  type ImagesOptions,
   isCurrent,
-} from "./images.ts";
+} from "./build_image.ts";
 import { ensurePostgres } from "./postgres.ts";
 
 /** The stand-ins by the build arguments that name them. */
@@ -59,7 +59,7 @@ const DPKG_SLIM = ["doc", "man", "info", "locale"]
  *
  * @throws {PoolscopeError} If Debian cannot be bootstrapped here; the message says what is missing.
  */
-export async function ensureOfflineBases(docker: Docker, options: ImagesOptions): Promise<void> {
+export async function ensureOfflineBases(docker: Docker, options: BuildOptions): Promise<void> {
   const debian = OFFLINE_BASES.DEBIAN_IMAGE;
   if (await findImage(docker, debian) === null) await bootstrapDebian(docker, debian, options);
   const python = join(ROOT, "compose", "offline", "python");
@@ -87,7 +87,7 @@ async function ensureStandIn(
   docker: Docker,
   reference: string,
   files: ContextFile[],
-  options: ImagesOptions,
+  options: BuildOptions,
 ): Promise<void> {
   const base = OFFLINE_BASES.DEBIAN_IMAGE;
   const hash = hashContext(files);
@@ -105,7 +105,7 @@ async function ensureStandIn(
 async function bootstrapDebian(
   docker: Docker,
   reference: string,
-  { log, signal }: ImagesOptions,
+  { log, signal }: BuildOptions,
 ): Promise<void> {
   const cannot = (what: string) => new PoolscopeError(`Cannot bootstrap Debian 13: ${what}`);
   if (Deno.uid() !== 0) throw cannot("only root may; use sudo, or a machine that reaches images");
