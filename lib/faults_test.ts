@@ -68,6 +68,9 @@ class FaultyEngine implements Engine {
   get versions() {
     return this.inner.versions;
   }
+  get host() {
+    return this.inner.host;
+  }
   get images() {
     return this.inner.images;
   }

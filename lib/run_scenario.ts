@@ -126,8 +126,8 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     signal.throwIfAborted();
     if (error instanceof EngineLostError) throw error;
     progress.thrown = describeError(error, folder);
+    await engine.checkAlive();
   }
-  if (progress.thrown !== null) await engine.checkAlive();
   signal.throwIfAborted();
 
   removeTemporary(folder);

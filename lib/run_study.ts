@@ -29,7 +29,7 @@ import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
 import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
-import type { Manifest } from "./store/manifest.ts";
+import { differingVersions, type Manifest } from "./store/manifest.ts";
 import { findPending } from "./store/resume.ts";
 import { findStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
@@ -107,13 +107,15 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   const { signal } = interrupt;
   signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
   const setup = (text: string) => events.emit({ event: "setup", text });
-  await using engine = await openEngine(name, folder, runs, options, setup, signal);
+  const made = completeManifests(folder, runs, pending);
+  await using engine = await openEngine(name, made, options, setup, signal);
+  checkVersions(name, made, engine);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
 
   const context: StudyContext = {
     ...{ study: name, folder, plan, engine, events, signal },
     readyTimeoutS: options.readyTimeoutS,
-    machine: await describeMachine(),
+    machine: await describeMachine(engine),
   };
   let failed = 0;
   for (const run of pending) {
@@ -214,14 +216,13 @@ const OFFER = "or use --engine local";
 /** Opens the engine that was asked for; for `auto`, the best one that works here. */
 async function openEngine(
   study: string,
-  folder: string,
-  runs: PlannedRun[],
+  made: Manifest[],
   { engine = "auto", dockerHost }: RunStudyOptions,
   log: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Engine> {
   // A study that was begun stays where it was begun: its runs are compared with each other.
-  const begun = engine === "auto" ? engineOf(folder, runs) : null;
+  const begun = engine === "auto" ? made[0]?.engine : undefined;
   const choice = begun ?? engine;
   if (choice !== "local") {
     const { dockerEnvironment, findDocker } = await import("./engine/docker_host.ts");
@@ -245,16 +246,23 @@ async function openEngine(
   return new LocalEngine(await setUp({ log, signal }), log, { signal });
 }
 
-/** The engine of a study's complete runs; null when there are none. */
-function engineOf(folder: string, runs: PlannedRun[]): typeof ENGINES[number] | null {
-  for (const { id, round } of runs) {
-    const engine = readManifest(runFolder(folder, id, round))?.engine;
-    if (engine === "docker" || engine === "local") return engine;
-  }
-  return null;
+/** A study is not gone on with when its report would be refused. */
+function checkVersions(name: string, made: Manifest[], engine: Engine): void {
+  const differing = differingVersions([engine, ...made].map(({ versions }) => versions));
+  if (differing === null) return;
+  throw new PoolscopeError(
+    `Cannot go on with ${name}: its runs and this start have different versions of ${differing}, which are never compared with each other; use --study NAME for another study`,
+  );
 }
 
-async function describeMachine(): Promise<StudyContext["machine"]> {
+/** The manifests of the runs that are kept. */
+function completeManifests(folder: string, runs: PlannedRun[], pending: PlannedRun[]): Manifest[] {
+  const waiting = new Set(pending.map(({ order }) => order));
+  return runs.filter(({ order }) => !waiting.has(order))
+    .flatMap(({ id, round }) => readManifest(runFolder(folder, id, round)) ?? []);
+}
+
+async function describeMachine(engine: Engine): Promise<StudyContext["machine"]> {
   const git = async (...args: string[]) => {
     try {
       const { success, stdout } = await new Deno.Command("git", {
@@ -270,7 +278,7 @@ async function describeMachine(): Promise<StudyContext["machine"]> {
   const dirty = Boolean(await git("status", "--porcelain"));
   return {
     gitCommit: commit && (dirty ? `${commit}-dirty` : commit),
-    host: {
+    host: engine.host ?? {
       cpus: cpus().length,
       cpuModel: cpus()[0]?.model ?? "unknown",
       memoryMiB: Math.round(totalmem() / 2 ** 20),

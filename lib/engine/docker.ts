@@ -16,7 +16,7 @@ import type { PlannedRun } from "../plan.ts";
 import { FRAMEWORKS, type Scenario } from "../scenario.ts";
 import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
-import type { Limits, ServiceLimits } from "../store/manifest.ts";
+import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
 import { Owned } from "./cleanup.ts";
 import {
   type ComposeFile,
@@ -164,6 +164,7 @@ export class DockerEngine implements Engine {
   readonly limitsWarning = null;
   readonly versions: Record<string, string>;
   readonly images: Record<string, string>;
+  readonly host: Manifest["host"];
   #shared: Shared;
   #owned: Owned;
   #log: (line: string) => void;
@@ -177,6 +178,7 @@ export class DockerEngine implements Engine {
     shared: Shared;
     owned: Owned;
     versions: Record<string, string>;
+    machine: Manifest["host"];
     containers: Set<Container>;
     options: DockerEngineOptions;
     close: () => Promise<void>;
@@ -184,6 +186,7 @@ export class DockerEngine implements Engine {
     this.#shared = parts.shared;
     this.#owned = parts.owned;
     this.versions = parts.versions;
+    this.host = parts.machine;
     this.#containers = parts.containers;
     this.#close = parts.close;
     this.#log = parts.options.log ?? (() => {});
@@ -251,16 +254,25 @@ export class DockerEngine implements Engine {
         Labels: objectLabels(owned.owner, owned.id, study),
       });
       const logFile = owned.scratchFile("relay.log");
-      const [opened, versions, { NCPU }] = await Promise.all([
+      const [opened, versions, info] = await Promise.all([
         openRelay(make, docker, images.locust!.id, logFile),
         readVersions(make, remove, images, owned),
         docker.info(),
       ]);
       relay = opened;
       const shared = {
-        ...{ docker, host, network: name, relay, images, overrides, cores: NCPU, make, remove },
+        ...{ docker, host, network: name, relay, images, overrides, make, remove },
+        cores: info.NCPU,
       };
-      const engine = new DockerEngine({ shared, owned, versions, containers, options, close });
+      const machine = {
+        cpus: info.NCPU,
+        cpuModel: /^model name\s*: (.*)$/m.exec(await relay.readFile("/proc/cpuinfo"))?.[1] ??
+          info.Architecture,
+        memoryMiB: Math.round(info.MemTotal / MIB),
+        kernel: info.KernelVersion,
+      };
+      const parts = { shared, owned, versions, machine, containers, options, close };
+      const engine = new DockerEngine(parts);
       await engine.#watch();
       return engine;
     } catch (error) {

@@ -7,7 +7,7 @@
 
 import type { PlannedRun } from "../plan.ts";
 import type { Scenario } from "../scenario.ts";
-import type { ServiceLimits } from "../store/manifest.ts";
+import type { Manifest, ServiceLimits } from "../store/manifest.ts";
 
 /** How a service ended: by itself with a code or signal. */
 export interface Exit {
@@ -124,6 +124,8 @@ export interface Engine extends AsyncDisposable {
   readonly name: "local" | "docker";
   /** One sentence for the reader when limits cannot be set here; null when they can. */
   readonly limitsWarning: string | null;
+  /** The machine on which services run; null when it is this one. */
+  readonly host: Manifest["host"] | null;
   /** Versions of everything that the engine starts. */
   readonly versions: Record<string, string>;
   /** The images of what it starts, by service, with their digests; empty without images. */

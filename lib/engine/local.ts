@@ -119,6 +119,7 @@ export class LocalEngine implements Engine {
   readonly name = "local";
   readonly limitsWarning: string | null;
   readonly versions: Record<string, string>;
+  readonly host = null;
   readonly images: Record<string, string> = {};
   #setup: Tools;
   #log: (line: string) => void;

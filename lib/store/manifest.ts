@@ -36,6 +36,36 @@ export interface Verification {
   throughPgbouncer: boolean;
 }
 
+/** What must not differ between runs that are compared with each other, with its name. */
+const DECISIVE: Record<string, string> = {
+  postgres: "PostgreSQL",
+  pgbouncer: "PgBouncer",
+  python: "Python",
+};
+
+/**
+ * Whether runs were made with different versions of PostgreSQL, PgBouncer or Python, so that no
+ * comparison between them would be one of paths or frameworks.
+ *
+ * @param runs The `versions` of their manifests.
+ * @returns What differs, as in `PgBouncer (1.24.1, 1.25.0)`; null when nothing does.
+ *
+ * @example
+ * ```ts
+ * import { differingVersions } from "./manifest.ts";
+ *
+ * const [a, b] = [{ pgbouncer: "1.24.1" }, { pgbouncer: "1.25.0" }];
+ * console.assert(differingVersions([a, b]) === "PgBouncer (1.24.1, 1.25.0)");
+ * ```
+ */
+export function differingVersions(runs: readonly Record<string, string>[]): string | null {
+  const differing = Object.entries(DECISIVE).flatMap(([key, title]) => {
+    const found = [...new Set(runs.flatMap((versions) => versions[key] ?? []))].sort();
+    return found.length > 1 ? [`${title} (${found.join(", ")})`] : [];
+  });
+  return differing.length === 0 ? null : differing.join(" and ");
+}
+
 /** One run, complete: written last, so that its presence means that the folder is complete. */
 export interface Manifest {
   /** See `SCHEMA_VERSION`. */
