@@ -62,8 +62,13 @@ Deno.test({
     };
 
     const volumes = new Set<string>();
+    let failed = false;
+    /** A step that needs those before it. */
+    const step = async (title: string, work: () => Promise<void>) => {
+      if (!failed) failed = !await t.step(title, work);
+    };
     try {
-      await t.step("config accepts both combinations of files", async () => {
+      await step("config accepts both combinations of files", async () => {
         const [direct, pooled] = [await config("direct"), await config("pooled")];
         const limits = direct.services.postgres!.deploy!.resources.limits;
         equal(Number(limits.cpus), 0.5);
@@ -85,7 +90,7 @@ Deno.test({
           equal(after.depends_on!.pgbouncer!.condition, "service_healthy");
         }
       });
-      await t.step("0 is no limit", async () => {
+      await step("0 is no limit", async () => {
         const free = new ComposeProject(await ensureComposeCli(), host, name, {
           ...ports,
           ...{ DB_CPUS: "0", DB_MEMORY: "0" },
@@ -93,7 +98,7 @@ Deno.test({
         const text = await free.run("direct", "config", "--format", "json");
         deepEqual((JSON.parse(text) as Config).services.postgres!.deploy!.resources.limits, {});
       });
-      await t.step("direct: all apps are healthy and reach PostgreSQL", async () => {
+      await step("direct: all apps are healthy and reach PostgreSQL", async () => {
         await compose.run("direct", "up", "--wait", "--no-build", "--pull", "never");
         await askApps();
         deepEqual(await clients("direct"), ["django", "fastapi", "flask"]);
@@ -102,7 +107,7 @@ Deno.test({
         }
         equal(volumes.size, 1, "PostgreSQL's data are in a volume");
       });
-      await t.step("limits are in force inside the database's container", async () => {
+      await step("limits are in force inside the database's container", async () => {
         const read = await compose.run(
           "direct",
           ...["exec", "-T", "postgres", "sh", "-c"],
@@ -119,7 +124,7 @@ Deno.test({
         );
         equal(backlog.trim(), "4096");
       });
-      await t.step("no password is in what Docker knows of the containers", async () => {
+      await step("no password is in what Docker knows of the containers", async () => {
         for (const { Id } of await containers()) {
           const { Config, Args } = await api.getContainer(Id).inspect();
           const text = JSON.stringify([Config, Args]);
@@ -132,7 +137,7 @@ Deno.test({
           }
         }
       });
-      await t.step(
+      await step(
         "pooled: all apps are healthy and only PgBouncer reaches PostgreSQL",
         async () => {
           await compose.run("pooled", "up", "--wait", "--no-build", "--pull", "never");
@@ -140,7 +145,7 @@ Deno.test({
           deepEqual(await clients("pooled"), ["pgbouncer"]);
         },
       );
-      await t.step("Locust's image loads an app without a failed request", async () => {
+      await step("Locust's image loads an app without a failed request", async () => {
         const { code, stdout, stderr } = await compose.try(
           "pooled",
           ...["run", "--rm", "-T", "--no-deps", "locust", "--headless", "--host"],
@@ -149,10 +154,8 @@ Deno.test({
         equal(code, 0, stderr);
         match(stdout + stderr, /Aggregated +[1-9]\d* +0\(0\.00%\)/);
       });
-    } catch (error) {
-      console.log((await compose.try("pooled", "logs", "--tail", "20")).stdout);
-      throw error;
     } finally {
+      if (failed) console.log((await compose.try("pooled", "logs", "--tail", "20")).stdout);
       await compose.try("pooled", "--profile", "load", "down", "-v", "--timeout", "5");
     }
     await t.step("down -v leaves nothing", async () => {
