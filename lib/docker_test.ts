@@ -19,7 +19,10 @@ import { hashRunFiles, readManifest } from "./store/files.ts";
 import { ROOT, RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
 import { thisOwner } from "./store/owner.ts";
-import { dockerTest, type TestDocker, TlsFront } from "./testing/docker.ts";
+import { dockerTests, type TestDocker } from "./testing/docker.ts";
+import { TlsFront } from "./testing/tls_front.ts";
+
+const dockerTest = await dockerTests("the Docker engine's runs");
 
 /** All 20 cycles instead of one of each kind. */
 const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";

@@ -5,13 +5,27 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+// @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
-import { type ContextFile, hashContext, packContext, readContext } from "./build_context.ts";
+import { hashContext, readContext } from "./build_context.ts";
+import {
+  BASE_ID_LABEL,
+  BASE_LABEL,
+  type Build,
+  buildImage,
+  buildLabels,
+  type BuildMessage,
+  type BuildOptions,
+  CONTEXT_LABEL,
+  eachMessage,
+  findImage,
+  isCurrent,
+  removeReplaced,
+} from "./build_image.ts";
 import { withLock } from "./lock.ts";
 import { ensureOfflineBases, OFFLINE_BASES } from "./offline_images.ts";
 
@@ -92,7 +106,7 @@ export interface BuiltImage {
 }
 
 /** Options of {@linkcode ensureImages}. */
-export interface ImagesOptions {
+export interface ImagesOptions extends BuildOptions {
   /**
    * `true`: on bases made here from Debian's packages; `false`: on the public ones.
    * @default {whatever the images that are there were built on; else the public ones}
@@ -105,18 +119,7 @@ export interface ImagesOptions {
   caBundle?: string | null;
   /** The tag of the built images. @default {"latest"} */
   tag?: string;
-  /** Called with each line of progress. */
-  log?: (line: string) => void;
-  /** Stops the build. */
-  signal?: AbortSignal;
 }
-
-const LABEL = "org.poolscope.";
-/** The label that holds the hash of an image's context. */
-export const CONTEXT_LABEL = `${LABEL}context`;
-/** The labels of an image's base: its name and its id. */
-export const BASE_LABEL = `${LABEL}base`;
-export const BASE_ID_LABEL = `${LABEL}base-id`;
 
 /** Variables by which a machine's owner names its certificates, the most specific first. */
 const CA_VARIABLES = [
@@ -151,146 +154,32 @@ function readCaBundle(
   }
 }
 
-/** An image of this Docker. */
-export interface FoundImage {
-  /** `sha256:…` */
-  id: string;
-  /** Its labels. */
-  labels: Record<string, string>;
-}
-
-/** Looks an image up. */
-export async function findImage(docker: Docker, reference: string): Promise<FoundImage | null> {
-  try {
-    const image = await docker.getImage(reference).inspect();
-    return { id: image.Id, labels: image.Config.Labels ?? {} };
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return null;
-    throw error;
-  }
-}
-
-/** What a build is given. */
-export interface Build {
-  /** What it is called in messages. */
-  name: string;
-  /** The files of its context. */
-  files: readonly ContextFile[];
-  /** The Dockerfile among them. */
-  dockerfile: string;
-  /** The built image's name. */
-  reference: string;
-  /** Build arguments. */
-  args?: Record<string, string>;
-  /** Labels of the image. */
-  labels?: Record<string, string>;
-  /** The stage to stop at. @default {the last one} */
-  target?: string;
-}
-
-/** A line of a build's output. */
-interface BuildMessage {
-  stream?: string;
-  error?: string;
-  /** `code` is the exit status of a command. */
-  errorDetail?: { code?: number };
-}
-
 /**
- * Builds one image.
+ * Removes every image that was built or made here.
  *
- * @throws {PoolscopeError} If a step fails; the message names the step and ends with its last lines.
+ * @returns Their names.
+ * @throws {PoolscopeError} If a container uses one.
  */
-export async function buildImage(
-  docker: Docker,
-  build: Build,
-  { log, signal }: Pick<ImagesOptions, "log" | "signal"> = {},
-): Promise<void> {
-  signal?.throwIfAborted();
-  const before = await findImage(docker, build.reference);
-  // Typed for streams only, which the client would send in pieces.
-  const context = Buffer.from(await packContext(build.files)) as unknown as NodeJS.ReadableStream;
-  const stream = await docker.buildImage(context, {
-    t: build.reference,
-    dockerfile: build.dockerfile,
-    buildargs: { ...build.args, ...proxyArguments() },
-    labels: build.labels ?? {},
-    target: build.target ?? "",
-    rm: true,
-    forcerm: true,
-    abortSignal: signal,
-  });
-  let step = "its first step";
-  const lines: string[] = [];
-  let failure: string | null = null;
-  await eachMessage(stream, (message: BuildMessage) => {
-    if (message.error !== undefined) {
-      const code = message.errorDetail?.code;
-      failure = code ? `exit status ${code}` : message.error.trim().split("\n")[0]!;
-    }
-    for (const line of (message.stream ?? "").split(/\r?\n|\r/)) {
-      const text = line.replaceAll(/\x1b\[[0-9;]*m/g, "").trim();
-      if (text === "") continue;
-      const started = /^Step (\d+\/\d+) : (.*)$/.exec(text);
-      if (started !== null) {
-        step = `step ${started[1]} (${shorten(started[2]!)})`;
-        lines.length = 0;
-        log?.(`${build.name} ${started[1]}: ${shorten(started[2]!)}`);
-      } else lines.push(text);
-    }
-  }, signal);
-  if (failure !== null) {
-    const said = lines.slice(-3).join(" / ");
-    throw new PoolscopeError(
-      `Cannot build the image ${build.name}: ${step} failed: ${
-        said === "" ? failure : `${said} (${failure})`
-      }`,
-    );
+export async function removeImages(docker: Docker): Promise<string[]> {
+  const labelled = await docker.listImages({ filters: { label: [CONTEXT_LABEL] } });
+  // A stranger's image that was built on one of ours has its labels, too.
+  const names = labelled.flatMap(({ RepoTags }) => RepoTags ?? [])
+    .filter((name) => name.startsWith("poolscope/"));
+  if (await findImage(docker, OFFLINE_BASES.DEBIAN_IMAGE) !== null) {
+    names.push(OFFLINE_BASES.DEBIAN_IMAGE);
   }
-  const after = await findImage(docker, build.reference);
-  if (before === null || after?.id === before.id) return;
-  try {
-    await docker.getImage(before.id).remove();
-  } catch {
-    // A container or another image still uses what was replaced.
-  }
-}
-
-function shorten(text: string): string {
-  const line = text.replaceAll(/\s+/g, " ");
-  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
-}
-
-/** The proxies of this machine; Docker keeps these arguments out of the image's history. */
-function proxyArguments(): Record<string, string> {
-  return Object.fromEntries(
-    ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
-      .flatMap((name) => [name, name.toLowerCase()])
-      .map((name) => [name, Deno.env.get(name)])
-      .filter((entry): entry is [string, string] => Boolean(entry[1])),
-  );
-}
-
-/** Reads the JSON lines that Docker sends while it works; ends with the stream. */
-export async function eachMessage<T>(
-  stream: NodeJS.ReadableStream,
-  receive: (message: T) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  let rest = "";
-  const decoder = new TextDecoder();
-  try {
-    for await (const chunk of stream) {
-      rest += typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
-      const lines = rest.split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) if (line.trim() !== "") receive(JSON.parse(line));
+  for (const name of names) {
+    try {
+      await docker.getImage(name).remove();
+    } catch (error) {
+      const { json } = error as { json?: { message?: string } };
+      throw new PoolscopeError(
+        `Cannot remove ${name}: ${json?.message ?? (error as Error).message}`,
+      );
     }
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
   }
-  if (rest.trim() !== "") receive(JSON.parse(rest));
+  await removeReplaced(docker);
+  return names;
 }
 
 /** Pulls a base image unless it is there. */
@@ -329,6 +218,7 @@ async function chooseBases(
   if (offline === true) return { ...OFFLINE_BASES };
   // Nothing is said: the stand-ins where they are and the public ones are not.
   for (const [name, image] of Object.entries(OFFLINE_BASES) as [Base, string][]) {
+    if (Deno.env.get(name)) continue;
     if (await findImage(docker, chosen[name]) === null && await findImage(docker, image) !== null) {
       chosen[name] = image;
     }
@@ -349,38 +239,54 @@ export async function ensureImages(
   options: ImagesOptions = {},
 ): Promise<Record<string, BuiltImage>> {
   const { signal, log } = options;
+  readCaBundle(options.caBundle); // Whoever names a file that is not there hears it at once.
   try {
     return await withLock(join(TOOLS, "images.lock"), () => buildMissing(docker, options), {
       ...{ signal, onWait: () => log?.("Waiting for another build of images") },
     });
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof PoolscopeError || error instanceof UsageError) throw error;
-    throw new PoolscopeError(
-      `Cannot build images: Docker ended the conversation (${
-        (error as Error).message.trim().split("\n")[0]
-      }); see whether it still runs`,
-    );
+    const { statusCode, syscall, code, json, message } = error as DockerError;
+    const line = (json?.message ?? message).trim().split("\n")[0];
+    if (statusCode !== undefined) {
+      throw new PoolscopeError(`Cannot build images: Docker refuses (${line})`);
+    }
+    if (syscall === "connect" || ["ECONNRESET", "EPIPE"].includes(code ?? "")) {
+      throw new PoolscopeError(
+        `Cannot build images: Docker does not answer any more (${line}); see whether it still runs`,
+      );
+    }
+    throw error;
   }
+}
+
+/** What the client of Docker throws. */
+interface DockerError extends Error {
+  /** The status of an answer. */
+  statusCode?: number;
+  json?: { message?: string };
+  /** Of a connection that failed. */
+  syscall?: string;
+  code?: string;
 }
 
 async function buildMissing(
   docker: Docker,
   options: ImagesOptions,
 ): Promise<Record<string, BuiltImage>> {
+  await removeReplaced(docker);
   if (options.offline) await ensureOfflineBases(docker, options);
   const bases = await chooseBases(docker, options.offline);
   const failed = new AbortController();
   const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
   const waiting = Object.entries(IMAGES);
-  const built: [string, BuiltImage][] = [];
+  const built: Record<string, BuiltImage> = {};
   // Two at a time: one installs while the other downloads.
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [name, definition] = next;
       const base = bases[definition.base];
-      const image = await ensureImage(docker, name, definition, base, { ...options, signal });
-      built.push([name, image]);
+      built[name] = await ensureImage(docker, name, definition, base, { ...options, signal });
     }
   };
   const workers = [worker(), worker()];
@@ -391,31 +297,7 @@ async function buildMissing(
     await Promise.allSettled(workers);
     throw error;
   }
-  return Object.fromEntries(
-    Object.keys(IMAGES).map((name) => [name, Object.fromEntries(built)[name]!]),
-  );
-}
-
-/** The labels by which {@linkcode isCurrent} tells what an image was built from. */
-export async function buildLabels(
-  docker: Docker,
-  hash: string,
-  base: string,
-): Promise<Record<string, string>> {
-  const id = (await findImage(docker, base))?.id ?? "";
-  return { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base, [BASE_ID_LABEL]: id };
-}
-
-/** Whether an image was built from this context, and on the base of that name as it is now. */
-export async function isCurrent(
-  docker: Docker,
-  image: FoundImage,
-  hash: string,
-  base: string,
-): Promise<boolean> {
-  if (image.labels[CONTEXT_LABEL] !== hash) return false;
-  const found = await findImage(docker, base);
-  return found === null || found.id === image.labels[BASE_ID_LABEL];
+  return Object.fromEntries(Object.keys(IMAGES).map((name) => [name, built[name]!]));
 }
 
 async function ensureImage(
@@ -432,7 +314,7 @@ async function ensureImage(
   const found = await findImage(docker, reference);
   if (found !== null) {
     const builtOn = found.labels[BASE_LABEL] ?? "";
-    const fits = offline === undefined || builtOn === base;
+    const fits = offline === undefined && !Deno.env.get(definition.base) || builtOn === base;
     if (fits && await isCurrent(docker, found, hash, builtOn)) {
       const baseId = found.labels[BASE_ID_LABEL] ?? "";
       return { reference, id: found.id, base: builtOn, baseId, built: false };

