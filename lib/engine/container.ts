@@ -77,6 +77,8 @@ export class Container implements RunningService {
   readonly exited: Promise<Exit>;
   exit: Exit | null = null;
   unhealthy: string | null = null;
+  /** Whether its memory was ever limited. */
+  limited = false;
   /** The daemon's id of it; empty while it is not created. */
   id = "";
   #options: ContainerOptions;
@@ -270,11 +272,11 @@ export class Container implements RunningService {
   }
 
   /**
-   * Sets its limits and cores, lifting a CPU quota that is null.
+   * Sets its limits, lifting a CPU quota that is null; a memory limit that is null stays as it is.
    *
    * @throws {PoolscopeError} If it uses more memory than the limit.
    */
-  async update(limits: Limits, cpuset?: string): Promise<void> {
+  async update(limits: Limits): Promise<void> {
     const memory = limits.memoryMiB === null ? undefined : Math.round(limits.memoryMiB * MIB);
     try {
       await this.#container.update({
@@ -282,8 +284,8 @@ export class Container implements RunningService {
         CpuQuota: limits.cpus === null ? -1 : Math.round(limits.cpus * 100_000),
         // No swap beside it: a limit is what the service has.
         ...(memory !== undefined && { Memory: memory, MemorySwap: memory }),
-        ...(cpuset !== undefined && { CpusetCpus: cpuset }),
       });
+      this.limited ||= memory !== undefined;
     } catch (error) {
       const reason = daemonMessage(error);
       // Version 1 of control groups refuses a limit that is exceeded already.

@@ -99,7 +99,9 @@ interface Shared {
   relay: Relay;
   images: Record<string, BuiltImage>;
   overrides: ComposeFile[];
+  /** The daemon's machine. */
   cores: number;
+  memoryMiB: number;
   /** Makes a container that is removed with the engine at the latest. */
   make(service: string, options: MakeOptions): Container;
   /** Removes one. */
@@ -262,7 +264,7 @@ export class DockerEngine implements Engine {
       relay = opened;
       const shared = {
         ...{ docker, host, network: name, relay, images, overrides, make, remove },
-        cores: info.NCPU,
+        ...{ cores: info.NCPU, memoryMiB: Math.floor(info.MemTotal / MIB) },
       };
       const machine = {
         cpus: info.NCPU,
@@ -313,7 +315,9 @@ export class DockerEngine implements Engine {
     const cpuSets = divideCores(shared.cores, scenario.dbCpus) ?? {};
     const project = readProject(scenario, "", cpuSets, shared.overrides);
     const service = project.services.postgres!;
-    const key = JSON.stringify([service.command, service.sysctls, service.cpuset]);
+    // A memory limit can be changed, but not be taken back.
+    const unlimited = service.memory === null;
+    const key = JSON.stringify([service.command, service.sysctls, service.cpuset, unlimited]);
     if (this.#database?.key === key && await this.#isFit(this.#database)) return;
     await this.#stopDatabase();
     this.#signal?.throwIfAborted();
@@ -601,8 +605,8 @@ class DockerRun implements RunServices {
       if (server.exit !== null) {
         throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
       }
-      // The quota is for the load: under it the copy would take the larger part of a run.
-      await server.update({ cpus: null, memoryMiB: null });
+      // The limits are for the load: under them the copy would take the larger part of a run.
+      await server.update({ cpus: null, memoryMiB: server.limited ? this.shared.memoryMiB : null });
       await cloneTemplate(admin);
     } catch (error) {
       // Full disk, damaged template or a server that hangs: a new server gets over each of them.
