@@ -305,13 +305,8 @@ export class DockerEngine implements Engine {
     if (/^health_status.*unhealthy/.test(Action)) container?.readHealth().catch(() => {});
   }
 
-  /** The local port or the relay's that leads to a service's port. */
-  async #reach(container: Container, alias: string, port: number): Promise<number> {
-    return await reach(this.#shared, container, alias, port);
-  }
-
   async startDatabase(scenario: Scenario): Promise<void> {
-    const { shared } = { shared: this.#shared };
+    const shared = this.#shared;
     const cpuSets = divideCores(shared.cores, scenario.dbCpus) ?? {};
     const project = readProject(scenario, "", cpuSets, shared.overrides);
     const service = project.services.postgres!;
@@ -333,7 +328,7 @@ export class DockerEngine implements Engine {
     try {
       await server.create();
       await server.start();
-      const port = await this.#reach(server, "postgres", POSTGRES_PORT);
+      const port = await reach(shared, server, "postgres", POSTGRES_PORT);
       const access: Access = {
         ...{ host: "127.0.0.1", port, database: "postgres" },
         ...{ username: ADMIN_USER, password },
