@@ -560,3 +560,49 @@ dockerTest(
     }
   },
 );
+
+Deno.test("without Docker, --engine docker is one line that offers the local engine", async () => {
+  const study = `test-without-${Deno.pid}`;
+  try {
+    for (
+      const [url, reason] of [
+        ["unix:///nowhere.sock", "there is no socket at /nowhere.sock (--docker-host)"],
+        ["tcp://127.0.0.1:1", "nothing listens on tcp://127.0.0.1:1 (--docker-host)"],
+      ]
+    ) {
+      const { code, stderr } = await start("run", [
+        ...["--engine", "docker", "--docker-host", url!, "--plan", "smoke", "--study", study],
+        "--json",
+      ]).result;
+      equal(code, 1, stderr);
+      equal(
+        stderr.trim().split("\n").at(-1),
+        `Cannot use Docker: ${reason}; start Docker, or use --engine local`,
+      );
+    }
+    const { code, stderr } = await start("run", [
+      ...["--engine", "docker", "--docker-host", "ssh://there", "--plan", "smoke"],
+      ...["--study", study, "--json"],
+    ]).result;
+    equal(code, 2, stderr);
+  } finally {
+    rmSync(studyFolder(study), { recursive: true, force: true });
+  }
+});
+
+dockerTest(
+  "the doctor names Docker's version and the images that are there",
+  async ({ docker }) => {
+    const { Version } = await docker.version();
+    const { stdout } = await start("doctor", ["--json"]).result;
+    type Named = { name: string; value: string; state: string };
+    const found = (JSON.parse(stdout).checks as Named[]).find(({ name }) => name === "Docker")!;
+    ok(found.value.startsWith(`${Version} at `), found.value);
+    match(found.value, /all 6 images are built|the images of .* are not built/);
+    const absent = await start("doctor", ["--json", "--docker-host", "unix:///nowhere.sock"])
+      .result;
+    const without = (JSON.parse(absent.stdout).checks as Named[]).find((c) => c.name === "Docker")!;
+    equal(without.state, "ok");
+    match(without.value, /^there is no socket at .*--engine local/);
+  },
+);
