@@ -74,7 +74,7 @@ class Start {
   constructor(readonly study: string, options: string[], via: keyof typeof COMMANDS = "deno") {
     const [program, ...args] = COMMANDS[via];
     const child = new Deno.Command(program!, {
-      args: [...args, "--study", study, ...options],
+      args: [...args, "--engine", "local", "--study", study, ...options],
       cwd: ROOT,
       env: { NO_COLOR: "1" },
       stdin: "null",
@@ -293,7 +293,9 @@ Deno.test("the kernel's Stop button ends the cell and leaves the kernel; its dea
   const study = `test-kernel-${Deno.pid}`;
   const plan = `${Deno.makeTempDirSync()}/plan.json`;
   writeFileSync(plan, PLAN);
-  const call = `await runStudy({ plan: ${JSON.stringify(plan)}, study: "${study}" })`;
+  const call = `await runStudy({ plan: ${
+    JSON.stringify(plan)
+  }, study: "${study}", engine: "local" })`;
   const window = async (seen: number) => {
     await waitUntil(
       () =>

@@ -7,10 +7,10 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
-import type { Engine, RunningService, RunServices } from "./engine/engine.ts";
+import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
 import { readNetwork } from "./engine/network.ts";
-import { PoolscopeError } from "./errors.ts";
-import { explainExit, locustCommand, releaseLoad } from "./load/locust.ts";
+import { EngineLostError, PoolscopeError } from "./errors.ts";
+import { explainExit, locustCommand } from "./load/locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -66,8 +66,10 @@ interface Progress {
   verification: Verification | null;
   limits: Record<string, ServiceLimits>;
   network: NetworkInForce | null;
+  cpuSets: Record<string, string> | null;
   appOptions: Record<string, string>;
   exitCodes: Record<string, number | null>;
+  unhealthy: Record<string, string>;
   logs: Record<string, string>;
   memoryKills: Record<string, number>;
   final: FinalAccount | null;
@@ -83,6 +85,7 @@ interface Progress {
  *
  * @returns The manifest, as written.
  * @throws The signal's reason when it is aborted; the folder then has no manifest.
+ * @throws {EngineLostError} If the engine is gone; the folder then has no manifest.
  * @throws {PoolscopeError} If not even a manifest can be written.
  */
 export async function runScenario(run: PlannedRun, context: StudyContext): Promise<Manifest> {
@@ -100,6 +103,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
   const progress: Progress = {
     ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
     ...{ network: null, final: null, errors: [], loadStarted: null, thrown: null },
+    ...{ cpuSets: null, unhealthy: {} },
     ...{ step: "start", memoryKills: {}, freeMiB: null },
   };
   events.emit({ event: "phase", order: run.order, phase: "start" });
@@ -108,13 +112,14 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     await using services = await engine.startRun(run, folder);
     progress.appOptions = services.appOptions;
     try {
-      const locust = services.startLoad(loadCommand(run, context, services, folder));
+      const locust = services.startLoad(loadCommand(run, context, services));
       progress.step = "verify";
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       const { readyTimeoutS } = context;
       progress.verification = await verifyApp(services, run.scenario, { signal, readyTimeoutS });
       progress.network = await verifyNetwork(services, run.scenario);
       progress.limits = await services.applyLimits();
+      progress.cpuSets = services.cpuSets;
       await using _sampler = await Sampler.start(services, folder);
       progress.step = "load";
       const { network } = services;
@@ -129,12 +134,15 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
         progress.logs[name] = service.logTail(LOG_LINES);
         progress.exitCodes[name] = service.exit?.code ?? null;
         progress.memoryKills[name] = service.memoryKills();
+        if (service.unhealthy !== null) progress.unhealthy[name] = service.unhealthy;
       }
       events.emit({ event: "phase", order: run.order, phase: "stop" });
     }
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof EngineLostError) throw error;
     progress.thrown = describeError(error, folder);
+    await engine.checkAlive();
   }
   signal.throwIfAborted();
 
@@ -164,10 +172,12 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     window: measuredWindow(plan, progress.final),
     engine: engine.name,
     versions: engine.versions,
+    images: engine.images,
     ...context.machine,
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,
     network: progress.network,
+    cpuSets: progress.cpuSets,
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
     verification: progress.verification,
@@ -240,18 +250,15 @@ function loadSeed(plan: Plan, run: PlannedRun): number {
 /** Locust's command for this run. */
 function loadCommand(
   run: PlannedRun,
-  { plan, engine }: StudyContext,
+  { plan }: StudyContext,
   services: RunServices,
-  folder: string,
 ): ReturnType<typeof locustCommand> {
   return locustCommand({
-    python: engine.python,
-    host: services.appUrl,
+    ...services.generator,
     scenario: run.scenario,
     seed: loadSeed(plan, run),
     warmUpS: plan.warmUpS,
     windowS: plan.windowS,
-    folder,
   });
 }
 
@@ -260,18 +267,18 @@ async function load(
   run: PlannedRun,
   context: StudyContext,
   services: RunServices,
-  locust: RunningService,
+  locust: LoadGenerator,
   folder: string,
   progress: Progress,
 ): Promise<void> {
   const { plan, events, signal } = context;
-  releaseLoad(folder);
+  await locust.release();
   progress.loadStarted = new Date().toISOString();
   let phase: string | null = null;
   const deadline = performance.now() + (plan.warmUpS + plan.windowS + 30) * 1000;
   const broken = () =>
     [...services.services.values()].find((service) =>
-      service.name !== "locust" && service.exit !== null
+      service.name !== "locust" && (service.exit !== null || service.unhealthy !== null)
     );
   let trouble: string | null = null;
   while (locust.exit === null) {
@@ -292,6 +299,7 @@ async function load(
   }
   const cutShort = locust.exit === null;
   await locust.stop();
+  await locust.collect();
   // Locust removes these, unless it was killed or the disk was full.
   for (const name of readdirSync(folder)) {
     if (name === ".live.json" || /^\..*\.tmp$/.test(name)) rmSync(join(folder, name));

@@ -7,10 +7,9 @@
 
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type postgres from "postgres";
 import { PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
-import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Tools } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
@@ -26,27 +25,34 @@ import {
 } from "./cgroup.ts";
 import { Owned } from "./cleanup.ts";
 import {
-  ADMIN_USER,
-  APP_USER,
   type ClusterOptions,
-  connect,
   copyCluster,
-  DATABASE,
   ensureSeededCluster,
   freePort,
   makeFolder,
-  randomPassword,
-  setPassword,
   startServer,
-  TEMPLATE,
   writeSecret,
 } from "./cluster.ts";
+import {
+  ADMIN_USER,
+  APP_USER,
+  checkAnswers,
+  cloneTemplate,
+  DATABASE,
+  firstLine,
+  prepareDatabase,
+  type PreparedDatabase,
+  randomPassword,
+} from "./database.ts";
 import type {
   Access,
   Address,
   Engine,
+  GeneratorPlace,
+  LoadCommand,
+  LoadGenerator,
+  Peer,
   RunNetwork,
-  RunningService,
   RunServices,
   ServiceUsage,
 } from "./engine.ts";
@@ -63,20 +69,16 @@ import {
   readApp,
 } from "./services.ts";
 import { type CertificateFiles, enableTls, makeCertificates, writeCertificates } from "./tls.ts";
+import { directDependencies, normaliseName } from "./versions.ts";
 
 const HOST = "127.0.0.1";
 
 /** A running PostgreSQL of one study. */
-interface Database {
+interface Database extends PreparedDatabase {
   server: LocalProcess;
-  access: Access;
-  admin: postgres.Sql;
   group: ControlGroup | null;
   settings: string;
   logFile: string;
-  appPassword: string;
-  /** The app's SCRAM secret as the server keeps it. */
-  appSecret: string;
   /** What TLS needs; null until a scenario asks for it. */
   certificates: CertificateFiles | null;
   /** False once a run could not be prepared on it; the next run then gets a new one. */
@@ -95,25 +97,17 @@ function limitsOf(scenario: Scenario): Record<string, Limits> {
 
 /** Versions of the apps' and Locust's direct dependencies, as they are installed. */
 function installedVersions(environment: string): Record<string, string> {
-  const direct = [...FRAMEWORKS.map((name) => `apps/${name}_app`), "locust"].flatMap((part) =>
-    [...readFileSync(join(ROOT, part, "requirements.in"), "utf8").matchAll(/^([\w.-]+)/gm)]
-      .map((match) => normalise(match[1]!))
-  );
+  const direct = directDependencies();
   const libraries = join(environment, "lib");
   return Object.fromEntries(
     readdirSync(libraries)
       .flatMap((python) => readdirSync(join(libraries, python, "site-packages")))
       .map((name) => /^(.+)-([^-]+)\.dist-info$/.exec(name))
       .filter((match) => match !== null)
-      .map((match) => [normalise(match[1]!), match[2]!] as const)
+      .map((match) => [normaliseName(match[1]!), match[2]!] as const)
       .filter(([name]) => direct.includes(name))
       .sort(),
   );
-}
-
-/** Package names compare without case and with every separator alike (PEP 503). */
-function normalise(name: string): string {
-  return name.toLowerCase().replace(/[-_.]+/g, "-");
 }
 
 /** Options of {@linkcode LocalEngine}. */
@@ -126,16 +120,13 @@ export interface LocalEngineOptions {
   signal?: AbortSignal;
 }
 
-/** Seconds that an idle PostgreSQL may take for an answer, and for a clone of the template. */
-const ANSWER_TIMEOUT_S = 3;
-const CLONE_TIMEOUT_S = 60;
-
 /** Services as processes of this machine. */
 export class LocalEngine implements Engine {
   readonly name = "local";
   readonly limitsWarning: string | null;
   readonly versions: Record<string, string>;
-  readonly python: string;
+  readonly host = null;
+  readonly images: Record<string, string> = {};
   #setup: Tools;
   #log: (line: string) => void;
   #owned = Owned.withKeeper();
@@ -162,7 +153,6 @@ export class LocalEngine implements Engine {
     this.#setup = setup;
     this.#signal = signal;
     this.#log = log;
-    this.python = setup.python.python;
     this.versions = {
       deno: Deno.version.deno,
       python: setup.python.version,
@@ -243,16 +233,12 @@ export class LocalEngine implements Engine {
   /** Whether PostgreSQL is fit for another run. */
   async #isFit({ server, access, fit }: Database): Promise<boolean> {
     if (server.exit !== null || !fit) return false;
-    // A new connection: the one that is open has a process of its own, which may outlive the rest.
-    const fresh = connect(access);
     try {
-      await withDeadline(fresh`select 1`, ANSWER_TIMEOUT_S, "it does not answer");
+      await checkAnswers(access);
       return true;
     } catch (error) {
       this.#log(`Starting PostgreSQL anew: ${firstLine(error)}`);
       return false;
-    } finally {
-      await fresh.end({ timeout: 0 });
     }
   }
 
@@ -270,24 +256,12 @@ export class LocalEngine implements Engine {
       await group?.remove();
       throw error;
     });
-    const appPassword = randomPassword();
-    const adminPassword = randomPassword();
-    const first = connect(access);
     try {
-      await setPassword(first, APP_USER, appPassword);
-      await setPassword(first, ADMIN_USER, adminPassword);
-      const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
-      const changed = { ...access, password: adminPassword };
-      return {
-        ...{ server, access: changed, admin: connect(changed), group, settings: key },
-        ...{ logFile, appPassword, appSecret: String(role?.rolpassword), fit: true },
-        certificates: null,
-      };
+      const prepared = await prepareDatabase(access);
+      return { ...prepared, server, group, settings: key, logFile, fit: true, certificates: null };
     } catch (error) {
       await server.stop();
-      throw new PoolscopeError(`Cannot prepare PostgreSQL: ${firstLine(error)}`);
-    } finally {
-      await first.end({ timeout: 1 });
+      throw error;
     }
   }
 
@@ -317,6 +291,11 @@ export class LocalEngine implements Engine {
     return started;
   }
 
+  /** Processes need no daemon. */
+  checkAlive(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stopDatabase();
     await this.#owned[Symbol.asyncDispose]();
@@ -327,6 +306,8 @@ class LocalRun implements RunServices {
   readonly nonce = crypto.randomUUID();
   readonly services = new Map<string, LocalProcess>();
   readonly postgres: Access;
+  /** Nothing here decides which of the machine's cores a service runs on. */
+  readonly cpuSets = null;
   appUrl = "";
   appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
@@ -375,31 +356,18 @@ class LocalRun implements RunServices {
 
   async #cloneDatabase(): Promise<void> {
     try {
-      await withDeadline(
-        this.#clone(),
-        CLONE_TIMEOUT_S,
-        `PostgreSQL took longer than ${CLONE_TIMEOUT_S} s`,
-      );
+      const { admin, group, server } = this.database;
+      if (server.exit !== null) {
+        throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
+      }
+      // The limits are for the load: under them the copy would take the larger part of a run.
+      group?.setLimits({ cpus: null, memoryMiB: null });
+      await cloneTemplate(admin);
     } catch (error) {
       // Full disk, damaged template or a server that hangs: a new server gets over each of them.
       this.database.fit = false;
       throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`);
     }
-  }
-
-  async #clone(): Promise<void> {
-    const { admin, group, server } = this.database;
-    if (server.exit !== null) {
-      throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
-    }
-    // The limits are for the load: under them the copy would take the larger part of a run.
-    group?.setLimits({ cpus: null, memoryMiB: null });
-    await admin.unsafe(`drop database if exists ${DATABASE} with (force)`);
-    await admin.unsafe(
-      `create database ${DATABASE} template ${TEMPLATE} owner ${APP_USER} strategy file_copy`,
-    );
-    // Without it the copy would be written back during the load.
-    await admin.unsafe("checkpoint");
   }
 
   /**
@@ -549,8 +517,17 @@ class LocalRun implements RunServices {
     }
   }
 
-  startLoad(command: { argv: string[]; env: Record<string, string> }): RunningService {
-    return this.#start("locust", {
+  get generator(): GeneratorPlace {
+    return {
+      python: this.setup.python.python,
+      locustfile: join(ROOT, "locust", "locustfile.py"),
+      host: this.appUrl,
+      folder: this.folder,
+    };
+  }
+
+  startLoad(command: LoadCommand): LoadGenerator {
+    const locust = this.#start("locust", {
       argv: command.argv,
       env: {
         PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
@@ -558,6 +535,11 @@ class LocalRun implements RunServices {
         ...command.env,
       },
       cwd: ROOT,
+    });
+    return Object.assign(locust, {
+      release: () => Promise.resolve(writeFileSync(command.startFile, "")),
+      // It writes into the run's folder itself.
+      collect: () => Promise.resolve(),
     });
   }
 
@@ -576,7 +558,7 @@ class LocalRun implements RunServices {
     ]);
   }
 
-  isPgbouncerSocket(port: number): Promise<boolean> {
+  isPgbouncerSocket({ port }: Peer): Promise<boolean> {
     const pgbouncer = this.services.get("pgbouncer");
     const network = this.services.get("network");
     if (pgbouncer === undefined) return Promise.resolve(false);
@@ -601,23 +583,6 @@ class LocalRun implements RunServices {
     // Nothing is left to do when the disk is too full for the last step.
     this.#log = readLog(this.database.logFile, this.#logStart);
     writeFileSync(join(this.folder, "logs", "postgres.log"), this.#log);
-  }
-}
-
-function firstLine(error: unknown): string {
-  return (error as Error).message.split("\n")[0]!;
-}
-
-/** Waits at most this long; what is waited for goes on and its end is nobody's business any more. */
-async function withDeadline<T>(work: PromiseLike<T>, seconds: number, late: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new PoolscopeError(late)), seconds * 1000);
-  });
-  try {
-    return await Promise.race([work, deadline]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -83,6 +83,7 @@ class Leg:
         self.half = self.rtt // 2
         self.connections = self.chunks = self.bytes = self.round_trips = 0
         self.refused = 0
+        self.clients: set[str] = set()
         self.late = self.late_max = 0
         #: Deliveries by how late they were: below 1 µs, 2 µs, 4 µs …
         self.late_counts = [0] * 24
@@ -112,6 +113,7 @@ class Leg:
             "bytes": self.bytes,
             "roundTrips": self.round_trips,
             "refused": self.refused,
+            "clients": sorted(self.clients),
             "lateMs": self.late / 1e6,
             "lateMaxMs": self.late_max / 1e6,
             "lateCounts": self.late_counts,
@@ -215,10 +217,11 @@ class Relay:
         """Takes new connections, which the target sees after one and a half round trips."""
         for _ in range(64):
             try:
-                sock, _ = leg.listener.accept()
+                sock, peer = leg.listener.accept()
             except OSError:
                 return  # None is left, or its client has gone.
             leg.connections += 1
+            leg.clients.add(peer[0])
             now = now_ns()
             client, server = End(leg, True, now), End(leg, False, now)
             client.other, server.other = server, client

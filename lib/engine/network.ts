@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import { PoolscopeError } from "../errors.ts";
@@ -33,6 +34,8 @@ export interface LegAccount {
   bytes: number;
   /** Questions of clients whose answer, or its beginning, was handed on. */
   roundTrips: number;
+  /** The addresses that connections came from. */
+  clients: string[];
   /** Connections that the target refused. */
   refused: number;
   /** Sum over all chunks, and the largest, in milliseconds. */
@@ -48,14 +51,24 @@ export interface NetworkAccount {
   legs: LegAccount[];
 }
 
-/** Program and arguments; isolated, as it needs nothing that is installed. */
-export function networkCommand(python: string, control: Address, legs: NetworkLeg[]): string[] {
+/**
+ * Program and arguments; isolated, as it needs nothing that is installed.
+ *
+ * @param elsewhere Whether it runs where our files are not. @default false
+ */
+export function networkCommand(
+  python: string,
+  control: Address,
+  legs: NetworkLeg[],
+  elsewhere = false,
+): string[] {
   const pair = ({ host, port }: Address) => [host, port];
   const config = {
     control: pair(control),
     legs: legs.map((leg) => ({ ...leg, listen: pair(leg.listen), target: pair(leg.target) })),
   };
-  return [python, "-I", "-S", PROGRAM, JSON.stringify(config)];
+  const program = elsewhere ? ["-c", readFileSync(PROGRAM, "utf8")] : [PROGRAM];
+  return [python, "-I", "-S", ...program, JSON.stringify(config)];
 }
 
 /**

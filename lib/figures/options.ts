@@ -43,6 +43,8 @@ export function caption(parts: string[], context?: StudyContext): string {
     context.network ?? [],
     context.cores === null
       ? []
+      : context.cpuSets.length > 0
+      ? ["cores of its own for each service"]
       : [`${formatCount(context.cores, "core")} shared with the load generator`],
     context.functionalCheck ? ["functional check only, no conclusion"] : [],
   ].flat();

@@ -180,6 +180,8 @@ export function syntheticManifest(
     },
     limitsWarning: null,
     network: null,
+    cpuSets: null,
+    images: {},
     appOptions: { APP_WORKERS: String(scenario.workers) },
     exitCodes: { postgres: null, app: null },
     verification: {

@@ -311,6 +311,9 @@ export function settingsTable(study: Study): Table {
       "host": study.manifests.map(({ host }) =>
         `${host.cpus} × ${host.cpuModel}, ${host.memoryMiB} MiB, Linux ${host.kernel}`
       ),
+      "cores of each service": study.context.cpuSets.length > 0
+        ? study.context.cpuSets
+        : study.manifests.map(({ host }) => `all share the host's ${host.cpus}`),
       "git commit": study.manifests.map(({ gitCommit }) => gitCommit ?? "outside git"),
       "limits warning": study.context.limitsWarnings,
     })

@@ -26,6 +26,8 @@ export interface StudyContext {
   limitsWarnings: string[];
   /** Cores of the machine, shared by generator, app and database; null before the first run. */
   cores: number | null;
+  /** The cores that each service had for itself, a text for each division; empty: they share all. */
+  cpuSets: string[];
   /** The engines that ran it. */
   engines: string[];
 }
@@ -86,6 +88,20 @@ function describeNetwork(plan: Plan): string | null {
   return parts.length === 0 ? null : parts.join("; ");
 }
 
+/** Who has which cores, in words; nothing when any of the runs shared them. */
+function describeCpuSets(manifests: readonly Manifest[]): string[] {
+  const titles = { locust: "generator", app: "app", pgbouncer: "PgBouncer", postgres: "database" };
+  const texts = new Set<string>();
+  for (const { cpuSets } of manifests) {
+    // Manifests of earlier versions have no such field: their services shared all cores.
+    if (cpuSets == null) return [];
+    // A direct run has no PgBouncer, whose core stays free.
+    const known = Object.entries(titles).filter(([name]) => cpuSets[name] !== undefined);
+    texts.add(known.map(([name, title]) => `${title} ${cpuSets[name]}`).join(", "));
+  }
+  return [...texts];
+}
+
 /**
  * Gathers the circumstances of a study from its plan and the manifests of its runs.
  *
@@ -104,6 +120,7 @@ export function studyContext(plan: Plan, manifests: readonly Manifest[]): StudyC
     network: describeNetwork(plan),
     limitsWarnings: distinct(manifests.map((manifest) => manifest.limitsWarning)),
     cores: manifests[0]?.host.cpus ?? null,
+    cpuSets: describeCpuSets(manifests),
     engines: distinct(manifests.map((manifest) => manifest.engine)),
   };
 }

@@ -68,6 +68,36 @@ export interface NetworkInForce {
   deliveries: Partial<Record<Leg["name"], Deliveries>>;
 }
 
+/** What must not differ between runs that are compared with each other, with its name. */
+const DECISIVE: Record<string, string> = {
+  postgres: "PostgreSQL",
+  pgbouncer: "PgBouncer",
+  python: "Python",
+};
+
+/**
+ * Whether runs were made with different versions of PostgreSQL, PgBouncer or Python, so that no
+ * comparison between them would be one of paths or frameworks.
+ *
+ * @param runs The `versions` of their manifests.
+ * @returns What differs, as in `PgBouncer (1.24.1, 1.25.0)`; null when nothing does.
+ *
+ * @example
+ * ```ts
+ * import { differingVersions } from "./manifest.ts";
+ *
+ * const [a, b] = [{ pgbouncer: "1.24.1" }, { pgbouncer: "1.25.0" }];
+ * console.assert(differingVersions([a, b]) === "PgBouncer (1.24.1, 1.25.0)");
+ * ```
+ */
+export function differingVersions(runs: readonly Record<string, string>[]): string | null {
+  const differing = Object.entries(DECISIVE).flatMap(([key, title]) => {
+    const found = [...new Set(runs.flatMap((versions) => versions[key] ?? []))].sort();
+    return found.length > 1 ? [`${title} (${found.join(", ")})`] : [];
+  });
+  return differing.length === 0 ? null : differing.join(" and ");
+}
+
 /** One run, complete: written last, so that its presence means that the folder is complete. */
 export interface Manifest {
   /** See `SCHEMA_VERSION`. */
@@ -103,6 +133,8 @@ export interface Manifest {
   engine: string;
   /** Versions of everything that took part. */
   versions: Record<string, string>;
+  /** The images of the services with their digests; empty for the local engine. */
+  images: Record<string, string>;
   /** Commit of the checkout; null outside git. `-dirty` is appended when files had changed. */
   gitCommit: string | null;
   /** The machine. */
@@ -113,6 +145,11 @@ export interface Manifest {
   limitsWarning: string | null;
   /** Null when the run failed before, or is older than the settings of the network. */
   network: NetworkInForce | null;
+  /**
+   * The cores that generator, app, pooler and database have for themselves, as read back; null when
+   * they share the host's.
+   */
+  cpuSets: Record<string, string> | null;
   /** What the scenario said to the app, by the names of its environment variables. */
   appOptions: Record<string, string>;
   /** How each service ended: exit code, or null when Poolscope stopped it. */

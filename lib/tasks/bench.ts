@@ -3,6 +3,7 @@
 import { benchOverhead } from "../bench/overhead.ts";
 import type { BenchOptions } from "../bench/options.ts";
 import { UsageError } from "../errors.ts";
+import { ENGINES } from "../run_study.ts";
 import { parseOptions, runTask } from "./cli.ts";
 import { TerminalView } from "./terminal.ts";
 
@@ -13,6 +14,7 @@ const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = 
 await runTask(async (signal) => {
   const { values, positionals } = parseOptions(Deno.args, {
     full: { type: "boolean", default: false },
+    engine: { type: "string", default: "local" },
     seed: { type: "string", default: "1" },
   }, true);
   const [name, ...rest] = positionals;
@@ -28,10 +30,16 @@ await runTask(async (signal) => {
   if (!Number.isInteger(seed)) {
     throw new UsageError(`Cannot use --seed "${values.seed}": it must be a whole number`);
   }
+  const engine = ENGINES.find((name) => name === values.engine);
+  if (engine === undefined) {
+    throw new UsageError(
+      `Cannot use --engine "${values.engine}": choose from ${ENGINES.join(", ")}`,
+    );
+  }
   const measure = async () => {
     using view = new TerminalView();
     const { line: log, show: onEvent } = view;
-    return await run({ ...{ full: values.full, seed, signal }, log, onEvent });
+    return await run({ ...{ full: values.full, engine, seed, signal }, log, onEvent });
   };
   console.log(JSON.stringify(await measure()));
 });

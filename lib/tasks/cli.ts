@@ -26,7 +26,8 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   "warm-up": { value: "S", help: "seconds before the measurement window" },
   window: { value: "S", help: "seconds of the measurement window" },
   seed: { value: "N", help: "seed of the order and of the load" },
-  engine: { value: "NAME", help: ENGINES.join(" or ") },
+  engine: { value: "NAME", help: `${ENGINES.join(", ")} (auto: Docker where it answers)` },
+  "docker-host": { value: "URL", help: "where Docker listens, such as tcp://host:2376" },
   "retry-failed": { value: "", help: "run failed runs again" },
   json: { value: "", help: "events as JSON lines on stdout, lines for people on stderr" },
 };
@@ -78,6 +79,7 @@ export function parseStudyOptions(
     window: { type: "string" },
     seed: { type: "string" },
     engine: { type: "string" },
+    "docker-host": { type: "string" },
     "retry-failed": { type: "boolean" },
     json: { type: "boolean", default: false },
   });
@@ -110,7 +112,7 @@ export function parseStudyOptions(
   if (engine !== undefined && !ENGINES.includes(engine)) {
     throw new UsageError(`Cannot use --engine "${engine}": choose from ${ENGINES.join(", ")}`);
   }
-  const { plan, study, json, "retry-failed": retryFailed } = values;
+  const { plan, study, json, "retry-failed": retryFailed, "docker-host": dockerHost } = values;
   if (study !== undefined && listStudies().includes(study)) {
     // A notebook may open a study of any plan; a command that names one means that one.
     const asked = changePlan(
@@ -123,7 +125,7 @@ export function parseStudyOptions(
       );
     }
   }
-  return { plan, study, changes, engine, retryFailed, json };
+  return { plan, study, changes, engine, dockerHost, retryFailed, json };
 }
 
 /** Exit statuses of a task that was told to end, as shells know them. */

@@ -199,7 +199,14 @@ Deno.test("deliveriesBetween() counts what came between two accounts", () => {
   const account = (chunks: number, lateMs: number, lateCounts: number[]): NetworkAccount => ({
     cpuS: 0,
     legs: [{
-      ...{ name: "appDb", connections: 1, bytes: 1, refused: 0, roundTrips: chunks / 2 },
+      ...{
+        name: "appDb",
+        connections: 1,
+        bytes: 1,
+        clients: [],
+        refused: 0,
+        roundTrips: chunks / 2,
+      },
       ...{ chunks, lateMs, lateMaxMs: 9, lateCounts },
     }],
   });
