@@ -1,5 +1,6 @@
 /** `deno task bench NAME`: a benchmark of Poolscope itself; its last line is one JSON object. */
 
+import { benchAccuracy } from "../bench/accuracy.ts";
 import { benchOverhead } from "../bench/overhead.ts";
 import type { BenchOptions } from "../bench/options.ts";
 import { UsageError } from "../errors.ts";
@@ -9,6 +10,7 @@ import { TerminalView } from "./terminal.ts";
 
 const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = {
   overhead: benchOverhead,
+  accuracy: benchAccuracy,
 };
 
 await runTask(async (signal) => {
