@@ -26,7 +26,6 @@ from routes import Route
 logger = logging.getLogger(__name__)
 
 SPREAD_CONNECTIONS = 64
-MAX_CONNECTIONS = 10_000
 FILES_IN_RESERVE = 200
 SENT_AT_ONCE = 64
 MAX_IDLE_NS = 1_000_000_000
@@ -104,7 +103,7 @@ class Arrivals:
 
     make_sender: Callable[[], object]
 
-    def __init__(self, routes: list[Route], rate: float, kind: str) -> None:
+    def __init__(self, routes: list[Route], rate: float, kind: str, max_busy: int) -> None:
         self.routes = routes
         self.rate = rate
         self.kind = kind
@@ -121,7 +120,7 @@ class Arrivals:
         self.in_window = 0
         self._dropped = array("q")  # intended starts and numbers of routes, in turn
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.max_busy = max(1, min(MAX_CONNECTIONS, limit - FILES_IN_RESERVE))
+        self.max_busy = max(1, min(max_busy, limit - FILES_IN_RESERVE))
 
     def run(self, start_ns: int, seed: int, index: int, processes: int) -> None:
         """Sends from `start_ns` on until the greenlet is killed."""

@@ -121,12 +121,14 @@ export const LOAD: LoadOptions["scenario"] = {
 /** What is special about one run of Locust. */
 export interface BenchRun extends Omit<LoadOptions, "locustfile"> {
   signal: AbortSignal;
-  /** Cores to use. @default {the client's} */
+  /** The core to use; null for any. @default {the clients'} */
   core?: number | null;
   /** Send SIGTERM after so many seconds. */
   terminateAfterS?: number;
-  /** Instead of Locust's own. */
+  /** Changes the command. */
   argv?: (argv: string[]) => string[];
+  /** Variables to add. */
+  env?: Record<string, string>;
 }
 
 /**
@@ -143,7 +145,7 @@ export async function runLocust(run: BenchRun): Promise<string> {
   writeFileSync(startFile, "");
   const child = new Deno.Command(command[0]!, {
     args: command.slice(1),
-    env,
+    env: { ...env, ...run.env },
     cwd: ROOT,
     stdin: "null",
     stdout: "null",

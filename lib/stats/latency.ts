@@ -72,8 +72,8 @@ export function responseTimes(
   return { sorted, exactUpTo: Math.max(exact, knownUpTo(sorted, answered)) };
 }
 
-/** As near as this, the two ends of what a percentile can be are one value. */
-const SAME = 1.01;
+/** As near as 1 % or 2 ms, the two ends of what a percentile can be are one value. */
+const SAME = { factor: 1.01, us: 2000 };
 
 /**
  * The last of the percentiles that are the same, whether the requests without an answer had it the
@@ -84,7 +84,8 @@ function knownUpTo(sorted: Float64Array, answered: Float64Array): number {
   for (const percent of Object.values(PERCENTS)) {
     const rank = nearestRank(sorted.length, percent);
     const atMost = answered[rank] ?? Infinity;
-    if (atMost > SAME * sorted[rank]!) return known;
+    const atLeast = sorted[rank]!;
+    if (atMost > Math.max(SAME.factor * atLeast, atLeast + SAME.us)) return known;
     known = percent;
   }
   return 100;

@@ -1,8 +1,10 @@
 /** `deno task bench NAME`: a benchmark of Poolscope itself; its last line is one JSON object. */
 
 import { benchAccuracy } from "../bench/accuracy.ts";
+import { benchGenerator } from "../bench/generator.ts";
 import { benchOverhead } from "../bench/overhead.ts";
 import type { BenchOptions } from "../bench/options.ts";
+import { benchRecorder } from "../bench/recorder.ts";
 import { UsageError } from "../errors.ts";
 import { ENGINES } from "../run_study.ts";
 import { parseOptions, runTask } from "./cli.ts";
@@ -11,6 +13,8 @@ import { TerminalView } from "./terminal.ts";
 const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = {
   overhead: benchOverhead,
   accuracy: benchAccuracy,
+  generator: benchGenerator,
+  recorder: benchRecorder,
 };
 
 await runTask(async (signal) => {
