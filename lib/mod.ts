@@ -16,6 +16,8 @@ export {
   createScenario,
   type Framework,
   FRAMEWORKS,
+  type Leg,
+  legsOf,
   parseSetting,
   type Path,
   PATHS,

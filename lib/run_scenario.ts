@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync }
 import { join } from "node:path";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
 import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
+import { readNetwork } from "./engine/network.ts";
 import { EngineLostError, PoolscopeError } from "./errors.ts";
 import { explainExit, locustCommand } from "./load/locust.ts";
 import {
@@ -22,8 +23,15 @@ import { type Plan, planHash, type PlannedRun } from "./plan.ts";
 import type { EventLog } from "./store/events.ts";
 import { hashRunFiles, writeAtomic } from "./store/files.ts";
 import { runFolder, SCHEMA_VERSION } from "./store/layout.ts";
-import type { FinalAccount, Manifest, ServiceLimits, Verification } from "./store/manifest.ts";
+import type {
+  FinalAccount,
+  Manifest,
+  NetworkInForce,
+  ServiceLimits,
+  Verification,
+} from "./store/manifest.ts";
 import { Sampler } from "./telemetry/sampler.ts";
+import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
 import { verifyApp } from "./verify/verify.ts";
 
 /** More failed requests than this share of the window's make the run a failed one. */
@@ -57,6 +65,7 @@ interface Progress {
   step: Step;
   verification: Verification | null;
   limits: Record<string, ServiceLimits>;
+  network: NetworkInForce | null;
   cpuSets: Record<string, string> | null;
   appOptions: Record<string, string>;
   exitCodes: Record<string, number | null>;
@@ -93,8 +102,8 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
 
   const progress: Progress = {
     ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
+    ...{ network: null, final: null, errors: [], loadStarted: null, thrown: null },
     ...{ cpuSets: null, unhealthy: {} },
-    ...{ final: null, errors: [], loadStarted: null, thrown: null },
     ...{ step: "start", memoryKills: {}, freeMiB: null },
   };
   events.emit({ event: "phase", order: run.order, phase: "start" });
@@ -108,11 +117,18 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       const { readyTimeoutS } = context;
       progress.verification = await verifyApp(services, run.scenario, { signal, readyTimeoutS });
+      progress.network = await verifyNetwork(services, run.scenario);
       progress.limits = await services.applyLimits();
       progress.cpuSets = services.cpuSets;
       await using _sampler = await Sampler.start(services, folder);
       progress.step = "load";
+      const { network } = services;
+      const before = network && await readNetwork(network.control);
       await load(run, context, services, locust, folder, progress);
+      if (before !== null) {
+        const after = await readNetwork(network!.control);
+        progress.network.deliveries = deliveriesBetween(before, after);
+      }
     } finally {
       for (const [name, service] of services.services) {
         progress.logs[name] = service.logTail(LOG_LINES);
@@ -160,6 +176,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     ...context.machine,
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,
+    network: progress.network,
     cpuSets: progress.cpuSets,
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,

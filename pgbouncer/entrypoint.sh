@@ -22,4 +22,6 @@ else
   unset APP_SECRET STATS_PASSWORD
 fi
 chown postgres:postgres /run/poolscope/*
+# Certificates, where there are any, come as root's.
+[ ! -d /run/poolscope-tls ] || chown -R postgres:postgres /run/poolscope-tls
 exec setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"

@@ -61,11 +61,12 @@ const TITLES: Record<string, string> = {
   app: "the app",
   postgres: "PostgreSQL",
   pgbouncer: "PgBouncer",
+  network: "the network between the services",
   locust: "Locust",
 };
 
 /** When several services are lost, the first of these took the others along. */
-const SERVICES = ["postgres", "pgbouncer", "app"];
+const SERVICES = ["postgres", "pgbouncer", "network", "app"];
 
 const WHEN: Record<Step, string> = {
   start: "during the start",

@@ -7,13 +7,13 @@
  */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { PassThrough } from "node:stream";
 // @ts-types="@types/dockerode"
 import Docker from "dockerode";
 import { EngineLostError, PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
-import { FRAMEWORKS, type Scenario } from "../scenario.ts";
+import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
 import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
@@ -43,17 +43,28 @@ import { askDocker, connectionOptions, type DockerHost, socketPath } from "./doc
 import { objectLabels, sweepDocker } from "./docker_sweep.ts";
 import type {
   Access,
+  Address,
   Engine,
   GeneratorPlace,
   LoadCommand,
   LoadGenerator,
   Peer,
+  RunNetwork,
   RunServices,
   ServiceUsage,
 } from "./engine.ts";
+import { networkCommand, networkUp, readNetwork } from "./network.ts";
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { Relay, relayProgram } from "./relay.ts";
-import { appOptions, composeVariables, fillTemplate, readApp } from "./services.ts";
+import {
+  appOptions,
+  composeVariables,
+  CONTAINER_TLS,
+  fillTemplate,
+  NETWORK_PORTS,
+  readApp,
+} from "./services.ts";
+import { type Certificates, enableTls, makeCertificates } from "./tls.ts";
 import { directDependencies } from "./versions.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -87,6 +98,8 @@ interface Database extends PreparedDatabase {
   server: Container;
   /** The command that it was started with. */
   key: string;
+  /** What TLS needs; null until a scenario asks for it. */
+  certificates: Certificates | null;
   /** False once a run could not be prepared on it; the next run then gets a new one. */
   fit: boolean;
 }
@@ -141,6 +154,18 @@ function secretFiles(service: ComposeService, values: Record<string, string>): C
     // The owner's alone, whatever the file says; who is not named is root.
     return { path: target, content, mode: 0o600, uid: uid ?? 0, gid: gid ?? uid ?? 0 };
   });
+}
+
+/** Certificates as files of a container, for those who hold the key or for the app that does not. */
+function certificateFiles(
+  certificates: Certificates | null,
+  parts: (keyof Certificates)[] = ["ca", "certificate", "key"],
+): ContainerFile[] {
+  if (certificates === null) return [];
+  return parts.map((part) => ({
+    ...{ path: CONTAINER_TLS[part], content: certificates[part], uid: 0, gid: 0 },
+    mode: part === "key" ? 0o600 : 0o644,
+  }));
 }
 
 /** The limits that a service's description asks for. */
@@ -309,6 +334,19 @@ export class DockerEngine implements Engine {
   }
 
   async startDatabase(scenario: Scenario): Promise<void> {
+    await this.#startServer(scenario);
+    const database = this.#database!;
+    if (database.certificates !== null || !legsOf(scenario).some(({ tls }) => tls)) return;
+    const certificates = await makeCertificates();
+    await database.server.put(certificateFiles(certificates));
+    // Whatever number the image gives to the server's user; and it must be the key's owner.
+    const own = ["chown", "-R", "postgres", dirname(CONTAINER_TLS.key)];
+    await database.server.follow(own, () => {});
+    await enableTls(database.admin, database.access, CONTAINER_TLS);
+    database.certificates = certificates;
+  }
+
+  async #startServer(scenario: Scenario): Promise<void> {
     const shared = this.#shared;
     const cpuSets = divideCores(shared.cores, scenario.dbCpus) ?? {};
     const project = readProject(scenario, "", cpuSets, shared.overrides);
@@ -346,7 +384,13 @@ export class DockerEngine implements Engine {
             : server.unhealthy,
         signal: this.#signal,
       });
-      this.#database = { ...await prepareDatabase(access), server, key, fit: true };
+      this.#database = {
+        ...await prepareDatabase(access),
+        server,
+        key,
+        certificates: null,
+        fit: true,
+      };
     } catch (error) {
       await this.#removeServer(server);
       throw error;
@@ -571,12 +615,14 @@ class DockerRun implements RunServices {
   appUrl = "";
   appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
+  network: RunNetwork | null = null;
   cpuSets: Record<string, string> | null = null;
   readonly #label: string;
   readonly #planned: Record<string, string> | null;
   readonly #project: ComposeProject;
   #starting: Promise<unknown> = Promise.resolve();
   #pgbouncerAddress: string | null = null;
+  #networkAddress: string | null = null;
   #ended = false;
 
   constructor(
@@ -602,6 +648,7 @@ class DockerRun implements RunServices {
     const steps = [
       this.#cloneDatabase(),
       ...(scenario.path === "pooled" ? [this.#startPgbouncer()] : []),
+      this.#startNetwork(),
       this.#startApp(),
     ];
     const results = await Promise.allSettled(steps);
@@ -666,6 +713,7 @@ class DockerRun implements RunServices {
     const container = await this.#begin("pgbouncer", service, [
       // The finished list stands for the passwords that plain Compose gives.
       { path: "/run/secrets/userlist", content: userlist, mode: 0o600, uid: 0, gid: 0 },
+      ...certificateFiles(this.database.certificates),
     ]);
     const [port, address] = await Promise.all([
       reach(this.shared, container, "pgbouncer", PGBOUNCER_PORT),
@@ -678,9 +726,57 @@ class DockerRun implements RunServices {
     };
   }
 
+  /** Starts the container that stands between the others, where a leg takes time. */
+  async #startNetwork(): Promise<void> {
+    const { scenario } = this.run;
+    const { images, host } = this.shared;
+    const at = (name: Leg["name"] | "control") => ({ host: "0.0.0.0", port: NETWORK_PORTS[name] });
+    const legs = legsOf(scenario).filter(({ rttMs }) => rttMs > 0).map(({ name, rttMs }) => ({
+      ...{ name, rttMs, backlog: scenario.listenBacklog, listen: at(name) },
+      target: name === "appPgbouncer"
+        ? { host: "pgbouncer", port: PGBOUNCER_PORT }
+        : { host: "postgres", port: POSTGRES_PORT },
+    }));
+    if (legs.length === 0) return;
+    const names = ["control" as const, ...legs.map(({ name }) => name)];
+    const ports = names.map((name) => `${NETWORK_PORTS[name]}/tcp`);
+    const published = ports.map((port) => [port, [{ HostIp: "127.0.0.1", HostPort: "" }]]);
+    const container = this.shared.make("network", {
+      body: {
+        Image: images.locust!.id,
+        Entrypoint: networkCommand("python", at("control"), legs, true),
+        ...{ Cmd: [], Env: [], Labels: {} },
+        ExposedPorts: Object.fromEntries(ports.map((port) => [port, {}])),
+        HostConfig: {
+          PortBindings: isLocal(host) ? Object.fromEntries(published) : {},
+          Ulimits: [],
+          // Every listener may have the queue that it asks for.
+          Sysctls: { "net.core.somaxconn": String(scenario.listenBacklog) },
+        },
+      },
+      aliases: ["network"],
+      logFile: join(this.folder, "logs", "network.log"),
+      run: this.#label,
+    });
+    this.services.set("network", container);
+    await container.create();
+    await container.start();
+    const reached = await Promise.all(names.map(async (name): Promise<[string, Address]> => {
+      const port = await reach(this.shared, container, "network", NETWORK_PORTS[name]);
+      return [name, { host: "127.0.0.1", port }];
+    }));
+    const { control, ...entries } = Object.fromEntries(reached);
+    this.network = { method: "relay", control: control!, entries };
+    this.#networkAddress = await container.address();
+    await networkUp(this.network, container);
+  }
+
   async #startApp(): Promise<void> {
     const service = this.#service(this.run.scenario.framework);
-    const files = secretFiles(service, { app_password: this.database.appPassword });
+    const files = [
+      ...secretFiles(service, { app_password: this.database.appPassword }),
+      ...certificateFiles(this.database.certificates, ["ca"]),
+    ];
     const container = await this.#begin("app", service, files);
     const port = await reach(this.shared, container, service.name, APP_PORT);
     this.appUrl = `http://127.0.0.1:${port}`;
@@ -690,6 +786,8 @@ class DockerRun implements RunServices {
     const limits: Record<string, ServiceLimits> = {};
     const cpuSets: Record<string, string> = {};
     await Promise.all([...this.services].map(async ([name, container]) => {
+      // It stands for cables, which nobody limits.
+      if (name === "network") return;
       const service = this.#service(name === "app" ? this.run.scenario.framework : name);
       const asked = limitsOf(service);
       if (name !== "locust") await container.update(asked);
@@ -782,8 +880,14 @@ class DockerRun implements RunServices {
     ];
   }
 
-  isPgbouncerSocket({ address }: Peer): Promise<boolean> {
-    return Promise.resolve(this.#pgbouncerAddress !== null && address === this.#pgbouncerAddress);
+  async isPgbouncerSocket({ address }: Peer): Promise<boolean> {
+    if (this.#pgbouncerAddress === null) return false;
+    if (address === this.#pgbouncerAddress) return true;
+    if (this.network === null || address !== this.#networkAddress) return false;
+    // The network connects for whoever enters there.
+    const { legs } = await readNetwork(this.network.control);
+    const entering = legs.find(({ name }) => name === "pgbouncerDb")?.clients ?? [];
+    return entering.length > 0 && entering.every((client) => client === this.#pgbouncerAddress);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,8 +6,8 @@
  */
 
 import type { PlannedRun } from "../plan.ts";
-import type { Scenario } from "../scenario.ts";
-import type { Manifest, ServiceLimits } from "../store/manifest.ts";
+import type { Leg, Scenario } from "../scenario.ts";
+import type { Manifest, NetworkMethod, ServiceLimits } from "../store/manifest.ts";
 
 /** How a service ended: by itself with a code or signal. */
 export interface Exit {
@@ -19,7 +19,7 @@ export interface Exit {
 
 /** A started service. */
 export interface RunningService {
-  /** `postgres`, `pgbouncer`, `app` or `locust`. */
+  /** `postgres`, `pgbouncer`, `app`, `network` or `locust`. */
   readonly name: string;
   /** How it ended, or null while it runs. */
   readonly exit: Exit | null;
@@ -90,6 +90,22 @@ export interface Access {
   password: string;
 }
 
+/** An address that a program of ours may connect to. */
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** What stands between the services of a run and makes the scenario's round-trip times. */
+export interface RunNetwork {
+  /** How: bytes are held back by a process of its own. */
+  method: NetworkMethod;
+  /** Where it tells what it has done so far. */
+  control: Address;
+  /** Where each leg that takes time is entered, by the leg's name. */
+  entries: Partial<Record<Leg["name"], Address>>;
+}
+
 /** Everything that one run consists of, started and not yet waited for. */
 export interface RunServices extends AsyncDisposable {
   /** Where the app answers, without a slash at the end. */
@@ -102,6 +118,8 @@ export interface RunServices extends AsyncDisposable {
   readonly postgres: Access;
   /** PgBouncer's console; null when the path is direct. */
   readonly pgbouncer: Access | null;
+  /** The network between the services; null when no leg takes time. */
+  readonly network: RunNetwork | null;
   /** The services by name, PostgreSQL among them. */
   readonly services: ReadonlyMap<string, RunningService>;
   /** Puts the scenario's limits in force and reads back what holds. */

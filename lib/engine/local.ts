@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import { LOCUSTFILE } from "../load/locust.ts";
 import type { PlannedRun } from "../plan.ts";
-import type { Scenario } from "../scenario.ts";
+import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Tools } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
@@ -47,14 +47,17 @@ import {
 } from "./database.ts";
 import type {
   Access,
+  Address,
   Engine,
   GeneratorPlace,
   LoadCommand,
   LoadGenerator,
   Peer,
+  RunNetwork,
   RunServices,
   ServiceUsage,
 } from "./engine.ts";
+import { networkCommand, networkUp } from "./network.ts";
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
@@ -66,6 +69,7 @@ import {
   postgresSettings,
   readApp,
 } from "./services.ts";
+import { type CertificateFiles, enableTls, makeCertificates, writeCertificates } from "./tls.ts";
 import { directDependencies, normaliseName } from "./versions.ts";
 
 const HOST = "127.0.0.1";
@@ -76,6 +80,8 @@ interface Database extends PreparedDatabase {
   group: ControlGroup | null;
   settings: string;
   logFile: string;
+  /** What TLS needs; null until a scenario asks for it. */
+  certificates: CertificateFiles | null;
   /** False once a run could not be prepared on it; the next run then gets a new one. */
   fit: boolean;
 }
@@ -202,15 +208,27 @@ export class LocalEngine implements Engine {
   async startDatabase(scenario: Scenario): Promise<void> {
     const settings = postgresSettings(scenario);
     const key = JSON.stringify(settings);
-    if (this.#database?.settings === key && await this.#isFit(this.#database)) return;
-    await this.#stopDatabase();
-    try {
-      this.#database = await this.#newDatabase(settings, key);
-    } catch (error) {
-      // What a failed start leaves must not fail the next one: a half copy may fill the disk.
-      this.#owned.removeFolder(this.#folder);
-      throw error;
+    if (this.#database?.settings !== key || !await this.#isFit(this.#database)) {
+      await this.#stopDatabase();
+      try {
+        this.#database = await this.#newDatabase(settings, key);
+      } catch (error) {
+        // What a failed start leaves must not fail the next one: a half copy may fill the disk.
+        this.#owned.removeFolder(this.#folder);
+        throw error;
+      }
     }
+    if (legsOf(scenario).some(({ tls }) => tls)) await this.#enableTls(this.#database);
+  }
+
+  /** From then on PostgreSQL takes both: a restart between runs would favour those that follow. */
+  async #enableTls(database: Database): Promise<void> {
+    if (database.certificates !== null) return;
+    const folder = join(this.#folder, "tls");
+    makeFolder(folder, this.#setup.user);
+    const files = writeCertificates(await makeCertificates(), folder, this.#setup.user);
+    await enableTls(database.admin, database.access, files);
+    database.certificates = files;
   }
 
   /** Whether PostgreSQL is fit for another run. */
@@ -241,7 +259,7 @@ export class LocalEngine implements Engine {
     });
     try {
       const prepared = await prepareDatabase(access);
-      return { ...prepared, server, group, settings: key, logFile, fit: true };
+      return { ...prepared, server, group, settings: key, logFile, fit: true, certificates: null };
     } catch (error) {
       await server.stop();
       throw error;
@@ -294,6 +312,7 @@ class LocalRun implements RunServices {
   appUrl = "";
   appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
+  network: RunNetwork | null = null;
   #groups = new Map<string, ControlGroup | null>();
   #logStart: number;
   #private: string | null = null;
@@ -322,9 +341,12 @@ class LocalRun implements RunServices {
     this.#private = secrets;
     const cloned = this.#cloneDatabase();
     try {
-      let databasePort = this.database.access.port;
-      if (scenario.path === "pooled") databasePort = this.#startPgbouncer(secrets);
-      this.#startApp(secrets, databasePort);
+      const postgres = this.database.access.port;
+      const pgbouncer = scenario.path === "pooled" ? freePort() : null;
+      const enter = this.#startNetwork(postgres, pgbouncer);
+      if (pgbouncer !== null) this.#startPgbouncer(secrets, pgbouncer, enter("pgbouncerDb"));
+      this.#startApp(secrets, enter(pgbouncer === null ? "appDb" : "appPgbouncer"));
+      if (this.network !== null) await networkUp(this.network, this.services.get("network")!);
     } catch (error) {
       // The next run must not meet a clone that is still under way.
       await Promise.allSettled([cloned]);
@@ -349,9 +371,35 @@ class LocalRun implements RunServices {
     }
   }
 
-  #startPgbouncer(secrets: string): number {
+  /**
+   * Starts the network, where a leg takes time.
+   *
+   * @returns The port at which a leg is entered: its service's own where it takes none.
+   */
+  #startNetwork(postgres: number, pgbouncer: number | null): (leg: Leg["name"]) => number {
+    const { scenario } = this.run;
+    const address = (port: number): Address => ({ host: HOST, port });
+    const target = (leg: Leg["name"]) => leg === "appPgbouncer" ? pgbouncer! : postgres;
+    const legs = legsOf(scenario).filter(({ rttMs }) => rttMs > 0).map(({ name, rttMs }) => ({
+      ...{ name, rttMs, backlog: scenario.listenBacklog },
+      ...{ listen: address(freePort()), target: address(target(name)) },
+    }));
+    if (legs.length > 0) {
+      const control = address(freePort());
+      const entries = Object.fromEntries(legs.map(({ name, listen }) => [name, listen]));
+      this.network = { method: "relay", control, entries };
+      this.#start("network", {
+        argv: networkCommand(this.setup.python.python, control, legs),
+        env: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8" },
+        cwd: ROOT,
+      });
+    }
+    return (leg) => this.network?.entries[leg]?.port ?? target(leg);
+  }
+
+  #startPgbouncer(secrets: string, port: number, databasePort: number): void {
     const user = this.setup.user;
-    const port = freePort();
+    const tls = this.database.certificates;
     const stats = randomPassword();
     const fill = (file: string, values: Record<string, string>) =>
       fillTemplate(
@@ -377,9 +425,12 @@ class LocalRun implements RunServices {
         host: HOST,
         port,
         databaseHost: HOST,
-        databasePort: this.database.access.port,
+        databasePort,
         databaseName: DATABASE,
         userlist,
+        tlsKey: tls?.key ?? "",
+        tlsCertificate: tls?.certificate ?? "",
+        tlsCa: tls?.ca ?? "",
       }),
     );
     const iniFile = join(secrets, "pgbouncer.ini");
@@ -394,7 +445,6 @@ class LocalRun implements RunServices {
       user,
       stopSignal: "QUIT",
     });
-    return port;
   }
 
   #startApp(secrets: string, databasePort: number): void {
@@ -410,6 +460,7 @@ class LocalRun implements RunServices {
     const placement = appPlacement(app, {
       ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },
       ...{ databaseName: DATABASE, databaseUser: APP_USER },
+      databaseCa: legsOf(scenario)[0]!.tls ? this.database.certificates!.ca : "",
     });
     const [program, ...args] = app.command;
     this.#start("app", {
@@ -510,7 +561,16 @@ class LocalRun implements RunServices {
 
   isPgbouncerSocket({ port }: Peer): Promise<boolean> {
     const pgbouncer = this.services.get("pgbouncer");
-    return Promise.resolve(pgbouncer !== undefined && ownsSocket(pgbouncer.members(), port));
+    const network = this.services.get("network");
+    if (pgbouncer === undefined) return Promise.resolve(false);
+    const own = pgbouncer.members();
+    const entry = this.network?.entries.pgbouncerDb;
+    if (entry === undefined || !ownsSocket(network!.members(), port)) {
+      return Promise.resolve(ownsSocket(own, port));
+    }
+    // The network connects for whoever enters there.
+    const entering = connectedTo(entry.port);
+    return Promise.resolve(entering.length > 0 && entering.every((from) => ownsSocket(own, from)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -525,6 +585,16 @@ class LocalRun implements RunServices {
     this.#log = readLog(this.database.logFile, this.#logStart);
     writeFileSync(join(this.folder, "logs", "postgres.log"), this.#log);
   }
+}
+
+/** Ports of those that have a TCP connection to a port of this machine. */
+function connectedTo(port: number): number[] {
+  const hex = (text: string | undefined) => parseInt(text?.split(":")[1] ?? "", 16);
+  return readFileSync("/proc/net/tcp", "utf8").split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    // 01: established.
+    .filter((fields) => hex(fields[2]) === port && fields[3] === "01")
+    .map((fields) => hex(fields[1]));
 }
 
 /** Whether one of the processes holds the local end of a TCP connection with this port. */

@@ -20,7 +20,7 @@ import {
 
 const placement = {
   ...{ host: "127.0.0.1", port: 8000, nonce: "n", databaseHost: "127.0.0.1", databasePort: 5432 },
-  ...{ databaseName: "app", databaseUser: "app" },
+  ...{ databaseName: "app", databaseUser: "app", databaseCa: "" },
 };
 
 Deno.test("readApp() accepts every app, whose defaults are those of the scenarios", () => {
@@ -28,6 +28,7 @@ Deno.test("readApp() accepts every app, whose defaults are those of the scenario
     const app = readApp(framework);
     const scenario = createScenario({ framework, path: "direct", users: 1 });
     for (const setting of APP_SETTINGS) {
+      if (setting === "databaseTls") equal(app.settings.databaseTls.default, "disable");
       if (setting in scenario && app.settings[setting] !== undefined) {
         equal(app.settings[setting]!.default, scenario[setting as keyof typeof scenario], setting);
       }
@@ -89,6 +90,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
     pgbouncerValues(scenario, {
       ...{ host: "127.0.0.1", port: 6432, databaseHost: "127.0.0.1", databasePort: 5432 },
       ...{ databaseName: "app", userlist: "/x/userlist.txt" },
+      ...{ tlsKey: "", tlsCertificate: "", tlsCa: "" },
     }),
     "pgbouncer.ini",
   );
@@ -97,6 +99,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
       ...["pool_mode = transaction", "max_client_conn = 10000", "default_pool_size = 20"],
       ...["query_wait_timeout = 15", "ignore_startup_parameters = extra_float_digits"],
       ...["listen_backlog = 4096", "max_prepared_statements = 200", "auth_type = scram-sha-256"],
+      ...["client_tls_sslmode = disable", "server_tls_sslmode = disable"],
       "app = host=127.0.0.1 port=5432 dbname=app",
     ]
   ) {
@@ -141,6 +144,7 @@ const STRANGE: Partial<Scenario> & { users: number } = {
   ...{ scramIterations: 1000, appCpus: 1.5, appMemoryMiB: 600, pgbouncerCpus: 0.25 },
   ...{ pgbouncerMemoryMiB: 100, poolMode: "session", defaultPoolSize: 9, maxClientConn: 99 },
   ...{ queryWaitTimeoutS: 4, maxPreparedStatements: 11, reuse: "per_request" },
+  tlsAppDb: true,
 };
 
 Deno.test("compose/ leaves no default of its own to decide, and names no unknown variable", () => {
@@ -173,6 +177,7 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
           ...{ host: "0.0.0.0", port: 8000, nonce: "n", databaseName: "app", databaseUser: "app" },
           databaseHost: path === "pooled" ? "pgbouncer" : "postgres",
           databasePort: path === "pooled" ? 6432 : 5432,
+          databaseCa: "/run/poolscope-tls/ca.crt",
         }),
       });
       deepEqual([cpus, memory, cpuset], [1.5, 600 * 2 ** 20, "2-3"]);
@@ -190,6 +195,8 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
       const { USERLIST: _, ...values } = pgbouncerValues(scenario, {
         ...{ host: "0.0.0.0", port: 6432, databaseHost: "postgres", databasePort: 5432 },
         ...{ databaseName: "app", userlist: "" },
+        ...{ tlsKey: "/run/poolscope-tls/server.key", tlsCa: "/run/poolscope-tls/ca.crt" },
+        tlsCertificate: "/run/poolscope-tls/server.crt",
       });
       const { APP_USER, ...given } = pooler.environment;
       deepEqual([given, APP_USER], [values, "app"]);
@@ -199,6 +206,21 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
       }
     }
   }
+});
+
+Deno.test("composeVariables() sends a leg that takes time through the network's container", () => {
+  const hosts = (settings: Partial<Scenario> & Pick<Scenario, "path">) => {
+    const { services } = compose(
+      createScenario({ framework: "flask", users: 1, rttAppDbMs: 2, ...settings }),
+    );
+    const { PGHOST, PGPORT } = services.flask!.environment;
+    const { DB_HOST, DB_PORT } = services.pgbouncer!.environment;
+    return [PGHOST, PGPORT, DB_HOST, DB_PORT].join(" ");
+  };
+  equal(hosts({ path: "direct" }).startsWith("network 7001 "), true);
+  equal(hosts({ path: "pooled" }), "network 7002 postgres 5432");
+  const beside = { rttAppPgbouncerMs: 0, rttPgbouncerDbMs: 2 };
+  equal(hosts({ path: "pooled", ...beside }), "pgbouncer 6432 network 7003");
 });
 
 Deno.test("composeVariables() has no limit for a scenario's null", () => {

@@ -43,6 +43,7 @@ export function caption(parts: string[], context?: StudyContext): string {
     ...parts,
     `${context.windowS}\u00a0s windows`,
     context.database,
+    context.network ?? [],
     context.cores === null
       ? []
       : context.cpuSets.length > 0

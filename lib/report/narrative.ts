@@ -73,6 +73,7 @@ export function describeStudy(study: Study): Markdown {
     } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
       formatCount(planned, "run")
     }, ${done}. ${capitalise(context.database)}.` +
+      (context.network === null ? "" : ` ${capitalise(context.network)}.`) +
       (context.cores === null ? "" : ` ${describeCores(context, context.cores)}`) +
       warnings.map((warning) => `\n\n> **Note:** ${warning}`).join(""),
   );
@@ -291,7 +292,9 @@ export function conclusion(study: Study): Markdown {
   }
   const { context } = study;
   const scope = [
-    `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}.`,
+    `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}${
+      context.network === null ? "" : `; ${context.network}`
+    }.`,
     context.cores === null
       ? ""
       : context.cpuSets.length > 0
