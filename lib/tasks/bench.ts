@@ -1,13 +1,15 @@
 /** `deno task bench NAME`: a benchmark of Poolscope itself; its last line is one JSON object. */
 
-import { benchOverhead } from "../bench/overhead.ts";
 import type { BenchOptions } from "../bench/options.ts";
+import { benchOverhead } from "../bench/overhead.ts";
+import { benchStatistics } from "../bench/statistics.ts";
 import { UsageError } from "../errors.ts";
 import { parseOptions, runTask } from "./cli.ts";
 import { TerminalView } from "./terminal.ts";
 
 const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = {
   overhead: benchOverhead,
+  statistics: benchStatistics,
 };
 
 await runTask(async (signal) => {
