@@ -1,5 +1,6 @@
 /** `deno task bench NAME`: a benchmark of Poolscope itself; its last line is one JSON object. */
 
+import { benchAnalysis } from "../bench/analysis.ts";
 import type { BenchOptions } from "../bench/options.ts";
 import { benchOverhead } from "../bench/overhead.ts";
 import { benchStatistics } from "../bench/statistics.ts";
@@ -8,6 +9,7 @@ import { parseOptions, runTask } from "./cli.ts";
 import { TerminalView } from "./terminal.ts";
 
 const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = {
+  analysis: benchAnalysis,
   overhead: benchOverhead,
   statistics: benchStatistics,
 };
