@@ -73,7 +73,7 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
         share(counts.covered)
       }${counts === equal ? "" : `, found in ${share(counts.found)}`}; ${
         (counts.rounds / counts.studies / comparisons).toFixed(1)
-      } rounds each, ${counts.plannedRounds.toFixed(1)} at most`,
+      } rounds each, ${(counts.plannedRounds / counts.studies).toFixed(1)} planned at most`,
     );
   }
 

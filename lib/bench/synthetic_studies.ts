@@ -22,7 +22,7 @@ export interface StudyCounts {
   rounds: number;
   /** Comparisons of one study. */
   comparisons: number;
-  /** Rounds of the last look planned, mean over studies. */
+  /** Rounds of the last look that was planned, over all studies. */
   plannedRounds: number;
 }
 
@@ -82,7 +82,7 @@ export function simulateStudies(
     if (covered) counts.covered++;
     if (slow >= 0 && ends[slow]!.verdict === (ratio < 1 ? "lower" : "higher")) counts.found++;
     counts.rounds += family.reduce((sum, { comparison }) => sum + comparison.rounds, 0);
-    counts.plannedRounds += result.looks.at(-1)! / studies;
+    counts.plannedRounds += result.looks.at(-1)!;
   }
   return counts;
 }
