@@ -35,7 +35,7 @@ export {
   type PlannedRun,
   planRuns,
 } from "./plan.ts";
-export { ENGINES, openStudy, runStudy, type RunStudyOptions } from "./run_study.ts";
+export { ENGINES, openStudy, runOpenLoop, runStudy, type RunStudyOptions } from "./run_study.ts";
 export { exportStudy } from "./export_study.ts";
 export { loadStudy, Study } from "./report/study.ts";
 
@@ -59,6 +59,7 @@ export { distributionFigure } from "./figures/distribution.ts";
 export { formatNumber } from "./figures/format.ts";
 export { latencyFigure } from "./figures/latency.ts";
 export { scenarioMatrixFigure } from "./figures/matrix.ts";
+export { openLoopFigure } from "./figures/open_loop.ts";
 export { ratioFigure } from "./figures/ratio.ts";
 export { resourceFigure } from "./figures/resource.ts";
 export { throughputFigure } from "./figures/throughput.ts";
@@ -71,6 +72,7 @@ export {
   readRatios,
   readThroughput,
 } from "./report/narrative.ts";
+export { openLoopTable, readOpenLoop } from "./report/open_loop.ts";
 export { publishedTable } from "./report/published.ts";
 export {
   failuresTable,

@@ -4,10 +4,14 @@
  * @module
  */
 
+import type { LoadLevel } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
-import { shortCause } from "../stats/summarise.ts";
+import { deliveryTrouble } from "../stats/delivery.ts";
+import { leastRequests } from "../stats/latency.ts";
+import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { formatCount, formatList, formatSpan } from "./format.ts";
+import { type Percentile, percentileOf } from "./claims.ts";
+import { atLevels, formatCount, formatList, formatSpan } from "./format.ts";
 import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { FAILED, INK, PATH_STYLE } from "./theme.ts";
 
@@ -50,19 +54,76 @@ export function caption(parts: string[], context?: StudyContext): string {
 
 /** What every scenario's failed runs died of, one sentence for each cause. */
 export function failureSentences(scenarios: readonly ScenarioSummary[]): string[] {
-  const cells = new Map<string, { arm: string; users: number[]; what: string }>();
+  const cells = new Map<string, { arm: string; levels: LoadLevel[]; what: string }>();
   for (const scenario of scenarios) {
-    const { arm, users, n, failedRuns } = scenario;
+    const { arm, n, failedRuns } = scenario;
     if (failedRuns === 0) continue;
     const extent = n === 0 ? " failed" : `, ${failedRuns} of ${n + failedRuns} runs failed`;
     const what = `${extent}: ${shortCause(scenario)}`;
-    const cell = cells.get(`${arm} ${what}`) ?? { arm, users: [], what };
-    cell.users.push(users);
+    const cell = cells.get(`${arm} ${what}`) ?? { arm, levels: [], what };
+    cell.levels.push(scenario);
     cells.set(`${arm} ${what}`, cell);
   }
-  return [...cells.values()].map(({ arm, users, what }) =>
-    `${arm} at ${formatList(users.map(String))} users${what}`
+  return [...cells.values()].map(({ arm, levels, what }) => `${arm} ${atLevels(levels)}${what}`);
+}
+
+/**
+ * Which latency scenarios have: service time in a closed loop, response time in an open one.
+ *
+ * @returns `latency` where there are both.
+ */
+export function latencyName(levels: readonly LoadLevel[]): string {
+  const open = levels.filter(({ users }) => users === null).length;
+  if (open === 0) return "service time";
+  return open === levels.length ? "response time" : "latency";
+}
+
+/** The latency's name as an axis has it: from when to when. */
+export function latencyAxis(levels: readonly LoadLevel[]): string {
+  const name = latencyName(levels);
+  if (name === "service time") return "service time of correct answers in ms";
+  return name === "response time"
+    ? "response time in ms, from when a request was due"
+    : "latency in ms: service time at users, response time at arrival rates";
+}
+
+/** What sets the pace of some scenarios: think time in a closed loop, arrivals in an open one. */
+export function describeLoop(scenarios: readonly Pick<ScenarioSummary, "scenario">[]): string {
+  const loops = scenarios.map(({ scenario }) => {
+    const { arrivalRate, arrivals, thinkTimeMinS: min, thinkTimeMaxS: max } = scenario;
+    if (arrivalRate !== null) return `open loop, ${arrivals} arrivals`;
+    if (max === 0) return "closed loop, no think time";
+    return `closed loop, think time ${min === max ? min : `${min} to ${max}`}\u00a0s`;
+  });
+  return [...new Set(loops)].join("; ");
+}
+
+/** Which scenarios have too few requests for a percentile; null where all have enough. */
+export function tooFewRequests(
+  scenarios: readonly ScenarioSummary[],
+  percentile: Percentile,
+): string | null {
+  const few = scenarios.filter((scenario) =>
+    scenario.n > 0 && percentileOf(scenario, percentile) === null
   );
+  if (few.length === 0) return null;
+  const arms = [...new Set(few.map(({ arm }) => arm))].map((arm) =>
+    `${arm} ${atLevels(few.filter((scenario) => scenario.arm === arm))}`
+  );
+  return `P${percentile} needs ${
+    leastRequests(percentile).toLocaleString("en")
+  } requests per run, and is not shown where there were fewer: ${formatList(arms)}`;
+}
+
+/** What was wrong with the load of some scenarios, one sentence each. */
+export function deliverySentences(scenarios: readonly ScenarioSummary[]): string[] {
+  return scenarios.flatMap((scenario) => {
+    const { arm, troubledRuns, n, delivery } = scenario;
+    if (troubledRuns === 0) return [];
+    const extent = n === 1 ? "" : ` in ${troubledRuns} of ${n} runs`;
+    const what = deliveryTrouble(delivery) ?? "the generator could not keep up";
+    return [`${arm} ${atLevels([scenario])}: ${what}${extent}`];
+  });
 }
 
 /**
@@ -70,22 +131,26 @@ export function failureSentences(scenarios: readonly ScenarioSummary[]): string[
  *
  * @param scenarios What is drawn.
  * @param extra Further entries, after the paths.
- * @param bounded Whether the figure shows values that can be lower bounds.
+ * @param percentile The percentile that the figure shows, which can be a lower bound. @default none
  */
 export function pathLegend(
   scenarios: readonly ScenarioSummary[],
   extra: LegendEntry[] = [],
-  bounded = false,
+  percentile: number | null = null,
 ): LegendEntry[] {
   const paths = (["direct", "pooled"] as const)
     .filter((path) => scenarios.some((scenario) => scenario.path === path))
     .map((path): LegendEntry => ({ label: path, ...PATH_STYLE[path] }));
   const failed = scenarios.some((scenario) => scenario.failedRuns > 0);
-  const lowerBound = bounded && scenarios.some((scenario) => scenario.censored);
+  const lowerBound = percentile !== null &&
+    scenarios.some((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile));
   return [
     ...paths,
     ...extra,
     ...(failed ? [{ label: "failed", color: FAILED, symbol: "times" as const }] : []),
+    ...(scenarios.some((scenario) => scenario.troubledRuns > 0)
+      ? [{ label: "load not delivered", color: FAILED, symbol: "ring" as const }]
+      : []),
     ...(lowerBound
       ? [{ label: "≥ lower bound: too many unfinished", color: INK, symbol: "ring" as const }]
       : []),

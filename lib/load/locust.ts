@@ -15,8 +15,12 @@ export interface LoadOptions {
   python: string;
   /** Where the app answers, without a slash at the end. */
   host: string;
-  /** Users, spawn rate and think time are taken from it. */
-  scenario: Pick<Scenario, "users" | "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS">;
+  /** Users or arrival rate, think time and client are taken from it. */
+  scenario: Pick<
+    Scenario,
+    | ("users" | "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS")
+    | ("arrivalRate" | "arrivals" | "client")
+  >;
   /** Seed of the load's random choices. */
   seed: number;
   /** Seconds from the start of the load to the measurement window. */
@@ -25,6 +29,10 @@ export interface LoadOptions {
   windowS: number;
   /** The run's folder, which receives the files. */
   folder: string;
+  /** Generating processes. @default 1 */
+  processes?: number;
+  /** File with the routes to request. @default {the apps' contract} */
+  contract?: string;
 }
 
 const START_FILE = ".start";
@@ -45,13 +53,18 @@ export function releaseLoad(folder: string): void {
 export function locustCommand(
   options: LoadOptions,
 ): { argv: string[]; env: Record<string, string> } {
-  const { scenario, folder } = options;
+  const { scenario, folder, processes = 1, contract } = options;
+  // In an open loop, each process has one user, which sends all of its arrivals.
+  const [users, spawnRate] = scenario.arrivalRate === null
+    ? [scenario.users, scenario.spawnRate]
+    : [processes, 100];
   return {
     argv: [
       ...[options.python, "-m", "locust", "--headless"],
       ...["--locustfile", join(ROOT, "locust", "locustfile.py")],
       ...["--host", options.host],
-      ...["--users", String(scenario.users), "--spawn-rate", String(scenario.spawnRate)],
+      ...["--users", String(users), "--spawn-rate", String(spawnRate)],
+      ...(processes > 1 ? ["--processes", String(processes)] : []),
       ...["--csv", join(folder, "locust"), "--csv-full-history", "--only-summary"],
       // Users are not waited for: what has no answer when the window ends is recorded as such.
       ...["--stop-timeout", "0"],
@@ -66,6 +79,12 @@ export function locustCommand(
       POOLSCOPE_SEED: String(options.seed),
       POOLSCOPE_THINK_TIME_MIN_S: String(scenario.thinkTimeMinS),
       POOLSCOPE_THINK_TIME_MAX_S: String(scenario.thinkTimeMaxS),
+      POOLSCOPE_CLIENT: scenario.client,
+      ...(scenario.arrivalRate === null ? {} : {
+        POOLSCOPE_ARRIVAL_RATE: String(scenario.arrivalRate),
+        POOLSCOPE_ARRIVALS: scenario.arrivals,
+      }),
+      ...(contract === undefined ? {} : { POOLSCOPE_CONTRACT: contract }),
     },
   };
 }

@@ -60,7 +60,10 @@ async function locust(
   const { argv, env } = locustCommand({
     python: testPython(),
     host: url,
-    scenario: { users: run.users, spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
+    scenario: {
+      ...{ users: run.users, spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
+      ...{ arrivalRate: null, arrivals: "constant", client: "lean" },
+    },
     seed: run.seed ?? 1,
     warmUpS: run.warmUpS,
     windowS: run.windowS,

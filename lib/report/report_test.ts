@@ -30,7 +30,7 @@ function describe({ scenario: { framework, path }, round }: PlannedRun): Synthet
   return { rps: framework === "flask" && round % 2 === 0 ? rps + 9 : rps, medianMs: 100 };
 }
 
-const plan = syntheticPlan({ users: [1000], rounds: 5 });
+const plan = syntheticPlan({ users: [1000], rounds: 5, windowS: 10 });
 const folder = syntheticStudy(plan, describe);
 globalThis.addEventListener("unload", () => folder[Symbol.dispose]());
 const study = await loadStudy(folder.folder);
@@ -110,7 +110,7 @@ Deno.test("referenceTable() shows a failed scenario as failed, with its throughp
 });
 
 Deno.test("tables say what failed, what was set and what was compared", () => {
-  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 \| 1, 2, 3, 4 and 5/);
+  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 users \| 1, 2, 3, 4 and 5/);
   assert.match(failuresTable(smoke).caption, /No run failed: 6 of 6 runs complete/);
   const settings = plain(settingsTable(study).markdown());
   assert.match(settings, /postgres limits.*0\.5 CPU, 512 MiB → 0\.5 CPU, 512 MiB/);
@@ -119,7 +119,7 @@ Deno.test("tables say what failed, what was set and what was compared", () => {
   assert.match(matrixTable(study).markdown(), /fastapi direct.*0 of 5, 5 failed/);
   assert.match(
     ratioTable(study).markdown(),
-    /django \| persistent \| 1000 \| 6\.00×.*pooled faster/,
+    /django \| persistent \| 1000 users \| 6\.00×.*pooled faster/,
   );
 });
 
@@ -144,7 +144,7 @@ Deno.test("conclusion() answers for each framework, names its reuse, n and inter
     text,
     /\*\*django, reuse `persistent`: yes, for throughput\.\*\*.*6\.00× \[6\.00, 6\.00\]/,
   );
-  assert.match(text, /pooled P95 latency lower at 1000 users/);
+  assert.match(text, /pooled P95 service time lower at 1000 users/);
   assert.match(text, /\*\*flask, reuse `app_pool`: this study gives no reason to\.\*\*/);
   assert.match(text, /n = 5/);
   assert.match(text, /database: 0\.5 CPU, 512 MiB/);
@@ -181,7 +181,7 @@ Deno.test("limits that are not in force are said beside the answer", async () =>
 });
 
 Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary file", () => {
-  const files = exportTables(study, join(folder.folder, "report"));
+  const files = exportTables(study);
   assert.equal(files.length, 5);
   assert.ok(files.every((file) => existsSync(file)));
   assert.deepEqual(
@@ -203,10 +203,10 @@ Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary 
   const [header, first, , , django] = readFileSync(files[1]!, "utf8").split("\n");
   assert.match(
     header!,
-    /^framework,path,arm,reuse,users,status,rps,rps_low,.*p50_ms.*,error_rate,n,/,
+    /^framework,path,arm,reuse,users,arrival_rate,status,rps,rps_low,.*p50_ms.*,error_rate,n,/,
   );
-  assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,failed,,/);
-  assert.match(django!, /^django,pooled,django pooled,persistent,1000,ok,378,/);
+  assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,,failed,,/);
+  assert.match(django!, /^django,pooled,django pooled,persistent,1000,,ok,378,/);
 });
 
 Deno.test("a Table escapes HTML and Markdown", () => {

@@ -198,7 +198,7 @@ Deno.test("renderBlock() counts rounds where there are too many to draw, and joi
     "django direct  2/40 ✗1      2/40 ✗1",
   ]);
   deepEqual(matrix(many([1, 2, 3, 4, 5, 6, 7, 8, 9], 6)), [
-    "               all users",
+    "               in all",
     "django direct  18/54 ✗9",
   ]);
 });
