@@ -16,10 +16,11 @@ import { type CommandOptions, runCommand } from "../setup/command.ts";
 import { findPython } from "../setup/python.ts";
 import { type Comparison, decideFamily, stoppingRule } from "../stats/family.ts";
 import { checkLittlesLaw } from "../stats/littles_law.ts";
+import { sortedUs } from "../stats/latency.ts";
 import { median, nearestRank } from "../stats/percentile.ts";
-import { windowSeries } from "../stats/series.ts";
+import { meanServiceS, windowSeries } from "../stats/series.ts";
 import { checkSteadyState, STEADY_PARTS } from "../stats/steady_state.ts";
-import { pathRatios, summariseRun, summariseScenarios } from "../stats/summarise.ts";
+import { measureCut, pathRatios, summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { cutWindow, type Window } from "../stats/window.ts";
 import { REQUEST_COLUMNS } from "../store/layout.ts";
@@ -131,15 +132,16 @@ function time<T>(call: () => T): [number, T] {
 function summarise(plan: Plan, planned: PlannedRun[], runs: LoadedRun[]): unknown {
   const summaries: RunSummary[] = [];
   const windows = runs.map(({ manifest, requests }) => {
-    summaries.push(summariseRun(manifest, requests));
     const window = manifest.window!;
-    const { completed } = cutWindow(requests, window);
+    const cut = cutWindow(requests, window);
+    const measures = measureCut(cut, window, false);
+    summaries.push({ ...unmeasuredRun({ ...manifest, arm: "" }), ...measures });
+    const series = windowSeries(cut, window, STEADY_PARTS);
     const lengthS = (window.endUs - window.startUs) / 1e6;
-    const serviceS = completed.getColumn("service_us").mean() / 1e6;
-    const { users } = manifest.scenario;
+    const serviceS = meanServiceS(series);
     return {
-      steady: checkSteadyState(windowSeries(completed, window, STEADY_PARTS)),
-      law: checkLittlesLaw(users, completed.height / lengthS, serviceS, 0),
+      steady: checkSteadyState(series),
+      law: checkLittlesLaw(manifest.scenario.users!, measures.requests / lengthS, serviceS, 0),
     };
   });
   const scenarios = summariseScenarios(summaries);
@@ -160,10 +162,9 @@ function summarise(plan: Plan, planned: PlannedRun[], runs: LoadedRun[]): unknow
 
 /** The three percentiles of the correct answers of one run, in microseconds. */
 function plainQuantiles({ manifest, requests }: LoadedRun): number[] {
-  const { completed } = cutWindow(requests, manifest.window!);
-  const sorted = completed.filter(completed.getColumn("error").isNull())
-    .getColumn("service_us").sort();
-  return PERCENTS.map((percent) => Number(sorted.get(nearestRank(sorted.length, percent))));
+  const cut = cutWindow(requests, manifest.window!);
+  const sorted = sortedUs(cut.requests.serviceUs, cut.correct);
+  return PERCENTS.map((percent) => sorted[nearestRank(sorted.length, percent)]!);
 }
 
 /** Writes one run: log-normal service times about 20 ms, one request in 500 failed. */

@@ -86,14 +86,14 @@ export function countFalseAlarms(
 }
 
 /** The plan of the A/A study: the six arms, short windows. */
-export function pairsPlan(seed: number, perArm = PAIRS_PER_ARM): Plan {
+export function pairsPlan(seed: number): Plan {
   const plan = namedPlan("smoke");
   return {
     ...plan,
     name: "aa",
     purpose: "A/A pairs: how often are equal things called different?",
     functionalCheck: false,
-    rounds: 2 * PAIR_ROUNDS * perArm,
+    rounds: 2 * PAIR_ROUNDS * PAIRS_PER_ARM,
     warmUpS: 2,
     windowS: 3,
     seed,
@@ -102,22 +102,23 @@ export function pairsPlan(seed: number, perArm = PAIRS_PER_ARM): Plan {
 }
 
 /**
- * Runs the A/A study with the real engine and writes its pairs to {@linkcode RECORDED_PAIRS}.
+ * Runs an A/A study with the real engine and writes its pairs to a file.
  *
- * @param perArm Pairs of each arm. @default 4
+ * @param plan The study. @default the six arms, 24 pairs
+ * @param file Where the pairs go. @default {RECORDED_PAIRS}
  */
 export async function recordPairs(
   { seed, signal, log, onEvent }: BenchOptions,
-  perArm = PAIRS_PER_ARM,
+  plan: Plan = pairsPlan(seed),
+  file: string = RECORDED_PAIRS,
 ): Promise<void> {
-  const plan = pairsPlan(seed, perArm);
   const study = await runStudy({ plan, signal, onEvent, study: `aa-${Deno.pid}` });
   try {
     for (const { arm, cause } of study.scenarios.filter((scenario) => scenario.failedRuns > 0)) {
       log(`Failed runs of ${arm}: ${cause}`);
     }
-    mkdirSync(dirname(RECORDED_PAIRS), { recursive: true });
-    writeAtomic(RECORDED_PAIRS, pairsCsv(assignNames(study.runs, seed)));
+    mkdirSync(dirname(file), { recursive: true });
+    writeAtomic(file, pairsCsv(assignNames(study.runs, seed)));
   } finally {
     rmSync(study.folder, { recursive: true, force: true });
   }

@@ -4,9 +4,7 @@
  * @module
  */
 
-import type { DataFrame } from "nodejs-polars";
-import { polars } from "../frames/polars.ts";
-import type { Window } from "./window.ts";
+import type { Window, WindowCut } from "./window.ts";
 
 /** A window in equal parts. */
 export interface WindowSeries {
@@ -17,31 +15,42 @@ export interface WindowSeries {
 }
 
 /**
- * Cuts a window into parts of equal length.
+ * Cuts a window into parts of equal length, by when requests were answered.
  *
- * @param completed The requests that were answered in the window, as `cutWindow` gives them.
+ * @param cut The requests of the window.
  * @param window The window.
  * @param parts How many.
  */
-export function windowSeries(completed: DataFrame, window: Window, parts: number): WindowSeries {
-  const { col, lit } = polars();
-  const lengthUs = (window.endUs - window.startUs) / parts;
-  const part = col("start_us").add(col("service_us")).sub(lit(window.startUs)).div(lit(lengthUs))
-    .floor().alias("part");
-  const rows = completed.select(part, col("service_us")).groupBy(["part"])
-    .agg(col("service_us").count().alias("n"), col("service_us").sum().alias("total"))
-    .toRecords() as { part: number; n: number; total: number }[];
-  const series: WindowSeries = {
-    completed: Array(parts).fill(0),
-    serviceMs: Array(parts).fill(NaN),
-  };
-  for (const { part, n, total } of rows) {
-    // Division may round the last microsecond up into a part of its own.
-    const at = Math.min(parts - 1, Number(part));
-    const before = series.completed[at]!;
-    const beforeMs = before === 0 ? 0 : series.serviceMs[at]! * before;
-    series.completed[at] = before + Number(n);
-    series.serviceMs[at] = (beforeMs + Number(total) / 1000) / (before + Number(n));
+export function windowSeries(
+  { requests, correct, failed }: WindowCut,
+  { startUs: from, endUs: to }: Window,
+  parts: number,
+): WindowSeries {
+  const completed: number[] = Array(parts).fill(0);
+  const totalUs: number[] = Array(parts).fill(0);
+  const { startUs, serviceUs } = requests;
+  const perUs = parts / (to - from);
+  for (const places of [correct, failed]) {
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i]!;
+      const service = serviceUs[place]!;
+      const part = Math.floor((startUs[place]! + service - from) * perUs);
+      // An open loop's window also has requests that were answered after it.
+      if (part < 0 || part >= parts) continue;
+      completed[part]!++;
+      totalUs[part]! += service;
+    }
   }
-  return series;
+  return { completed, serviceMs: totalUs.map((us, i) => us / 1000 / completed[i]!) };
+}
+
+/** Mean service time of the answers of a window in seconds; NaN without any. */
+export function meanServiceS({ completed, serviceMs }: WindowSeries): number {
+  let total = 0;
+  let n = 0;
+  completed.forEach((count, i) => {
+    if (count > 0) total += count * serviceMs[i]!;
+    n += count;
+  });
+  return total / n / 1000;
 }

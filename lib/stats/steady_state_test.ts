@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { readRequests } from "../frames/run_files.ts";
 import { normal, requestsCsv, seededRandom } from "../frames/testing.ts";
 import { checkLittlesLaw } from "./littles_law.ts";
-import { windowSeries } from "./series.ts";
+import { meanServiceS, windowSeries } from "./series.ts";
 import { checkSteadyState, findTrend, STEADY_PARTS } from "./steady_state.ts";
 import { cutWindow } from "./window.ts";
 
@@ -103,11 +103,12 @@ Deno.test("windowSeries() counts and averages the parts of a window", async () =
       ]),
     );
     const window = { startUs, endUs: startUs + 300 };
-    const { completed } = cutWindow(await readRequests(folder), window);
-    const series = windowSeries(completed, window, 3);
+    const cut = cutWindow(await readRequests(folder), window);
+    const series = windowSeries(cut, window, 3);
     assert.deepEqual(series.completed, [2, 1, 1]);
     assert.deepEqual(series.serviceMs, [2, 5, 7]);
-    assert.deepEqual(windowSeries(completed, window, 6).serviceMs.map(Number.isNaN), [
+    close(meanServiceS(series), 0.004);
+    assert.deepEqual(windowSeries(cut, window, 6).serviceMs.map(Number.isNaN), [
       false,
       false,
       false,
