@@ -54,3 +54,12 @@ export function noiseOf(runs: readonly RecordedRun[], least = LEAST_CV): Noise {
 export async function readNoise(): Promise<Noise> {
   return noiseOf(await readRecordedRuns(RECORDED_RUNS));
 }
+
+/** The noise with outliers added: one run in twenty loses 40 % of its throughput. */
+export function withOutliers({ deviations, runs }: Noise): Noise {
+  const all = deviations.flatMap((value) => [...Array(19).fill(value), value + Math.log(0.6)]);
+  const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+  const centred = all.map((value) => value - mean);
+  const squares = centred.reduce((sum, value) => sum + value ** 2, 0);
+  return { deviations: centred, cv: Math.sqrt(squares / centred.length), runs };
+}

@@ -16,11 +16,11 @@ import {
   type Rounds,
   unpairedWelch,
 } from "./interval_methods.ts";
-import { type Noise, readNoise } from "./noise.ts";
+import { type Noise, readNoise, withOutliers } from "./noise.ts";
 import type { BenchOptions } from "./options.ts";
 import { type Random, seededDraws } from "./random.ts";
 import { countFalseAlarms, RECORDED_PAIRS, recordPairs } from "./real_pairs.ts";
-import { countComparisons, simulateStudies } from "./synthetic_studies.ts";
+import { countComparisons, simulateStudies, type StudyCounts } from "./synthetic_studies.ts";
 
 /** The result, as DESIGN's table of benchmarks names it. */
 export interface StatisticsResult {
@@ -56,26 +56,23 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
   const plan = namedPlan("reference");
   const rule = stoppingRule(plan.rounds, EXTENSION * plan.rounds);
   const comparisons = countComparisons(plan);
+  log(
+    `Studies of the reference plan: ${comparisons} comparisons, ${rule.rounds} rounds, up to ${rule.maxRounds} of what is undecided`,
+  );
   const random = seededDraws(seed);
-  const common = { studies: STUDIES, comparisons, rule, noise, random, signal };
-  const equal = simulateStudies({ ...common, ratio: 1 });
-  const slower = simulateStudies({ ...common, ratio: 0.8 });
-  for (const counts of [equal, slower]) {
-    const share = (count: number) => `${percent(count / counts.studies)}${error(count)}`;
-    const error = (count: number) => {
-      const p = count / counts.studies;
-      return ` ± ${percent(1.96 * Math.sqrt(p * (1 - p) / counts.studies))}`;
-    };
-    log(
-      `${counts.studies} studies of ${comparisons} comparisons, ${
-        counts === equal ? "no difference" : "one 20 % slower"
-      }: false alarms in ${share(counts.falseAlarms)}, all intervals right in ${
-        share(counts.covered)
-      }${counts === equal ? "" : `, found in ${share(counts.found)}`}; ${
-        (counts.rounds / counts.studies / comparisons).toFixed(1)
-      } rounds each, ${(counts.plannedRounds / counts.studies).toFixed(1)} planned at most`,
-    );
-  }
+  const simulate = (studies: number, ratio: number, drawn: Noise) => {
+    const counts = simulateStudies({
+      ...{ studies, comparisons, rule, ratio, random, signal },
+      noise: drawn,
+    });
+    log(`  noise of CV ${percent(drawn.cv)}, ${describe(counts, ratio)}`);
+    return counts;
+  };
+  const equal = simulate(STUDIES, 1, noise);
+  const slower = simulate(STUDIES, 0.8, noise);
+  const outliers = withOutliers(noise);
+  simulate(STUDIES / 5, 1, outliers);
+  simulate(STUDIES / 5, 0.8, outliers);
 
   if (full) await recordPairs(options);
   const real = existsSync(RECORDED_PAIRS) ? await readPairedRuns(RECORDED_PAIRS) : null;
@@ -101,6 +98,23 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
   };
 }
 
+/** What studies came to, with the error of the simulation. */
+function describe(counts: StudyCounts, ratio: number): string {
+  const { studies, falseAlarms, covered, found, rounds, comparisons, plannedRounds } = counts;
+  const share = (count: number) => {
+    const p = count / studies;
+    return `${percent(p)} ± ${percent(1.96 * Math.sqrt(p * (1 - p) / studies))}`;
+  };
+  return [
+    ratio === 1 ? "no difference" : `one ${percent(1 - ratio)} slower, found in ${share(found)}`,
+    `false alarms in ${share(falseAlarms)} of ${studies} studies`,
+    `all intervals right in ${share(covered)}`,
+    `${(rounds / studies / comparisons).toFixed(1)} rounds each of at most ${
+      (plannedRounds / studies).toFixed(1)
+    } planned from the noise`,
+  ].join("; ");
+}
+
 /** Coverage of single 95 % intervals at few rounds, by method and by what is added to the noise. */
 function compareMethods(noise: Noise, random: Random, log: (line: string) => void): void {
   const methods = { pairedT, unpairedWelch, pairedNormal, pairedBootstrap };
@@ -111,8 +125,9 @@ function compareMethods(noise: Noise, random: Random, log: (line: string) => voi
     const rows = Object.entries(methods).map(([name, method]) => {
       const shares = [3, 5, 8].map((rounds) => {
         let covered = 0;
+        const drawn = kind === "with outliers" ? withOutliers(noise) : noise;
         for (let i = 0; i < repeats; i++) {
-          const { low, high } = method(drawRounds(kind, rounds, noise, random), random);
+          const { low, high } = method(drawRounds(kind, rounds, drawn, random), random);
           if (low <= 0 && high >= 0) covered++;
         }
         return percent(covered / repeats);
@@ -123,16 +138,14 @@ function compareMethods(noise: Noise, random: Random, log: (line: string) => voi
   }
 }
 
-/** Two equal arms. Outliers: one run in twenty loses 40 %. Drift: rounds differ by CV 20 %. */
+/** Two equal arms; with drift, rounds differ by a CV of 20 %. */
 function drawRounds(
   kind: "as recorded" | "with outliers" | "with drift",
   rounds: number,
   { deviations, cv }: Noise,
   random: Random,
 ): Rounds {
-  const run = () =>
-    random.pick(deviations) +
-    (kind === "with outliers" && random.uniform() < 0.05 ? Math.log(0.6) : 0);
+  const run = () => random.pick(deviations);
   const base: number[] = [];
   const other: number[] = [];
   for (let round = 0; round < rounds; round++) {

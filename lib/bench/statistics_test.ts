@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { createScenario, scenarioId } from "../scenario.ts";
+import { binomialTail } from "../stats/binomial.ts";
 import { stoppingRule } from "../stats/family.ts";
 import { unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { pairedBootstrap, pairedNormal, pairedT, unpairedWelch } from "./interval_methods.ts";
-import { noiseOf, readNoise } from "./noise.ts";
+import { noiseOf, readNoise, withOutliers } from "./noise.ts";
 import { seededDraws } from "./random.ts";
 import { assignNames, countFalseAlarms, pairsCsv, pairsPlan } from "./real_pairs.ts";
 import { simulateStudies } from "./synthetic_studies.ts";
@@ -88,6 +89,33 @@ Deno.test("simulateStudies() sees that a rule without correction raises false al
   assert.ok(wrong.falseAlarms > 0.4 * studies, `${wrong.falseAlarms} of ${studies}`);
   assert.ok(right.falseAlarms < 0.1 * studies, `${right.falseAlarms} of ${studies}`);
   assert.equal(right.covered, studies - right.falseAlarms);
+});
+
+Deno.test("simulateStudies() holds its bars on recorded noise, by exact tests", async () => {
+  const noise = await readNoise();
+  const common = { studies: 1000, comparisons: 13, rule: stoppingRule(6, 18), noise };
+  const equal = simulateStudies({ ...common, ratio: 1, random: seededDraws(4) });
+  const slower = simulateStudies({ ...common, ratio: 0.8, random: seededDraws(5) });
+  for (const { falseAlarms, covered, studies } of [equal, slower]) {
+    assert.ok(binomialTail(falseAlarms, studies, 0.05) > 0.001, `${falseAlarms} false alarms`);
+    assert.ok(binomialTail(studies - covered, studies, 0.05) > 0.001, `${covered} covered`);
+    // Nor are the intervals wider than they need be: at least 4 % miss.
+    assert.ok(binomialTail(covered, studies, 0.96) > 0.001, `${covered} covered`);
+  }
+  assert.ok(
+    binomialTail(slower.studies - slower.found, 1000, 0.1) > 0.001,
+    `${slower.found} found`,
+  );
+  assert.ok(equal.rounds / 13_000 <= 18);
+});
+
+Deno.test("withOutliers() keeps the mean and adds a tail", async () => {
+  const noise = await readNoise();
+  const { deviations, cv } = withOutliers(noise);
+  close(deviations.reduce((sum, value) => sum + value, 0), 0, 1e-9);
+  assert.equal(deviations.length, 20 * noise.deviations.length);
+  // Variance of the outliers: p (1 − p) (ln 0.6)², beside the noise's own.
+  close(cv ** 2, noise.cv ** 2 + 0.05 * 0.95 * Math.log(0.6) ** 2, 1e-3);
 });
 
 const scenario = createScenario({ framework: "flask", path: "direct", users: 10 });
