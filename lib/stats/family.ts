@@ -18,8 +18,10 @@
  *   (Jennison & Turnbull, Journal of the Royal Statistical Society B 51(3), 1989) at Bonferroni's
  *   level `alpha / m`, so that in 95 % of studies the intervals of *all* `m` comparisons contain
  *   their ratios, wherever the study stopped. A comparison is called different exactly when its
- *   interval excludes 1: Holm's level is never below Bonferroni's, and where it decides first, the
- *   interval is cut at 1, as the direction is then known while its end is not.
+ *   interval lies on one side of 1: Holm's level is never below Bonferroni's, and where it decides
+ *   first, the interval is cut at 1. Such an end has Holm's guarantee for the direction. (Intervals
+ *   that follow Holm's rule throughout would end at 1 for nearly everything that it decides:
+ *   Strassburger & Bretz, Statistics in Medicine 27(24), 2008.)
  *
  * @module
  */
@@ -36,7 +38,7 @@ export interface Comparison {
   id: string;
   /** The scenarios that it takes, by id: they get more rounds together. */
   scenarios: readonly string[];
-  /** Rounds that both scenarios have completed, failed runs among them. */
+  /** Rounds, from the first on, that both scenarios have completed, failed runs among them. */
   rounds: number;
   /** The rounds in which both runs succeeded, each with its number from 1. */
   pairs: readonly (Pair & { round: number })[];
@@ -133,10 +135,10 @@ function pValue({ n, mean, deviation }: Moments): number {
 
 /**
  * The rounds at which a study looks, chosen from the noise of its first look: the last is the least
- * number with which the rule's ratio is found in 90 % of studies at the level of the first
- * of `m` comparisons; one look lies half way. The noise is pooled over all comparisons and says nothing of their means, so that choosing by it spends no error beyond what the simulation of
- * `deno task bench statistics` shows (an internal pilot: Wittes & Brittain, Statistics in Medicine
- * 9(1–2), 1990).
+ * number with which the rule's ratio is found in 90 % of studies at the level of the first of `m`
+ * comparisons; one look lies half way. The noise is pooled over all comparisons and says nothing of
+ * their means (an internal pilot: Wittes & Brittain, Statistics in Medicine 9(1–2), 1990); that
+ * choosing by it costs no error is part of what `deno task bench statistics` simulates.
  *
  * @param rule The rule.
  * @param deviation Pooled standard deviation of the logarithm of a round's ratio.
