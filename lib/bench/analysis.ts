@@ -51,8 +51,8 @@ interface LoadedRun {
 }
 
 /**
- * Writes the requests of a study of the `quick` plan, reads them with Poolscope and with pandas, and
- * times both on what they hold in memory, in turns; the median of five counts.
+ * Writes the requests of a study of the `quick` plan, reads them with Poolscope and with pandas,
+ * and times both on what they hold in memory, in turns; the median of five counts.
  */
 export async function benchAnalysis(options: BenchOptions): Promise<AnalysisResult> {
   const { seed, signal, log } = options;

@@ -25,10 +25,10 @@ export interface Noise {
 }
 
 /**
- * Takes the noise from runs: deviations of log throughput from the mean of the scenario, inflated by
- * √(n / (n − 1)) for the degree of freedom that the mean took (Davison & Hinkley, Bootstrap Methods
- * and their Application, 1997, §3.2). Scenarios lend each other their deviations: five runs of one
- * have no tail to draw from. Noise below `least` is scaled up to it.
+ * Takes the noise from runs: deviations of log throughput from the mean of the scenario, inflated
+ * by √(n / (n − 1)) for the degree of freedom that the mean took (Davison & Hinkley, Bootstrap
+ * Methods and their Application, 1997, §3.2). Scenarios lend each other their deviations: five runs
+ * of one have no tail to draw from. Noise below `least` is scaled up to it.
  */
 export function noiseOf(runs: readonly RecordedRun[], least = LEAST_CV): Noise {
   const logs = new Map<string, number[]>();

@@ -26,8 +26,8 @@ const PAIR_ROUNDS = 6;
 const PAIRS_PER_ARM = 4;
 
 /**
- * The runs of an A/A study as pairs. Of each two rounds that follow each other, one run is named `a`
- * and one `b` by lot; six such make a pair. A round with a failed run is left out.
+ * The runs of an A/A study as pairs. Of each two rounds that follow each other, one run is named
+ * `a` and one `b` by lot; six such make a pair. A round with a failed run is left out.
  *
  * @param runs All runs of one study.
  * @param seed Of the lot.

@@ -24,7 +24,8 @@ Deno.test("seededDraws() are uniform, and the same for the same seed", () => {
   assert.notDeepEqual(values.slice(0, 3), draws(2).slice(0, 3));
   const tenths = Array(10).fill(0);
   for (const value of values) tenths[Math.floor(10 * value)]++;
-  // Chi-square with 9 degrees of freedom exceeds 27.9 once in a thousand (NIST e-Handbook §1.3.6.7.4).
+  // Chi-square with 9 degrees of freedom exceeds 27.9 once in a thousand (NIST e-Handbook
+  // §1.3.6.7.4).
   const chi = tenths.reduce((sum, count) => sum + (count - 5000) ** 2 / 5000, 0);
   assert.ok(chi < 27.877, `chi-square ${chi}`);
 });

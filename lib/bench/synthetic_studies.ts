@@ -35,8 +35,8 @@ export function countComparisons(plan: Plan): number {
 }
 
 /**
- * Simulates studies: each comparison has two arms, each run of an arm its own draw of the noise. The
- * stopping rule asks for rounds as it would ask the machine.
+ * Simulates studies: each comparison has two arms, each run of an arm its own draw of the noise.
+ * The stopping rule asks for rounds as it would ask the machine.
  *
  * @param options.comparisons Comparisons of each study.
  * @param options.ratio The true ratio of one comparison, drawn anew for each study; 1 for none.

@@ -7,8 +7,8 @@
 import { incompleteBeta } from "./student_t.ts";
 
 /**
- * The probability of at least `count` successes in `n` independent trials (DLMF 8.17.5): the p value
- * of the exact test that each succeeds with no more than `probability`.
+ * The probability of at least `count` successes in `n` independent trials (DLMF 8.17.5): the p
+ * value of the exact test that each succeeds with no more than `probability`.
  *
  * @param count Successes seen, 0 to `n`.
  * @param n Trials.

@@ -5,15 +5,16 @@
  * The method, from the inside out:
  *
  * - A comparison is the ratio of two arms, paired by round, with a t statistic of the logarithms.
- *   Its interval keeps its coverage from three rounds on, where a bootstrap of three values does not
- *   (`deno task bench statistics` compares them on recorded noise).
+ *   Its interval keeps its coverage from three rounds on, where a bootstrap of three values does
+ *   not (`deno task bench statistics` compares them on recorded noise).
  * - Over the comparisons of a family, Holm's step-down rule ("A simple sequentially rejective
  *   multiple test procedure", Scandinavian Journal of Statistics 6(2), 1979): with `h` comparisons
  *   undecided, each is tested at `alpha / h`. It needs no assumption on how they depend on each
  *   other, and at most `alpha` of all studies raise one false alarm or more.
  * - Over looks, each of these tests is group-sequential, with the nominal levels of
- *   {@linkcode nominalLevels}: Holm's rule for group-sequential trials (Ye, Li, Liu & Yao, Statistics
- *   in Medicine 32(7), 2013; reviewed by Tamhane, Xi & Gou, Statistics in Medicine 40(24), 2021).
+ *   {@linkcode nominalLevels}: Holm's rule for group-sequential trials (Ye, Li, Liu & Yao,
+ *   Statistics in Medicine 32(7), 2013; reviewed by Tamhane, Xi & Gou, Statistics in Medicine
+ *   40(24), 2021).
  * - The interval of a comparison is the repeated confidence interval of the look at which it ended
  *   (Jennison & Turnbull, Journal of the Royal Statistical Society B 51(3), 1989) at Bonferroni's
  *   level `alpha / m`, so that in 95 % of studies the intervals of *all* `m` comparisons contain
@@ -168,9 +169,9 @@ function pooledDeviation(all: readonly Moments[]): number | null {
 }
 
 /**
- * Decides a family of comparisons as far as its rounds go. It keeps nothing between calls: the looks
- * are taken again, in order, from the rounds that belong to each, so that a resumed study and a
- * report come to the same end.
+ * Decides a family of comparisons as far as its rounds go. It keeps nothing between calls: the
+ * looks are taken again, in order, from the rounds that belong to each, so that a resumed study and
+ * a report come to the same end.
  *
  * @param comparisons All comparisons that the report makes; each counts, decided or not.
  * @param rule When to look.
@@ -274,8 +275,8 @@ function describe(
 }
 
 /**
- * How a comparison may be worded, or null where its ratio speaks for itself: a difference inside the
- * noise is never called one, and says what would have been found.
+ * How a comparison may be worded, or null where its ratio speaks for itself: a difference inside
+ * the noise is never called one, and says what would have been found.
  *
  * @param result The comparison.
  */

@@ -9,8 +9,9 @@ const BUCKETS = 2 ** BITS;
 
 /**
  * Sorts whole numbers from 0 on, such as microseconds, in a new array: by their digits, least first
- * (Knuth, The Art of Computer Programming, vol. 3, §5.2.5, algorithm R), which for millions of values
- * takes a fifth of the time that a sort by comparison does. Anything else is sorted by comparison.
+ * (Knuth, The Art of Computer Programming, vol. 3, §5.2.5, algorithm R), which for millions of
+ * values takes a fifth of the time that a sort by comparison does. Anything else is sorted by
+ * comparison.
  *
  * @param values Not changed.
  */

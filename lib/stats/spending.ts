@@ -70,10 +70,11 @@ const known = new Map<string, number[]>();
 
 /**
  * The nominal two-sided level at each look of a test of level `alpha`. The error is spent in
- * proportion to the data: alpha · t, the power family of Kim & DeMets ("Design and analysis of group
- * sequential tests based on the type I error spending rate function", Biometrika 74(1), 1987) with
- * exponent 1, close to Pocock's rule. It spends enough at the first look that a large difference is
- * found there, where O'Brien and Fleming's would ask for a t above 15 with five degrees of freedom.
+ * proportion to the data: alpha · t, the power family of Kim & DeMets ("Design and analysis of
+ * group sequential tests based on the type I error spending rate function", Biometrika 74(1), 1987)
+ * with exponent 1, close to Pocock's rule. It spends enough at the first look that a large
+ * difference is found there, where O'Brien and Fleming's would ask for a t above 15 with five
+ * degrees of freedom.
  *
  * A nominal level serves t statistics as it does normal ones, each with its own degrees of freedom:
  * the significance level approach (Jennison & Turnbull, Group Sequential Methods, 2000, §3.8). With

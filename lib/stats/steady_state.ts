@@ -16,8 +16,9 @@ export const STEADY_PARTS = 30;
 export const TOLERATED_CHANGE = 0.1;
 
 /**
- * Two-sided level of the test of one series: small, as a study has many runs and a run that fails is
- * rejected. With neighbours correlated by 0.5, a steady series passes for a trend in 0.7 % of runs.
+ * Two-sided level of the test of one series: small, as a study has many runs and a run that fails
+ * is rejected. With neighbours correlated by 0.5, a steady series passes for a trend in 0.7 % of
+ * runs.
  */
 export const TREND_LEVEL = 0.001;
 
@@ -93,10 +94,10 @@ export interface SteadyState {
 }
 
 /**
- * Whether a run was in a steady state. It drifts when throughput or service time has a trend that is
- * both significant at 0.1 % and larger than 10 % of the mean over the window. Either condition alone
- * would reject good runs: the first for changes that matter to nobody, the second for the noise of
- * short windows.
+ * Whether a run was in a steady state. It drifts when throughput or service time has a trend that
+ * is both significant at 0.1 % and larger than 10 % of the mean over the window. Either condition
+ * alone would reject good runs: the first for changes that matter to nobody, the second for the
+ * noise of short windows.
  *
  * @param series The window in {@linkcode STEADY_PARTS} parts.
  */
