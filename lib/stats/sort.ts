@@ -10,7 +10,7 @@ const BUCKETS = 2 ** BITS;
 /**
  * Sorts whole numbers from 0 on, such as microseconds, in a new array: by their digits, least first
  * (Knuth, The Art of Computer Programming, vol. 3, §5.2.5, algorithm R), which for millions of
- * values takes a fifth of the time that a sort by comparison does. Anything else is sorted by
+ * values takes a fraction of the time that a sort by comparison does. Anything else is sorted by
  * comparison.
  *
  * @param values Not changed.
@@ -19,10 +19,11 @@ export function sortWholeNumbers(values: Float64Array): Float64Array {
   let most = 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    if (!(value >= 0 && value < 2 ** 32) || value % 1 !== 0) return values.toSorted();
+    // Only whole numbers of 32 bits survive this.
+    if (value >>> 0 !== value) return values.toSorted();
     if (value > most) most = value;
   }
-  let from = Uint32Array.from(values);
+  let from = new Uint32Array(values);
   let to = new Uint32Array(values.length);
   const ends = new Uint32Array(BUCKETS);
   for (let shift = 0; shift < 32 && most >= 2 ** shift; shift += BITS) {
@@ -40,5 +41,5 @@ export function sortWholeNumbers(values: Float64Array): Float64Array {
     }
     [from, to] = [to, from];
   }
-  return Float64Array.from(from);
+  return new Float64Array(from);
 }

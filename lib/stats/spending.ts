@@ -73,7 +73,7 @@ const known = new Map<string, number[]>();
  * proportion to the data: alpha · t, the power family of Kim & DeMets ("Design and analysis of
  * group sequential tests based on the type I error spending rate function", Biometrika 74(1), 1987)
  * with exponent 1, close to Pocock's rule. It spends enough at the first look that a large
- * difference is found there, where O'Brien and Fleming's would ask for a t above 15 with five
+ * difference is found there, where O'Brien and Fleming's would ask for a t above 20 with five
  * degrees of freedom.
  *
  * A nominal level serves t statistics as it does normal ones, each with its own degrees of freedom:

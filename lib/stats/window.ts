@@ -51,8 +51,10 @@ export function cutWindow(requests: DataFrame, window: Window, openLoop = false)
   const columns = requestColumns(requests);
   const { length, startUs, serviceUs, intendedUs, outcome } = columns;
   const { startUs: from, endUs: to } = window;
-  const places = [0, 1, 2, 3].map(() => new Uint32Array(length));
-  const counts = [0, 0, 0, 0];
+  const correct = new Uint32Array(length);
+  let correctCount = 0;
+  // By outcome; there are few of these.
+  const others: number[][] = [[], [], [], []];
   let correctInWindow = 0;
   let answeredInWindow = 0;
   for (let i = 0; i < length; i++) {
@@ -73,12 +75,13 @@ export function cutWindow(requests: DataFrame, window: Window, openLoop = false)
       if (kind !== OUTCOMES.unfinished && !late) continue;
       kind = OUTCOMES.unfinished;
     }
-    places[kind]![counts[kind]!++] = i;
+    if (kind === OUTCOMES.correct) correct[correctCount++] = i;
+    else others[kind]!.push(i);
   }
-  const placesOf = (kind: number) => places[kind]!.subarray(0, counts[kind]);
+  const placesOf = (kind: number) => Uint32Array.from(others[kind]!);
   return {
     requests: columns,
-    correct: placesOf(OUTCOMES.correct),
+    correct: correct.subarray(0, correctCount),
     failed: placesOf(OUTCOMES.failed),
     unfinished: placesOf(OUTCOMES.unfinished),
     dropped: placesOf(OUTCOMES.dropped),
