@@ -11,10 +11,11 @@ import type { DataFrame } from "nodejs-polars";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests } from "../frames/run_files.ts";
 import { syntheticManifest } from "../frames/testing.ts";
-import { namedPlan, type Plan, type PlannedRun, planRuns } from "../plan.ts";
+import { namedPlan, type Plan, planRuns } from "../plan.ts";
 import { type CommandOptions, runCommand } from "../setup/command.ts";
 import { findPython } from "../setup/python.ts";
-import { type Comparison, decideFamily, stoppingRule } from "../stats/family.ts";
+import { pathComparisons } from "../stats/comparisons.ts";
+import { decideFamily, stoppingRule } from "../stats/family.ts";
 import { checkLittlesLaw } from "../stats/littles_law.ts";
 import { sortedUs } from "../stats/latency.ts";
 import { median, nearestRank } from "../stats/percentile.ts";
@@ -84,7 +85,7 @@ export async function benchAnalysis(options: BenchOptions): Promise<AnalysisResu
     const columns: number[] = [];
     for (let i = 0; i < REPEATS; i++) {
       signal.throwIfAborted();
-      const [full] = time(() => summarise(plan, planned, runs));
+      const [full] = time(() => summarise(plan, runs));
       const [plain, mine] = time(() => runs.map(plainQuantiles));
       times.full.push(full);
       times.quantiles.push(plain);
@@ -129,7 +130,7 @@ function time<T>(call: () => T): [number, T] {
 }
 
 /** Everything that a report says of the study's throughput and latency. */
-function summarise(plan: Plan, planned: PlannedRun[], runs: LoadedRun[]): unknown {
+function summarise(plan: Plan, runs: LoadedRun[]): unknown {
   const summaries: RunSummary[] = [];
   const windows = runs.map(({ manifest, requests }) => {
     const window = manifest.window!;
@@ -146,17 +147,7 @@ function summarise(plan: Plan, planned: PlannedRun[], runs: LoadedRun[]): unknow
   });
   const scenarios = summariseScenarios(summaries);
   const ratios = pathRatios(scenarios, summaries);
-  const rps = new Map(summaries.map((run) => [`${run.scenarioId} ${run.round}`, run.rps]));
-  const comparisons = ratios.map(({ direct, pooled }): Comparison => ({
-    id: pooled,
-    scenarios: [direct, pooled],
-    rounds: plan.rounds,
-    pairs: [...new Set(planned.map((run) => run.round))].map((round) => ({
-      round,
-      base: rps.get(`${direct} ${round}`)!,
-      other: rps.get(`${pooled} ${round}`)!,
-    })),
-  }));
+  const comparisons = pathComparisons(ratios, summaries);
   return [windows, scenarios, decideFamily(comparisons, stoppingRule(plan.rounds))];
 }
 
