@@ -49,7 +49,7 @@ export function assignNames(runs: readonly RunSummary[], seed: number): PairedRu
         const [a, b] = random.uniform() < 0.5 ? two : two.toReversed();
         if (a === undefined || b === undefined) continue;
         for (const [name, rps] of [["a", a], ["b", b]] as const) {
-          rows.push({ pair: pairs, scenario_id: id, round, name, rps });
+          rows.push({ pair: pairs, scenario_id: id, round, name, rps: Number(rps.toFixed(3)) });
         }
       }
     }
