@@ -50,9 +50,8 @@ Deno.test("cutWindow() counts by completion", async () => {
     { startUs: endUs - 9, serviceUs: 9, status: 0, error: "unfinished" },
     { startUs: startUs + 1, serviceUs: 5, status: 500, error: "500 Internal Server Error" },
   ]);
-  const { completed, unfinished } = cutWindow(frame, manifest.window!);
-  assert.equal(completed.height, 3);
-  assert.equal(unfinished.height, 2);
+  const { correct, failed, unfinished } = cutWindow(frame, manifest.window!);
+  assert.deepEqual([correct.length, failed.length, unfinished.length], [2, 1, 2]);
 });
 
 Deno.test("summariseRun() counts correct answers and takes exact percentiles of them", async () => {
