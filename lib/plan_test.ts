@@ -120,6 +120,28 @@ Deno.test("changePlan() turns a closed loop into an open one and back", () => {
   }
 });
 
+Deno.test("plans say which open loop follows, and how short it may be", () => {
+  const { openLoop } = namedPlan("reference");
+  equal(openLoop!.rounds >= 6, true);
+  deepEqual(openLoop!.shares, [0.5, 0.8, 0.95]);
+  // Of one round, so that all of it stays within 15 minutes on two cores.
+  equal(namedPlan("quick").openLoop!.rounds, 1);
+  const changed = changePlan(namedPlan("reference"), { windowS: 4, rounds: 2, warmUpS: 60 });
+  deepEqual(changed.openLoop, { ...openLoop, windowS: 4, rounds: 2 });
+  equal(changePlan(namedPlan("quick"), { openLoop: false }).openLoop, undefined);
+  // Arrival rates of the user's own need none that follow.
+  equal(changePlan(namedPlan("quick"), { arrivalRates: [50] }).openLoop, undefined);
+  const wrong = (value: unknown) =>
+    throws(
+      () => parsePlan(JSON.stringify({ ...namedPlan("quick"), openLoop: value }), "my.json"),
+      /field "openLoop" is .* not allowed/,
+    );
+  for (const change of [{ shares: [] }, { shares: [0] }, { rounds: 0 }, { windowS: 0 }, { x: 1 }]) {
+    wrong({ ...openLoop, ...change });
+  }
+  wrong(true);
+});
+
 Deno.test("planRuns() runs each scenario once per round in an order that the seed decides", () => {
   const plan = namedPlan("quick");
   const runs = planRuns(plan);

@@ -26,7 +26,6 @@ from routes import Route
 logger = logging.getLogger(__name__)
 
 SPREAD_CONNECTIONS = 64
-MAX_CONNECTIONS = 10_000
 FILES_IN_RESERVE = 200
 SENT_AT_ONCE = 64
 MAX_IDLE_NS = 1_000_000_000
@@ -74,22 +73,25 @@ class Timer:
             os.close(self._fd)
 
 
-def constant_gaps(rate: float, index: int, processes: int) -> Callable[[int], float]:
-    """Nanoseconds from the start of the load to the n-th arrival, from 0, of one process."""
-    gap_ns = 1e9 / rate
-    return lambda n: (n * processes + index) * gap_ns
+def schedule_of(
+    kind: str, rate: float, seed: int, index: int, processes: int
+) -> Callable[[int], float]:
+    """The schedule of one process: nanoseconds from the start of the load to its n-th arrival.
 
-
-def poisson_gaps(rate: float, seed: int, processes: int) -> Callable[[int], float]:
-    """The same at random: the processes' arrivals together are a Poisson process too."""
+    It is asked for each n in turn, from 0. `rate` is that of all processes together: constant
+    arrivals take turns, and independent Poisson processes are together one.
+    """
+    if kind == "constant":
+        gap_ns = 1e9 / rate
+        return lambda n: (n * processes + index) * gap_ns
     draw, at_ns, mean_per_ns = Random(seed).expovariate, 0.0, rate / processes / 1e9
 
-    def next_gap(_: int) -> float:
+    def next_at(_: int) -> float:
         nonlocal at_ns
         at_ns += draw(mean_per_ns)
         return at_ns
 
-    return next_gap
+    return next_at
 
 
 class Arrivals:
@@ -101,7 +103,7 @@ class Arrivals:
 
     make_sender: Callable[[], object]
 
-    def __init__(self, routes: list[Route], rate: float, kind: str) -> None:
+    def __init__(self, routes: list[Route], rate: float, kind: str, max_busy: int) -> None:
         self.routes = routes
         self.rate = rate
         self.kind = kind
@@ -118,7 +120,7 @@ class Arrivals:
         self.in_window = 0
         self._dropped = array("q")  # intended starts and numbers of routes, in turn
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.max_busy = max(1, min(MAX_CONNECTIONS, limit - FILES_IN_RESERVE))
+        self.max_busy = max(1, min(max_busy, limit - FILES_IN_RESERVE))
 
     def run(self, start_ns: int, seed: int, index: int, processes: int) -> None:
         """Sends from `start_ns` on until the greenlet is killed."""
@@ -127,11 +129,7 @@ class Arrivals:
         self.running = True
         self.random = Random(seed * 1_000_003)
         self.weights = list(accumulate(route.weight for route in self.routes))
-        self.offset_ns = (
-            constant_gaps(self.rate, index, processes)
-            if self.kind == "constant"
-            else poisson_gaps(self.rate, seed * 1_000_003 + 1, processes)
-        )
+        self.offset_ns = schedule_of(self.kind, self.rate, seed, index, processes)
         self.spread = min(SPREAD_CONNECTIONS, max(1, round(self.rate / processes)))
         self.start_ns = start_ns
         self.count = self.in_window = 0

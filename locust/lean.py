@@ -13,6 +13,7 @@ import select
 import socket
 import weakref
 import zlib
+from collections import deque
 from time import perf_counter_ns
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ Socket = gevent.monkey.get_original("socket", "socket")
 Poll = gevent.monkey.get_original("select", "poll")
 
 READ_BYTES = 65_536
+HANDLED_AT_ONCE = 8
 READABLE, WRITABLE = 1, 2  # the event loop's names for what to watch
 TIMEOUT_CHECKS = 50  # in the time that a server may stay silent
 
@@ -302,28 +304,39 @@ class Connection:
             except OSError:  # nothing more has come
                 self._fail(error if self.heard else HTTPConnectionClosed("connection closed."))
                 return
-            self._receive(data)
+            self._receive(data, perf_counter_ns())
 
     def _on_readable(self) -> None:
+        """Reads and takes the time; the rest waits until all that can be read has been.
+
+        Hundreds of answers come at once when a server wakes up from a stall, and must not wait for
+        each other.
+        """
+        sock = self.sock
         try:
-            data = self.sock.recv(READ_BYTES)
+            data = sock.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
-            if self.done:
-                self.close()
-            elif error.errno == errno.ECONNRESET and not self.heard:
-                self._fail(HTTPConnectionClosed("connection closed."))
-            else:
-                self._fail(error)
-            return
+            data = error
+        received.append((self, sock, data, perf_counter_ns()))
+        if not LOOP.pendingcnt:
+            handle_received()
+        elif len(received) == 1:
+            LOOP.run_callback(handle_received)
+
+    def _handle(self, data: bytes | OSError, time_ns: int) -> None:
         if self.done:
             self.close()
+        elif isinstance(data, bytes):
+            self._receive(data, time_ns)
+        elif data.errno == errno.ECONNRESET and not self.heard:
+            self._fail(HTTPConnectionClosed("connection closed."), time_ns)
         else:
-            self._receive(data)
+            self._fail(data, time_ns)
 
-    def _receive(self, data: bytes) -> None:
-        self.end_ns = self.last_ns = perf_counter_ns()
+    def _receive(self, data: bytes, time_ns: int) -> None:
+        self.end_ns = self.last_ns = time_ns
         if not data:
             self._end_of_stream()
             return
@@ -331,10 +344,10 @@ class Connection:
         try:
             parser.feed_data(data)
         except HttpParserUpgrade:
-            self._fail(HTTPParseError("the server switches protocols"))
+            self._fail(HTTPParseError("the server switches protocols"), self.end_ns)
             return
         except HttpParserError as error:
-            self._fail(HTTPParseError(str(error)))
+            self._fail(HTTPParseError(str(error)), self.end_ns)
             return
         if not self.whole:
             self.heard = True
@@ -344,11 +357,11 @@ class Connection:
 
     def _end_of_stream(self) -> None:
         if not self.heard:
-            self._fail(HTTPConnectionClosed("connection closed."))
+            self._fail(HTTPConnectionClosed("connection closed."), self.end_ns)
         elif not self.headers_whole:
-            self._fail(HTTPParseError("connection closed before end of the headers"))
+            self._fail(HTTPParseError("connection closed before end of the headers"), self.end_ns)
         elif HeaderNames.of(self.headers).framed:
-            self._fail(HTTPParseError("connection closed before end of the body"))
+            self._fail(HTTPParseError("connection closed before end of the body"), self.end_ns)
         else:
             self.kept = False  # the end of the connection is the end of the body
             self._complete()
@@ -370,8 +383,8 @@ class Connection:
         self.done = True
         self.finish()
 
-    def _fail(self, error: Exception) -> None:
-        self.end_ns = perf_counter_ns()
+    def _fail(self, error: Exception, time_ns: int | None = None) -> None:
+        self.end_ns = time_ns or perf_counter_ns()
         if self.heard_headers:
             self.status = self.code
         self.error = error
@@ -405,6 +418,22 @@ class Connection:
             url=url,
             timing=(intended_us, start_us, service_us, response_us),
         )
+
+
+received: deque[tuple[Connection, object, bytes | OSError, int]] = deque()
+"""What has been read and not been handled, with its time."""
+
+
+def handle_received() -> None:
+    """Handles some, and lets the loop read what has come meanwhile."""
+    try:
+        for _ in range(min(HANDLED_AT_ONCE, len(received))):
+            connection, sock, data, time_ns = received.popleft()
+            if connection.sock is sock:
+                connection._handle(data, time_ns)
+    finally:
+        if received:
+            LOOP.run_callback(handle_received)
 
 
 connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()

@@ -18,6 +18,8 @@ POOLSCOPE_THINK_TIME_MIN_S   shortest and longest pause of a user between two re
 POOLSCOPE_THINK_TIME_MAX_S   (default: 0)
 POOLSCOPE_ARRIVAL_RATE       requests per second of all processes together (default: closed loop)
 POOLSCOPE_ARRIVALS           "constant" or "poisson" (default: constant)
+POOLSCOPE_MAX_CONNECTIONS    arrivals of one process that may be without an answer (default: 10000, and no
+                             more than the limit of open files allows); more are dropped
 POOLSCOPE_CLIENT             "lean", or "fast" for Locust's FastHttpUser (default: lean)
 POOLSCOPE_TIMEOUT_S          a server that is silent for so long fails the request (default: 60)
 POOLSCOPE_RUN_FOLDER         see recorder.py
@@ -40,6 +42,7 @@ from clock import EPOCH_OFFSET_US
 from fast import FastSender, FastUser
 from lean import LeanUser
 from locust import TaskSet, between, events
+from locust.user.task import LOCUST_STATE_RUNNING
 from routes import Route, read_routes
 from settings import choice, number
 
@@ -53,6 +56,7 @@ SEED = int(os.environ.get("POOLSCOPE_SEED", "1"))
 THINK_TIME_S = (number("POOLSCOPE_THINK_TIME_MIN_S", 0), number("POOLSCOPE_THINK_TIME_MAX_S", 0))
 ARRIVAL_RATE = number("POOLSCOPE_ARRIVAL_RATE", 0)
 ARRIVALS = choice("POOLSCOPE_ARRIVALS", ("constant", "poisson"))
+MAX_CONNECTIONS = int(number("POOLSCOPE_MAX_CONNECTIONS", 10_000))
 CLIENT = choice("POOLSCOPE_CLIENT", ("lean", "fast"))
 TIMEOUT_S = number("POOLSCOPE_TIMEOUT_S", 60)
 
@@ -69,8 +73,11 @@ def on_init(environment, **_) -> None:
     share.install(environment)
     environment.events.test_start.add_listener(on_test_start)
     if ARRIVAL_RATE > 0:
-        arrivals = Arrivals(ROUTES, ARRIVAL_RATE, ARRIVALS)
+        arrivals = Arrivals(ROUTES, ARRIVAL_RATE, ARRIVALS, MAX_CONNECTIONS)
         arrivals.event_of = lambda _: environment.events.request
+    # What lives by now stays: Python would search it for garbage again and again, for tens of ms.
+    gc.collect()
+    gc.freeze()
     recorder.install(environment, SEED, arrivals)
 
 
@@ -78,16 +85,13 @@ def on_test_start(**_) -> None:
     if share.current is not None:
         # Locust draws tasks and think times from it, in order of completion.
         random.seed(share.current.seed(SEED))
-    # What lives by now stays: Python would search it for garbage again and again, for tens of ms.
-    gc.collect()
-    gc.freeze()
 
 
 def request_task(route: Route) -> Callable:
     """A Locust task, named as the contract names the route."""
 
-    def task(user_or_tasks) -> None:
-        getattr(user_or_tasks, "user", user_or_tasks).send(route)
+    def task(user) -> None:
+        user.send(route)
 
     task.__name__ = f"{route.method} {route.name}"
     return task
@@ -119,9 +123,19 @@ class LeanTasks(TaskSet):
 
     tasks = TASKS
 
-    def _sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            gevent.sleep(seconds)
+    def execute_task(self, task: Callable) -> None:
+        task(self.user)
+
+    if THINK_TIME_S == (0, 0):
+
+        def execute_next_task(self) -> None:
+            task, user, tasks = self._task_queue.popleft(), self.user, self.tasks
+            while user._state == LOCUST_STATE_RUNNING:
+                task(user)
+                task = random.choice(tasks)
+
+        def _sleep(self, seconds: float) -> None:
+            pass
 
 
 class LeanAppUser(ClosedLoop, LeanUser):

@@ -62,6 +62,7 @@ LAG_SLEEP_S = 0.1
 DRAIN_S = 2.0
 DRAIN_POLL_S = 0.01
 MERGE_TIMEOUT_S = 5.0
+HANDLING_TURNS = 100
 LIVE_SAMPLES = 200
 UNFINISHED, DROPPED = "unfinished", "dropped"
 ACCOUNT, FINISH, DONE, LIVE = (
@@ -127,8 +128,10 @@ class Recorder:
         self.load_start_us = part.start_us
         self.window_start_us = self.load_start_us + self.warm_up_us
         self.window_end_us = self.window_start_us + self.window_us
-        self.warm_up_requests = self.warm_up_failures = self.drain_requests = 0
+        self.warm_up_requests = self.drain_requests = 0
+        self.reported = self._totals()
         self.opens_at_us = self.window_start_us
+        self.answered_from_us = 0
         if self.arrivals is not None:
             self.opens_at_us = NEVER  # by an answer: what counts is the intended start
             self.arrivals.event_of = self.event_of
@@ -147,8 +150,12 @@ class Recorder:
         if timing is None:  # of a client that is not of this folder
             service_us = int(request["response_time"] * 1000)
             timing = 0, now_us() - service_us, service_us, 0
-        if timing[1] + timing[2] >= self.opens_at_us:
+        end_us = timing[1] + timing[2]
+        if end_us >= self.opens_at_us:
             self._open_window()
+        elif end_us < self.answered_from_us:
+            # Read before the window opened and handled after it: what is counted in it is of it.
+            timing = 0, timing[1], self.answered_from_us - timing[1], 0
         self.log.add(timing, **request)
 
     def event_of(self, intended_ns: int) -> EventHook:
@@ -175,13 +182,22 @@ class Recorder:
 
     def _run_phases(self) -> None:
         self._sleep_until(self.window_start_us)
+        self._let_handle()
         if self.lag is None:
             self._open_window()
         self._sleep_until(self.window_end_us)
         self._stop_clocks()
         if self.arrivals is not None:
             self._drain()
+        self._let_handle()
         self.finish()
+
+    def _let_handle(self) -> None:
+        """What has been read has been answered, and is counted before a phase ends."""
+        for _ in range(HANDLING_TURNS):
+            if not lean.received:
+                break
+            gevent.sleep(0)
 
     def _stop_clocks(self) -> None:
         if self.cpu_s is None:
@@ -212,6 +228,8 @@ class Recorder:
         self.users_at_window_start = self.environment.runner.user_count
         self.cpu_at_window_start_s = time.process_time()
         self.opens_at_us = NEVER
+        if self.arrivals is None:
+            self.answered_from_us = self.window_start_us
         self.lag = LoopLag()
 
     def finish(self, **_) -> None:
@@ -308,25 +326,27 @@ class Recorder:
         return {**counts, "arrivals": arrivals.in_window}
 
     def _tick(self) -> None:
-        """Each second: rows to the file, and the last second to whoever watches."""
-        at_us, rows, failures = self.load_start_us, 0, 0
         while True:
             gevent.sleep(TICK_S)
-            service_us = sorted(self.log.buffered_service_us())
-            self.log.flush()
-            then_us, at_us = at_us, now_us()
-            seconds = (at_us - then_us) / 1e6
-            self.show(
-                {
-                    "timeS": round((at_us - self.load_start_us) / 1e6, 3),
-                    "phase": "window" if self.lag else "warm-up",
-                    "users": self.environment.runner.user_count,
-                    "rps": round((self.log.rows - rows) / seconds, 1),
-                    "failuresPerS": round((self.log.failed_rows - failures) / seconds, 1),
-                },
-                service_us,
-            )
-            rows, failures = self.log.rows, self.log.failed_rows
+            self.report()
+
+    def report(self) -> None:
+        """Rows to the file, and what was since the last report to whoever watches."""
+        service_us = sorted(self.log.buffered_service_us())
+        self.log.flush()
+        (then_us, rows, failures), self.reported = self.reported, self._totals()
+        seconds = (self.reported[0] - then_us) / 1e6
+        live = {
+            "timeS": round((self.reported[0] - self.load_start_us) / 1e6, 3),
+            "phase": "window" if self.lag else "warm-up",
+            "users": self.environment.runner.user_count,
+            "rps": round((self.reported[1] - rows) / seconds, 1),
+            "failuresPerS": round((self.reported[2] - failures) / seconds, 1),
+        }
+        self.show(live, service_us)
+
+    def _totals(self) -> tuple[int, int, int]:
+        return now_us(), self.log.rows, self.log.failed_rows
 
     def show(self, live: dict, service_us: list[int]) -> None:
         write_live(self.folder, live, service_us)

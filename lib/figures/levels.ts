@@ -93,7 +93,7 @@ const SHIFT: Record<Path, number> = { direct: -8, pooled: 8 };
 const LOG_ABOVE = 20;
 
 /** Where values lie: error bars beyond twice the largest value would flatten everything else. */
-function scaleOf(points: Point[], loose: number[], bounded: boolean) {
+function scaleOf(points: Point[], loose: number[], bounded: boolean, labelsBelow: boolean) {
   const values = [...points.flatMap((point) => point.value ?? []), ...loose];
   const largest = Math.max(...values, 0) || 1;
   const smallest = Math.min(...values.filter((value) => value > 0), largest);
@@ -103,7 +103,7 @@ function scaleOf(points: Point[], loose: number[], bounded: boolean) {
   const low = log ? Math.max(smallest / 2, Math.min(smallest, ...ends.filter((e) => e > 0))) : 0;
   // Crosses of failures stand on the axis; on a logarithmic scale they need room below the values.
   const failures = points.some((point) => point.failed || point.partly !== null);
-  const room = failures ? Math.sqrt(largest / smallest) : 1.5;
+  const room = failures ? Math.sqrt(largest / smallest) : labelsBelow ? 2.5 : 1.5;
   const domain: [number, number] = log ? [low / room, top * 1.4] : [0, top * 1.08];
   return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
 }
@@ -296,6 +296,7 @@ function drawLevels(
     points,
     dots.map((dot) => dot.value!),
     measure.percentile !== null,
+    places.domain.length > 2,
   );
   const facetWidth = BODY_WIDTH / columns - 24;
   const headers = facets.map((facet, i) => ({

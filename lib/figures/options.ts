@@ -6,12 +6,11 @@
 
 import type { LoadLevel } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
-import { deliveryTrouble } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Percentile, percentileOf } from "./claims.ts";
-import { atLevels, formatCount, formatList, formatSpan } from "./format.ts";
+import { atLevels, formatCount, formatList, formatPercent, formatSpan } from "./format.ts";
 import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { FAILED, INK, PATH_STYLE } from "./theme.ts";
 
@@ -115,14 +114,26 @@ export function tooFewRequests(
   } requests per run, and is not shown where there were fewer: ${formatList(arms)}`;
 }
 
-/** What was wrong with the load of some scenarios, one sentence each. */
+/** With which arms the generator could not keep up, and by how much at worst, one sentence each. */
 export function deliverySentences(scenarios: readonly ScenarioSummary[]): string[] {
-  return scenarios.flatMap((scenario) => {
-    const { arm, troubledRuns, n, delivery } = scenario;
-    if (troubledRuns === 0) return [];
-    const extent = n === 1 ? "" : ` in ${troubledRuns} of ${n} runs`;
-    const what = deliveryTrouble(delivery) ?? "the generator could not keep up";
-    return [`${arm} ${atLevels([scenario])}: ${what}${extent}`];
+  const troubled = scenarios.filter((scenario) => scenario.troubledRuns > 0);
+  return [...new Set(troubled.map(({ arm }) => arm))].map((arm) => {
+    const own = troubled.filter((scenario) => scenario.arm === arm);
+    const most = (key: "late" | "dropped") =>
+      Math.max(...own.map(({ delivery }) => delivery![key] / delivery!.arrivals));
+    const upTo = own.length > 1 ? "up to " : "";
+    const parts = [
+      most("dropped") > 0 ? [`${upTo}${formatPercent(most("dropped"))} never sent`] : [],
+      most("late") > 0
+        ? [`${upTo}${formatPercent(most("late"))} sent more than 10\u00a0ms late`]
+        : [],
+    ].flat();
+    const runs = own.reduce((sum, { n }) => sum + n, 0);
+    const bad = own.reduce((sum, { troubledRuns }) => sum + troubledRuns, 0);
+    const extent = runs === own.length ? "" : `, in ${bad} of ${runs} runs`;
+    return `${arm} ${atLevels(own)}: the generator could not keep up, ${
+      formatList(parts)
+    }${extent}`;
   });
 }
 
@@ -149,7 +160,7 @@ export function pathLegend(
     ...extra,
     ...(failed ? [{ label: "failed", color: FAILED, symbol: "times" as const }] : []),
     ...(scenarios.some((scenario) => scenario.troubledRuns > 0)
-      ? [{ label: "load not delivered", color: FAILED, symbol: "ring" as const }]
+      ? [{ label: "generator fell behind", color: FAILED, symbol: "ring" as const }]
       : []),
     ...(lowerBound
       ? [{ label: "≥ lower bound: too many unfinished", color: INK, symbol: "ring" as const }]

@@ -155,7 +155,10 @@ function warnings({ manifest, measures }: LoadSummary): string[] {
     trouble === null ? [] : [
       `WARNING: ${trouble}; its own delay is in the response times, try a lower rate, more --processes or a machine with less to do`,
     ],
-    measures.exactUpTo < 100 && measures.unfinished > 0
+    NAMES.some((name) => {
+        const known = (measures.responseMs ?? measures.serviceMs)[name] !== null;
+        return known && isLowerBound(measures, PERCENTS[name]);
+      })
       ? [
         `${
           formatCount(measures.unfinished, "request")

@@ -135,8 +135,8 @@ export function readLatency(study: Study, percentile: Percentile = 95): Markdown
     }${formatNumber(estimate.value)} ms${
       range === "" ? " in a single run" : `, median of ${worst.n} runs, range ${range}`
     }: ${worst.arm} ${atLevels([worst])}.` +
-      (bounds === 0 ? "" : ` In ${formatCount(bounds, "cell")} more than 5 % of the requests ` +
-        `were unfinished at the window's end: their percentiles are lower bounds, marked ≥.`) +
+      (bounds === 0 ? "" : ` In ${formatCount(bounds, "cell")} too many requests had no answer ` +
+        `when the load ended: their percentiles are lower bounds, marked ≥.`) +
       (few === null ? "" : ` ${few}.`) + ` ${capitalise(describeLoop(study.scenarios))}.`,
   );
 }

@@ -24,7 +24,7 @@ import { compareLevels, levelLabel } from "../scenario.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
-import { describeStatus, shareOf } from "./tables.ts";
+import { describeStatus, p999Of, shareOf } from "./tables.ts";
 
 /** `direct 12 ms and pooled ≥ 1,240 ms` of one pair, at its highest rate. */
 function readPair(results: OpenLoopResults, pair: PathRatio): string {
@@ -94,9 +94,11 @@ export function readOpenLoop(results: OpenLoopResults | null): Markdown {
  */
 export function openLoopTable(results: OpenLoopResults | null): Table {
   const right = (header: string) => ({ header, align: "right" as const });
+  const far = results?.scenarios.some((scenario) => p999Of(scenario) !== null) ?? false;
   const columns = [
     ...[{ header: "framework" }, { header: "path" }, { header: "reuse" }, right("arrival rate")],
     ...[right("RPS"), right("P50 ms"), right("P95 ms"), right("P99 ms")],
+    ...(far ? [right("P99.9 ms")] : []),
     ...[right("service P95 ms"), right("late"), right("dropped")],
     ...[right("error rate"), right("n"), { header: "status" }],
   ];
@@ -104,7 +106,7 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
   const { scenarios, context } = results;
   const rows = scenarios.map((scenario): CellValue[] => {
     const { responseMs, serviceMs, delivery, rps, errorRate } = scenario;
-    const response = (percent: 50 | 95 | 99) => {
+    const response = (percent: 50 | 95 | 99 | 99.9) => {
       const estimate = responseMs?.[`p${percent}`] ?? null;
       const bound = isLowerBound(scenario, percent) ? "≥ " : "";
       return estimate && bound + formatNumber(estimate.value);
@@ -112,6 +114,7 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
     return [
       ...[scenario.framework, scenario.path, scenario.scenario.reuse, levelLabel(scenario)],
       ...[rps && formatNumber(rps.value), response(50), response(95), response(99)],
+      ...(far ? [response(99.9)] : []),
       serviceMs.p95 && formatNumber(serviceMs.p95.value),
       ...[shareOf(delivery, "late"), shareOf(delivery, "dropped")],
       ...[errorRate === null ? null : formatPercent(errorRate), scenario.n],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
@@ -15,6 +15,9 @@ import {
   readThroughput,
 } from "./narrative.ts";
 import { PUBLISHED, publishedTable } from "./published.ts";
+import { openLoopPlan } from "../stats/capacity.ts";
+import { openLoopStudy } from "../store/studies.ts";
+import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { loadStudy } from "./study.ts";
 import { failuresTable, matrixTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
 
@@ -218,4 +221,53 @@ Deno.test("a Table escapes HTML and Markdown", () => {
   ]!;
   assert.deepEqual(Object.keys(display.call(table)), ["text/html", "text/markdown", "text/plain"]);
   assert.equal(String(new Markdown("**a**")), "**a**");
+});
+
+Deno.test("the report of a study holds its open loop", async () => {
+  const openLoop = { shares: [0.5, 0.95], rounds: 4, warmUpS: 1, windowS: 10 };
+  using own = syntheticStudy({ ...plan, openLoop }, (run) => ({
+    ...{ rps: 100, medianMs: run.scenario.path === "pooled" ? 30 : 10 },
+  }));
+  const closed = await loadStudy(own.folder);
+  const { folder: target, plan: followUp } = openLoopStudy(
+    own.folder,
+    () => openLoopPlan(closed.plan, closed.scenarios, closed.ratios),
+  )!;
+  using made = syntheticStudy(followUp, (run) => ({
+    ...{ rps: 0, medianMs: run.scenario.path === "pooled" ? 30 : 10 },
+    dropped: run.scenario.framework === "flask" ? 8 : 0,
+  }));
+  cpSync(made.folder, target, { recursive: true });
+  const open = (await closed.openLoop())!;
+  assert.equal(open.complete, true);
+  assert.equal(open.name, "synthetic/open-loop");
+  const text = plain(readOpenLoop(open));
+  assert.match(
+    text,
+    /^Pooled P95 response time at equal arrival rates is 3\.00× to 3\.01× direct's/,
+  );
+  assert.match(text, /At the highest rate, P95 response time was for fastapi at 95\/s direct \d+/);
+  assert.match(
+    text,
+    /\*\*Not the load that was asked for:\*\* Flask direct at 50 and 95\/s: .*up to 1\.6 % never/,
+  );
+  assert.match(text, /never sent, in 8 of 8 runs; flask pooled/);
+  assert.deepEqual(
+    openLoopTable(open).rows.find((row) => row[0] === "flask")!.slice(-5),
+    ["0 %", "1.6 %", "0 %", 4, "generator fell behind"],
+  );
+  assert.match(plain(readOpenLoop(null)), /^No open loop/);
+
+  const files = exportTables(closed, open);
+  assert.ok(files.some((file) => file.endsWith("plots/open_loop_latency.png")));
+  const report = readFileSync(files[0]!, "utf8");
+  assert.match(report, /## Latency at equal load\n\nPooled P95 response time/);
+  const [header, first] = readFileSync(
+    files.find((file) => file.endsWith("open_loop.csv"))!,
+    "utf8",
+  ).split("\n");
+  const value = (name: string) => first!.split(",")[header!.split(",").indexOf(name)];
+  assert.deepEqual([value("users"), value("arrival_rate"), value("arrivals")], ["", "50", "2000"]);
+  assert.equal(value("p95_ms"), value("response_p95_ms"));
+  assert.equal(value("response_p99_ms"), "");
 });

@@ -51,13 +51,18 @@ export function shareOf(delivery: Delivery | null, what: "late" | "dropped"): st
     : formatPercent(delivery[what] / delivery.arrivals);
 }
 
+/** P99.9, which only long runs allow. */
+export function p999Of({ responseMs, serviceMs }: ScenarioSummary): Estimate | null {
+  return (responseMs ?? serviceMs)["p99.9"];
+}
+
 /** Failed as a whole, in part, or not at all, with the cause. */
 export function describeStatus(scenario: ScenarioSummary): string {
   const { n, failedRuns, troubledRuns } = scenario;
   if (failedRuns === 0 && troubledRuns > 0) {
     return troubledRuns === n
-      ? "load not delivered"
-      : `load not delivered in ${troubledRuns} of ${n}`;
+      ? "generator fell behind"
+      : `generator fell behind in ${troubledRuns} of ${n}`;
   }
   if (failedRuns === 0) return "ok";
   const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} failed`;
@@ -77,6 +82,7 @@ function armSettings({ arm }: ScenarioSummary): string {
  */
 export function referenceTable(study: Study): Table {
   const open = study.scenarios.some((scenario) => scenario.users === null);
+  const far = study.scenarios.some((scenario) => p999Of(scenario) !== null);
   const rows = study.scenarios.map((scenario): CellValue[] => {
     const ms = (estimate: Estimate | null, percent: number) =>
       estimate === null
@@ -95,6 +101,7 @@ export function referenceTable(study: Study): Table {
       ms(scenario.p50Ms, 50),
       ms(scenario.p95Ms, 95),
       ms(scenario.p99Ms, 99),
+      ...(far ? [ms(p999Of(scenario), 99.9)] : []),
       ...(open
         ? [
           shown(scenario.serviceMs.p95),
@@ -128,6 +135,7 @@ export function referenceTable(study: Study): Table {
       right("P50 ms"),
       right("P95 ms"),
       right("P99 ms"),
+      ...(far ? [right("P99.9 ms")] : []),
       ...(open ? [right("service P95 ms"), right("late"), right("dropped")] : []),
       right("failures/s"),
       right("error rate"),

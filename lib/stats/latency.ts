@@ -58,8 +58,8 @@ export function percentilesMs(sorted: Float64Array): LatencyMs {
  * Response times of an open loop: those of correct answers, and for requests that had none when the
  * load ended, how long they had waited by then. Leaving these out would hide the slowest.
  *
- * @returns Sorted times in microseconds, and up to which percentile they are exact: from the first
- * request without an answer on, each is only a lower bound. 100 where all had one.
+ * @returns Sorted times in microseconds, and up to which percentile they can be told: from some
+ * request without an answer on, each is only a lower bound. 100 where there is none such.
  */
 export function responseTimes(
   { requests, correct, unfinished, dropped }: WindowCut,
@@ -71,5 +71,25 @@ export function responseTimes(
   const sorted = Float64Array.from([...answered, ...waiting]).sort();
   const first = Math.min(...waiting);
   const below = sorted.findIndex((value) => value >= first);
-  return { sorted, exactUpTo: 100 * below / sorted.length };
+  const exact = 100 * below / sorted.length;
+  return { sorted, exactUpTo: Math.max(exact, knownUpTo(sorted, answered)) };
+}
+
+/** As near as 1 % or 2 ms, the two ends of what a percentile can be are one value. */
+const SAME = { factor: 1.01, us: 2000 };
+
+/**
+ * The last of the percentiles that are the same, whether the requests without an answer had it the
+ * moment the load ended or never: a few that were just sent then decide nothing.
+ */
+function knownUpTo(sorted: Float64Array, answered: Float64Array): number {
+  let known = 0;
+  for (const percent of Object.values(PERCENTS)) {
+    const rank = nearestRank(sorted.length, percent);
+    const atMost = answered[rank] ?? Infinity;
+    const atLeast = sorted[rank]!;
+    if (atMost > Math.max(SAME.factor * atLeast, atLeast + SAME.us)) return known;
+    known = percent;
+  }
+  return 100;
 }

@@ -139,6 +139,9 @@ const INTERRUPTED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 /** By then what was started must have ended; what has not is left to its keepers. */
 const STOP_LIMIT_MS = 9000;
 
+/** Within this time after a signal, another is the same one come by another way. */
+const ECHO_MS = 50;
+
 /**
  * Runs a task: turns SIGINT, SIGTERM and SIGHUP into an aborted signal, prints errors as one line,
  * and ends the process with 0, 1 for a failure, 2 for a usage error or 128 and the signal's number
@@ -153,8 +156,14 @@ export async function runTask(
 ): Promise<never> {
   const controller = new AbortController();
   let interrupted: number | null = null;
+  let sinceMs = 0;
   const interrupt = (name: keyof typeof INTERRUPTED) => {
-    if (interrupted !== null) Deno.exit(interrupted);
+    if (interrupted !== null) {
+      // A terminal sends Ctrl-C to `deno task` too, which passes it on: it arrives twice.
+      if (performance.now() - sinceMs < ECHO_MS) return;
+      Deno.exit(interrupted);
+    }
+    sinceMs = performance.now();
     const status = interrupted = INTERRUPTED[name];
     setTimeout(() => Deno.exit(status), STOP_LIMIT_MS);
     controller.abort(new DOMException("Interrupted", "AbortError"));
