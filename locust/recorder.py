@@ -34,6 +34,7 @@ import io
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from itertools import chain
@@ -130,6 +131,7 @@ class Recorder:
         self.window_end_us = self.window_start_us + self.window_us
         self.warm_up_requests = self.drain_requests = 0
         self.reported = self._totals()
+        end_on_interrupt(self.finish)
         self.opens_at_us = self.window_start_us
         self.answered_from_us = 0
         if self.arrivals is not None:
@@ -403,6 +405,7 @@ class MasterRecorder:
 
     def start(self, **_) -> None:
         self.started = True
+        end_on_interrupt(self.finish)
         (self.folder / "final.json").unlink(missing_ok=True)
         for run in (self._run, self._tick):
             gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
@@ -533,6 +536,14 @@ def merge_accounts(accounts: list[dict]) -> dict:
             merged["arrivals"],
         )
     return merged
+
+
+def end_on_interrupt(finish: Callable) -> None:
+    """Ctrl-C ends the window in a greenlet of its own, as SIGTERM does.
+
+    By default it is raised wherever Python happens to be, within a request too.
+    """
+    gevent.signal_handler(signal.SIGINT, finish)
 
 
 def write_account(environment, folder: Path, account: dict) -> None:
