@@ -18,6 +18,7 @@ export {
   FRAMEWORKS,
   type Leg,
   legsOf,
+  levelLabel,
   parseSetting,
   type Path,
   PATHS,
@@ -46,6 +47,7 @@ export { waitUntil } from "./engine/wait.ts";
 export { explainExit, locustCommand } from "./load/locust.ts";
 export { checkCounts, convertRequests, readFinal, readLocustTotals } from "./load/requests.ts";
 
+export { deliveryTrouble } from "./stats/delivery.ts";
 export { comparisonPower } from "./stats/detectable.ts";
 export { decideFamily, stoppingRule } from "./stats/family.ts";
 export { coefficientOfVariation, meanInterval, medianRange } from "./stats/interval.ts";
