@@ -1,8 +1,8 @@
 """Open loop: requests are sent at times that are set beforehand, however slow the answers are.
 
-Arrivals are scheduled on the system's monotonic clock, from the start of the load on, and never wait
-for earlier answers: each takes an idle connection or opens one. What could not be sent because too
-many are outstanding is dropped, and counted. Response time counts from the intended start.
+Arrivals are scheduled on the system's monotonic clock, from the start of the load on, and never
+wait for earlier answers: each takes an idle connection or opens one. What could not be sent because
+too many are outstanding is dropped, and counted. Response time counts from the intended start.
 """
 
 import ctypes
@@ -29,6 +29,7 @@ SPREAD_CONNECTIONS = 64
 FILES_IN_RESERVE = 200
 SENT_AT_ONCE = 64
 MAX_IDLE_NS = 1_000_000_000
+FAR_NS = 2**62
 
 
 class Timer:
@@ -110,8 +111,8 @@ class Arrivals:
         self.event_of: Callable[[int], object] = lambda _: None
         """The event to fire for a request by its intended start."""
         self.idle: deque = deque()
-        """Senders without a request, the longest idle first: load spreads over all connections, and so
-        over all workers of the app."""
+        """Senders without a request, the longest idle first: load spreads over all connections, and
+        so over all workers of the app."""
         self.busy: set = set()
         self.window_ns = (0, 0)
         """Arrivals are counted that are scheduled within it."""
@@ -141,6 +142,8 @@ class Arrivals:
         finally:
             self.running = False
             self.timer.close()
+            while self.idle:
+                self.idle.pop().close()
 
     def _send_due(self) -> None:
         if self.sending:
@@ -177,6 +180,8 @@ class Arrivals:
     def give_up(self, end_ns: int) -> None:
         """Sends nothing more; what should have been sent by then is dropped."""
         self.sending = True
+        if self.running:
+            self.timer.call_at(FAR_NS)
         self.window_ns = self.window_ns[0], min(self.window_ns[1], end_ns)
         while self.next_ns < end_ns:
             self.in_window += self.next_ns >= self.window_ns[0]

@@ -1,4 +1,4 @@
-"""The same requests through Locust's FastHttpUser, without silent retries, redirects and cookies."""
+"""The same through Locust's FastHttpUser, without silent retries, redirects and cookies."""
 
 import select
 import socket
@@ -53,8 +53,8 @@ class FastUser(FastHttpUser):
     def exchange(
         self, route: Route, random: Random, event_of: Callable | None = None, intended_ns: int = 0
     ) -> None:
-        """Sends one request and checks its answer; `event_of` says which event is to be fired by the
-        intended start."""
+        """Sends one request and checks its answer; `event_of` says which event is to be fired by
+        the intended start."""
         path, body = route.draw(random)
         start_ns = perf_counter_ns()
         with self.client.request(

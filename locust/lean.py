@@ -3,8 +3,8 @@
 llhttp (through httptools) parses; the event loop calls the connection when the server has sent
 something, and the connection resumes whoever waits when the answer is whole. The socket is watched
 for as long as it is open, which saves system calls and notices when the server closes an idle
-connection. It fails where Locust's FastHttpUser fails, with the same errors: `lib/load/client_test.ts`
-holds the two against each other.
+connection. It fails where Locust's FastHttpUser fails, with the same errors:
+`lib/load/client_test.ts` holds the two against each other.
 """
 
 import errno
@@ -141,12 +141,9 @@ class Connection:
     """Sends one request at a time and opens its socket when it needs one.
 
     After :meth:`send`, `done` is true or becomes so later, and then `waiter` is resumed or, in a
-    subclass, :meth:`finish` called. `status`, `headers`, `content`, `error`, `start_ns` and `end_ns`
+    subclass, :meth:`finish` called. `status`, `headers`, `content`, `error`, `start_ns`, `end_ns`
     are the outcome; `status` is 0 unless the headers came whole.
     """
-
-    open = 0
-    """Sockets of this process."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -235,7 +232,6 @@ class Connection:
         self.reading = self.writing = self.parser = self.poll = None
         self.sock.close()
         self.sock = None
-        Connection.open -= 1
 
     # The socket.
 
@@ -246,7 +242,6 @@ class Connection:
             except OSError as error:
                 self.first_error = self.first_error or error
                 continue
-            Connection.open += 1
             self.sock = sock
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -483,3 +478,6 @@ class LeanUser(User):
         if cls.endpoint is None or cls.endpoint.url != self.host.rstrip("/"):
             cls.endpoint = Endpoint(self.host, self.timeout_s)  # looked up once for all
         self.connection = Connection(cls.endpoint)
+
+    def on_stop(self) -> None:
+        self.connection.close()

@@ -5,8 +5,8 @@ By hand, with Locust's own web UI:
     locust -f locust/locustfile.py --host http://127.0.0.1:8000
 
 Closed loop: each user keeps one connection open and sends one request after another. With an
-arrival rate, open loop: requests are sent at times that are set beforehand, whatever the server does
-(arrivals.py); it is then one user per process that sends them all.
+arrival rate, open loop: requests are sent at times that are set beforehand, whatever the server
+does (arrivals.py); it is then one user per process that sends them all.
 
 Environment, all optional:
 
@@ -18,8 +18,8 @@ POOLSCOPE_THINK_TIME_MIN_S   shortest and longest pause of a user between two re
 POOLSCOPE_THINK_TIME_MAX_S   (default: 0)
 POOLSCOPE_ARRIVAL_RATE       requests per second of all processes together (default: closed loop)
 POOLSCOPE_ARRIVALS           "constant" or "poisson" (default: constant)
-POOLSCOPE_MAX_CONNECTIONS    arrivals of one process that may be without an answer (default: 10000, and no
-                             more than the limit of open files allows); more are dropped
+POOLSCOPE_MAX_CONNECTIONS    arrivals of one process that may be without an answer (default: 10000,
+                             and no more than open files are allowed); more are dropped
 POOLSCOPE_CLIENT             "lean", or "fast" for Locust's FastHttpUser (default: lean)
 POOLSCOPE_TIMEOUT_S          a server that is silent for so long fails the request (default: 60)
 POOLSCOPE_RUN_FOLDER         see recorder.py

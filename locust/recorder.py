@@ -4,9 +4,9 @@ It is active when POOLSCOPE_RUN_FOLDER is set, and otherwise Locust runs as it a
 keeps time itself: POOLSCOPE_WARM_UP_S after the start of the load (the ramp is part of it) Locust's
 statistics are reset and the measurement window begins; POOLSCOPE_WINDOW_S later the load ends, and
 requests that have no answer by then are recorded as "unfinished". If POOLSCOPE_START_FILE is set,
-the load waits for that file and removes it, so that Locust can be loaded before the app is ready. So
-Locust's CSVs cover the window only; its history keeps the ramp. SIGTERM and Ctrl-C end the window
-early and are recorded alike.
+the load waits for that file and removes it, so that Locust can be loaded before the app is ready.
+So Locust's CSVs cover the window only; its history keeps the ramp. SIGTERM and Ctrl-C end the
+window early and are recorded alike.
 
 A request belongs to the phase in which it was answered; in an open loop to that of its intended
 start. There the arrivals go on for up to DRAIN_S after the window, until its last request is
@@ -34,6 +34,7 @@ import io
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from itertools import chain
@@ -130,6 +131,7 @@ class Recorder:
         self.window_end_us = self.window_start_us + self.window_us
         self.warm_up_requests = self.drain_requests = 0
         self.reported = self._totals()
+        end_on_interrupt(self.finish)
         self.opens_at_us = self.window_start_us
         self.answered_from_us = 0
         if self.arrivals is not None:
@@ -159,7 +161,7 @@ class Recorder:
         self.log.add(timing, **request)
 
     def event_of(self, intended_ns: int) -> EventHook:
-        """Locust and its CSVs see the requests of the warm-up, while it lasts, and of the window."""
+        """Locust and its CSVs see the warm-up's requests, while it lasts, and the window's."""
         first_ns, end_ns = self.arrivals.window_ns
         if self.lag is None:
             if intended_ns < first_ns:
@@ -302,7 +304,7 @@ class Recorder:
         return {"unfinished": count, "arrivals": 0, "dropped": 0}
 
     def _add_arrivals(self) -> dict:
-        """An open loop's arrivals without an answer: those that were sent, and those that were not."""
+        """An open loop's arrivals without an answer, whether they were sent or not."""
         arrivals, log = self.arrivals, self.log
         arrivals.give_up((self.window_end_us - EPOCH_OFFSET_US) * 1000)
         counts = {UNFINISHED: 0, DROPPED: 0}
@@ -373,7 +375,9 @@ class WorkerRecorder(Recorder):
         lean.close_all()  # nothing more is sent
         runner = self.environment.runner
         runner._send_stats()
-        runner.send_message(ACCOUNT, {"index": share.current.index, "account": account})
+        failed = bool(locust.log.unhandled_greenlet_exception)
+        data = {"index": share.current.index, "account": account, "failed": failed}
+        runner.send_message(ACCOUNT, data)
         self.done.wait(MERGE_TIMEOUT_S)
 
     def show(self, live: dict, service_us: list[int]) -> None:
@@ -391,7 +395,7 @@ class MasterRecorder:
         self.phases_s = sum(phases)
         self.accounts: dict[int, dict] = {}
         self.lives: dict[int, dict] = {}
-        self.started = self.in_window = self.closed = False
+        self.started = self.in_window = self.closed = self.failed = False
         locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 0
         environment.events.test_start.add_listener(self.start)
         environment.events.quitting.add_listener(self.finish)
@@ -401,6 +405,7 @@ class MasterRecorder:
 
     def start(self, **_) -> None:
         self.started = True
+        end_on_interrupt(self.finish)
         (self.folder / "final.json").unlink(missing_ok=True)
         for run in (self._run, self._tick):
             gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
@@ -417,6 +422,7 @@ class MasterRecorder:
 
     def _on_account(self, msg, **_) -> None:
         self.accounts[msg.data["index"]] = msg.data["account"]
+        self.failed |= msg.data["failed"]
 
     def _on_live(self, msg, **_) -> None:
         self.lives[msg.data["index"]] = msg.data
@@ -463,6 +469,8 @@ class MasterRecorder:
             write_account(self.environment, self.folder, merge_accounts(accounts))
         except Exception as error:
             logger.error("Cannot write the account of the run: %s", error)
+            code = 2
+        if self.failed:
             code = 2
         runner.send_message(DONE)
         self._wait_for_children()
@@ -515,8 +523,8 @@ def merge_accounts(accounts: list[dict]) -> dict:
     }
     if merged["late"]:
         logger.warning(
-            "The generator did not keep up: %d of %d arrivals were sent more than 10 ms after their "
-            "time, the latest %.0f ms; lower the rate or use more processes",
+            "The generator did not keep up: %d of %d arrivals were sent more than 10 ms after "
+            "their time, the latest %.0f ms; lower the rate or use more processes",
             merged["late"],
             merged["arrivals"],
             over(max, "lateMaxUs") / 1000,
@@ -528,6 +536,14 @@ def merge_accounts(accounts: list[dict]) -> dict:
             merged["arrivals"],
         )
     return merged
+
+
+def end_on_interrupt(finish: Callable) -> None:
+    """Ctrl-C ends the window in a greenlet of its own, as SIGTERM does.
+
+    By default it is raised wherever Python happens to be, within a request too.
+    """
+    gevent.signal_handler(signal.SIGINT, finish)
 
 
 def write_account(environment, folder: Path, account: dict) -> None:

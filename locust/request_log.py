@@ -1,7 +1,7 @@
 """One row for each request: the files requests.bin and requests.tables.json of a run.
 
 Rows of ROW, in order of completion, and the names behind their numbers; worker k of several writes
-requests.k.bin and tables of its own. `lib/load/requests.ts` makes requests.csv of them after the run.
+requests.k.bin and tables of its own. `lib/load/requests.ts` makes requests.csv of them afterwards.
 """
 
 import json
@@ -151,7 +151,7 @@ class RequestLog:
         write_whole(self._tables, json.dumps(tables))
 
     def buffered_service_us(self) -> list[int]:
-        """Service times since the last flush, for whoever watches; every n-th where they are many."""
+        """Service times since the last flush, for whoever watches; some where they are many."""
         step = 1 + self._end // BUFFER_BYTES_SAMPLED
         words = memoryview(self._buffer)[: self._end].cast("I")
         return words[SERVICE_WORD :: step * ROW_BYTES // 4].tolist()

@@ -1,4 +1,4 @@
-"""The routes of a contract: their requests, with random parameters, and the check of their answers."""
+"""The routes of a contract: their requests, with random parameters, and checks of the answers."""
 
 import json
 from collections.abc import Callable

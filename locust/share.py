@@ -32,7 +32,7 @@ current: Share | None = None
 
 
 def install(environment) -> None:
-    """Call it when Locust has initialised, before anything else listens for the start of the load."""
+    """Call it when Locust has initialised, before anything else listens for the load's start."""
     runner = environment.runner
 
     def on_message(msg, **_) -> None:

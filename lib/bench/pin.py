@@ -1,4 +1,4 @@
-"""Runs a program on one core, before others where that is allowed: python pin.py CORE PROGRAM ..."""
+"""Runs a program on one core, before others where that is allowed: pin.py CORE PROGRAM ..."""
 
 import os
 import sys

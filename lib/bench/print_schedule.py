@@ -1,6 +1,6 @@
 """Prints an open loop's arrivals as a JSON list of µs from the start of the load.
 
-Arguments: the folder of the locustfile, "constant" or "poisson", requests per second, seed, seconds.
+Arguments: folder of the locustfile, "constant" or "poisson", requests per second, seed, seconds.
 """
 
 import json

@@ -91,8 +91,17 @@ async function measureCosts(
   const blocks: [on: Block, off: Block][] = JSON.parse(
     readFileSync(join(folder.path, "blocks.json"), "utf8"),
   );
+  // Another program may hold the server's core for as long as a block.
+  const usable = blocks.filter(([on, off]) => on[1] > 0 && off[1] > 0);
+  if (usable.length < 0.9 * pairs) {
+    throw new PoolscopeError(
+      `Cannot measure the recorder: ${
+        pairs - usable.length
+      } of ${pairs} pairs of blocks saw no request; end what else runs on this machine`,
+    );
+  }
   const perRequest = ([cpuS, requests]: Block) => cpuS / requests * 1e6;
-  return blocks.map(([on, off]) => perRequest(on) - perRequest(off));
+  return usable.map(([on, off]) => perRequest(on) - perRequest(off));
 }
 
 /** Runs the load once and holds the rows against what the server has seen. */

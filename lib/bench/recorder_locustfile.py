@@ -1,9 +1,9 @@
 """The project's locustfile with its recorder switched on and off in blocks, for `bench recorder`.
 
 Environment, besides the locustfile's own: POOLSCOPE_BENCH_LOCUST (the folder of the locustfile),
-POOLSCOPE_BENCH_PAIRS and POOLSCOPE_BENCH_BLOCK_S. Each pair is one block with and one without, in an
-order drawn from the seed. Writes blocks.json into the run folder: pairs of [CPU s, requests], the
-block with recording first.
+POOLSCOPE_BENCH_PAIRS and POOLSCOPE_BENCH_BLOCK_S. Each pair is one block with and one without, in
+an order drawn from the seed. Writes blocks.json into the run folder: pairs of [CPU s, requests],
+the block with recording first.
 """
 
 import json
@@ -37,8 +37,7 @@ def on_test_start(environment, **_) -> None:
 
 def measure(environment) -> None:
     handlers = environment.events.request._handlers
-    on_request = next(h for h in handlers if getattr(h, "__name__", "") == "on_request"
-                      and hasattr(h, "__self__"))
+    on_request = handlers[0]
     recording = on_request.__self__
     while recording.lag is None:
         gevent.sleep(0.05)

@@ -5,8 +5,8 @@ Its first argument is the schedule as JSON: "delay" is how long each answer take
 "forMs"}: for so long, and so often, no answer leaves, and those that are due leave when it ends.
 "seed" sets the log-normal's values. It polls without pause, so that it is on time.
 
-Its port is its first line of output. At SIGTERM it prints what it did as one line of JSON, in µs of
-Unix time: "stalls" as [begin, end], and "requests" in order of arrival as [read, delay, written].
+Its port is its first line of output. At SIGTERM it prints what it did as one line of JSON, in µs
+of Unix time: "stalls" as [begin, end], and "requests" in order of arrival as [read, delay, written].
 """
 
 import heapq
