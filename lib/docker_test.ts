@@ -7,7 +7,7 @@ import { join } from "node:path";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import type { ComposeFile } from "./engine/compose.ts";
-import { DockerEngine } from "./engine/docker.ts";
+import { DockerEngine, warnOfLimits } from "./engine/docker.ts";
 import type { DockerHost } from "./engine/docker_host.ts";
 import { objectLabels, ownedObjects } from "./engine/docker_sweep.ts";
 import { waitUntil } from "./engine/wait.ts";
@@ -423,7 +423,8 @@ dockerTest(
 
 /** Two short runs. */
 const PLAN = JSON.stringify({
-  ...{ name: "docker", rounds: 1, warmUpS: 1, windowS: 2, functionalCheck: true },
+  // The first live figures come after a second: a shorter warm-up would be over by then.
+  ...{ name: "docker", rounds: 1, warmUpS: 2, windowS: 1, functionalCheck: true },
   scenarios: [
     { framework: "flask", path: "direct", users: 4 },
     { framework: "flask", path: "pooled", users: 4 },
@@ -606,3 +607,12 @@ dockerTest(
     match(without.value, /^there is no socket at .*--engine local/);
   },
 );
+
+Deno.test("a daemon that cannot set limits is warned of", () => {
+  equal(warnOfLimits({ MemoryLimit: true, CpuCfsQuota: true }), null);
+  match(
+    String(warnOfLimits({ MemoryLimit: false, CpuCfsQuota: false })),
+    /^no limit on CPU and mem/,
+  );
+  match(String(warnOfLimits({ MemoryLimit: true, CpuCfsQuota: false })), /^no limit on CPU of any/);
+});

@@ -14,7 +14,7 @@ import { JupyterServer } from "./testing/jupyter.ts";
 const STUDY = `test-${Deno.pid}`;
 const FOLDER = studyFolder(STUDY);
 const REPORT = join(FOLDER, "report");
-const NOTEBOOKS = ["00_overview", "10_frameworks", "90_report"];
+const NOTEBOOKS = ["00_overview", "10_frameworks", "30_open_loop", "90_report"];
 
 async function task(name: string, ...args: string[]) {
   const output = await new Deno.Command(Deno.execPath(), {
@@ -45,7 +45,8 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       const options = ["--engine", "local", "--plan", "smoke", "--study", STUDY];
       const { code, stdout, stderr } = await task("run-all", ...options);
       equal(code, 0, stdout + stderr);
-      match(stdout, new RegExp(`${STUDY}: 6 of 6 runs complete`));
+      match(stdout, new RegExp(`^${STUDY}: 6 of 6 runs complete`, "m"));
+      match(stdout, new RegExp(`^${STUDY}/open-loop: 6 of 6 runs complete`, "m"));
       deepEqual(ownProcesses(), running);
     });
 
@@ -67,6 +68,24 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
         equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
       }
     });
+
+    await t.step(
+      "its open loop gives both paths of a framework one rate, and what was due",
+      async () => {
+        const openLoop = (await study.openLoop())!;
+        const rates = new Map<string, number | null>();
+        for (const { scenario, status, cause, delivery, requests, unfinished } of openLoop.runs) {
+          equal(status, "ok", cause ?? "");
+          const { framework, arrivalRate } = scenario;
+          equal(rates.get(framework) ?? arrivalRate, arrivalRate);
+          rates.set(framework, arrivalRate);
+          const due = Math.round(arrivalRate! * openLoop.plan.windowS);
+          ok(Math.abs(delivery!.arrivals - due) <= 1, `${delivery!.arrivals} of ${due}`);
+          equal(requests + unfinished + delivery!.dropped, delivery!.arrivals);
+        }
+        equal(rates.size, 3);
+      },
+    );
 
     await t.step("summary.csv has the runs' own numbers", () => {
       const [header, ...rows] = readFileSync(join(REPORT, "summary.csv"), "utf8").trim().split(
@@ -102,7 +121,8 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       const figures: Record<string, number> = {
         "00_overview": 1,
         "10_frameworks": 5,
-        "90_report": 3,
+        "30_open_loop": 1,
+        "90_report": 4,
       };
       for (const name of NOTEBOOKS) {
         const file = join(REPORT, `${name}.html`);
@@ -132,6 +152,7 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       equal(code, 0, stdout + stderr);
       equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
       deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
+      ok(existsSync(join(REPORT, "plots", "open_loop_latency.png")));
       for (const name of NOTEBOOKS) ok(existsSync(join(REPORT, `${name}.html`)));
     });
 
@@ -175,6 +196,9 @@ Deno.test("bad input is one line that says what to do, with status 2, and starts
     [["--users", "0"], /users "0": must be a whole number/],
     [["--users", "-5"], /users/],
     [["--users", "many"], /users "NaN"|users "many"/],
+    [["--arrival-rate", "0"], /arrival rate "0": must be a number above 0/],
+    [["--users", "5", "--set", "arrivalRate=9"], /5 users with arrivalRate=9: give the load once/],
+    [["--set", "arrivals=poisson"], /arrivals is "poisson" in a closed loop/],
     [["--set", "colour=red"], /--set "colour=red"/],
     [["--study", "../x"], /study "\.\.\/x"/],
     [["--plan", "deno.json"], /plan "deno\.json": unknown field/],

@@ -6,6 +6,7 @@
  */
 
 import { join, relative } from "node:path";
+import { PoolscopeError } from "./errors.ts";
 import { sweep } from "./engine/cleanup.ts";
 import { executeNotebooks } from "./notebooks/execute.ts";
 import { interruptible } from "./notebooks/guard.ts";
@@ -16,6 +17,7 @@ import type { Study } from "./report/study.ts";
 import { setUpNotebooks } from "./setup/mod.ts";
 import { type NewEvent, stampEvent, type StudyEvent } from "./store/events.ts";
 import { ROOT } from "./store/layout.ts";
+import { isComplete } from "./store/studies.ts";
 import { lockStudy } from "./store/lock.ts";
 
 /** Options of {@linkcode exportStudy}. */
@@ -49,10 +51,17 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   for (const text of await sweep()) emit({ event: "note", text });
   const folder = join(study.folder, "report");
   const { name, manifests } = study;
+  const openLoop = await study.openLoop();
+  if (study.complete && !isComplete(study.folder)) {
+    const toCome = openLoop === null ? "all" : String(openLoop.missing.length);
+    throw new PoolscopeError(
+      `Cannot export study "${name}": ${toCome} runs of its open loop are to come; finish them with \`deno task run --study ${name}\``,
+    );
+  }
   const failed = manifests.filter((manifest) => manifest.status === "failed").length;
   emit({ event: "report_started", study: name, runs: manifests.length, failed });
   emit({ event: "report_step", text: "tables and plots", done: 0, total: OTHER_STEPS });
-  const files = await exportTables(study, folder);
+  const files = exportTables(study, openLoop, folder);
   if (options.notebooks ?? true) {
     files.push(...await exportNotebooks(study, folder, emit, signal));
   }

@@ -18,6 +18,7 @@ export {
   FRAMEWORKS,
   type Leg,
   legsOf,
+  levelLabel,
   parseSetting,
   type Path,
   PATHS,
@@ -37,7 +38,7 @@ export {
   type PlannedRun,
   planRuns,
 } from "./plan.ts";
-export { ENGINES, openStudy, runStudy, type RunStudyOptions } from "./run_study.ts";
+export { ENGINES, openStudy, runOpenLoop, runStudy, type RunStudyOptions } from "./run_study.ts";
 export { exportStudy } from "./export_study.ts";
 export { loadStudy, Study } from "./report/study.ts";
 
@@ -46,9 +47,15 @@ export { waitUntil } from "./engine/wait.ts";
 export { explainExit, locustCommand } from "./load/locust.ts";
 export { checkCounts, convertRequests, readFinal, readLocustTotals } from "./load/requests.ts";
 
+export { deliveryTrouble } from "./stats/delivery.ts";
+export { comparisonPower } from "./stats/detectable.ts";
+export { decideFamily, stoppingRule } from "./stats/family.ts";
 export { coefficientOfVariation, meanInterval, medianRange } from "./stats/interval.ts";
+export { checkLittlesLaw } from "./stats/littles_law.ts";
 export { nearestRank, percentile } from "./stats/percentile.ts";
 export { pairedRatio, ratioVerdict } from "./stats/ratio.ts";
+export { nominalLevels } from "./stats/spending.ts";
+export { checkSteadyState, findTrend } from "./stats/steady_state.ts";
 export { studentTQuantile } from "./stats/student_t.ts";
 export { differingSettings, summariseScenarios } from "./stats/summarise.ts";
 export { pairName, pathClaim } from "./figures/claims.ts";
@@ -58,6 +65,7 @@ export { distributionFigure } from "./figures/distribution.ts";
 export { formatNumber } from "./figures/format.ts";
 export { latencyFigure } from "./figures/latency.ts";
 export { scenarioMatrixFigure } from "./figures/matrix.ts";
+export { openLoopFigure } from "./figures/open_loop.ts";
 export { ratioFigure } from "./figures/ratio.ts";
 export { resourceFigure } from "./figures/resource.ts";
 export { throughputFigure } from "./figures/throughput.ts";
@@ -70,6 +78,7 @@ export {
   readRatios,
   readThroughput,
 } from "./report/narrative.ts";
+export { openLoopTable, readOpenLoop } from "./report/open_loop.ts";
 export { publishedTable } from "./report/published.ts";
 export {
   failuresTable,

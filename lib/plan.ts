@@ -12,12 +12,30 @@ import {
   createScenario,
   type Framework,
   FRAMEWORKS,
+  levelLabel,
+  type LoadLevel,
   type Path,
   PATHS,
   pgbouncerFor,
   type Scenario,
   scenarioId,
+  withoutLaterDefaults,
 } from "./scenario.ts";
+
+/**
+ * The open loop that follows a plan's closed-loop runs: all arms again, at arrival rates that are
+ * shares of what the weaker of two compared arms answered in the closed loop.
+ */
+export interface OpenLoopPlan {
+  /** Shares of that capacity, above 0. */
+  shares: number[];
+  /** Passes over all of its scenarios. */
+  rounds: number;
+  /** Seconds between the start of the load and the measurement window. */
+  warmUpS: number;
+  /** Length of the measurement window in seconds. */
+  windowS: number;
+}
 
 /** A named list of scenarios, and how long and how often each is run. */
 export interface Plan {
@@ -37,6 +55,8 @@ export interface Plan {
   seed: number;
   /** The cells, in the order in which tables list them. */
   scenarios: Scenario[];
+  /** The open loop that follows. @default none */
+  openLoop?: OpenLoopPlan;
 }
 
 /** One run to do: a scenario in a round, and its place in the order of the study. */
@@ -100,6 +120,7 @@ const NAMED: Record<string, () => Plan> = {
     rounds: 1,
     seed: 1,
     scenarios: matrix([10], { spawnRate: 20 }),
+    openLoop: { shares: [0.8], rounds: 1, warmUpS: 1, windowS: 3 },
   }),
   quick: () => ({
     name: "quick",
@@ -110,6 +131,7 @@ const NAMED: Record<string, () => Plan> = {
     rounds: 5,
     seed: 1,
     scenarios: matrix([100, 1000]),
+    openLoop: { shares: [0.5, 0.8, 0.95], rounds: 1, warmUpS: 3, windowS: 5 },
   }),
   reference: () => ({
     name: "reference",
@@ -120,6 +142,7 @@ const NAMED: Record<string, () => Plan> = {
     rounds: 6,
     seed: 1,
     scenarios: matrix([10, 100, 500, 1000], { spawnRate: 100 }),
+    openLoop: { shares: [0.5, 0.8, 0.95], rounds: 6, warmUpS: 5, windowS: 30 },
   }),
   seed: () => ({
     name: "seed",
@@ -180,7 +203,7 @@ function readPlanFile(file: string): Plan {
  * Reads a plan from JSON. Scenarios may give only what differs from the defaults.
  *
  * @param text The JSON text: `name`, `rounds`, `warmUpS`, `windowS` and `scenarios`, and
- * optionally `purpose`, `seed` and `functionalCheck`.
+ * optionally `purpose`, `seed`, `functionalCheck` and `openLoop`.
  * @param source What to call the text in errors, such as its file name.
  * @throws {UsageError} If the text is not JSON or a field is missing, unknown or out of range.
  *
@@ -218,6 +241,7 @@ export function parsePlan(text: string, source: string): Plan {
     rounds: (v) => Number.isInteger(v) && (v as number) >= 1,
     seed: (v) => v === undefined || Number.isInteger(v),
     scenarios: (v) => Array.isArray(v) && v.length > 0,
+    openLoop: (v) => v === undefined || isOpenLoopPlan(v),
   };
   for (const key of Object.keys(value)) {
     if (!Object.hasOwn(known, key)) {
@@ -249,11 +273,25 @@ export function parsePlan(text: string, source: string): Plan {
     rounds: value.rounds as number,
     seed: (value.seed as number | undefined) ?? 1,
     scenarios,
+    ...(value.openLoop === undefined ? {} : { openLoop: value.openLoop as OpenLoopPlan }),
   };
+  if (plan.openLoop !== undefined && scenarios.every(({ users }) => users === null)) {
+    fail("it has an openLoop and no scenario with users, whose throughput that would go by");
+  }
   if (new Set(scenarios.map(scenarioId)).size < scenarios.length) {
     fail("two scenarios have the same values; use rounds to repeat a scenario");
   }
   return plan;
+}
+
+function isOpenLoopPlan(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { shares, rounds, warmUpS, windowS, ...rest } = value as Record<string, unknown>;
+  const number = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
+  return Object.keys(rest).length === 0 && Array.isArray(shares) && shares.length > 0 &&
+    shares.every((share) => number(share) && share > 0) &&
+    Number.isInteger(rounds) && (rounds as number) >= 1 &&
+    number(warmUpS) && warmUpS >= 0 && number(windowS) && windowS > 0;
 }
 
 /** What narrows or changes a plan: the filters and overrides of the command line. */
@@ -267,14 +305,21 @@ export interface PlanChanges {
    * of the plan's other cells of that arm. @default the plan's
    */
   users?: number[];
+  /**
+   * Run the plan's arms in an open loop at these arrival rates, in requests per second, instead of
+   * at its levels; besides `users`, where those are given too. @default the plan's
+   */
+  arrivalRates?: number[];
   /** Settings given to every scenario. @default none */
   settings?: Settings;
-  /** @default the plan's */
+  /** Rounds, warm-up and window of the open loop become no longer than these. @default the plan's */
   rounds?: number;
   /** @default the plan's */
   warmUpS?: number;
   /** @default the plan's */
   windowS?: number;
+  /** False leaves the open loop out that follows. @default the plan's */
+  openLoop?: false;
   /** @default the plan's */
   seed?: number;
 }
@@ -309,15 +354,38 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
       throw new UsageError(`Cannot use users "${n}": must be a whole number of at least 1`);
     }
   }
+  for (const rate of changes.arrivalRates ?? []) {
+    if (!(rate > 0 && Number.isFinite(rate))) {
+      throw new UsageError(`Cannot use arrival rate "${rate}": must be a number above 0`);
+    }
+  }
   const kept = plan.scenarios.filter((scenario) =>
     frameworks.includes(scenario.framework) && paths.includes(scenario.path)
   );
   // A plan's scenarios name every setting, so what a changed one implies has to be changed too.
-  const settings = changes.settings ?? {};
+  const settings = withOneLoop(changes.settings ?? {});
+  const given: LoadLevel[] = [
+    ...(changes.users ?? []).map((users) => ({ users, arrivalRate: null })),
+    ...(changes.arrivalRates ?? []).map((arrivalRate) => ({ users: null, arrivalRate })),
+  ];
+  const set = settings.users ?? settings.arrivalRate;
+  if (given.length > 0 && set != null) {
+    throw new UsageError(
+      `Cannot use ${given.map(levelLabel).join(", ")} with ${
+        settings.users == null ? "arrivalRate" : "users"
+      }=${set}: give the load once`,
+    );
+  }
   const cells = new Map<string, Scenario>();
   for (const scenario of kept) {
-    for (const users of changes.users ?? [scenario.users]) {
-      const cell = createScenario({ ...scenario, ...pgbouncerFor(settings), ...settings, users });
+    const { users, arrivalRate } = scenario;
+    for (const level of given.length > 0 ? given : [{ users, arrivalRate }]) {
+      const cell = createScenario({
+        ...scenario,
+        ...level,
+        ...pgbouncerFor(settings),
+        ...settings,
+      });
       cells.set(scenarioId(cell), cell);
     }
   }
@@ -328,8 +396,19 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
       }`,
     );
   }
+  const { openLoop, ...rest } = plan;
+  const closed = [...cells.values()].some((cell) => cell.users !== null);
+  const followUp = openLoop === undefined || changes.openLoop === false || !closed ? {} : {
+    openLoop: {
+      ...openLoop,
+      rounds: Math.min(openLoop.rounds, changes.rounds ?? Infinity),
+      warmUpS: Math.min(openLoop.warmUpS, changes.warmUpS ?? Infinity),
+      windowS: Math.min(openLoop.windowS, changes.windowS ?? Infinity),
+    },
+  };
   const changed: Plan = {
-    ...plan,
+    ...rest,
+    ...followUp,
     rounds: changes.rounds ?? plan.rounds,
     warmUpS: changes.warmUpS ?? plan.warmUpS,
     windowS: changes.windowS ?? plan.windowS,
@@ -339,9 +418,24 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
   return parsePlan(JSON.stringify(changed), plan.name);
 }
 
-/** SHA-256 of a plan's canonical JSON: two plans with one hash ask for the same runs. */
+/** A setting of one loop ends the plan's other loop. */
+function withOneLoop(settings: Settings): Settings {
+  const { users, arrivalRate } = settings;
+  if (arrivalRate != null && users === undefined) return { ...settings, users: null };
+  if (users != null && arrivalRate === undefined) return { ...settings, arrivalRate: null };
+  return settings;
+}
+
+/**
+ * SHA-256 of a plan's canonical JSON: two plans with one hash ask for the same runs. What an open
+ * loop alone has is left out of a closed one, so that plans of the time before it keep their hash.
+ */
 export function planHash(plan: Plan): string {
-  return createHash("sha256").update(JSON.stringify(plan)).digest("hex");
+  const scenarios = plan.scenarios.map((scenario) => {
+    const { arrivalRate, arrivals: _, ...rest } = withoutLaterDefaults(scenario) as Scenario;
+    return arrivalRate === null ? rest : scenario;
+  });
+  return createHash("sha256").update(JSON.stringify({ ...plan, scenarios })).digest("hex");
 }
 
 /** A seeded generator of uniform numbers in [0, 1): mulberry32, by Tommy Ettinger. */

@@ -1,7 +1,18 @@
 import { deepEqual, equal, match, notDeepEqual, throws } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { UsageError } from "./errors.ts";
-import { changePlan, namedPlan, parsePlan, PLAN_NAMES, planHash, planRuns } from "./plan.ts";
+import {
+  changePlan,
+  namedPlan,
+  parsePlan,
+  type Plan,
+  PLAN_NAMES,
+  planHash,
+  planRuns,
+} from "./plan.ts";
 import { scenarioId } from "./scenario.ts";
+import { ROOT } from "./store/layout.ts";
 
 Deno.test("namedPlan() has the plans of the README with their cells and rounds", () => {
   const shape = (name: string) => {
@@ -19,7 +30,7 @@ Deno.test("namedPlan() finishes the ramp within the warm-up, but for the publish
   for (const name of PLAN_NAMES.filter((name) => name !== "seed")) {
     const plan = namedPlan(name);
     for (const { users, spawnRate } of plan.scenarios) {
-      equal(users / spawnRate < plan.warmUpS, true, `${name}: ${users} users`);
+      equal(users! / spawnRate < plan.warmUpS, true, `${name}: ${users} users`);
     }
   }
 });
@@ -48,6 +59,10 @@ Deno.test("parsePlan() reads back what it wrote, and names what is wrong", () =>
     [{ ...plan, lenght: 1 }, /unknown field "lenght"/],
     [{ ...plan, scenarios: [] }, /field "scenarios"/],
     [{ ...plan, scenarios: [{ framework: "flask" }] }, /scenario 1: .*path is missing/],
+    [
+      { ...plan, scenarios: [{ framework: "flask", path: "direct", users: 1, arrivalRate: 2 }] },
+      /scenario 1: .*users is 1 and arrivalRate is 2/,
+    ],
     [{ ...plan, scenarios: [plan.scenarios[0], plan.scenarios[0]] }, /same values/],
   ];
   for (const [value, message] of wrong) {
@@ -85,6 +100,48 @@ Deno.test("changePlan() filters, adds users and sets settings on a copy", () => 
   throws(() => changePlan(plan, { windowS: 0 }), /windowS/);
 });
 
+Deno.test("changePlan() turns a closed loop into an open one and back", () => {
+  const plan = namedPlan("quick");
+  const levels = ({ scenarios }: Plan) =>
+    scenarios.filter(({ framework, path }) => framework === "flask" && path === "direct")
+      .map(({ users, arrivalRate }) => users ?? `${arrivalRate}/s`);
+  deepEqual(levels(changePlan(plan, { arrivalRates: [50, 80] })), ["50/s", "80/s"]);
+  deepEqual(levels(changePlan(plan, { users: [7], arrivalRates: [50] })), [7, "50/s"]);
+  const open = changePlan(plan, { settings: { arrivalRate: 20, arrivals: "poisson" } });
+  deepEqual(levels(open), ["20/s"]);
+  deepEqual(levels(changePlan(open, { settings: { users: 3, arrivals: "constant" } })), [3]);
+  throws(() => changePlan(plan, { settings: { users: null } }), /users is missing; give users for/);
+  throws(
+    () => changePlan(plan, { users: [5], settings: { arrivalRate: 20 } }),
+    /Cannot use 5 users with arrivalRate=20: give the load once/,
+  );
+  for (const rate of [0, -1, NaN, Infinity]) {
+    throws(() => changePlan(plan, { arrivalRates: [rate] }), /Cannot use arrival rate/);
+  }
+});
+
+Deno.test("plans say which open loop follows, and how short it may be", () => {
+  const { openLoop } = namedPlan("reference");
+  equal(openLoop!.rounds >= 6, true);
+  deepEqual(openLoop!.shares, [0.5, 0.8, 0.95]);
+  // Of one round, so that all of it stays within 15 minutes on two cores.
+  equal(namedPlan("quick").openLoop!.rounds, 1);
+  const changed = changePlan(namedPlan("reference"), { windowS: 4, rounds: 2, warmUpS: 60 });
+  deepEqual(changed.openLoop, { ...openLoop, windowS: 4, rounds: 2 });
+  equal(changePlan(namedPlan("quick"), { openLoop: false }).openLoop, undefined);
+  // Arrival rates of the user's own need none that follow.
+  equal(changePlan(namedPlan("quick"), { arrivalRates: [50] }).openLoop, undefined);
+  const wrong = (value: unknown) =>
+    throws(
+      () => parsePlan(JSON.stringify({ ...namedPlan("quick"), openLoop: value }), "my.json"),
+      /field "openLoop" is .* not allowed/,
+    );
+  for (const change of [{ shares: [] }, { shares: [0] }, { rounds: 0 }, { windowS: 0 }, { x: 1 }]) {
+    wrong({ ...openLoop, ...change });
+  }
+  wrong(true);
+});
+
 Deno.test("planRuns() runs each scenario once per round in an order that the seed decides", () => {
   const plan = namedPlan("quick");
   const runs = planRuns(plan);
@@ -97,6 +154,13 @@ Deno.test("planRuns() runs each scenario once per round in an order that the see
   deepEqual(runs.map((run) => run.order), runs.map((_, i) => i + 1));
   deepEqual(planRuns(plan), runs);
   notDeepEqual(planRuns({ ...plan, seed: 2 }), runs);
+});
+
+Deno.test("planHash() of a closed loop is that of the time before there was an open one", () => {
+  const folder = join(ROOT, "data/published/quick");
+  const plan = parsePlan(readFileSync(join(folder, "plan.json"), "utf8"), "plan.json");
+  const run = join(folder, scenarioId(plan.scenarios[0]!), "round-1", "manifest.json");
+  equal(planHash(plan), JSON.parse(readFileSync(run, "utf8")).plan.hash);
 });
 
 Deno.test("planHash() is equal for equal plans only", () => {

@@ -294,8 +294,10 @@ async function load(
       phase = live.phase;
       events.emit({ event: "phase", order: run.order, phase: live.phase });
     }
-    const { users, rps, failuresPerS, p95Ms } = live;
-    events.emit({ event: "live", order: run.order, users, rps, failuresPerS, p95Ms });
+    const { users, rps, failuresPerS, p95Ms, late, dropped } = live;
+    const { arrivalRate } = run.scenario;
+    const open = arrivalRate === null ? {} : { arrivalRate, late, dropped };
+    events.emit({ event: "live", order: run.order, users, rps, failuresPerS, p95Ms, ...open });
   }
   const cutShort = locust.exit === null;
   await locust.stop();

@@ -24,14 +24,17 @@ import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
-import { armLabels, scenarioId } from "./scenario.ts";
+import { deliveryTrouble } from "./stats/delivery.ts";
+import { openLoopPlan } from "./stats/capacity.ts";
+import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
-import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
+import { ROOT, runFolder, studyFolder, studyName } from "./store/layout.ts";
 import { differingVersions, type Manifest } from "./store/manifest.ts";
+import type { FinishedRun } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
-import { findStudy, openStudyFolder, readPlan } from "./store/studies.ts";
+import { findStudy, openLoopStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
 /** The engines that can be asked for. */
 export const ENGINES = ["auto", "docker", "local"] as const;
@@ -73,12 +76,57 @@ export interface RunStudyOptions {
  */
 export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   const { name, folder, plan } = chooseStudy(options);
+  return await conduct({ name, folder, plan, lockFolder: folder }, options);
+}
+
+/**
+ * Runs the open loop that a study's plan asks for, or finishes or opens it: every arm at the same
+ * arrival rates as the arm that it is compared with. The rates come from the study's throughput.
+ *
+ * @param study The study, complete.
+ * @param options As for {@linkcode runStudy}, without what chooses a study.
+ * @returns The open loop as a study; null where the plan asks for none, or nothing succeeded.
+ * @throws {PoolscopeError} If the study is not complete.
+ * @throws The signal's reason when it is aborted.
+ */
+export async function runOpenLoop(
+  study: Study,
+  options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
+): Promise<Study | null> {
+  if (study.plan.openLoop === undefined) return null;
+  if (!study.complete) {
+    throw new PoolscopeError(
+      `Cannot run the open loop of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
+    );
+  }
+  const opened = openLoopStudy(
+    study.folder,
+    () => openLoopPlan(study.plan, study.scenarios, study.ratios),
+  );
+  if (opened === null) return null;
+  const name = studyName(opened.folder);
+  return await conduct({ ...opened, name, lockFolder: study.folder }, options);
+}
+
+/** A study that is to be run. */
+interface Conducted {
+  name: string;
+  folder: string;
+  plan: Plan;
+  /** The folder whose lock is taken. */
+  lockFolder: string;
+}
+
+async function conduct(
+  { name, folder, plan, lockFolder }: Conducted,
+  options: RunStudyOptions,
+): Promise<Study> {
   const runs = planRuns(plan);
   const labels = armLabels(plan.scenarios);
   // Who only reads a complete study needs no lock.
   if ((await findPending(folder, runs, options)).runs.length === 0) return await loadStudy(folder);
 
-  using lock = await lockStudy(folder, isInKernel() ? "a notebook kernel" : "another start");
+  using lock = await lockStudy(lockFolder, isInKernel() ? "a notebook kernel" : "another start");
   // Looked at again under the lock: another runner may have gone on meanwhile.
   const { runs: pending, damaged } = await findPending(folder, runs, options);
   const warnings = await checkMachine(plan);
@@ -121,7 +169,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   for (const run of pending) {
     signal.throwIfAborted();
     const { id: scenarioId, round, order } = run;
-    const label = `${labels.get(scenarioId)}, ${run.scenario.users} users`;
+    const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
     events.emit({ event: "run_started", order, scenarioId, round, label });
     const manifest = await runScenario(run, context);
     if (manifest.status === "failed") failed++;
@@ -154,8 +202,9 @@ function describeMatrix(folder: string, plan: Plan, pending: PlannedRun[]): Stud
   const cells = new Map<string, MatrixCell>();
   for (const { id, order, round, scenario } of planRuns(plan)) {
     const manifest = waiting.has(order) ? null : readManifest(runFolder(folder, id, round));
+    const { users, arrivalRate } = scenario;
     const cell = cells.get(id) ??
-      { scenarioId: id, arm: labels.get(id)!, users: scenario.users, rounds: [] };
+      { scenarioId: id, arm: labels.get(id)!, users, arrivalRate, rounds: [] };
     cell.rounds[round - 1] = manifest && { status: manifest.status, tookS: wallClockS(manifest) };
     cells.set(id, cell);
   }
@@ -202,7 +251,7 @@ function checkApps(plan: Plan): void {
 async function checkMachine({ scenarios }: Plan): Promise<string[]> {
   const { quickCheck } = await import("./setup/doctor.ts");
   const largest = (key: "users" | "maxClientConn" | "listenBacklog") =>
-    Math.max(...scenarios.map((scenario) => scenario[key]));
+    Math.max(...scenarios.map((scenario) => scenario[key] ?? 0));
   return await quickCheck({
     users: largest("users"),
     maxClientConn: largest("maxClientConn"),
@@ -287,17 +336,22 @@ async function describeMachine(engine: Engine): Promise<StudyContext["machine"]>
   };
 }
 
-/** The two numbers by which a finished run is announced. */
+/** The numbers by which a finished run is announced, and what was wrong with its load. */
 async function headline(
   folder: string,
   manifest: Manifest,
-): Promise<{ rps: number | null; p95Ms: number | null }> {
-  if (manifest.window === null) return { rps: null, p95Ms: null };
+): Promise<Pick<FinishedRun, "p95Ms" | "p95IsBound" | "trouble"> & { rps: number | null }> {
+  const none = { rps: null, p95Ms: null };
+  if (manifest.window === null) return none;
   // Without a file of requests a failed run has no numbers; its cause says why.
-  if (manifest.files["requests.csv"] === undefined) return { rps: null, p95Ms: null };
+  if (manifest.files["requests.csv"] === undefined) return none;
   const { readRequests } = await import("./frames/run_files.ts");
-  const { summariseRun } = await import("./stats/summarise.ts");
+  const { isLowerBound, summariseRun } = await import("./stats/summarise.ts");
   const requests = await readRequests(runFolder(folder, manifest.scenarioId, manifest.round));
-  const { rps, p95Ms } = await summariseRun(manifest, requests);
-  return { rps, p95Ms };
+  const run = await summariseRun(manifest, requests);
+  const { rps, p95Ms } = run;
+  return {
+    ...{ rps, p95Ms, p95IsBound: isLowerBound(run, 95) },
+    trouble: deliveryTrouble(run.delivery),
+  };
 }

@@ -20,6 +20,14 @@ export const REUSES = ["per_request", "persistent", "app_pool"] as const;
 /** PgBouncer's pool modes. */
 export const POOL_MODES = ["session", "transaction", "statement"] as const;
 
+/**
+ * When an open loop's requests are due: at equal distances, or at random as those of many
+ * independent clients, with exponential distances of the same mean.
+ */
+export const ARRIVALS = ["constant", "poisson"] as const;
+/** What sends the requests: Poolscope's lean client, or Locust's FastHttpUser. */
+export const CLIENTS = ["lean", "fast"] as const;
+
 /** One of {@linkcode FRAMEWORKS}. */
 export type Framework = typeof FRAMEWORKS[number];
 /** One of {@linkcode PATHS}. */
@@ -29,14 +37,25 @@ export type Reuse = typeof REUSES[number];
 /** One of {@linkcode POOL_MODES}. */
 export type PoolMode = typeof POOL_MODES[number];
 
+/** One of {@linkcode ARRIVALS}. */
+export type Arrivals = typeof ARRIVALS[number];
+/** One of {@linkcode CLIENTS}. */
+export type Client = typeof CLIENTS[number];
+
 /** Everything that is set for one cell of a matrix. Units are in the names. */
 export interface Scenario {
   /** Which of the three apps answers. */
   framework: Framework;
   /** Whether PgBouncer stands between the app and PostgreSQL. */
   path: Path;
-  /** Concurrent Locust users (closed loop). */
-  users: number;
+  /** Concurrent Locust users (closed loop); null in an open loop. */
+  users: number | null;
+  /** Requests that are due per second (open loop); null in a closed loop. */
+  arrivalRate: number | null;
+  /** How an open loop's requests are spread over time. */
+  arrivals: Arrivals;
+  /** What sends the requests. */
+  client: Client;
   /** Users started per second while the load ramps up. */
   spawnRate: number;
   /** Shortest pause of a user between two requests, in seconds. */
@@ -109,7 +128,11 @@ export interface Leg {
 export type ScenarioKey = keyof Scenario;
 
 /** Values that hold for every framework unless a plan or `--set` says otherwise. */
-const COMMON: Omit<Scenario, "framework" | "path" | "users" | "threads" | "reuse"> = {
+const COMMON: Omit<Scenario, "framework" | "path" | "threads" | "reuse"> = {
+  users: null,
+  arrivalRate: null,
+  arrivals: "constant",
+  client: "lean",
   spawnRate: 500,
   thinkTimeMinS: 0,
   thinkTimeMaxS: 0,
@@ -177,7 +200,10 @@ type Rule = { choices: readonly string[] } | {
 const RULES: Record<ScenarioKey, Rule> = {
   framework: { choices: FRAMEWORKS },
   path: { choices: PATHS },
-  users: { min: 1, whole: true },
+  users: { min: 1, whole: true, orNull: true },
+  arrivalRate: { min: 0, above: true, orNull: true },
+  arrivals: { choices: ARRIVALS },
+  client: { choices: CLIENTS },
   spawnRate: { min: 0, above: true },
   thinkTimeMinS: { min: 0 },
   thinkTimeMaxS: { min: 0 },
@@ -288,7 +314,7 @@ function checkDistances(scenario: Scenario): void {
 /**
  * Builds one scenario from the values that differ from the defaults.
  *
- * @param values At least framework, path and users.
+ * @param values At least framework, path and either users or arrivalRate.
  * @returns The whole record, checked.
  * @throws {UsageError} If a field is unknown or its value is out of range.
  *
@@ -301,7 +327,7 @@ function checkDistances(scenario: Scenario): void {
  * ```
  */
 export function createScenario(
-  values: Partial<Scenario> & Pick<Scenario, "framework" | "path" | "users">,
+  values: Partial<Scenario> & Pick<Scenario, "framework" | "path">,
 ): Scenario {
   for (const [key, value] of Object.entries(values)) {
     const rule = RULES[key as ScenarioKey];
@@ -318,7 +344,7 @@ export function createScenario(
       );
     }
   }
-  for (const key of ["framework", "path", "users"] as const) {
+  for (const key of ["framework", "path"] as const) {
     if (values[key] === undefined) {
       throw new UsageError(`Cannot build scenario: ${key} is missing`);
     }
@@ -332,6 +358,7 @@ export function createScenario(
   const scenario = Object.fromEntries(
     SCENARIO_KEYS.map((key) => [key, merged[key]]),
   ) as unknown as Scenario;
+  checkLoad(scenario);
   if (scenario.thinkTimeMaxS < scenario.thinkTimeMinS) {
     throw new UsageError(
       `Cannot build scenario: thinkTimeMaxS is ${scenario.thinkTimeMaxS}, below thinkTimeMinS ${scenario.thinkTimeMinS}`,
@@ -349,6 +376,24 @@ export function createScenario(
   }
   checkDistances(scenario);
   return scenario;
+}
+
+/** Either a number of users or an arrival rate, and nothing that would have no effect unnoticed. */
+function checkLoad({ users, arrivalRate, arrivals }: Scenario): void {
+  const choose = "give users for a closed loop or arrivalRate for an open one";
+  if (users === null && arrivalRate === null) {
+    throw new UsageError(`Cannot build scenario: users is missing; ${choose}`);
+  }
+  if (users !== null && arrivalRate !== null) {
+    throw new UsageError(
+      `Cannot build scenario: users is ${users} and arrivalRate is ${arrivalRate}; ${choose}`,
+    );
+  }
+  if (arrivalRate === null && arrivals !== "constant") {
+    throw new UsageError(
+      `Cannot build scenario: arrivals is "${arrivals}" in a closed loop, which has none; give arrivalRate instead of users`,
+    );
+  }
 }
 
 /**
@@ -384,13 +429,44 @@ export function parseSetting(text: string): Partial<Scenario> {
   return { [key]: value };
 }
 
-/** The settings that act in this scenario: those of the other path's legs and services do not. */
-function actingSettings(scenario: Scenario): Partial<Scenario> {
-  const idle = scenario.path === "pooled" ? DIRECT_KEYS : PGBOUNCER_KEYS;
+const CLOSED_LOOP_KEYS: ScenarioKey[] = ["users", "spawnRate", "thinkTimeMinS", "thinkTimeMaxS"];
+const OPEN_LOOP_KEYS: ScenarioKey[] = ["arrivalRate", "arrivals"];
+/** How much load there is: one arm is run at several. */
+const LEVEL_KEYS: ScenarioKey[] = ["users", "spawnRate", "arrivalRate"];
+/** Settings that came later: their defaults are left out, so that ids stay those of before. */
+const LATER_KEYS: ScenarioKey[] = [
+  "client",
+  "rttAppDbMs",
+  "rttAppPgbouncerMs",
+  "rttPgbouncerDbMs",
+  "tlsAppDb",
+  "tlsAppPgbouncer",
+  "tlsPgbouncerDb",
+];
+
+/** A scenario for hashing: without what came later, where that is at its default. */
+export function withoutLaterDefaults(scenario: Scenario): Partial<Scenario> {
   return Object.fromEntries(
     SCENARIO_KEYS
-      .filter((key) => !idle.includes(key))
+      .filter((key) =>
+        !LATER_KEYS.includes(key) || scenario[key] !== COMMON[key as keyof typeof COMMON]
+      )
       .map((key) => [key, scenario[key]]),
+  );
+}
+
+/**
+ * The settings that act in this scenario: those of the other path's legs and services do not, nor do
+ * those of the other loop.
+ */
+function actingSettings(scenario: Scenario): Partial<Scenario> {
+  const idle = [
+    ...(scenario.path === "pooled" ? DIRECT_KEYS : PGBOUNCER_KEYS),
+    ...(scenario.arrivalRate === null ? OPEN_LOOP_KEYS : CLOSED_LOOP_KEYS),
+  ];
+  return Object.fromEntries(
+    Object.entries(withoutLaterDefaults(scenario))
+      .filter(([key]) => !idle.includes(key as ScenarioKey)),
   );
 }
 
@@ -410,12 +486,53 @@ function actingSettings(scenario: Scenario): Partial<Scenario> {
  */
 export function scenarioId(scenario: Scenario): string {
   const hash = createHash("sha256").update(JSON.stringify(actingSettings(scenario))).digest("hex");
-  return `${scenario.framework}-${scenario.path}-${scenario.users}u-${hash.slice(0, 8)}`;
+  const level = scenario.users === null ? `${scenario.arrivalRate}rps` : `${scenario.users}u`;
+  return `${scenario.framework}-${scenario.path}-${level}-${hash.slice(0, 8)}`;
 }
 
-/** What a comparison compares: framework, path and settings, whatever the number of users. */
-function armKey(scenario: Scenario): string {
-  return JSON.stringify({ ...actingSettings(scenario), users: 0, spawnRate: 0 });
+/** How much load a scenario gets: users, or an arrival rate. */
+export type LoadLevel = Pick<Scenario, "users" | "arrivalRate">;
+
+/**
+ * The load in words, for labels and columns: `100 users` (closed loop) or `200/s` (open loop).
+ *
+ * @example
+ * ```ts
+ * import { levelLabel } from "poolscope";
+ *
+ * console.assert(levelLabel({ users: 100, arrivalRate: null }) === "100 users");
+ * console.assert(levelLabel({ users: null, arrivalRate: 200 }) === "200/s");
+ * ```
+ */
+export function levelLabel({ users, arrivalRate }: LoadLevel): string {
+  return users === null ? `${arrivalRate}/s` : `${users} user${users === 1 ? "" : "s"}`;
+}
+
+/** Orders levels: users first, then arrival rates, each from the smallest. */
+export function compareLevels(a: LoadLevel, b: LoadLevel): number {
+  if ((a.users === null) !== (b.users === null)) return a.users === null ? 1 : -1;
+  return (a.users ?? a.arrivalRate!) - (b.users ?? b.arrivalRate!);
+}
+
+/** The different levels among some scenarios, in order; see {@linkcode compareLevels}. */
+export function loadLevels(scenarios: readonly LoadLevel[]): LoadLevel[] {
+  const levels = new Map<string, LoadLevel>();
+  for (const { users, arrivalRate } of scenarios) {
+    levels.set(levelLabel({ users, arrivalRate }), { users, arrivalRate });
+  }
+  return [...levels.values()].sort(compareLevels);
+}
+
+/** What a comparison compares: the settings of a scenario, whatever its load level. */
+function armSettings(scenario: Scenario): Partial<Scenario> {
+  return Object.fromEntries(
+    Object.entries(actingSettings(scenario)).filter(([key, value]) =>
+      !LEVEL_KEYS.includes(key as ScenarioKey) &&
+      // What only one kind of loop has tells arms apart only where it is not the default.
+      !([...CLOSED_LOOP_KEYS, ...OPEN_LOOP_KEYS].includes(key as ScenarioKey) &&
+        value === COMMON[key as keyof typeof COMMON])
+    ),
+  );
 }
 
 /**
@@ -444,13 +561,11 @@ export function armLabels(scenarios: Scenario[]): Map<string, string> {
   }
   const labels = new Map<string, string>();
   for (const [group, members] of groups) {
-    const several = new Set(members.map(armKey)).size > 1;
     const varying = SCENARIO_KEYS.filter((key) =>
-      key !== "users" && key !== "spawnRate" &&
-      new Set(members.map((member) => actingSettings(member)[key])).size > 1
+      new Set(members.map((member) => armSettings(member)[key])).size > 1
     );
     for (const member of members) {
-      const suffix = several ? varying.map((key) => `, ${key}=${member[key]}`).join("") : "";
+      const suffix = varying.map((key) => `, ${key}=${member[key]}`).join("");
       labels.set(scenarioId(member), group + suffix);
     }
   }

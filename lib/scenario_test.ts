@@ -1,4 +1,6 @@
-import { deepEqual, equal, match, throws } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual, throws } from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { UsageError } from "./errors.ts";
 import {
   armLabels,
@@ -6,11 +8,14 @@ import {
   createScenario,
   FRAMEWORKS,
   legsOf,
+  levelLabel,
+  loadLevels,
   parseSetting,
   PATHS,
   SCENARIO_KEYS,
   scenarioId,
 } from "./scenario.ts";
+import { ROOT } from "./store/layout.ts";
 
 const base = { framework: "django", path: "direct", users: 100 } as const;
 
@@ -81,6 +86,12 @@ Deno.test("createScenario() rejects bad values in one line that names field and 
     [{ rttAppDbMs: -1 }, /rttAppDbMs is -1, must be a number of at least 0 and at most 1000/],
     [{ rttAppDbMs: 1001 }, /rttAppDbMs is 1001/],
     [{ users: undefined }, /users is undefined/],
+    [{ users: null }, /users is missing; give users for a closed loop or arrivalRate for an open/],
+    [{ arrivalRate: 50 }, /users is 100 and arrivalRate is 50; give users for a closed loop or/],
+    [{ users: null, arrivalRate: 0 }, /arrivalRate is 0, must be a number above 0 or null/],
+    [{ arrivals: "poisson" }, /arrivals is "poisson" in a closed loop, which has none/],
+    [{ arrivals: "bursts" }, /arrivals is "bursts", must be one of constant, poisson/],
+    [{ client: "curl" }, /client is "curl", must be one of lean, fast/],
   ];
   for (const [values, message] of cases) {
     throws(() => createScenario({ ...base, ...values } as typeof base), (error: Error) => {
@@ -97,20 +108,53 @@ Deno.test("scenarioId() changes with every setting that acts, and only then", ()
   const pooled = createScenario({ ...base, path: "pooled" });
   for (const key of SCENARIO_KEYS) {
     const value = direct[key];
+    if (key === "arrivalRate") continue;
     const other = typeof value === "number" ? value + 1 : value === null ? 1 : `not ${value}`;
     const ofPooled =
       /^(pgbouncer|poolMode|defaultPoolSize|maxClientConn|queryWait|maxPrepared)|Pgbouncer/.test(
         key,
       );
     const ofDirect = key === "rttAppDbMs" || key === "tlsAppDb";
-    equal(scenarioId({ ...direct, [key]: other }) !== scenarioId(direct), !ofPooled, key);
-    equal(scenarioId({ ...pooled, [key]: other }) !== scenarioId(pooled), !ofDirect, key);
+    const ofOpenLoop = key === "arrivals";
+    equal(
+      scenarioId({ ...direct, [key]: other }) !== scenarioId(direct),
+      !ofPooled && !ofOpenLoop,
+      key,
+    );
+    equal(
+      scenarioId({ ...pooled, [key]: other }) !== scenarioId(pooled),
+      !ofDirect && !ofOpenLoop,
+      key,
+    );
+  }
+});
+
+Deno.test("scenarioId() of an open loop goes by its arrivals, not by users and think time", () => {
+  const open = createScenario({ ...base, users: null, arrivalRate: 200 });
+  match(scenarioId(open), /^django-direct-200rps-[0-9a-f]{8}$/);
+  notEqual(scenarioId({ ...open, arrivals: "poisson" }), scenarioId(open));
+  notEqual(scenarioId({ ...open, arrivalRate: 200.5 }), scenarioId(open));
+  equal(scenarioId({ ...open, spawnRate: 1, thinkTimeMaxS: 1 }), scenarioId(open));
+});
+
+Deno.test("scenarioId() of a closed loop is that of the time before there was an open one", () => {
+  const published = JSON.parse(readFileSync(join(ROOT, "data/published/quick/plan.json"), "utf8"));
+  const folders = readdirSync(join(ROOT, "data/published/quick"));
+  for (const scenario of published.scenarios) {
+    equal(folders.includes(scenarioId(createScenario(scenario))), true);
   }
 });
 
 Deno.test("armLabels() names only settings that differ within a framework and path", () => {
   const same = [10, 100].map((users) => createScenario({ ...base, users }));
   deepEqual([...new Set(armLabels(same).values())], ["django direct"]);
+  const open = createScenario({ ...base, users: null, arrivalRate: 50 });
+  deepEqual([...new Set(armLabels([...same, open]).values())], ["django direct"]);
+  const random = createScenario({ ...base, users: null, arrivalRate: 50, arrivals: "poisson" });
+  deepEqual([...armLabels([open, random]).values()], [
+    "django direct, arrivals=constant",
+    "django direct, arrivals=poisson",
+  ]);
   const mixed = [createScenario(base), createScenario({ ...base, workers: 4, reuse: "app_pool" })];
   deepEqual([...armLabels(mixed).values()], [
     "django direct, workers=2, reuse=persistent",
@@ -132,7 +176,26 @@ Deno.test("parseSetting() reads numbers, booleans, words and none", () => {
   deepEqual(parseSetting("dbMemoryMiB=none"), { dbMemoryMiB: null });
   deepEqual(parseSetting("preparedStatements=false"), { preparedStatements: false });
   deepEqual(parseSetting("reuse=per_request"), { reuse: "per_request" });
-  for (const bad of ["users", "users=", "users=none", "colour=red", "=3", "preparedStatements=1"]) {
+  deepEqual(parseSetting("arrivalRate=0.5"), { arrivalRate: 0.5 });
+  for (
+    const bad of [
+      "users",
+      "users=",
+      "arrivals=none",
+      "arrivalRate=0",
+      "colour=red",
+      "=3",
+      "preparedStatements=1",
+    ]
+  ) {
     throws(() => parseSetting(bad), UsageError, bad);
   }
+});
+
+Deno.test("loadLevels() has each level once, users before arrival rates", () => {
+  const level = (users: number | null, arrivalRate: number | null) => ({ users, arrivalRate });
+  const levels = loadLevels([
+    ...[level(null, 90), level(100, null), level(null, 12.5), level(1, null), level(100, null)],
+  ]);
+  deepEqual(levels.map(levelLabel), ["1 user", "100 users", "12.5/s", "90/s"]);
 });

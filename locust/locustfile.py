@@ -1,92 +1,110 @@
-"""The load: users that send the contract's mix of requests one after another and check each answer.
+"""The load: the contract's mix of requests, each answer checked.
 
 By hand, with Locust's own web UI:
 
     locust -f locust/locustfile.py --host http://127.0.0.1:8000
 
+Closed loop: each user keeps one connection open and sends one request after another. With an
+arrival rate, open loop: requests are sent at times that are set beforehand, whatever the server
+does (arrivals.py); it is then one user per process that sends them all.
+
 Environment, all optional:
 
-POOLSCOPE_CONTRACT           the contract's file (default: apps/contract.json of this checkout)
+POOLSCOPE_CONTRACT           the contract's file (default: apps/contract.json of this checkout).
+                             Without "cases" in it, the bodies of answers are not checked; a route
+                             without "status" must answer 2xx
 POOLSCOPE_SEED               seed of all random choices (default: 1)
 POOLSCOPE_THINK_TIME_MIN_S   shortest and longest pause of a user between two requests
 POOLSCOPE_THINK_TIME_MAX_S   (default: 0)
+POOLSCOPE_ARRIVAL_RATE       requests per second of all processes together (default: closed loop)
+POOLSCOPE_ARRIVALS           "constant" or "poisson" (default: constant)
+POOLSCOPE_MAX_CONNECTIONS    arrivals of one process that may be without an answer (default: 10000,
+                             and no more than open files are allowed); more are dropped
+POOLSCOPE_CLIENT             "lean", or "fast" for Locust's FastHttpUser (default: lean)
+POOLSCOPE_TIMEOUT_S          a server that is silent for so long fails the request (default: 60)
 POOLSCOPE_RUN_FOLDER         see recorder.py
 """
 
+import gc
 import itertools
-import json
 import os
 import random
-import select
-import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter_ns
 
 import gevent
-import gevent.monkey
 import gevent.resolver.blocking
 import recorder
-from locust import FastHttpUser, between, events
+import share
+from arrivals import Arrivals, LeanSender
+from clock import EPOCH_OFFSET_US
+from fast import FastSender, FastUser
+from lean import LeanUser
+from locust import TaskSet, between, events
+from locust.user.task import LOCUST_STATE_RUNNING
+from routes import Route, read_routes
+from settings import choice, number
 
-ROUTES = json.loads(
+ROUTES = read_routes(
     Path(
         os.environ.get("POOLSCOPE_CONTRACT")
         or Path(__file__).resolve().parent.parent / "apps" / "contract.json"
-    ).read_text(encoding="utf-8")
-)["routes"]
-SEED = int(os.environ.get("POOLSCOPE_SEED", "1"))
-THINK_TIME_S = (
-    float(os.environ.get("POOLSCOPE_THINK_TIME_MIN_S", "0")),
-    float(os.environ.get("POOLSCOPE_THINK_TIME_MAX_S", "0")),
+    )
 )
-JSON = "application/json"
+SEED = int(os.environ.get("POOLSCOPE_SEED", "1"))
+THINK_TIME_S = (number("POOLSCOPE_THINK_TIME_MIN_S", 0), number("POOLSCOPE_THINK_TIME_MAX_S", 0))
+ARRIVAL_RATE = number("POOLSCOPE_ARRIVAL_RATE", 0)
+ARRIVALS = choice("POOLSCOPE_ARRIVALS", ("constant", "poisson"))
+MAX_CONNECTIONS = int(number("POOLSCOPE_MAX_CONNECTIONS", 10_000))
+CLIENT = choice("POOLSCOPE_CLIENT", ("lean", "fast"))
+TIMEOUT_S = number("POOLSCOPE_TIMEOUT_S", 60)
+
+arrivals: Arrivals | None = None
+"""The open loop of this process; None in a closed loop."""
 
 
 @events.init.add_listener
 def on_init(environment, **_) -> None:
-    random.seed(SEED)  # Locust draws the tasks and think times from it, in order of completion
+    global arrivals
     # gevent looks addresses up in threads, and threads starve while the event loop is busy: users
     # would wait for seconds before their first request.
     gevent.get_hub().resolver = gevent.resolver.blocking.Resolver()
-    recorder.install(environment)
+    share.install(environment)
+    environment.events.test_start.add_listener(on_test_start)
+    if ARRIVAL_RATE > 0:
+        arrivals = Arrivals(ROUTES, ARRIVAL_RATE, ARRIVALS, MAX_CONNECTIONS)
+        arrivals.event_of = lambda _: environment.events.request
+    # What lives by now stays: Python would search it for garbage again and again, for tens of ms.
+    gc.collect()
+    gc.freeze()
+    recorder.install(environment, SEED, arrivals)
 
 
-# The system's own: gevent's would let all other users run first.
-Poll = gevent.monkey.get_original("select", "poll")
+def on_test_start(**_) -> None:
+    if share.current is not None:
+        # Locust draws tasks and think times from it, in order of completion.
+        random.seed(share.current.seed(SEED))
 
 
-def is_open(sock: socket.socket) -> bool:
-    """Whether the server has neither closed an idle connection nor sent anything on it."""
-    poll = Poll()
-    try:
-        poll.register(sock.fileno(), select.POLLIN)
-    except ValueError:  # our side has closed it
-        return False
-    return not poll.poll(0)
-
-
-def request_task(route: dict) -> Callable[["AppUser"], None]:
+def request_task(route: Route) -> Callable:
     """A Locust task, named as the contract names the route."""
 
-    def task(user: "AppUser") -> None:
+    def task(user) -> None:
         user.send(route)
 
-    task.__name__ = route["name"]
+    task.__name__ = f"{route.method} {route.name}"
     return task
 
 
-class AppUser(FastHttpUser):
-    """Keeps one connection open and has one request in flight, if any."""
+TASKS = {request_task(route): route.weight for route in ROUTES}
 
-    tasks = {request_task(route): route["weight"] for route in ROUTES}
+
+class ClosedLoop:
+    """A user that sends one request after another."""
+
     wait_time = between(*THINK_TIME_S)
-
-    # A server that hangs fails the request after a minute, and does not hold the user for ever.
-    connection_timeout = 60.0
-    network_timeout = 60.0
-    concurrency = 1
-    max_redirects = 0
+    timeout_s = TIMEOUT_S
 
     in_flight: tuple[tuple[str, str], int] | None = None
     """(method, name) and start, in perf_counter nanoseconds, of the request without an answer."""
@@ -95,43 +113,114 @@ class AppUser(FastHttpUser):
 
     def __init__(self, environment) -> None:
         super().__init__(environment)
-        self.random = random.Random(SEED * 1_000_003 + next(self.numbers))
-        agent = self.client.client
-        agent.valid_response_codes = range(100, 600)  # check() decides
-        agent.cookiejar = None  # the contract has no cookies
-        connections = agent.clientpool.get_client(self.host)._connection_pool
-        # One attempt for each request: geventhttpclient would silently repeat it when the server
-        # closes the connection, and the server would see more requests than are counted.
-        connections.size = -1
-        # Its own check before each request uses select(), which lets all other users run within
-        # the measured time, and which fails for descriptors above 1023: beyond a thousand users,
-        # each request would open a new connection.
-        connections._is_socket_alive = is_open
+        seed = share.current.seed(SEED) if share.current else SEED
+        self.random = random.Random(seed * 1_000_003 + next(self.numbers))
 
-    def send(self, route: dict) -> None:
+
+class LeanTasks(TaskSet):
+    """The mix without a detour through gevent's queue when there is no think time: the wait for an
+    answer lets the others run."""
+
+    tasks = TASKS
+
+    def execute_task(self, task: Callable) -> None:
+        task(self.user)
+
+    if THINK_TIME_S == (0, 0):
+
+        def execute_next_task(self) -> None:
+            task, user, tasks = self._task_queue.popleft(), self.user, self.tasks
+            while user._state == LOCUST_STATE_RUNNING:
+                task(user)
+                task = random.choice(tasks)
+
+        def _sleep(self, seconds: float) -> None:
+            pass
+
+
+class LeanAppUser(ClosedLoop, LeanUser):
+    """Keeps one connection open and has one request in flight, if any."""
+
+    tasks = [LeanTasks]
+
+    def __init__(self, environment) -> None:
+        super().__init__(environment)
+        self.requests = prepare(self.endpoint)
+
+    def send(self, route: Route) -> None:
         """Sends one request of a route, with random parameters, and checks the answer."""
-        values = {"path": {}, "body": {}}
-        for parameter, rule in route["parameters"].items():
-            values[rule["in"]][parameter] = self.random.randint(rule["min"], rule["max"])
-        method, name = route["name"].split(" ")
-        self.in_flight = (method, name), time.perf_counter_ns()
+        connection = self.connection
+        path, request = self.requests[route](self.random)
+        self.in_flight = route.key, perf_counter_ns()
         try:
-            with self.client.request(
-                method,
-                route["path"].format(**values["path"]),
-                name=name,
-                json={**route["body"], **values["body"]} if "body" in route else None,
-                catch_response=True,
-            ) as response:
-                if response.request_meta["exception"] is None:
-                    check(response, route)
+            connection.send(request)
+            if not connection.done:
+                connection.wait()
+            elif connection.error is not None:
+                gevent.sleep(0)  # nothing was waited for, and others must have their turn
+            url = self.endpoint.origin + path
+            connection.fire(self.environment.events.request, route, url, self.context())
         finally:
             self.in_flight = None
 
 
-def check(response, route: dict) -> None:
-    """Fails a request whose answer is not the contract's."""
-    if response.status_code != route["status"]:
-        response.failure(f"HTTP {response.status_code}")
-    elif not response.headers.get("content-type", "").startswith(JSON) or not response.content:
-        response.failure("wrong body")
+class FastAppUser(ClosedLoop, FastUser):
+    """The same through FastHttpUser."""
+
+    tasks = TASKS
+
+    def send(self, route: Route) -> None:
+        """Sends one request of a route, with random parameters, and checks the answer."""
+        self.in_flight = route.key, perf_counter_ns()
+        try:
+            self.exchange(route, self.random)
+        finally:
+            self.in_flight = None
+
+
+def prepare(endpoint) -> dict[Route, Callable]:
+    """The requests of all routes, made once for all users."""
+    if endpoint.requests is None:
+        endpoint.requests = {
+            route: route.prepare(endpoint.prefix, endpoint.headers) for route in ROUTES
+        }
+    return endpoint.requests
+
+
+def send_arrivals(user) -> None:
+    """All arrivals of this process, until the user is stopped."""
+    part = share.current
+    start_ns = (part.start_us - EPOCH_OFFSET_US) * 1000
+    arrivals.run(start_ns, part.seed(SEED), part.index, part.processes)
+
+
+class LeanArrivalUser(LeanUser):
+    """Sends the arrivals of one process."""
+
+    tasks = [send_arrivals]
+    timeout_s = TIMEOUT_S
+
+    def __init__(self, environment) -> None:
+        super().__init__(environment)
+        endpoint = self.endpoint
+        requests = prepare(endpoint)
+        arrivals.make_sender = lambda: LeanSender(arrivals, endpoint, requests)
+
+
+class FastArrivalUser(FastUser):
+    """The same through FastHttpUser, a greenlet for each arrival."""
+
+    tasks = [send_arrivals]
+    timeout_s = TIMEOUT_S
+
+    def __init__(self, environment) -> None:
+        super().__init__(environment)
+        user_class = type(self)
+        arrivals.make_sender = lambda: FastSender(arrivals, user_class(environment))
+
+
+# Locust runs those of the user classes that are not abstract.
+LeanAppUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("lean", False)
+FastAppUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("fast", False)
+LeanArrivalUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("lean", True)
+FastArrivalUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("fast", True)

@@ -4,14 +4,22 @@ It is active when POOLSCOPE_RUN_FOLDER is set, and otherwise Locust runs as it a
 keeps time itself: POOLSCOPE_WARM_UP_S after the start of the load (the ramp is part of it) Locust's
 statistics are reset and the measurement window begins; POOLSCOPE_WINDOW_S later the load ends, and
 requests that have no answer by then are recorded as "unfinished". If POOLSCOPE_START_FILE is set,
-the load waits for that file and removes it, so that Locust can be loaded before the app is ready. So Locust's CSVs cover the window
-only; its history keeps the ramp. SIGTERM and Ctrl-C end the window early and are recorded alike.
+the load waits for that file and removes it, so that Locust can be loaded before the app is ready.
+So Locust's CSVs cover the window only; its history keeps the ramp. SIGTERM and Ctrl-C end the
+window early and are recorded alike.
+
+A request belongs to the phase in which it was answered; in an open loop to that of its intended
+start. There the arrivals go on for up to DRAIN_S after the window, until its last request is
+answered; that drain is recorded and counted by itself.
+
+With --processes, or with --master and --worker, each worker records its own requests and sends its
+account to the master, which writes the merged one. All must be able to write the run folder, and
+their hosts' clocks must agree.
 
 Files in the run folder:
 
 requests.bin, requests.tables.json
-    Rows of ROW in order of completion, of warm-up and window, and the names behind their numbers.
-    `lib/load/requests.ts` makes requests.csv of them after the run.
+    See request_log.py.
 locust_stats.csv, locust_failures.csv, locust_exceptions.csv
     Written once more when the window ends, by Locust's own writer: Locust rewrites its files each
     second and has no final write.
@@ -26,145 +34,42 @@ import io
 import json
 import logging
 import os
-import struct
+import signal
 import time
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from time import perf_counter_ns
 
 import gevent
+import gevent.event
+import lean
 import locust.log
 import locust.stats
-from geventhttpclient.response import HTTPConnectionClosed
-from locust.exception import CatchResponseError
-from locust.runners import LocalRunner
+import share
+from arrivals import Arrivals
+from clock import EPOCH_OFFSET_US, now_us
+from locust.event import EventHook
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from request_log import RequestLog, write_whole
+from settings import number
 
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
-# start (Unix time) and service time in µs, bytes, and the numbers of route, status and error
-ROW = struct.Struct("<qIIHHH2x")
-pack_row_into = ROW.pack_into
-ROWS_IN_BUFFER = 16_384
 TICK_S = 1.0
 START_POLL_S = 0.01
 LAG_SLEEP_S = 0.1
-UNFINISHED = "unfinished"
-
-# One offset for the whole run: times are Unix time, and their differences are monotonic.
-EPOCH_OFFSET_US = time.time_ns() // 1000 - perf_counter_ns() // 1000
-
-
-def now_us() -> int:
-    return perf_counter_ns() // 1000 + EPOCH_OFFSET_US
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file by temporary file and rename, so that nobody ever reads half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    temporary.replace(path)
-
-
-def error_class(exception: Exception, status: int) -> str:
-    """A few words that name what went wrong, the same for all requests that fail alike."""
-    if isinstance(exception, CatchResponseError):  # the locustfile's own verdict
-        return str(exception)
-    if status >= 400:
-        return f"HTTP {status}"
-    cause = getattr(exception, "original", None) or exception  # geventhttpclient wraps time-outs
-    if isinstance(cause, (TimeoutError, gevent.Timeout)):
-        return "timeout"
-    if isinstance(cause, HTTPConnectionClosed):
-        return "connection closed"
-    return type(cause).__name__
-
-
-class RequestLog:
-    """The rows of requests.bin. Nothing here waits, so no other greenlet runs in between."""
-
-    def __init__(self, folder: Path) -> None:
-        self.requests = 0
-        self.failures = 0
-        self._folder = folder
-        self._file = open(folder / "requests.bin", "wb")
-        self._buffer = bytearray(ROW.size * ROWS_IN_BUFFER)
-        self._end = 0  # of the rows in the buffer
-        self._routes: dict[tuple[str, str], int] = {}
-        self._errors: dict[str, int] = {"": 0}
-        self._examples = [""]
-        self._write_tables()
-
-    def on_request(
-        self,
-        request_type: str,
-        name: str,
-        response_time: float,
-        response_length: int,
-        response=None,
-        exception: Exception | None = None,
-        **_,
-    ) -> None:
-        """Listens to Locust's request event."""
-        end_us = perf_counter_ns() // 1000 + EPOCH_OFFSET_US
-        service_us = int(response_time * 1000)
-        status = response.status_code if response is not None else 0
-        error = 0
-        if exception is not None:
-            self.failures += 1
-            error = self._error_number(error_class(exception, status), exception)
-        self.requests += 1
-        route = self._routes.get((request_type, name))
-        if route is None:
-            route = self._route_number(request_type, name)
-        self._append(end_us - service_us, service_us, response_length, route, status, error)
-
-    def add_unfinished(self, route: tuple[str, str], waited_us: int, end_us: int) -> None:
-        error = self._error_number(UNFINISHED, None)
-        self._append(end_us - waited_us, waited_us, 0, self._route_number(*route), 0, error)
-
-    def _append(self, *row: int) -> None:
-        end = self._end
-        pack_row_into(self._buffer, end, *row)
-        self._end = end + ROW.size
-        if self._end == len(self._buffer):
-            self.flush()
-
-    def _route_number(self, method: str, name: str) -> int:
-        if (method, name) not in self._routes:
-            self._routes[method, name] = len(self._routes)
-            self._write_tables()
-        return self._routes[method, name]
-
-    def _error_number(self, name: str, exception: Exception | None) -> int:
-        if name not in self._errors:
-            self._errors[name] = len(self._errors)
-            self._examples.append("" if exception is None else str(exception))
-            self._write_tables()
-        return self._errors[name]
-
-    def _write_tables(self) -> None:
-        tables = {
-            "rowBytes": ROW.size,
-            "routes": [f"{method} {name}" for method, name in self._routes],
-            "errors": [
-                {"error": error, "example": example}
-                for error, example in zip(self._errors, self._examples)
-            ],
-        }
-        write_whole(self._folder / "requests.tables.json", json.dumps(tables))
-
-    def buffered_service_us(self) -> list[int]:
-        """Service times since the last flush."""
-        return [row[1] for row in ROW.iter_unpack(memoryview(self._buffer)[: self._end])]
-
-    def flush(self) -> None:
-        self._file.write(memoryview(self._buffer)[: self._end])
-        self._file.flush()
-        self._end = 0
-
-    def close(self) -> None:
-        self.flush()
-        self._file.close()
+DRAIN_S = 2.0
+DRAIN_POLL_S = 0.01
+MERGE_TIMEOUT_S = 5.0
+HANDLING_TURNS = 100
+LIVE_SAMPLES = 200
+UNFINISHED, DROPPED = "unfinished", "dropped"
+ACCOUNT, FINISH, DONE, LIVE = (
+    f"poolscope_{name}" for name in ("account", "finish", "done", "live")
+)
+NEVER = float("inf")
 
 
 class LoopLag:
@@ -194,47 +99,139 @@ class LoopLag:
 
 
 class Recorder:
-    """Keeps the phases of one run and writes its files."""
+    """Keeps the phases of a process that sends requests, and writes its files."""
 
-    def __init__(self, environment, folder: Path, warm_up_s: float, window_s: float) -> None:
+    def __init__(
+        self, environment, folder: Path, phases: tuple[float, float], seed: int, arrivals
+    ) -> None:
         self.environment = environment
         self.folder = folder
-        self.warm_up_s = warm_up_s
-        self.window_s = window_s
+        self.warm_up_us, self.window_us = (int(seconds * 1e6) for seconds in phases)
+        self.seed = seed
+        self.arrivals: Arrivals | None = arrivals
         self.log: RequestLog | None = None
         self.lag: LoopLag | None = None
+        self.cpu_s: float | None = None
+        self.uncounted = EventHook()
+        self.closed = False
         locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 0  # the history is whole at any time
         environment.events.test_start.add_listener(self.start)
         environment.events.quitting.add_listener(self.finish)
 
+    def suffix(self) -> str:
+        return ""
+
     def start(self, **_) -> None:
         """The load starts: Locust is about to spawn the first users."""
+        part = share.current
         (self.folder / "final.json").unlink(missing_ok=True)
-        self.log = RequestLog(self.folder)
-        self.environment.events.request.add_listener(self.log.on_request)
-        self.load_start_us = now_us()
+        self.log = RequestLog(self.folder, self.suffix())
+        self.load_start_us = part.start_us
+        self.window_start_us = self.load_start_us + self.warm_up_us
+        self.window_end_us = self.window_start_us + self.window_us
+        self.warm_up_requests = self.drain_requests = 0
+        self.reported = self._totals()
+        end_on_interrupt(self.finish)
+        self.opens_at_us = self.window_start_us
+        self.answered_from_us = 0
+        if self.arrivals is not None:
+            self.opens_at_us = NEVER  # by an answer: what counts is the intended start
+            self.arrivals.event_of = self.event_of
+            self.arrivals.window_ns = tuple(
+                (time_us - EPOCH_OFFSET_US) * 1000
+                for time_us in (self.window_start_us, self.window_end_us)
+            )
+            self.uncounted.add_listener(self.on_uncounted)
+        # The first to hear of each request: when the window opens, Locust must not have counted it.
+        self.environment.events.request._handlers.insert(0, self.on_request)
         for run in (self._run_phases, self._tick):
             gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
 
+    def on_request(self, timing: tuple[int, int, int, int] | None = None, **request) -> None:
+        """Listens to Locust's request event."""
+        if timing is None:  # of a client that is not of this folder
+            service_us = int(request["response_time"] * 1000)
+            timing = 0, now_us() - service_us, service_us, 0
+        end_us = timing[1] + timing[2]
+        if end_us >= self.opens_at_us:
+            self._open_window()
+        elif end_us < self.answered_from_us:
+            # Read before the window opened and handled after it: what is counted in it is of it.
+            timing = 0, timing[1], self.answered_from_us - timing[1], 0
+        self.log.add(timing, **request)
+
+    def event_of(self, intended_ns: int) -> EventHook:
+        """Locust and its CSVs see the warm-up's requests, while it lasts, and the window's."""
+        first_ns, end_ns = self.arrivals.window_ns
+        if self.lag is None:
+            if intended_ns < first_ns:
+                return self.environment.events.request
+            self._open_window()
+        if first_ns <= intended_ns < end_ns:
+            return self.environment.events.request
+        return self.uncounted
+
+    def on_uncounted(self, timing: tuple[int, int, int, int], **request) -> None:
+        """A late answer of the warm-up, or one of the drain."""
+        log = self.log
+        counts = log.requests, log.failures, log.late, log.late_max_us
+        log.add(timing, **request)
+        log.requests, log.failures, log.late, log.late_max_us = counts
+        if timing[0] < self.window_start_us:
+            self.warm_up_requests += 1
+        else:
+            self.drain_requests += 1
+
     def _run_phases(self) -> None:
-        self._sleep_until(self.load_start_us + self.warm_up_s * 1e6)
-        self._open_window()
-        self._sleep_until(self.window_start_us + self.window_s * 1e6)
+        self._sleep_until(self.window_start_us)
+        self._let_handle()
+        if self.lag is None:
+            self._open_window()
+        self._sleep_until(self.window_end_us)
+        self._stop_clocks()
+        if self.arrivals is not None:
+            self._drain()
+        self._let_handle()
         self.finish()
+
+    def _let_handle(self) -> None:
+        """What has been read has been answered, and is counted before a phase ends."""
+        for _ in range(HANDLING_TURNS):
+            if not lean.received:
+                break
+            gevent.sleep(0)
+
+    def _stop_clocks(self) -> None:
+        if self.cpu_s is None:
+            self.cpu_s = time.process_time() - self.cpu_at_window_start_s
+            self.lag.stop()
 
     def _sleep_until(self, due_us: float) -> None:
         gevent.sleep(0)
         while (left_us := due_us - now_us()) > 0:
             gevent.sleep(left_us / 1e6)
 
+    def _drain(self) -> None:
+        """Arrivals go on, so that the load does not change for the window's last requests."""
+        deadline_us = self.window_end_us + DRAIN_S * 1e6
+        first_ns, end_ns = self.arrivals.window_ns
+        while now_us() < deadline_us and (
+            self.arrivals.next_ns < end_ns
+            or any(first_ns <= sender.intended_ns < end_ns for sender in self.arrivals.busy)
+        ):
+            gevent.sleep(DRAIN_POLL_S)
+
     def _open_window(self) -> None:
-        # A microsecond later than now, so that no answer falls on the boundary.
-        self.window_start_us = now_us() + 1
+        """Nothing here waits: it may run in the event loop."""
         self.environment.runner.stats.reset_all()
-        self.warm_up_requests = self.log.requests
-        self.warm_up_failures = self.log.failures
+        log = self.log
+        self.warm_up_requests = log.requests
+        log.requests = log.failures = log.late = log.late_max_us = 0
         self.users_at_window_start = self.environment.runner.user_count
         self.cpu_at_window_start_s = time.process_time()
+        self.opens_at_us = NEVER
+        if self.arrivals is None:
+            self.answered_from_us = self.window_start_us
         self.lag = LoopLag()
 
     def finish(self, **_) -> None:
@@ -245,115 +242,346 @@ class Recorder:
         """
         if self.log is None:  # the load has not started
             return
+        if self.closed:  # the one who came first ends the process
+            gevent.event.Event().wait()
+        self.closed = True
         code = 2 if locust.log.unhandled_greenlet_exception else 0
         try:
-            self._close_account()
+            self.deliver(self._close_account())
         except Exception:
             logger.exception("Cannot write the account of the run")
             code = 2
         logging.shutdown()
         os._exit(code)
 
-    def _close_account(self) -> None:
+    def deliver(self, account: dict) -> None:
+        write_account(self.environment, self.folder, merge_accounts([account]))
+
+    def _close_account(self) -> dict:
         """Nothing here waits, so rows, counts and Locust's CSVs are of the same instant."""
+        # A microsecond later than now, so that no answer falls on the boundary.
+        end_us = now_us() + 1
         if self.lag is None:  # the warm-up was cut short
+            self.window_start_us = end_us
             self._open_window()
-        window_end_us = now_us() + 1
-        cpu_s = time.process_time() - self.cpu_at_window_start_s
-        self.lag.stop()
-        self.environment.events.request.remove_listener(self.log.on_request)
-        unfinished = self._record_unfinished(window_end_us)
+        if self.arrivals is None or end_us < self.window_end_us:
+            self.window_end_us = end_us
+        self._stop_clocks()
+        self.environment.events.request._handlers.clear()  # nothing is counted any more
+        unanswered = self._add_arrivals() if self.arrivals else self._add_in_flight()
         self.log.close()
-        self._write_locust_csvs()
         lags_ms = self.lag.samples_ms or [0.0]
-        account = {
-            "schemaVersion": SCHEMA_VERSION,
-            "requests": self.log.requests - self.warm_up_requests,
-            "failures": self.log.failures - self.warm_up_failures,
-            "unfinished": unfinished,
+        part = share.current
+        return {
+            "requests": self.log.requests,
+            "failures": self.log.failures,
+            **unanswered,
             "warmUpRequests": self.warm_up_requests,
+            "drainRequests": self.drain_requests,
+            "late": self.log.late,
+            "lateMaxUs": self.log.late_max_us,
             "loadStartUs": self.load_start_us,
             "windowStartUs": self.window_start_us,
-            "windowEndUs": window_end_us,
+            "windowEndUs": self.window_end_us,
             "usersAtWindowStart": self.users_at_window_start,
-            "cpuS": round(cpu_s, 6),
+            "cpuS": round(self.cpu_s, 6),
             "loopLagMaxMs": round(max(lags_ms), 3),
             "loopLagMeanMs": round(sum(lags_ms) / len(lags_ms), 3),
+            "seed": part.seed(self.seed),
         }
-        write_whole(self.folder / "final.json", json.dumps(account, indent=2) + "\n")
-        (self.folder / ".live.json").unlink(missing_ok=True)
 
-    def _record_unfinished(self, end_us: int) -> int:
-        now_ns = perf_counter_ns()
+    def _add_in_flight(self) -> dict:
+        """A closed loop's requests without an answer at the end of the window."""
         count = 0
         for greenlet in self.environment.runner.user_greenlets:
             user = greenlet.args[0] if greenlet.args else None
             if in_flight := getattr(user, "in_flight", None):
                 route, started_ns = in_flight
-                self.log.add_unfinished(route, (now_ns - started_ns) // 1000, end_us)
+                start_us = started_ns // 1000 + EPOCH_OFFSET_US
+                waited_us = self.window_end_us - start_us
+                self.log.add_unanswered(UNFINISHED, route, 0, start_us, waited_us, 0)
                 count += 1
-        return count
+        return {"unfinished": count, "arrivals": 0, "dropped": 0}
 
-    def _write_locust_csvs(self) -> None:
-        writer = locust.stats.StatsCSV(self.environment, locust.stats.PERCENTILES_TO_REPORT)
-        for name, write in (
-            ("stats", writer.requests_csv),
-            ("failures", writer.failures_csv),
-            ("exceptions", writer.exceptions_csv),
-        ):
-            text = io.StringIO(newline="")
-            write(csv.writer(text))
-            write_whole(self.folder / f"locust_{name}.csv", text.getvalue())
+    def _add_arrivals(self) -> dict:
+        """An open loop's arrivals without an answer, whether they were sent or not."""
+        arrivals, log = self.arrivals, self.log
+        arrivals.give_up((self.window_end_us - EPOCH_OFFSET_US) * 1000)
+        counts = {UNFINISHED: 0, DROPPED: 0}
+        sent = ((UNFINISHED, sender.route, sender.intended_ns, sender) for sender in arrivals.busy)
+        unsent = ((DROPPED, route, intended_ns, None) for route, intended_ns in arrivals.dropped())
+        now = now_us()
+        for error, route, intended_ns, sender in chain(sent, unsent):
+            intended_us = intended_ns // 1000 + EPOCH_OFFSET_US
+            if sender is not None:
+                start_us = sender.start_ns // 1000 + EPOCH_OFFSET_US
+                times = start_us, now - start_us, now - intended_us
+            else:
+                times = intended_us, 0, max(0, self.window_end_us - intended_us)
+            log.add_unanswered(error, route.key, intended_us, *times)
+            if intended_us < self.window_start_us:
+                self.warm_up_requests += 1
+            elif intended_us < self.window_end_us:
+                counts[error] += 1
+            else:
+                self.drain_requests += 1
+        return {**counts, "arrivals": arrivals.in_window}
 
     def _tick(self) -> None:
-        """Each second: rows to the file, and the last second to whoever watches."""
-        at_us, requests, failures = self.load_start_us, 0, 0
         while True:
             gevent.sleep(TICK_S)
-            service_us = sorted(self.log.buffered_service_us())
-            self.log.flush()
-            then_us, at_us = at_us, now_us()
-            seconds = (at_us - then_us) / 1e6
-            live = {
-                "timeS": round((at_us - self.load_start_us) / 1e6, 3),
-                "phase": "window" if self.lag else "warm-up",
-                "users": self.environment.runner.user_count,
-                "rps": round((self.log.requests - requests) / seconds, 1),
-                "failuresPerS": round((self.log.failures - failures) / seconds, 1),
-                "p95Ms": service_us[len(service_us) * 95 // 100] / 1000 if service_us else None,
-            }
-            requests, failures = self.log.requests, self.log.failures
-            write_whole(self.folder / ".live.json", json.dumps(live))
+            self.report()
+
+    def report(self) -> None:
+        """Rows to the file, and what was since the last report to whoever watches."""
+        service_us = sorted(self.log.buffered_service_us())
+        self.log.flush()
+        (then_us, rows, failures), self.reported = self.reported, self._totals()
+        seconds = (self.reported[0] - then_us) / 1e6
+        live = {
+            "timeS": round((self.reported[0] - self.load_start_us) / 1e6, 3),
+            "phase": "window" if self.lag else "warm-up",
+            "users": self.environment.runner.user_count,
+            "rps": round((self.reported[1] - rows) / seconds, 1),
+            "failuresPerS": round((self.reported[2] - failures) / seconds, 1),
+        }
+        self.show(live, service_us)
+
+    def _totals(self) -> tuple[int, int, int]:
+        return now_us(), self.log.rows, self.log.failed_rows
+
+    def show(self, live: dict, service_us: list[int]) -> None:
+        write_live(self.folder, live, service_us)
 
 
-def install(environment) -> None:
+class WorkerRecorder(Recorder):
+    """The same in one of several processes; the master writes the account."""
+
+    def __init__(self, environment, *rest) -> None:
+        super().__init__(environment, *rest)
+        self.done = gevent.event.Event()
+        environment.runner.register_message(DONE, lambda **_: self.done.set())
+        environment.runner.register_message(FINISH, self.finish, concurrent=True)
+        environment.events.report_to_master.add_listener(self._mark_report)
+
+    def suffix(self) -> str:
+        return f".{share.current.index}"
+
+    def _mark_report(self, client_id: str, data: dict) -> None:
+        """The master must know which statistics are of the window."""
+        data["poolscope_phase"] = "warm-up" if self.lag is None else "window"
+
+    def deliver(self, account: dict) -> None:
+        lean.close_all()  # nothing more is sent
+        runner = self.environment.runner
+        runner._send_stats()
+        failed = bool(locust.log.unhandled_greenlet_exception)
+        data = {"index": share.current.index, "account": account, "failed": failed}
+        runner.send_message(ACCOUNT, data)
+        self.done.wait(MERGE_TIMEOUT_S)
+
+    def show(self, live: dict, service_us: list[int]) -> None:
+        step = max(1, len(service_us) // LIVE_SAMPLES)
+        data = {"index": share.current.index, "live": live, "service_us": service_us[::step]}
+        self.environment.runner.send_message(LIVE, data)
+
+
+class MasterRecorder:
+    """Merges what the workers send."""
+
+    def __init__(self, environment, folder: Path, phases: tuple[float, float]) -> None:
+        self.environment = environment
+        self.folder = folder
+        self.phases_s = sum(phases)
+        self.accounts: dict[int, dict] = {}
+        self.lives: dict[int, dict] = {}
+        self.started = self.in_window = self.closed = self.failed = False
+        locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 0
+        environment.events.test_start.add_listener(self.start)
+        environment.events.quitting.add_listener(self.finish)
+        environment.runner.register_message(ACCOUNT, self._on_account)
+        environment.runner.register_message(LIVE, self._on_live)
+        environment.events.worker_report._handlers.insert(0, self._on_report)
+
+    def start(self, **_) -> None:
+        self.started = True
+        end_on_interrupt(self.finish)
+        (self.folder / "final.json").unlink(missing_ok=True)
+        for run in (self._run, self._tick):
+            gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
+
+    def _on_report(self, client_id: str, data: dict) -> None:
+        """Before Locust adds a worker's statistics to its own."""
+        if data.get("poolscope_phase") == "window":
+            if not self.in_window:
+                self.in_window = True
+                self.environment.runner.stats.reset_all()
+        elif self.in_window:
+            data["stats"], data["errors"] = [], {}
+            data["stats_total"] = locust.stats.StatsEntry(None, "", "").serialize()
+
+    def _on_account(self, msg, **_) -> None:
+        self.accounts[msg.data["index"]] = msg.data["account"]
+        self.failed |= msg.data["failed"]
+
+    def _on_live(self, msg, **_) -> None:
+        self.lives[msg.data["index"]] = msg.data
+
+    def _run(self) -> None:
+        end_us = share.current.start_us + self.phases_s * 1e6
+        deadline_us = end_us + (DRAIN_S + MERGE_TIMEOUT_S) * 1e6
+        while len(self.accounts) < share.current.processes and now_us() < deadline_us:
+            gevent.sleep(DRAIN_POLL_S)
+        self.finish()
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(TICK_S)
+            lives = [worker["live"] for worker in self.lives.values()]
+            if lives:
+                sums = {
+                    field: round(sum(live[field] for live in lives), 1)
+                    for field in ("users", "rps", "failuresPerS")
+                }
+                service_us = chain(*(worker["service_us"] for worker in self.lives.values()))
+                write_live(self.folder, {**lives[0], **sums}, sorted(service_us))
+
+    def finish(self, **_) -> None:
+        """All workers have ended, or Locust is told to quit before that."""
+        if not self.started:
+            return
+        if self.closed:
+            gevent.event.Event().wait()
+        self.closed = True
+        code = 2 if locust.log.unhandled_greenlet_exception else 0
+        runner = self.environment.runner
+        try:
+            processes = share.current.processes
+            if len(self.accounts) < processes:
+                runner.send_message(FINISH)
+            deadline = time.monotonic() + MERGE_TIMEOUT_S
+            while len(self.accounts) < processes and time.monotonic() < deadline:
+                gevent.sleep(DRAIN_POLL_S)
+            if len(self.accounts) < processes:
+                lost = sorted(set(range(processes)) - set(self.accounts))
+                raise RuntimeError(f"no account came from worker {', '.join(map(str, lost))}")
+            accounts = [self.accounts[index] for index in sorted(self.accounts)]
+            write_account(self.environment, self.folder, merge_accounts(accounts))
+        except Exception as error:
+            logger.error("Cannot write the account of the run: %s", error)
+            code = 2
+        if self.failed:
+            code = 2
+        runner.send_message(DONE)
+        self._wait_for_children()
+        logging.shutdown()
+        os._exit(code)
+
+    def _wait_for_children(self) -> None:
+        """Those that --processes has started; a worker that was started elsewhere is not ours."""
+        deadline = time.monotonic() + MERGE_TIMEOUT_S
+        gevent.sleep(DRAIN_POLL_S)  # let the message leave
+        while time.monotonic() < deadline:
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            gevent.sleep(DRAIN_POLL_S)
+
+
+PROCESS_FIELDS = (
+    "seed",
+    "loadStartUs",
+    "windowStartUs",
+    "windowEndUs",
+    "requests",
+    "cpuS",
+    "loopLagMaxMs",
+)
+
+
+def merge_accounts(accounts: list[dict]) -> dict:
+    """The closing account of all processes."""
+
+    def over(combine: Callable, field: str):
+        return combine(account[field] for account in accounts)
+
+    merged = {"schemaVersion": SCHEMA_VERSION}
+    for field in ("requests", "failures", "unfinished", "warmUpRequests", "drainRequests"):
+        merged[field] = over(sum, field)
+    for field in ("arrivals", "late", "dropped"):
+        merged[field] = over(sum, field)
+    merged |= {
+        "loadStartUs": over(min, "loadStartUs"),
+        "windowStartUs": over(min, "windowStartUs"),
+        "windowEndUs": over(max, "windowEndUs"),
+        "usersAtWindowStart": over(sum, "usersAtWindowStart"),
+        "cpuS": round(over(sum, "cpuS"), 6),
+        "loopLagMaxMs": over(max, "loopLagMaxMs"),
+        "loopLagMeanMs": round(over(sum, "loopLagMeanMs") / len(accounts), 3),
+        "processes": [{field: account[field] for field in PROCESS_FIELDS} for account in accounts],
+    }
+    if merged["late"]:
+        logger.warning(
+            "The generator did not keep up: %d of %d arrivals were sent more than 10 ms after "
+            "their time, the latest %.0f ms; lower the rate or use more processes",
+            merged["late"],
+            merged["arrivals"],
+            over(max, "lateMaxUs") / 1000,
+        )
+    if merged["dropped"]:
+        logger.warning(
+            "%d of %d arrivals were never sent: too many requests were without an answer",
+            merged["dropped"],
+            merged["arrivals"],
+        )
+    return merged
+
+
+def end_on_interrupt(finish: Callable) -> None:
+    """Ctrl-C ends the window in a greenlet of its own, as SIGTERM does.
+
+    By default it is raised wherever Python happens to be, within a request too.
+    """
+    gevent.signal_handler(signal.SIGINT, finish)
+
+
+def write_account(environment, folder: Path, account: dict) -> None:
+    writer = locust.stats.StatsCSV(environment, locust.stats.PERCENTILES_TO_REPORT)
+    for name, write in (
+        ("stats", writer.requests_csv),
+        ("failures", writer.failures_csv),
+        ("exceptions", writer.exceptions_csv),
+    ):
+        text = io.StringIO(newline="")
+        write(csv.writer(text))
+        write_whole(folder / f"locust_{name}.csv", text.getvalue())
+    write_whole(folder / "final.json", json.dumps(account, indent=2) + "\n")
+    (folder / ".live.json").unlink(missing_ok=True)
+
+
+def write_live(folder: Path, live: dict, service_us: list[int]) -> None:
+    p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
+    write_whole(folder / ".live.json", json.dumps({**live, "p95Ms": p95_ms}))
+
+
+def install(environment, seed: int, arrivals: Arrivals | None) -> None:
     """Starts recording if POOLSCOPE_RUN_FOLDER asks for it; call it when Locust has initialised."""
     folder = os.environ.get("POOLSCOPE_RUN_FOLDER")
     if not folder:
         return
-    if not isinstance(environment.runner, LocalRunner):
-        raise ValueError(
-            "Cannot record requests: POOLSCOPE_RUN_FOLDER is set and Locust runs distributed; "
-            "leave out --master, --worker and --processes"
+    phases = number("POOLSCOPE_WARM_UP_S"), number("POOLSCOPE_WINDOW_S")
+    runner = environment.runner
+    if isinstance(runner, MasterRunner):
+        MasterRecorder(environment, Path(folder), phases)
+    else:
+        is_worker = isinstance(runner, WorkerRunner)
+        (WorkerRecorder if is_worker else Recorder)(
+            environment, Path(folder), phases, seed, arrivals
         )
-    Recorder(
-        environment,
-        Path(folder),
-        _seconds("POOLSCOPE_WARM_UP_S"),
-        _seconds("POOLSCOPE_WINDOW_S"),
-    )
+        if is_worker:
+            return
     if start_file := os.environ.get("POOLSCOPE_START_FILE"):
         while not os.path.exists(start_file):
             gevent.sleep(START_POLL_S)
         os.unlink(start_file)
-
-
-def _seconds(variable: str) -> float:
-    text = os.environ.get(variable, "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f'Cannot read {variable} "{text}": must be a number of seconds')
-    return seconds

@@ -225,6 +225,8 @@ function budgetAgainstLimit({ scenario }: Evidence): string {
   const budget = connectionBudget(scenario);
   const asked = Number.isFinite(budget)
     ? `${scenario.workers} workers × ${perWorker}`
+    : scenario.users === null
+    ? "a connection for each request under way"
     : `a connection for each of ${scenario.users} users' requests`;
   const relation = budget > scenario.maxConnections ? ">" : "against";
   return `${asked} ${relation} max_connections ${scenario.maxConnections}`;

@@ -188,7 +188,7 @@ function requestFor(service: ComposeService, image: BuiltImage | undefined, loca
 /** The study's containers, on one daemon. */
 export class DockerEngine implements Engine {
   readonly name = "docker";
-  readonly limitsWarning = null;
+  readonly limitsWarning: string | null;
   readonly versions: Record<string, string>;
   readonly images: Record<string, string>;
   readonly host: Manifest["host"];
@@ -206,6 +206,7 @@ export class DockerEngine implements Engine {
     owned: Owned;
     versions: Record<string, string>;
     machine: Manifest["host"];
+    limitsWarning: string | null;
     containers: Set<Container>;
     options: DockerEngineOptions;
     close: () => Promise<void>;
@@ -214,6 +215,7 @@ export class DockerEngine implements Engine {
     this.#owned = parts.owned;
     this.versions = parts.versions;
     this.host = parts.machine;
+    this.limitsWarning = parts.limitsWarning;
     this.#containers = parts.containers;
     this.#close = parts.close;
     this.#log = parts.options.log ?? (() => {});
@@ -298,7 +300,8 @@ export class DockerEngine implements Engine {
         memoryMiB: Math.round(info.MemTotal / MIB),
         kernel: info.KernelVersion,
       };
-      const parts = { shared, owned, versions, machine, containers, options, close };
+      const limitsWarning = warnOfLimits(info);
+      const parts = { shared, owned, versions, machine, limitsWarning, containers, options, close };
       const engine = new DockerEngine(parts);
       await engine.#watch();
       return engine;
@@ -453,6 +456,26 @@ export class DockerEngine implements Engine {
     await this.#stopDatabase();
     await this.#close();
   }
+}
+
+/**
+ * One sentence where the daemon sets limits that do not hold, as a rootless one does without
+ * delegated control groups.
+ *
+ * @param info What the daemon says of itself.
+ */
+export function warnOfLimits(
+  info: { MemoryLimit?: boolean; CpuCfsQuota?: boolean },
+): string | null {
+  const lacking = [
+    ...(info.CpuCfsQuota === false ? ["CPU"] : []),
+    ...(info.MemoryLimit === false ? ["memory"] : []),
+  ];
+  return lacking.length === 0
+    ? null
+    : `no limit on ${
+      lacking.join(" and ")
+    } of any service: this Docker cannot set it; use a system-wide Docker, or delegate control groups to the rootless one`;
 }
 
 /** A socket is this machine's: what is published on its loopback address can be reached here. */

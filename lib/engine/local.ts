@@ -8,6 +8,7 @@
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
+import { LOCUSTFILE } from "../load/locust.ts";
 import type { PlannedRun } from "../plan.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Tools } from "../setup/mod.ts";
@@ -520,7 +521,7 @@ class LocalRun implements RunServices {
   get generator(): GeneratorPlace {
     return {
       python: this.setup.python.python,
-      locustfile: join(ROOT, "locust", "locustfile.py"),
+      locustfile: LOCUSTFILE,
       host: this.appUrl,
       folder: this.folder,
     };

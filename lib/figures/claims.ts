@@ -7,14 +7,15 @@
 
 import type { StudyContext } from "../stats/context.ts";
 import { rangeVerdict, ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import { isLowerBound } from "../stats/summarise.ts";
+import type { LoadLevel } from "../scenario.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
-import { capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
+import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
 
 /** One comparison of a pooled with a direct scenario. */
-export interface PathComparison {
+export interface PathComparison extends LoadLevel {
   /** What is compared, with its reuse: see {@linkcode pairName}. */
   name: string;
-  users: number;
   verdict: Verdict;
   /** Pooled over direct; null when there is none. */
   ratio: number | null;
@@ -57,6 +58,7 @@ export function throughputComparisons(ratios: readonly PathRatio[]): PathCompari
   return ratios.map((ratio) => ({
     name: pairName(ratio),
     users: ratio.users,
+    arrivalRate: ratio.arrivalRate,
     verdict: ratioVerdict(ratio.ratio),
     ratio: ratio.ratio?.value ?? null,
     missing: whatFailed(ratio),
@@ -64,11 +66,11 @@ export function throughputComparisons(ratios: readonly PathRatio[]): PathCompari
 }
 
 /** The percentiles that summaries have. */
-export type Percentile = 50 | 95 | 99;
+export type Percentile = 50 | 90 | 95 | 99;
 
 /** A percentile of a scenario over its runs. */
 export function percentileOf(scenario: ScenarioSummary, percentile: Percentile): Estimate | null {
-  return { 50: scenario.p50Ms, 95: scenario.p95Ms, 99: scenario.p99Ms }[percentile];
+  return (scenario.responseMs ?? scenario.serviceMs)[`p${percentile}`];
 }
 
 /**
@@ -89,21 +91,24 @@ export function latencyComparisons(
       { estimate: base, n: direct.n },
       { estimate: other, n: pooled.n },
     );
-    if (verdict === "higher" && direct.censored) verdict = "unclear";
-    if (verdict === "lower" && pooled.censored) verdict = "unclear";
+    if (verdict === "higher" && isLowerBound(direct, percentile)) verdict = "unclear";
+    if (verdict === "lower" && isLowerBound(pooled, percentile)) verdict = "unclear";
     return [{
       name: pairName(ratio),
       users: ratio.users,
+      arrivalRate: ratio.arrivalRate,
       verdict,
       ratio: base === null || other === null ? null : other.value / base.value,
-      missing: whatFailed(ratio),
+      missing: ratio.failedPaths.length > 0 || (base !== null && other !== null)
+        ? whatFailed(ratio)
+        : "too few requests",
     }];
   });
 }
 
 interface Part {
   name: string;
-  /** ` at 100 users`, where the pair's verdict depends on the users; else empty. */
+  /** ` at 100 users`, where the pair's verdict depends on the load; else empty. */
   at: string;
   ratios: number[];
   missing: string;
@@ -118,9 +123,7 @@ function partsByVerdict(comparisons: readonly PathComparison[]): Map<Verdict, Pa
       const members = own.filter((comparison) => comparison.verdict === verdict);
       const part = {
         name,
-        at: verdicts.size === 1
-          ? ""
-          : ` at ${formatList(members.map((member) => String(member.users)))} users`,
+        at: verdicts.size === 1 ? "" : ` ${atLevels(members)}`,
         ratios: members.flatMap((member) => member.ratio === null ? [] : [member.ratio]),
         missing: formatList([...new Set(members.map((member) => member.missing))]),
       };
@@ -144,7 +147,7 @@ const LONG = 60;
  * ```ts
  * import { pathClaim } from "poolscope";
  *
- * const comparison = { name: "flask (app_pool)", users: 100, missing: "" };
+ * const comparison = { name: "flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
  * console.assert(
  *   pathClaim("throughput", [{ ...comparison, verdict: "unclear", ratio: 1.1 }]) ===
  *     "No clear difference between direct and pooled throughput for flask (app_pool)",

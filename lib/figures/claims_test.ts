@@ -8,7 +8,7 @@ const comparison = (
   users: number,
   verdict: PathComparison["verdict"],
   ratio: number | null = 1,
-): PathComparison => ({ name, users, verdict, ratio, missing: "direct failed" });
+): PathComparison => ({ name, users, arrivalRate: null, verdict, ratio, missing: "direct failed" });
 
 Deno.test("pairName() always names reuse, and settings that differ", () => {
   const pair = { label: "django", reuse: "persistent" as const };
@@ -69,12 +69,12 @@ Deno.test("pathClaim() of a functional check claims nothing", () => {
 });
 
 Deno.test("latencyComparisons() never takes a lower bound for the lower value", () => {
-  const scenario = (scenarioId: string, value: number, censored: boolean) =>
+  const scenario = (scenarioId: string, value: number, bound: boolean) =>
     ({
       scenarioId,
       n: 5,
-      censored,
-      p95Ms: { value, low: value - 1, high: value + 1 },
+      exactUpTo: bound ? 90 : 100,
+      serviceMs: { p95: { value, low: value - 1, high: value + 1 } },
     }) as ScenarioSummary;
   const pair = {
     direct: "d",

@@ -1,10 +1,12 @@
 /**
- * The comparison of all arms at each number of users: the two plots of the report's folder.
+ * The comparison of all arms at each load: the two plots of the report's folder.
  *
  * @module
  */
 
 import * as Plot from "@observablehq/plot";
+import { levelLabel, loadLevels } from "../scenario.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim, throughputComparisons } from "./claims.ts";
 import { facetsOf } from "./facets.ts";
@@ -12,11 +14,16 @@ import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "
 import { formatNumber } from "./format.ts";
 import {
   caption,
+  deliverySentences,
+  describeLoop,
   describeN,
   emptyFigure,
   failureSentences,
   type FigureOptions,
+  latencyAxis,
+  latencyName,
   pathLegend,
+  tooFewRequests,
 } from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
@@ -25,7 +32,8 @@ import { textWidth, wrapText } from "./text.ts";
 interface Cell {
   scenario: ScenarioSummary;
   arm: string;
-  level: number;
+  level: string;
+  bound: boolean;
   color: string;
   value: number;
   low: number;
@@ -41,20 +49,22 @@ const LOG_ABOVE = 8;
 function cellsOf(
   scenarios: readonly ScenarioSummary[],
   pick: (scenario: ScenarioSummary) => Estimate | null,
-  bounded: boolean,
+  percentile: number | null,
 ): Cell[] {
   return scenarios.flatMap((scenario) => {
     const estimate = pick(scenario);
     if (estimate === null) return [];
+    const bound = percentile !== null && isLowerBound(scenario, percentile);
     return [{
       scenario,
+      bound,
       arm: scenario.arm,
-      level: scenario.users,
+      level: levelLabel(scenario),
       color: PATH_STYLE[scenario.path].color,
       value: estimate.value,
       low: estimate.low ?? estimate.value,
       high: estimate.high ?? estimate.value,
-      text: (bounded && scenario.censored ? "≥ " : "") + formatNumber(estimate.value),
+      text: (bound ? "≥ " : "") + formatNumber(estimate.value),
     }];
   });
 }
@@ -69,9 +79,9 @@ function drawComparison(
   const arms = [
     ...new Set(facetsOf(scenarios, ratios).flatMap((facet) => facet.scenarios.map((s) => s.arm))),
   ];
-  const levels = [...new Set(scenarios.map((scenario) => scenario.users))].sort((a, b) => a - b);
+  const levels = loadLevels(scenarios).map(levelLabel);
   const failed = scenarios.filter((scenario) => scenario.n === 0)
-    .map((scenario) => ({ arm: scenario.arm, level: scenario.users }));
+    .map((scenario) => ({ arm: scenario.arm, level: levelLabel(scenario) }));
   const labels = new Map(arms.map((arm) => [arm, wrapText(arm, LABEL_MAX, 13)]));
   const marginLeft = 10 +
     Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13)));
@@ -105,7 +115,7 @@ function drawComparison(
     ...at,
     x: "value",
     r: 5,
-    fill: (cell: Cell) => cell.scenario.censored ? "#fff" : cell.color,
+    fill: (cell: Cell) => cell.bound ? "#fff" : cell.color,
     stroke: "color",
     strokeWidth: 2,
     symbol: (cell: Cell) => PATH_STYLE[cell.scenario.path].symbol,
@@ -150,8 +160,8 @@ function drawComparison(
         tickFormat: (arm: string) => labels.get(arm)!.join("\n"),
       }),
       Plot.text(levels, {
-        fx: (level: number) => level,
-        text: (level: number) => `${level} users`,
+        fx: (level: string) => level,
+        text: (level: string) => level,
         frameAnchor: "top-left",
         dy: -22,
         fontSize: 13,
@@ -211,7 +221,7 @@ function drawComparison(
 }
 
 /**
- * Throughput of every arm at each number of users: `plots/rps_comparison.png`.
+ * Throughput of every arm at each load: `plots/rps_comparison.png`.
  *
  * @param scenarios The scenarios of a study.
  * @param options The study itself will do.
@@ -221,7 +231,7 @@ export function rpsComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
-  const cells = cellsOf(scenarios, (scenario) => scenario.rps, false);
+  const cells = cellsOf(scenarios, (scenario) => scenario.rps, null);
   const { body, clipped } = drawComparison(scenarios, cells, "bar", options.ratios ?? []);
   const comparisons = throughputComparisons(options.ratios ?? []);
   return composeFigure({
@@ -231,7 +241,7 @@ export function rpsComparisonFigure(
       entry.symbol === "circle" ? { ...entry, symbol: "square" } : entry
     ),
     body,
-    failures: failureSentences(scenarios),
+    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
     caption: caption(
       [
         describeN(scenarios),
@@ -248,7 +258,7 @@ export function rpsComparisonFigure(
 }
 
 /**
- * P95 latency of every arm at each number of users: `plots/p95_latency_comparison.png`.
+ * P95 latency of every arm at each load: `plots/p95_latency_comparison.png`.
  *
  * @param scenarios The scenarios of a study.
  * @param options The study itself will do.
@@ -258,7 +268,7 @@ export function p95ComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
-  const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, true);
+  const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, 95);
   const { body, log, clipped } = drawComparison(
     scenarios,
     cells,
@@ -267,13 +277,12 @@ export function p95ComparisonFigure(
   );
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, 95);
   return composeFigure({
-    title: options.title ?? pathClaim("P95 latency", comparisons, options.context),
-    subtitle: `P95 latency of correct answers in ms${
-      log ? ", logarithmic scale" : ""
-    }, less is better`,
-    legend: pathLegend(scenarios, [], true),
+    title: options.title ??
+      pathClaim(`P95 ${latencyName(scenarios)}`, comparisons, options.context),
+    subtitle: `P95 ${latencyAxis(scenarios)}${log ? ", logarithmic scale" : ""}, less is better`,
+    legend: pathLegend(scenarios, [], 95),
     body,
-    failures: failureSentences(scenarios),
+    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
     caption: caption(
       [
         describeN(scenarios),
@@ -282,6 +291,8 @@ export function p95ComparisonFigure(
           : scenarios.some((scenario) => scenario.n === 1)
           ? "a single run has no range"
           : [],
+        describeLoop(scenarios),
+        tooFewRequests(scenarios, 95) ?? [],
         clipped ? ["ranges reach beyond the scale"] : [],
       ].flat(),
       options.context,

@@ -5,12 +5,19 @@
  */
 
 import * as Plot from "@observablehq/plot";
+import { compareLevels } from "../scenario.ts";
 import type { LatencyPoint } from "../stats/distribution.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { formatCount, formatNumber } from "./format.ts";
-import { caption, emptyFigure, failureSentences, type FigureOptions } from "./options.ts";
+import { atLevels, capitalise, formatCount, formatNumber } from "./format.ts";
+import {
+  caption,
+  emptyFigure,
+  failureSentences,
+  type FigureOptions,
+  latencyName,
+} from "./options.ts";
 import { logTicks } from "./scales.ts";
 import { GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { wrapText } from "./text.ts";
@@ -24,7 +31,7 @@ export interface DistributionFigureOptions
 
 /**
  * How long correct answers took, as cumulative distributions: direct and pooled for each framework
- * at one number of users. Requests are pooled over runs, so it shows shapes, not differences.
+ * at one load. Requests are pooled over runs, so it shows shapes, not differences.
  *
  * @param points Rows of `Study.distribution`.
  * @param options The study itself will do: scenarios and ratios for the claim, context for the
@@ -54,7 +61,7 @@ export function distributionFigure(
       return { ...point, fx: i % columns, fy: Math.floor(i / columns) };
     })
   );
-  const { users } = points[0]!;
+  const shown = points[0]!;
   const times = points.map((point) => point.ms);
   const domain: [number, number] = [
     Math.max(0.1, Math.min(...times)) / 1.1,
@@ -140,17 +147,25 @@ export function distributionFigure(
   });
   const requests = new Map(points.map((point) => [point.scenarioId, point.requests]));
   const total = [...requests.values()].reduce((sum, n) => sum + n, 0);
-  const level = (options.scenarios ?? []).filter((scenario) => scenario.users === users);
-  const ratios = (options.ratios ?? []).filter((ratio) => ratio.users === users);
+  const level = (options.scenarios ?? []).filter((scenario) =>
+    compareLevels(scenario, shown) === 0
+  );
+  const ratios = (options.ratios ?? []).filter((ratio) => compareLevels(ratio, shown) === 0);
   const claim = level.length === 0
-    ? `How long answers took at ${users} users`
-    : `At ${users} users: ${
-      pathClaim("P95 latency", latencyComparisons(ratios, level, 95), options.context)
+    ? `How long answers took ${atLevels([shown])}`
+    : `${capitalise(atLevels([shown]))}: ${
+      pathClaim(
+        `P95 ${latencyName([shown])}`,
+        latencyComparisons(ratios, level, 95),
+        options.context,
+      )
         .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
     }`;
   return composeFigure({
     title: options.title ?? claim,
-    subtitle: "Share of the correct answers that took at most so many ms, logarithmic scale",
+    subtitle: `Share of the ${
+      shown.arrivalRate === null ? "correct answers" : "requests due"
+    } whose ${latencyName([shown])} was at most so many ms, logarithmic scale`,
     legend: (["direct", "pooled"] as const)
       .filter((path) => points.some((point) => point.path === path))
       .map((path) => ({

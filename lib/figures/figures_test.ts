@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseHTML } from "linkedom";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
 import { namedPlan, type Plan, type PlannedRun } from "../plan.ts";
-import { createScenario } from "../scenario.ts";
+import { createScenario, FRAMEWORKS, PATHS } from "../scenario.ts";
 import { loadStudy, type Study } from "../report/study.ts";
 import { p95ComparisonFigure, rpsComparisonFigure } from "./comparison.ts";
 import { distributionFigure } from "./distribution.ts";
@@ -10,6 +10,7 @@ import type { Figure } from "./figure.ts";
 import { latencyFigure } from "./latency.ts";
 import { scenarioMatrixFigure } from "./matrix.ts";
 import { ratioFigure } from "./ratio.ts";
+import { openLoopFigure, openLoopPercentile } from "./open_loop.ts";
 import { resourceFigure } from "./resource.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { textWidth, wrapText } from "./text.ts";
@@ -38,18 +39,18 @@ const cause = "PostgreSQL refused connections (too many clients already)";
 function mixed({ scenario, round }: PlannedRun): SyntheticRun {
   const { framework, path, users } = scenario;
   const noise = path === "pooled" ? round % 2 : 0;
-  const run = { rps: 100 + 4 * round + noise, medianMs: users / 10 };
+  const run = { rps: 100 + 4 * round + noise, medianMs: users! / 10 };
   if (framework === "fastapi" && path === "direct" && users === 1000) {
     return { rps: 10, medianMs: 5, failuresPerS: 90, cause };
   }
   if (framework === "flask" && path === "pooled" && round === 2) {
     return { ...run, cause: "timeouts" };
   }
-  if (framework === "flask" && users === 1000) return { ...run, unfinished: 50 };
+  if (framework === "flask" && users === 1000) return { ...run, unfinished: 200 };
   return framework === "django" && path === "pooled" ? { ...run, rps: 2 * run.rps } : run;
 }
 
-const study = await studyOf(syntheticPlan({ rounds: 4, windowS: 1 }), mixed);
+const study = await studyOf(syntheticPlan({ rounds: 4, windowS: 25 }), mixed);
 
 Deno.test("throughputFigure() draws every scenario, interval, run and failure once", () => {
   const figure = throughputFigure(study.scenarios, study);
@@ -135,6 +136,65 @@ Deno.test("resourceFigure() names the service at its quota", async () => {
   );
   assert.equal(marks(figure, "service").length, 5);
   assert.equal(marks(figure, "quota").length, 1);
+});
+
+/** Six arms at 60 and 90/s; what is wrong with some of them is what a figure must not hide. */
+async function openLoopStudy(rounds: number): Promise<Study> {
+  const scenarios = FRAMEWORKS.flatMap((framework) =>
+    PATHS.flatMap((path) =>
+      [60, 90].map((rate) =>
+        createScenario({
+          ...{ framework, path, users: null },
+          arrivalRate: framework === "django" ? rate + 5 : rate,
+        })
+      )
+    )
+  );
+  const plan = syntheticPlan({ name: "open", rounds, windowS: 10, scenarios });
+  return await studyOf(plan, ({ scenario: { framework, path, arrivalRate } }) => {
+    const run = { rps: 0, medianMs: path === "pooled" ? 20 : 10 };
+    if (arrivalRate! < 90) return run;
+    if (framework === "fastapi" && path === "direct") return { ...run, cause };
+    if (framework === "django" && path === "pooled") return { ...run, unfinished: 80 };
+    return framework === "flask" && path === "pooled" ? { ...run, latePercent: 3 } : run;
+  });
+}
+
+Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went wrong", async () => {
+  const open = await openLoopStudy(4);
+  const figure = openLoopFigure(open);
+  assert.equal(marks(figure, "scenario").length, 10);
+  assert.equal(marks(figure, "lower bound").length, 1);
+  assert.equal(marks(figure, "failed").length, 1);
+  assert.equal(marks(figure, "not delivered").length, 1);
+  // Each small plot has its own rates.
+  assert.deepEqual(
+    marks(figure, "level").map((text) => text.textContent),
+    ["60/s", "90/s", "65/s", "95/s", "60/s", "90/s"],
+  );
+  const text = textOf(figure).replaceAll("\u00a0", " ");
+  assert.match(text, /P95 response time in ms, from when a request was due/);
+  assert.match(text, /flask pooled at 90\/s: the generator could not keep up, 3\.0 % sent more/);
+  assert.match(text, /open loop, constant arrivals/);
+  assert.match(figure.title, /^Pooled P95 response time at equal arrival rates is 2\.0\d×/);
+});
+
+Deno.test("openLoopFigure() of one round decides nothing, and of none says so", async () => {
+  const open = await openLoopStudy(1);
+  const figure = openLoopFigure(open);
+  assert.match(figure.title, /^One run per cell decides nothing about P95 response time/);
+  assert.match(textOf(figure), /a single run has no interval/);
+  assert.match(openLoopFigure(null).title, /^No open loop/);
+});
+
+Deno.test("openLoopFigure() takes a lower percentile where requests are too few", async () => {
+  const open = await openLoopStudy(1);
+  assert.equal(openLoopPercentile(open.scenarios), 95);
+  const few = open.scenarios.map((one, i) =>
+    i > 0 ? one : { ...one, responseMs: { ...one.responseMs!, p95: null } }
+  );
+  assert.equal(openLoopPercentile(few), 90);
+  assert.match(textOf(openLoopFigure({ ...open, scenarios: few })), /P90 response time/);
 });
 
 Deno.test("a figure is one self-contained svg that clashes with no other", () => {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type LoadLevel, loadLevels } from "../scenario.ts";
 import type { Estimate } from "../stats/summary.ts";
 
 const GROUPS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -64,6 +65,17 @@ export function formatInterval(
 export function formatList(items: readonly string[]): string {
   if (items.length < 2) return items.join("");
   return `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
+}
+
+/** At which load something holds: `at 10 and 100 users`, or `at 50 and 80/s` in an open loop. */
+export function atLevels(levels: readonly LoadLevel[]): string {
+  const all = loadLevels(levels);
+  const users = all.flatMap((level) => level.users ?? []).map(String);
+  const rates = all.flatMap((level) => level.arrivalRate ?? []).map(String);
+  return [
+    ...(users.length > 0 ? [`at ${formatList(users)} users`] : []),
+    ...(rates.length > 0 ? [`at ${formatList(rates)}/s`] : []),
+  ].join(" and ");
 }
 
 /** `1 run`, `2 runs`. */

@@ -2,7 +2,7 @@ import type { ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim, type Percentile, percentileOf } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
-import type { FigureOptions } from "./options.ts";
+import { type FigureOptions, latencyAxis, latencyName, tooFewRequests } from "./options.ts";
 
 /** Options of {@linkcode latencyFigure}. */
 export interface LatencyFigureOptions extends FigureOptions {
@@ -11,7 +11,7 @@ export interface LatencyFigureOptions extends FigureOptions {
 }
 
 /**
- * A latency percentile against users, a small plot for each framework with both paths in it. The
+ * A latency percentile against the load, a small plot for each framework with both paths in it. The
  * scale is logarithmic when the values differ more than twentyfold.
  *
  * @param scenarios The scenarios of a study.
@@ -27,14 +27,15 @@ export function latencyFigure(
     scenarios,
     {
       estimate: (scenario) => percentileOf(scenario, percentile),
-      run: (run) => ({ 50: run.p50Ms, 95: run.p95Ms, 99: run.p99Ms })[percentile],
-      axis: `P${percentile} latency of correct answers in ms`,
+      run: (run) => (run.responseMs ?? run.serviceMs)[`p${percentile}`],
+      axis: `P${percentile} ${latencyAxis(scenarios)}`,
       interval:
         "median of the runs' percentiles, bars from smallest to largest run; a difference " +
         "is claimed when the bars of at least 4 runs each do not overlap",
-      bounded: true,
+      percentile,
+      note: tooFewRequests(scenarios, percentile),
     },
-    pathClaim(`P${percentile} latency`, comparisons, options.context),
+    pathClaim(`P${percentile} ${latencyName(scenarios)}`, comparisons, options.context),
     options,
   );
 }

@@ -1,17 +1,20 @@
 /**
- * A measure against the number of users: one small plot for each framework, both paths in it.
+ * A measure against the load: one small plot for each framework, both paths in it.
  *
  * @module
  */
 
 import * as Plot from "@observablehq/plot";
-import type { Path } from "../scenario.ts";
+import { levelLabel, type LoadLevel, loadLevels, type Path } from "../scenario.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
 import {
   caption,
+  deliverySentences,
+  describeLoop,
   describeN,
   emptyFigure,
   failureSentences,
@@ -22,7 +25,7 @@ import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
-/** What is drawn against users. */
+/** What is drawn against the load. */
 export interface Measure {
   /** The value of a scenario; null when no run succeeded. */
   estimate: (scenario: ScenarioSummary) => Estimate | null;
@@ -32,8 +35,10 @@ export interface Measure {
   axis: string;
   /** What the error bars are, for the caption. */
   interval: string;
-  /** Whether a value can be a lower bound. */
-  bounded: boolean;
+  /** The percentile that is drawn, which can be a lower bound; null for another measure. */
+  percentile: number | null;
+  /** A further part of the caption. @default none */
+  note?: string | null;
 }
 
 /** One mark's place and value. */
@@ -41,7 +46,8 @@ interface Point {
   fx: number;
   fy: number;
   path: Path;
-  users: string;
+  /** Its place on the axis; see {@linkcode placesOf}. */
+  level: string;
   value: number | null;
   low: number | null;
   high: number | null;
@@ -49,6 +55,37 @@ interface Point {
   /** Text for a scenario of which only some runs failed. */
   partly: string | null;
   bound: boolean;
+  /** Whether some run did not get the load that was asked for. */
+  undelivered: boolean;
+}
+
+/** Where the levels stand on the axis of each small plot. */
+interface Places {
+  domain: string[];
+  of: (facet: Facet, scenario: ScenarioSummary) => string;
+  /** What each place is called, in each small plot. */
+  labels: { facet: number; place: string; text: string }[];
+}
+
+/**
+ * One axis for all small plots, or where their levels differ, as arrival rates by each pair's
+ * capacity do, an axis for each: its first level, its second, and so on.
+ */
+function placesOf(facets: Facet[]): Places {
+  const all = loadLevels(facets.flatMap((facet) => facet.scenarios)).map(levelLabel);
+  const own = facets.map((facet) => loadLevels(facet.scenarios).map(levelLabel));
+  const same = own.every((levels) => levels.length === all.length);
+  const most = Math.max(...own.map((levels) => levels.length));
+  return {
+    domain: same ? all : Array.from({ length: most }, (_, i) => String(i)),
+    of: (facet, scenario) => {
+      const level = levelLabel(scenario);
+      return same ? level : String(own[facets.indexOf(facet)]!.indexOf(level));
+    },
+    labels: own.flatMap((levels, facet) =>
+      levels.map((text, i) => ({ facet, place: same ? text : String(i), text }))
+    ),
+  };
 }
 
 const SHIFT: Record<Path, number> = { direct: -8, pooled: 8 };
@@ -56,7 +93,7 @@ const SHIFT: Record<Path, number> = { direct: -8, pooled: 8 };
 const LOG_ABOVE = 20;
 
 /** Where values lie: error bars beyond twice the largest value would flatten everything else. */
-function scaleOf(points: Point[], loose: number[], bounded: boolean) {
+function scaleOf(points: Point[], loose: number[], bounded: boolean, labelsBelow: boolean) {
   const values = [...points.flatMap((point) => point.value ?? []), ...loose];
   const largest = Math.max(...values, 0) || 1;
   const smallest = Math.min(...values.filter((value) => value > 0), largest);
@@ -66,12 +103,12 @@ function scaleOf(points: Point[], loose: number[], bounded: boolean) {
   const low = log ? Math.max(smallest / 2, Math.min(smallest, ...ends.filter((e) => e > 0))) : 0;
   // Crosses of failures stand on the axis; on a logarithmic scale they need room below the values.
   const failures = points.some((point) => point.failed || point.partly !== null);
-  const room = failures ? Math.sqrt(largest / smallest) : 1.5;
+  const room = failures ? Math.sqrt(largest / smallest) : labelsBelow ? 2.5 : 1.5;
   const domain: [number, number] = log ? [low / room, top * 1.4] : [0, top * 1.08];
   return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
 }
 
-function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
+function pointsOf(facets: Facet[], places: Places, columns: number, measure: Measure): Point[] {
   return facets.flatMap((facet, i) =>
     facet.scenarios.map((scenario): Point => {
       const estimate = measure.estimate(scenario);
@@ -80,7 +117,7 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
         fx: i % columns,
         fy: Math.floor(i / columns),
         path: scenario.path,
-        users: String(scenario.users),
+        level: places.of(facet, scenario),
         value: estimate?.value ?? null,
         low: estimate?.low ?? null,
         high: estimate?.high ?? null,
@@ -88,7 +125,8 @@ function pointsOf(facets: Facet[], columns: number, measure: Measure): Point[] {
         partly: scenario.n > 0 && scenario.failedRuns > 0
           ? `${scenario.failedRuns} of ${all} failed`
           : null,
-        bound: measure.bounded && scenario.censored,
+        bound: measure.percentile !== null && isLowerBound(scenario, measure.percentile),
+        undelivered: scenario.troubledRuns > 0,
       };
     })
   );
@@ -104,7 +142,7 @@ function pathMarks(
   const { color, symbol } = PATH_STYLE[path];
   const own = points.filter((point) => point.path === path);
   const dx = SHIFT[path];
-  const at = { x: "users", fx: "fx", fy: "fy", dx };
+  const at = { x: "level", fx: "fx", fy: "fy", dx };
   const within = (value: number) => Math.min(domain[1], Math.max(domain[0], value));
   const drawn = own.filter((point) => point.value !== null);
   return [
@@ -138,6 +176,14 @@ function pathMarks(
       symbol,
       ariaDescription: "lower bound",
     }),
+    Plot.dot(drawn.filter((point) => point.undelivered), {
+      ...at,
+      y: "value",
+      stroke: FAILED,
+      strokeWidth: 1.5,
+      r: 9,
+      ariaDescription: "not delivered",
+    }),
     Plot.text(drawn.filter((point) => point.bound && !labelled), {
       ...at,
       dx: dx * 2.2,
@@ -147,19 +193,36 @@ function pathMarks(
       fontSize: 14,
       fontWeight: 600,
     }),
-    Plot.text(labelled ? drawn : [], {
-      ...at,
-      dx: dx * 2.5,
-      y: "value",
+    ...(labelled ? valueLabels(path, points) : []),
+  ];
+}
+
+/** The values of one path: beside their marks, or where levels are close, above and below them. */
+function valueLabels(path: Path, points: Point[]): Plot.Markish[] {
+  const drawn = points.filter((point) => point.path === path && point.value !== null);
+  const close = new Set(points.map((point) => point.level)).size > 2;
+  const isHigher = (point: Point) =>
+    points.every(({ fx, fy, level, value }) =>
+      fx !== point.fx || fy !== point.fy || level !== point.level || (value ?? 0) <= point.value!
+    );
+  const side = path === "direct" ? -1 : 1;
+  const label = (own: Point[], place: { dx: number; dy: number }, textAnchor: "start" | "end") =>
+    Plot.text(own, {
+      ...{ x: "level", y: "value", fx: "fx", fy: "fy", ...place },
       text: (point: Point) => (point.bound ? "≥ " : "") + formatNumber(point.value!),
-      textAnchor: path === "direct" ? "end" : "start",
-      fill: color,
+      textAnchor: close ? "middle" : textAnchor,
+      fill: PATH_STYLE[path].color,
       stroke: "#fff",
       strokeWidth: 3,
       fontSize: 12,
       fontWeight: 600,
       ariaDescription: "value",
-    }),
+    });
+  const anchor = path === "direct" ? "end" : "start";
+  if (!close) return [label(drawn, { dx: side * 20, dy: 0 }, anchor)];
+  return [
+    label(drawn.filter(isHigher), { dx: side * 10, dy: -14 }, anchor),
+    label(drawn.filter((point) => !isHigher(point)), { dx: side * 10, dy: 14 }, anchor),
   ];
 }
 
@@ -171,7 +234,7 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
   return (["direct", "pooled"] as const).flatMap((path) => {
     const failed = points.filter((point) => point.failed && point.path === path);
     const partly = points.filter((point) => point.partly !== null && point.path === path);
-    const at = { x: "users", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
+    const at = { x: "level", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
     const cross = { ...at, symbol: "times" as const, stroke: FAILED };
     return [
       Plot.dot(failed, { ...cross, dy: -8, strokeWidth: 2, r: 5, ariaDescription: "failed" }),
@@ -214,7 +277,8 @@ function drawLevels(
 ): { body: Drawing; clipped: boolean; log: boolean } {
   const columns = facets.length <= 3 ? facets.length : facets.length === 4 ? 2 : 3;
   const rows = Math.ceil(facets.length / columns);
-  const points = pointsOf(facets, columns, measure);
+  const places = placesOf(facets);
+  const points = pointsOf(facets, places, columns, measure);
   const dots = facets.flatMap((facet, i) =>
     facet.scenarios.flatMap((scenario) =>
       runs.filter((run) =>
@@ -223,14 +287,17 @@ function drawLevels(
         fx: i % columns,
         fy: Math.floor(i / columns),
         path: scenario.path,
-        users: String(scenario.users),
+        level: places.of(facet, scenario),
         value: measure.run(run),
       }))
     ).filter((dot) => dot.value !== null)
   );
-  const { log, domain, clipped } = scaleOf(points, dots.map((dot) => dot.value!), measure.bounded);
-  const levels = [...new Set(facets.flatMap((f) => f.scenarios.map((s) => s.users)))]
-    .sort((a, b) => a - b).map(String);
+  const { log, domain, clipped } = scaleOf(
+    points,
+    dots.map((dot) => dot.value!),
+    measure.percentile !== null,
+    places.domain.length > 2,
+  );
   const facetWidth = BODY_WIDTH / columns - 24;
   const headers = facets.map((facet, i) => ({
     fx: i % columns,
@@ -249,7 +316,7 @@ function drawLevels(
   const frameHeight = rows === 1 ? 230 : 170;
   const gap = headerHeight + marginBottom;
   const height = rows * (frameHeight + gap);
-  const labelled = columns * levels.length <= 6;
+  const labelled = columns * places.domain.length <= 9;
   const body = drawPlot({
     // One or two small plots stay small: they read like the others.
     width: columns < 3 ? Math.min(BODY_WIDTH, marginLeft + columns * 380) : BODY_WIDTH,
@@ -265,7 +332,7 @@ function drawLevels(
       paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
       paddingOuter: 0,
     },
-    x: { type: "point", domain: levels, padding: 0.6 },
+    x: { type: "point", domain: places.domain, axis: null, padding: 0.6 },
     y: { type: log ? "log" : "linear", domain, axis: null },
     marks: [
       Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks }),
@@ -288,15 +355,24 @@ function drawLevels(
           ariaDescription: "tick",
         },
       ),
-      Plot.axisX({
-        label: null,
-        tickSize: 0,
-        fontSize: 12,
-        color: MUTED,
-        anchor: "bottom",
-        facetAnchor: null,
-        tickFormat: (users: string) => `${users} users`,
-      }),
+      Plot.text(
+        places.labels.map(({ facet, ...label }) => ({
+          ...label,
+          fx: facet % columns,
+          fy: Math.floor(facet / columns),
+        })),
+        {
+          fx: "fx",
+          fy: "fy",
+          x: "place",
+          text: "text",
+          frameAnchor: "bottom",
+          dy: 16,
+          fontSize: 12,
+          fill: MUTED,
+          ariaDescription: "level",
+        },
+      ),
       Plot.text(headers, {
         fx: "fx",
         fy: "fy",
@@ -321,7 +397,7 @@ function drawLevels(
       }),
       ...(["direct", "pooled"] as const).map((path) =>
         Plot.dot(dots.filter((dot) => dot.path === path), {
-          x: "users",
+          x: "level",
           y: "value",
           fx: "fx",
           fy: "fy",
@@ -340,8 +416,15 @@ function drawLevels(
   return { body, clipped, log };
 }
 
+/** What the levels are: numbers of users, or arrival rates, or both. */
+function levelName(levels: readonly LoadLevel[]): string {
+  const rates = levels.filter(({ users }) => users === null).length;
+  if (rates === 0) return "number of users";
+  return rates === levels.length ? "arrival rate" : "number of users or arrival rate";
+}
+
 /**
- * Draws a measure against users.
+ * Draws a measure against the load.
  *
  * @param scenarios The scenarios.
  * @param measure What is drawn.
@@ -361,14 +444,14 @@ export function levelsFigure(
   const runs = several && (options.runs?.length ?? 0) > 0;
   return composeFigure({
     title: options.title ?? title,
-    subtitle: `${measure.axis}${log ? ", logarithmic scale" : ""}, by number of users`,
+    subtitle: `${measure.axis}${log ? ", logarithmic scale" : ""}, by ${levelName(scenarios)}`,
     legend: pathLegend(
       scenarios,
       runs ? [{ label: "single runs", color: INK, symbol: "dot" }] : [],
-      measure.bounded,
+      measure.percentile,
     ),
     body,
-    failures: failureSentences(scenarios),
+    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
     caption: caption(
       [
         describeN(scenarios),
@@ -377,6 +460,8 @@ export function levelsFigure(
           : scenarios.some((s) => s.n === 1)
           ? ["a single run has no interval"]
           : [],
+        measure.percentile === null ? [] : [describeLoop(scenarios)],
+        measure.note ?? [],
         clipped ? ["intervals reach beyond the scale"] : [],
       ].flat(),
       options.context,

@@ -6,10 +6,17 @@
 
 import * as Plot from "@observablehq/plot";
 import type { Plan } from "../plan.ts";
-import { armLabels, connectionBudget, type Scenario, scenarioId } from "../scenario.ts";
+import {
+  armLabels,
+  connectionBudget,
+  levelLabel,
+  loadLevels,
+  type Scenario,
+  scenarioId,
+} from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { formatCount } from "./format.ts";
+import { formatCount, formatList } from "./format.ts";
 import { caption, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
 import { FAILED, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth } from "./text.ts";
@@ -18,6 +25,17 @@ import { textWidth } from "./text.ts";
 export interface MatrixFigureOptions extends Pick<FigureOptions, "context" | "title"> {
   /** What is done of the plan. @default nothing, the plan is shown as it is */
   scenarios?: readonly ScenarioSummary[];
+}
+
+/** How many levels there are: `2 numbers of users`, `3 arrival rates`. */
+function formatLevels({ scenarios }: Plan): string {
+  const levels = loadLevels(scenarios);
+  const closed = levels.filter((level) => level.users !== null).length;
+  const open = levels.length - closed;
+  return formatList([
+    ...(closed > 0 ? [`${formatCount(closed, "number")} of users`] : []),
+    ...(open > 0 ? [formatCount(open, "arrival rate")] : []),
+  ]);
 }
 
 /** How an arm reaches the database: workers and connections, and PgBouncer's pool. */
@@ -31,8 +49,7 @@ function describeArm(scenario: Scenario): string {
 }
 
 /**
- * The matrix of a plan: a row for each arm with its settings, a column for each number of users,
- * and in each cell the runs that are planned or done.
+ * The matrix of a plan: a row for each arm with its settings, a column for each load level, and in each cell the runs that are planned or done.
  *
  * @param plan The plan.
  * @param options A study will do, to show what is done: `scenarioMatrixFigure(study.plan, study)`.
@@ -47,7 +64,7 @@ function describeArm(scenario: Scenario): string {
 export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = {}): Figure {
   const labels = armLabels(plan.scenarios);
   const done = new Map(options.scenarios?.map((summary) => [summary.scenarioId, summary]));
-  const levels = [...new Set(plan.scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const levels = loadLevels(plan.scenarios).map(levelLabel);
   const arms = [...new Set(labels.values())];
   const cells = plan.scenarios.map((scenario) => {
     const id = scenarioId(scenario);
@@ -61,7 +78,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
       : `${summary.n} of ${plan.rounds}`;
     return {
       arm: labels.get(id)!,
-      level: String(scenario.users),
+      level: levelLabel(scenario),
       color: PATH_STYLE[scenario.path].color,
       text,
       failed: summary !== undefined && summary.failedRuns > 0,
@@ -88,7 +105,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
     marginBottom: 8,
     marginLeft: fits ? marginLeft : Math.max(marginLeft, marginRight),
     marginRight: fits ? marginRight : 4,
-    x: { domain: levels.map(String), axis: null, padding: 0.06 },
+    x: { domain: levels, axis: null, padding: 0.06 },
     y: { domain: arms, axis: null, padding: 0.12 },
     color: { type: "identity" },
     marks: [
@@ -110,8 +127,8 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
         fontSize: 12,
       }),
       Plot.text(levels, {
-        x: (level: number) => String(level),
-        text: (level: number) => `${level} users`,
+        x: (level: string) => level,
+        text: (level: string) => level,
         frameAnchor: "top",
         dy: -16,
         fontSize: 12,
@@ -143,7 +160,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
   const summaries = options.scenarios ?? [];
   return composeFigure({
     title: options.title ??
-      `${formatCount(arms.length, "arm")} × ${formatCount(levels.length, "number")} of users × ${
+      `${formatCount(arms.length, "arm")} × ${formatLevels(plan)} × ${
         formatCount(plan.rounds, "round")
       }: ${formatCount(runs, "run")}`,
     subtitle: plan.purpose,

@@ -4,10 +4,13 @@
  * @module
  */
 
+import type { LoadLevel } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
-import { shortCause } from "../stats/summarise.ts";
+import { leastRequests } from "../stats/latency.ts";
+import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { formatCount, formatList, formatSpan } from "./format.ts";
+import { type Percentile, percentileOf } from "./claims.ts";
+import { atLevels, formatCount, formatList, formatPercent, formatSpan } from "./format.ts";
 import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { FAILED, INK, PATH_STYLE } from "./theme.ts";
 
@@ -53,19 +56,88 @@ export function caption(parts: string[], context?: StudyContext): string {
 
 /** What every scenario's failed runs died of, one sentence for each cause. */
 export function failureSentences(scenarios: readonly ScenarioSummary[]): string[] {
-  const cells = new Map<string, { arm: string; users: number[]; what: string }>();
+  const cells = new Map<string, { arm: string; levels: LoadLevel[]; what: string }>();
   for (const scenario of scenarios) {
-    const { arm, users, n, failedRuns } = scenario;
+    const { arm, n, failedRuns } = scenario;
     if (failedRuns === 0) continue;
     const extent = n === 0 ? " failed" : `, ${failedRuns} of ${n + failedRuns} runs failed`;
     const what = `${extent}: ${shortCause(scenario)}`;
-    const cell = cells.get(`${arm} ${what}`) ?? { arm, users: [], what };
-    cell.users.push(users);
+    const cell = cells.get(`${arm} ${what}`) ?? { arm, levels: [], what };
+    cell.levels.push(scenario);
     cells.set(`${arm} ${what}`, cell);
   }
-  return [...cells.values()].map(({ arm, users, what }) =>
-    `${arm} at ${formatList(users.map(String))} users${what}`
+  return [...cells.values()].map(({ arm, levels, what }) => `${arm} ${atLevels(levels)}${what}`);
+}
+
+/**
+ * Which latency scenarios have: service time in a closed loop, response time in an open one.
+ *
+ * @returns `latency` where there are both.
+ */
+export function latencyName(levels: readonly LoadLevel[]): string {
+  const open = levels.filter(({ users }) => users === null).length;
+  if (open === 0) return "service time";
+  return open === levels.length ? "response time" : "latency";
+}
+
+/** The latency's name as an axis has it: from when to when. */
+export function latencyAxis(levels: readonly LoadLevel[]): string {
+  const name = latencyName(levels);
+  if (name === "service time") return "service time of correct answers in ms";
+  return name === "response time"
+    ? "response time in ms, from when a request was due"
+    : "latency in ms: service time at users, response time at arrival rates";
+}
+
+/** What sets the pace of some scenarios: think time in a closed loop, arrivals in an open one. */
+export function describeLoop(scenarios: readonly Pick<ScenarioSummary, "scenario">[]): string {
+  const loops = scenarios.map(({ scenario }) => {
+    const { arrivalRate, arrivals, thinkTimeMinS: min, thinkTimeMaxS: max } = scenario;
+    if (arrivalRate !== null) return `open loop, ${arrivals} arrivals`;
+    if (max === 0) return "closed loop, no think time";
+    return `closed loop, think time ${min === max ? min : `${min} to ${max}`}\u00a0s`;
+  });
+  return [...new Set(loops)].join("; ");
+}
+
+/** Which scenarios have too few requests for a percentile; null where all have enough. */
+export function tooFewRequests(
+  scenarios: readonly ScenarioSummary[],
+  percentile: Percentile,
+): string | null {
+  const few = scenarios.filter((scenario) =>
+    scenario.n > 0 && percentileOf(scenario, percentile) === null
   );
+  if (few.length === 0) return null;
+  const arms = [...new Set(few.map(({ arm }) => arm))].map((arm) =>
+    `${arm} ${atLevels(few.filter((scenario) => scenario.arm === arm))}`
+  );
+  return `P${percentile} needs ${
+    leastRequests(percentile).toLocaleString("en")
+  } requests per run, and is not shown where there were fewer: ${formatList(arms)}`;
+}
+
+/** With which arms the generator could not keep up, and by how much at worst, one sentence each. */
+export function deliverySentences(scenarios: readonly ScenarioSummary[]): string[] {
+  const troubled = scenarios.filter((scenario) => scenario.troubledRuns > 0);
+  return [...new Set(troubled.map(({ arm }) => arm))].map((arm) => {
+    const own = troubled.filter((scenario) => scenario.arm === arm);
+    const most = (key: "late" | "dropped") =>
+      Math.max(...own.map(({ delivery }) => delivery![key] / delivery!.arrivals));
+    const upTo = own.length > 1 ? "up to " : "";
+    const parts = [
+      most("dropped") > 0 ? [`${upTo}${formatPercent(most("dropped"))} never sent`] : [],
+      most("late") > 0
+        ? [`${upTo}${formatPercent(most("late"))} sent more than 10\u00a0ms late`]
+        : [],
+    ].flat();
+    const runs = own.reduce((sum, { n }) => sum + n, 0);
+    const bad = own.reduce((sum, { troubledRuns }) => sum + troubledRuns, 0);
+    const extent = runs === own.length ? "" : `, in ${bad} of ${runs} runs`;
+    return `${arm} ${atLevels(own)}: the generator could not keep up, ${
+      formatList(parts)
+    }${extent}`;
+  });
 }
 
 /**
@@ -73,22 +145,26 @@ export function failureSentences(scenarios: readonly ScenarioSummary[]): string[
  *
  * @param scenarios What is drawn.
  * @param extra Further entries, after the paths.
- * @param bounded Whether the figure shows values that can be lower bounds.
+ * @param percentile The percentile that the figure shows, which can be a lower bound. @default none
  */
 export function pathLegend(
   scenarios: readonly ScenarioSummary[],
   extra: LegendEntry[] = [],
-  bounded = false,
+  percentile: number | null = null,
 ): LegendEntry[] {
   const paths = (["direct", "pooled"] as const)
     .filter((path) => scenarios.some((scenario) => scenario.path === path))
     .map((path): LegendEntry => ({ label: path, ...PATH_STYLE[path] }));
   const failed = scenarios.some((scenario) => scenario.failedRuns > 0);
-  const lowerBound = bounded && scenarios.some((scenario) => scenario.censored);
+  const lowerBound = percentile !== null &&
+    scenarios.some((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile));
   return [
     ...paths,
     ...extra,
     ...(failed ? [{ label: "failed", color: FAILED, symbol: "times" as const }] : []),
+    ...(scenarios.some((scenario) => scenario.troubledRuns > 0)
+      ? [{ label: "generator fell behind", color: FAILED, symbol: "ring" as const }]
+      : []),
     ...(lowerBound
       ? [{ label: "≥ lower bound: too many unfinished", color: INK, symbol: "ring" as const }]
       : []),

@@ -6,10 +6,18 @@
 
 import * as Plot from "@observablehq/plot";
 import { ratioVerdict } from "../stats/ratio.ts";
+import { levelLabel, type LoadLevel } from "../scenario.ts";
 import type { PathRatio } from "../stats/summary.ts";
 import { pairName, pathClaim, throughputComparisons, whatFailed } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
-import { formatInterval, formatList, formatRatio, formatRatioEnd, formatSpan } from "./format.ts";
+import {
+  atLevels,
+  formatInterval,
+  formatList,
+  formatRatio,
+  formatRatioEnd,
+  formatSpan,
+} from "./format.ts";
 import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
@@ -27,9 +35,10 @@ interface Row {
 
 const ROW_HEIGHT = 26;
 
-function labelOf({ label, reuse, users }: PathRatio): string {
+function labelOf(ratio: PathRatio): string {
+  const { label, reuse } = ratio;
   const name = label.includes("reuse=") ? label : `${label}, ${reuse}`;
-  return `${name}, ${users} users`;
+  return `${name}, ${levelLabel(ratio)}`;
 }
 
 function rowsOf(ratios: readonly PathRatio[]): Row[] {
@@ -184,7 +193,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
 }
 
 /**
- * Pooled over direct throughput for each framework and number of users, with the line of no
+ * Pooled over direct throughput for each framework and load, with the line of no
  * difference. Filled dots are differences beyond the interval, open ones are not.
  *
  * @param ratios The ratios of a study.
@@ -200,11 +209,11 @@ export function ratioFigure(
   const { body, clipped } = drawForest(ratios);
   const compared = ratios.filter((pair) => pair.n > 0).map((pair) => pair.n);
   const unequal = [...new Set(ratios.flatMap((pair) => pair.differences))];
-  const causes = new Map<string, { pair: PathRatio; users: number[] }>();
+  const causes = new Map<string, { pair: PathRatio; levels: LoadLevel[] }>();
   for (const pair of ratios.filter((pair) => pair.missing !== null)) {
     const key = `${pairName(pair)} ${pair.missing}`;
-    const cause = causes.get(key) ?? { pair, users: [] };
-    cause.users.push(pair.users);
+    const cause = causes.get(key) ?? { pair, levels: [] };
+    cause.levels.push(pair);
     causes.set(key, cause);
   }
   return composeFigure({
@@ -220,8 +229,8 @@ export function ratioFigure(
       },
     ],
     body,
-    failures: [...causes.values()].map(({ pair, users }) =>
-      `${pairName(pair)} at ${formatList(users.map(String))} users: ${pair.missing}`
+    failures: [...causes.values()].map(({ pair, levels }) =>
+      `${pairName(pair)} ${atLevels(levels)}: ${pair.missing}`
     ),
     caption: caption(
       [

@@ -8,7 +8,7 @@ import * as Plot from "@observablehq/plot";
 import type { Scenario } from "../scenario.ts";
 import type { CpuPoint } from "../stats/cpu.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { formatList, formatNumber, formatPercent } from "./format.ts";
+import { atLevels, formatList, formatNumber, formatPercent } from "./format.ts";
 import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { linearTicks } from "./scales.ts";
 import { GRID, INK, MUTED, SERVICE_COLOR } from "./theme.ts";
@@ -171,7 +171,7 @@ export function resourceFigure(
   const atQuota = quotas.filter(({ service, quota }) => meanOf(service) > AT_QUOTA * quota);
   const name = scenario === undefined
     ? ""
-    : `, ${scenario.framework} ${scenario.path} at ${scenario.users} users`;
+    : `, ${scenario.framework} ${scenario.path} ${atLevels([scenario])}`;
   const claim = quotas.length === 0
     ? "CPU of each service, without a quota"
     : atQuota.length === 0

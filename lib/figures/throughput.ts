@@ -5,7 +5,7 @@ import { levelsFigure } from "./levels.ts";
 import type { FigureOptions } from "./options.ts";
 
 /**
- * Throughput against users, a small plot for each framework with both paths in it.
+ * Throughput against the load, a small plot for each framework with both paths in it.
  *
  * @param scenarios The scenarios of a study.
  * @param options The study itself will do.
@@ -22,7 +22,7 @@ export function throughputFigure(
       run: (run) => run.rps,
       axis: "Throughput: correct answers per second",
       interval: "bars are 95 % t intervals of the mean, the title goes by ratios paired by round",
-      bounded: false,
+      percentile: null,
     },
     pathClaim("throughput", comparisons, options.context),
     options,

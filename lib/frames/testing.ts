@@ -26,6 +26,10 @@ const EPOCH_US = 1_700_000_000_000_000;
 export interface SyntheticRequest {
   startUs: number;
   serviceUs: number;
+  /** When it was due, in an open loop. */
+  intendedUs?: number;
+  /** How long it took from then on, or was waited for. */
+  responseUs?: number;
   route?: string;
   status?: number;
   error?: string;
@@ -33,7 +37,7 @@ export interface SyntheticRequest {
 
 /** What a synthetic run is to look like. */
 export interface SyntheticRun {
-  /** Correct answers per second in the window. */
+  /** Correct answers per second in the window; an open loop goes by its arrival rate. */
   rps: number;
   /** Median service time; the distribution is log-normal. */
   medianMs: number;
@@ -43,6 +47,10 @@ export interface SyntheticRun {
   failuresPerS?: number;
   /** Requests without an answer at the window's end. @default 0 */
   unfinished?: number;
+  /** Arrivals of an open loop that were never sent, the last of the window. @default 0 */
+  dropped?: number;
+  /** Arrivals of an open loop that were sent 20 ms late, per hundred. @default 0 */
+  latePercent?: number;
   /** The cause, for a run that failed. @default none */
   cause?: string;
   /** True for a run that failed before any load: no window, no files. @default false */
@@ -102,13 +110,27 @@ export function normal(random: () => number): number {
 
 /** The text of a requests.csv. */
 export function requestsCsv(rows: SyntheticRequest[]): string {
-  const lines = rows.map(({ startUs, serviceUs, route, status, error }) =>
-    ["", startUs, serviceUs, "", route ?? "/users/{id}", status ?? 200, error ?? "", 120].join(",")
+  const lines = rows.map(({ startUs, serviceUs, intendedUs, responseUs, route, status, error }) =>
+    [
+      intendedUs ?? "",
+      startUs,
+      serviceUs,
+      responseUs ?? "",
+      route ?? "/users/{id}",
+      status ?? 200,
+      error ?? "",
+      120,
+    ].join(",")
   );
   return [REQUEST_COLUMNS.join(","), ...lines].join("\n") + "\n";
 }
 
-function makeRequests(run: SyntheticRun, plan: Plan, seed: number): SyntheticRequest[] {
+function makeRequests(
+  run: SyntheticRun,
+  plan: Plan,
+  seed: number,
+  arrivalRate: number | null,
+): SyntheticRequest[] {
   const random = seededRandom(seed);
   const startUs = EPOCH_US + plan.warmUpS * 1e6;
   const endUs = startUs + plan.windowS * 1e6;
@@ -128,6 +150,24 @@ function makeRequests(run: SyntheticRun, plan: Plan, seed: number): SyntheticReq
     });
   };
   const failure = { status: 500, error: "500 Internal Server Error" };
+  if (arrivalRate !== null) {
+    const n = Math.round(arrivalRate * (plan.warmUpS + plan.windowS + 0.5));
+    const first = n - Math.round(arrivalRate * 0.5) - (run.unfinished ?? 0) - (run.dropped ?? 0);
+    return Array.from({ length: n }, (_, i): SyntheticRequest => {
+      const intendedUs = EPOCH_US + Math.round(1e6 * i / arrivalRate);
+      const delayUs = i % 100 < (run.latePercent ?? 0) ? 20_000 : 100;
+      const took = serviceUs();
+      const sent = { intendedUs, startUs: intendedUs + delayUs, serviceUs: took };
+      const inLast = i - first;
+      if (inLast >= 0 && inLast < (run.unfinished ?? 0) + (run.dropped ?? 0)) {
+        const waitedUs = 2_000_000 + 100 * inLast;
+        const error = inLast < (run.unfinished ?? 0) ? "unfinished" : "dropped";
+        const service = error === "dropped" ? 0 : waitedUs - delayUs;
+        return { ...sent, serviceUs: service, responseUs: waitedUs, status: 0, error };
+      }
+      return { ...sent, responseUs: delayUs + took };
+    });
+  }
   return [
     ...completing(run.rps * plan.warmUpS / 2, EPOCH_US, startUs, {}),
     ...completing(run.rps * plan.windowS, startUs, endUs, {}),
@@ -213,20 +253,31 @@ const PERCENTILES = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
 /** The generator's closing account of such rows. */
 function finalJson(rows: SyntheticRequest[], plan: Plan): FinalAccount {
   const windowStartUs = EPOCH_US + plan.warmUpS * 1e6;
-  const unfinished = rows.filter((row) => row.error === "unfinished").length;
-  const answered = rows.filter((row) => row.error !== "unfinished");
-  const inWindow = answered.filter((row) => row.startUs + row.serviceUs >= windowStartUs);
+  const windowEndUs = windowStartUs + plan.windowS * 1e6;
+  const open = rows.some((row) => row.intendedUs !== undefined);
+  // Of an open loop, requests belong to when they were due; of a closed one, to when they ended.
+  const timeUs = (row: SyntheticRequest) =>
+    row.intendedUs ?? (row.error === "unfinished" ? windowStartUs : row.startUs + row.serviceUs);
+  const within = rows.filter((row) => timeUs(row) >= windowStartUs && timeUs(row) < windowEndUs);
+  const withError = (error: string) => within.filter((row) => row.error === error).length;
+  const requests = within.length - withError("unfinished") - withError("dropped");
+  const process = {
+    ...{ loadStartUs: EPOCH_US, windowStartUs, windowEndUs, requests },
+    ...{ cpuS: 0.3, loopLagMaxMs: 2 },
+  };
   return {
     schemaVersion: SCHEMA_VERSION,
-    requests: inWindow.length,
-    failures: inWindow.filter((row) => row.error !== undefined).length,
-    unfinished,
-    warmUpRequests: answered.length - inWindow.length,
-    loadStartUs: EPOCH_US,
-    windowStartUs,
-    windowEndUs: windowStartUs + plan.windowS * 1e6,
+    ...process,
+    failures: requests - within.filter((row) => row.error === undefined).length,
+    unfinished: withError("unfinished"),
+    warmUpRequests: rows.filter((row) => timeUs(row) < windowStartUs).length,
+    drainRequests: rows.filter((row) => timeUs(row) >= windowEndUs).length,
+    arrivals: open ? within.length : 0,
+    late: within.filter((row) => row.startUs - (row.intendedUs ?? row.startUs) > 10_000).length,
+    dropped: withError("dropped"),
     usersAtWindowStart: 10,
-    ...{ cpuS: 0.3, loopLagMaxMs: 2, loopLagMeanMs: 0.1 },
+    loopLagMeanMs: 0.1,
+    processes: [{ seed: plan.seed, ...process }],
   };
 }
 
@@ -274,7 +325,7 @@ export function syntheticStudy(
       ? {}
       : { status: "failed" as const, cause: run.cause, ...(run.noLoad ? { window: null } : {}) };
     if (!run.noLoad) {
-      const rows = makeRequests(run, plan, planned.order);
+      const rows = makeRequests(run, plan, planned.order, planned.scenario.arrivalRate);
       const final = finalJson(rows, plan);
       const files = {
         ...locustFiles(final),

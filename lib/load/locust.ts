@@ -7,20 +7,32 @@
 import { join } from "node:path";
 import type { GeneratorPlace, LoadCommand } from "../engine/engine.ts";
 import type { Scenario } from "../scenario.ts";
+import { ROOT } from "../store/layout.ts";
 
 /** What one run of Locust needs. */
 export interface LoadOptions extends GeneratorPlace {
-  /** Users, spawn rate and think time are taken from it. */
-  scenario: Pick<Scenario, "users" | "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS">;
+  /** Users or arrival rate, think time and client are taken from it. */
+  scenario: Pick<
+    Scenario,
+    | ("users" | "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS")
+    | ("arrivalRate" | "arrivals" | "client")
+  >;
   /** Seed of the load's random choices. */
   seed: number;
   /** Seconds from the start of the load to the measurement window. */
   warmUpS: number;
   /** Length of the measurement window in seconds. */
   windowS: number;
+  /** Generating processes. @default 1 */
+  processes?: number;
+  /** File with the routes to request. @default {the apps' contract} */
+  contract?: string;
 }
 
 const START_FILE = ".start";
+
+/** The locustfile of this checkout. */
+export const LOCUSTFILE: string = join(ROOT, "locust", "locustfile.py");
 
 /**
  * The command that runs the load of one scenario without a user interface. It ends by itself when
@@ -29,15 +41,20 @@ const START_FILE = ".start";
  * writes its log to standard error.
  */
 export function locustCommand(options: LoadOptions): LoadCommand {
-  const { scenario, folder } = options;
+  const { scenario, folder, processes = 1, contract } = options;
   const startFile = join(folder, START_FILE);
+  // In an open loop, each process has one user, which sends all of its arrivals.
+  const [users, spawnRate] = scenario.arrivalRate === null
+    ? [scenario.users, scenario.spawnRate]
+    : [processes, 100];
   return {
     startFile,
     argv: [
       ...[options.python, "-m", "locust", "--headless"],
       ...["--locustfile", options.locustfile],
       ...["--host", options.host],
-      ...["--users", String(scenario.users), "--spawn-rate", String(scenario.spawnRate)],
+      ...["--users", String(users), "--spawn-rate", String(spawnRate)],
+      ...(processes > 1 ? ["--processes", String(processes)] : []),
       ...["--csv", join(folder, "locust"), "--csv-full-history", "--only-summary"],
       // Users are not waited for: what has no answer when the window ends is recorded as such.
       ...["--stop-timeout", "0"],
@@ -52,6 +69,12 @@ export function locustCommand(options: LoadOptions): LoadCommand {
       POOLSCOPE_SEED: String(options.seed),
       POOLSCOPE_THINK_TIME_MIN_S: String(scenario.thinkTimeMinS),
       POOLSCOPE_THINK_TIME_MAX_S: String(scenario.thinkTimeMaxS),
+      POOLSCOPE_CLIENT: scenario.client,
+      ...(scenario.arrivalRate === null ? {} : {
+        POOLSCOPE_ARRIVAL_RATE: String(scenario.arrivalRate),
+        POOLSCOPE_ARRIVALS: scenario.arrivals,
+      }),
+      ...(contract === undefined ? {} : { POOLSCOPE_CONTRACT: contract }),
     },
   };
 }

@@ -39,7 +39,23 @@ Deno.test("locustCommand() passes phases, seed and think time in the environment
     POOLSCOPE_SEED: "7",
     POOLSCOPE_THINK_TIME_MIN_S: "0.1",
     POOLSCOPE_THINK_TIME_MAX_S: "0.5",
+    POOLSCOPE_CLIENT: "lean",
   });
+});
+
+Deno.test("locustCommand() has one user per process for an arrival rate", () => {
+  const scenario = createScenario({
+    ...{ framework: "flask", path: "direct", arrivalRate: 250, arrivals: "poisson" },
+    client: "fast",
+  });
+  const { argv, env } = locustCommand({ ...options, scenario, processes: 2, contract: "/c.json" });
+  const valueOf = (flag: string) => argv[argv.indexOf(flag) + 1];
+  assert.equal(valueOf("--users"), "2");
+  assert.equal(valueOf("--processes"), "2");
+  assert.equal(env.POOLSCOPE_ARRIVAL_RATE, "250");
+  assert.equal(env.POOLSCOPE_ARRIVALS, "poisson");
+  assert.equal(env.POOLSCOPE_CLIENT, "fast");
+  assert.equal(env.POOLSCOPE_CONTRACT, "/c.json");
 });
 
 Deno.test("explainExit() has nothing to say when Locust ended well", () => {

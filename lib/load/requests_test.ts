@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
@@ -14,6 +14,10 @@ const FINAL: FinalAccount = {
   failures: 1,
   unfinished: 1,
   warmUpRequests: 1,
+  drainRequests: 0,
+  arrivals: 0,
+  late: 0,
+  dropped: 0,
   loadStartUs: START_US,
   windowStartUs: START_US + 1_000_000,
   windowEndUs: START_US + 3_000_000,
@@ -21,10 +25,19 @@ const FINAL: FinalAccount = {
   cpuS: 0.5,
   loopLagMaxMs: 3,
   loopLagMeanMs: 1,
+  processes: [{
+    seed: 7,
+    loadStartUs: START_US,
+    windowStartUs: START_US + 1_000_000,
+    windowEndUs: START_US + 3_000_000,
+    requests: 2,
+    cpuS: 0.5,
+    loopLagMaxMs: 3,
+  }],
 };
 
 const TABLES = {
-  rowBytes: 24,
+  rowBytes: 40,
   routes: ["GET /posts/{id}", 'GET /a,"b"'],
   errors: [
     { error: "", example: "" },
@@ -33,8 +46,8 @@ const TABLES = {
   ],
 };
 
-/** start after START_US, service, bytes, route, status, error */
-type Row = [number, number, number, number, number, number];
+/** start after START_US, service, bytes, route, status, error; in an open loop also intended start */
+type Row = [number, number, number, number, number, number, number?];
 
 const ROWS: Row[] = [
   [500_000, 499_999, 10, 0, 200, 0], // answered before the window
@@ -44,14 +57,18 @@ const ROWS: Row[] = [
 ];
 
 function binary(rows: Row[]): Uint8Array {
-  const view = new DataView(new ArrayBuffer(rows.length * 24));
-  rows.forEach(([start, service, bytes, route, status, error], i) => {
-    view.setBigInt64(i * 24, BigInt(START_US + start), true);
-    view.setUint32(i * 24 + 8, service, true);
-    view.setUint32(i * 24 + 12, bytes, true);
-    view.setUint16(i * 24 + 16, route, true);
-    view.setUint16(i * 24 + 18, status, true);
-    view.setUint16(i * 24 + 20, error, true);
+  const view = new DataView(new ArrayBuffer(rows.length * 40));
+  rows.forEach(([start, service, bytes, route, status, error, intended], i) => {
+    if (intended !== undefined) {
+      view.setBigInt64(i * 40, BigInt(START_US + intended), true);
+      view.setUint32(i * 40 + 20, start + service - intended, true);
+    }
+    view.setBigInt64(i * 40 + 8, BigInt(START_US + start), true);
+    view.setUint32(i * 40 + 16, service, true);
+    view.setUint32(i * 40 + 24, bytes, true);
+    view.setUint16(i * 40 + 28, route, true);
+    view.setUint16(i * 40 + 30, status, true);
+    view.setUint16(i * 40 + 32, error, true);
   });
   return new Uint8Array(view.buffer);
 }
@@ -86,7 +103,9 @@ Deno.test("convertRequests() writes one row per request and counts by the time o
     requests: 2,
     failures: 1,
     unfinished: 1,
+    dropped: 0,
     warmUpRequests: 1,
+    drainRequests: 0,
     errors: [
       { error: "HTTP 500", count: 1, example: "HTTP 500" },
       { error: "unfinished", count: 1, example: "" },
@@ -105,6 +124,72 @@ Deno.test("convertRequests() writes one row per request and counts by the time o
   assert.ok(!existsSync(join(folder.path, "requests.tables.json")));
 });
 
+Deno.test("convertRequests() counts an open loop's requests by their intended start", async () => {
+  const errors = [...TABLES.errors, { error: "dropped", example: "" }];
+  const rows: Row[] = [
+    [900_000, 200_000, 10, 0, 200, 0, 900_000], // meant for the warm-up
+    [1_000_100, 50_000, 10, 0, 200, 0, 1_000_000],
+    [2_999_999, 400_000, 10, 0, 500, 1, 2_999_998], // answered in the drain
+    [3_000_000, 1_000, 10, 0, 200, 0, 3_000_000], // meant for it
+    [2_000_000, 2_000_000, 0, 0, 0, 2, 2_000_000],
+    [2_500_000, 0, 0, 0, 0, 3, 2_500_000],
+  ];
+  using folder = new RunFolder({
+    "requests.bin": binary(rows),
+    "requests.tables.json": { ...TABLES, errors },
+    "final.json": { ...FINAL, arrivals: 4, dropped: 1, drainRequests: 1 },
+  });
+  const counts = await convertRequests(folder.path);
+  const { rows: _, errors: __, ...rest } = counts;
+  assert.deepEqual(rest, {
+    ...{ requests: 2, failures: 1, unfinished: 1, dropped: 1 },
+    ...{ warmUpRequests: 1, drainRequests: 1 },
+  });
+  const locust = { requests: 2, failures: 1, exceptions: 0 };
+  assert.equal(checkCounts(counts, readFinal(folder.path), locust), null);
+  const lines = readFileSync(join(folder.path, "requests.csv"), "utf8").split("\n");
+  assert.equal(
+    lines[3],
+    "1790000002999998,1790000002999999,400000,400001,GET /posts/{id},500,HTTP 500,10",
+  );
+});
+
+Deno.test("convertRequests() merges several processes in order of completion", async () => {
+  const of = (k: number, n: number) =>
+    Array.from({ length: n }, (_, i): Row => [1_000_000 + i * (k + 1), k, 9, 0, 200, 1]);
+  const tables = (name: string) => ({
+    rowBytes: 40,
+    routes: [`GET /${name}`],
+    errors: [{ error: "", example: "" }, { error: name, example: `${name}!` }],
+  });
+  using folder = new RunFolder({
+    "requests.0.bin": binary(of(0, 20_000)),
+    "requests.0.tables.json": tables("a"),
+    "requests.1.bin": binary(of(1, 9_000)),
+    "requests.1.tables.json": tables("b"),
+    "final.json": FINAL,
+  });
+  const counts = await convertRequests(folder.path);
+  assert.equal(counts.requests, 29_000);
+  assert.deepEqual(counts.errors, [
+    { error: "a", count: 20_000, example: "a!" },
+    { error: "b", count: 9_000, example: "b!" },
+  ]);
+  const rows = readFileSync(join(folder.path, "requests.csv"), "utf8").trimEnd().split("\n").slice(
+    1,
+  )
+    .map((row) => row.split(","));
+  assert.equal(rows.length, 29_000);
+  let last = 0;
+  for (const [, start, service, , route, , error] of rows) {
+    const end = Number(start) + Number(service);
+    assert.ok(end >= last, `${end} after ${last}`);
+    assert.equal(route, `GET /${error}`);
+    last = end;
+  }
+  assert.deepEqual(readdirSync(folder.path).sort(), ["final.json", "requests.csv"]);
+});
+
 Deno.test("convertRequests() converts 300,000 rows in less than a second", async () => {
   const rows = Array.from({ length: 300_000 }, (_, i): Row => [1_000_000 + i, 5, 9, 0, 200, 0]);
   using folder = new RunFolder({ ...recorded(rows), "final.json": FINAL });
@@ -121,7 +206,7 @@ Deno.test("convertRequests() converts 300,000 rows in less than a second", async
 
 Deno.test("convertRequests() keeps the whole rows of a killed Locust and reports it", async () => {
   const whole = binary(ROWS);
-  using folder = new RunFolder({ ...recorded(ROWS), "requests.bin": whole.subarray(0, 60) });
+  using folder = new RunFolder({ ...recorded(ROWS), "requests.bin": whole.subarray(0, 100) });
   await assert.rejects(
     convertRequests(folder.path),
     (error: Error) =>
@@ -148,6 +233,8 @@ Deno.test("readFinal() names file and field of what is wrong", () => {
     [{ ...FINAL, requests: 1.5 }, /field "requests" is 1\.5, must be a whole number/],
     [{ ...FINAL, failures: -1 }, /field "failures" is -1/],
     [{ ...FINAL, loopLagMaxMs: "3" }, /field "loopLagMaxMs" is "3"/],
+    [{ ...FINAL, processes: [] }, /field "processes" must be a list of at least one/],
+    [{ ...FINAL, processes: [{}] }, /field "processes\[0\]\.seed" is missing/],
     [{ ...FINAL, schemaVersion: 2 }, /schema version is 2, this Poolscope reads 1/],
   ];
   for (const [content, message] of cases) {
@@ -177,7 +264,10 @@ Deno.test("readLocustTotals() throws when there is no total", () => {
 });
 
 Deno.test("checkCounts() says which source disagrees", () => {
-  const counts = { rows: 4, requests: 2, failures: 1, unfinished: 1, warmUpRequests: 1 };
+  const counts = {
+    ...{ rows: 4, requests: 2, failures: 1, unfinished: 1, dropped: 0 },
+    ...{ warmUpRequests: 1, drainRequests: 0 },
+  };
   const locust = { requests: 2, failures: 1, exceptions: 0 };
   assert.equal(checkCounts(counts, FINAL, locust), null);
   assert.equal(

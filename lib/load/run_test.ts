@@ -1,7 +1,7 @@
 /** The real Locust, with the project's own locustfile, against a server that misbehaves. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT, TOOLS } from "../store/layout.ts";
@@ -20,14 +20,29 @@ import {
 import { type Behaviour, MisbehavingServer } from "./testing/misbehaving_server.ts";
 
 interface Run {
-  users: number;
+  /** Closed loop; with none of the two, 20 users. */
+  users?: number;
+  /** Open loop. */
+  arrivalRate?: number;
+  /** @default "constant" */
+  arrivals?: "constant" | "poisson";
+  /** @default "lean" */
+  client?: "lean" | "fast";
+  /** @default 1 */
+  processes?: number;
   warmUpS: number;
   windowS: number;
   /** @default 1 */
   seed?: number;
-  /** Send SIGTERM this long after the start of the load. */
+  /** Send a signal this long after the start of the load. */
   terminateAfterS?: number;
+  /** To the process, or to all of its group, as a terminal sends Ctrl-C. @default "SIGTERM" */
+  signal?: "SIGTERM" | "SIGINT to all";
   env?: Record<string, string>;
+  /** Arguments to add. */
+  master?: string[];
+  /** Called with the command when it has been started. */
+  onStart?: (argv: string[], env: Record<string, string>) => void;
 }
 
 interface Outcome {
@@ -61,21 +76,30 @@ async function locust(
     python: testPython(),
     locustfile: join(ROOT, "locust", "locustfile.py"),
     host: url,
-    scenario: { users: run.users, spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
+    scenario: {
+      ...{ spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
+      ...(run.arrivalRate === undefined
+        ? { users: run.users ?? 20, arrivalRate: null }
+        : { users: null, arrivalRate: run.arrivalRate }),
+      ...{ arrivals: run.arrivals ?? "constant", client: run.client ?? "lean" },
+    },
     seed: run.seed ?? 1,
     warmUpS: run.warmUpS,
     windowS: run.windowS,
     folder,
+    processes: run.processes,
   });
   writeFileSync(startFile, "");
   const child = new Deno.Command(argv[0]!, {
-    args: argv.slice(1),
+    args: [...argv.slice(1), ...(run.master ?? [])],
     env: { ...env, ...run.env },
     cwd: ROOT,
     stdin: "null",
     stdout: "null",
     stderr: "piped",
+    detached: true, // a process group of its own
   }).spawn();
+  run.onStart?.(argv, env);
   const live: LiveSample[] = [];
   let termination: ReturnType<typeof setTimeout> | undefined;
   const watch = setInterval(() => {
@@ -83,9 +107,12 @@ async function locust(
     if (sample !== null && sample.timeS !== live.at(-1)?.timeS) live.push(sample);
     if (
       run.terminateAfterS !== undefined && termination === undefined &&
-      existsSync(join(folder, "requests.bin"))
+      readdirSync(folder).some((name) => name.startsWith("requests."))
     ) {
-      termination = setTimeout(() => child.kill("SIGTERM"), run.terminateAfterS * 1000);
+      termination = setTimeout(() => {
+        if (run.signal === "SIGINT to all") Deno.kill(-child.pid, "SIGINT");
+        else child.kill("SIGTERM");
+      }, run.terminateAfterS * 1000);
     }
   }, 20);
   try {
@@ -118,9 +145,10 @@ async function load(
     assert.ok(!existsSync(join(folder, ".live.json")));
     const rows = file("requests.csv").trimEnd().split("\n").slice(1).map((row) => row.split(","));
     assert.equal(rows.length, counts.rows);
-    // A request that was sent as the window ended may not have reached the server.
-    const unseen = counts.rows - server.total;
-    assert.ok(0 <= unseen && unseen <= counts.unfinished, `${unseen} of ${counts.rows} unseen`);
+    // A request that was sent as the load ended may not have reached the server.
+    const having = (error: string) => rows.filter((row) => row[6] === error).length;
+    const unseen = counts.rows - having("dropped") - server.total;
+    assert.ok(0 <= unseen && unseen <= having("unfinished"), `${unseen} of ${counts.rows} unseen`);
     examine({ ...ended, counts, final, locust: totals, rows, file }, server);
   } finally {
     rmSync(folder, { recursive: true });
@@ -226,6 +254,182 @@ Deno.test("locust sends one user's requests in the same order for the same seed"
   assert.equal(sequences[0]!.length, 30);
   assert.deepEqual(sequences[0], sequences[1]);
   assert.notDeepEqual(sequences[0], sequences[2]);
+});
+
+/** What must hold for the rows of an open loop. */
+function assertOpenLoop({ rows, final }: Outcome, rate: number): void {
+  const windowS = (final.windowEndUs - final.windowStartUs) / 1e6;
+  assert.ok(Math.abs(final.arrivals - rate * windowS) <= 1, `${final.arrivals} in ${windowS} s`);
+  assert.equal(final.requests + final.unfinished + final.dropped, final.arrivals);
+  for (const [intended, start, service, response, , , error] of rows) {
+    assert.ok(Number(start) >= Number(intended));
+    if (error === "dropped") continue;
+    const waited = Number(start) - Number(intended);
+    assert.ok(Math.abs(Number(response) - Number(service) - waited) <= 1);
+  }
+}
+
+Deno.test("locust sends arrivals at their times, whatever the server does", async () => {
+  const kinds: Behaviour[] = ["error", "close", "cut", "html", "redirect", "hang"];
+  for (const client of ["lean", "fast"] as const) {
+    await load(
+      (n) => kinds[n % 20] ?? "ok",
+      { arrivalRate: 200, warmUpS: 0.5, windowS: 2, client },
+      (outcome, server) => {
+        const { rows, final, counts, file } = outcome;
+        assertOpenLoop(outcome, 200);
+        const intended = rows.map((row) => Number(row[0])).sort((a, b) => a - b);
+        intended.forEach((us, i) => assert.ok(Math.abs(us - final.loadStartUs - i * 5000) <= 1));
+        assert.equal(final.windowStartUs, final.loadStartUs + 500_000);
+        assert.equal(final.windowEndUs, final.windowStartUs + 2_000_000);
+        assert.equal(final.dropped, 0);
+        assert.ok(final.unfinished > 0 && final.drainRequests > 0);
+        const seen = (error: string) => rows.filter((row) => row[6] === error).length;
+        // The server may have answered one that the load's end has left without a row of its own.
+        const near = (a: number, b: number) => assert.ok(b - 1 <= a && a <= b, `${a}, ${b}`);
+        near(seen("HTTP 500"), server.seen.error);
+        near(seen("connection closed"), server.seen.close);
+        near(seen("HTTP 302"), server.seen.redirect);
+        near(seen("wrong body") + seen("HTTP 200"), server.seen.html);
+        assert.match(file("locust_failures.csv"), /HTTP 500/);
+        assert.equal(
+          counts.errors.find(({ error }) => error === "unfinished")?.count,
+          final.unfinished,
+        );
+      },
+    );
+  }
+});
+
+Deno.test("locust counts a request by its intended start when its answer comes after the window", async () => {
+  const startMs = Date.now();
+  await load(
+    () => Date.now() < startMs ? "hang" : "ok",
+    { arrivalRate: 100, arrivals: "poisson", warmUpS: 0.5, windowS: 1 },
+    ({ final, rows, endedUs }) => {
+      assert.equal(final.unfinished, 0);
+      assert.equal(final.requests, final.arrivals);
+      // The load ends as soon as the window's last request is answered.
+      assert.ok(endedUs - final.windowEndUs < 1_000_000);
+      const gaps = rows.map((row) => Number(row[0])).sort((a, b) => a - b)
+        .map((us, i, all) => us - (all[i - 1] ?? us)).slice(1);
+      assert.ok(new Set(gaps).size > gaps.length * 0.9, "Poisson arrivals have no common distance");
+    },
+  );
+});
+
+Deno.test("locust drops arrivals when too many are without an answer, and says so", async () => {
+  await load(
+    () => "hang",
+    {
+      ...{ arrivalRate: 100, warmUpS: 0.5, windowS: 1 },
+      env: { POOLSCOPE_MAX_CONNECTIONS: "70" },
+    },
+    (outcome) => {
+      const { final, rows, log } = outcome;
+      assert.equal(rows.filter((row) => row[6] === "unfinished").length, 70);
+      assert.equal(final.arrivals, 100);
+      assert.equal(final.unfinished, 20); // 50 of the warm-up
+      assert.equal(final.dropped, 80);
+      assert.match(log, /80 of 100 arrivals were never sent/);
+      const dropped = rows.filter((row) =>
+        row[6] === "dropped" && Number(row[0]) < final.windowEndUs
+      );
+      for (const [intended, , service, response, , status] of dropped) {
+        assert.deepEqual([service, status], ["0", "0"]);
+        assert.equal(Number(intended) + Number(response), final.windowEndUs);
+      }
+    },
+  );
+});
+
+Deno.test("locust loses nothing with two processes, closed and open", async () => {
+  for (const run of [{ users: 30 }, { arrivalRate: 300 }] as Partial<Run>[]) {
+    await load(
+      (n) => n % 50 === 0 ? "error" : "ok",
+      { ...run, processes: 2, warmUpS: 0.5, windowS: 1.5 },
+      (outcome) => {
+        const { final, live } = outcome;
+        const [a, b] = final.processes;
+        assert.equal(final.processes.length, 2);
+        assert.notEqual(a!.seed, b!.seed);
+        assert.equal(a!.requests + b!.requests, final.requests);
+        assert.ok(a!.requests > 0 && b!.requests > 0 && final.failures > 0);
+        assert.equal(a!.windowStartUs, b!.windowStartUs);
+        assert.ok(final.cpuS > 0 && live.length > 0);
+        if (run.arrivalRate !== undefined) assertOpenLoop(outcome, run.arrivalRate);
+        else assert.equal(final.usersAtWindowStart, 30);
+      },
+    );
+  }
+});
+
+Deno.test("locust loses nothing when a signal ends two processes", async () => {
+  for (const signal of ["SIGTERM", "SIGINT to all"] as const) {
+    await load(
+      () => "ok",
+      { users: 20, processes: 2, warmUpS: 0.3, windowS: 60, terminateAfterS: 1.5, signal },
+      ({ final }) => {
+        assert.equal(final.processes.length, 2);
+        assert.ok(final.requests > 0 && final.windowEndUs - final.windowStartUs < 10e6);
+      },
+    );
+  }
+});
+
+Deno.test("locust loses nothing when Ctrl-C ends an open loop", async () => {
+  await load(
+    () => "ok",
+    {
+      ...{ arrivalRate: 200, warmUpS: 0.3, windowS: 60 },
+      ...{ terminateAfterS: 1.5, signal: "SIGINT to all" },
+    },
+    (outcome) => {
+      assertOpenLoop(outcome, 200);
+      assert.ok(outcome.final.requests > 50);
+    },
+  );
+});
+
+Deno.test("locust works as master and workers that are started by themselves", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String((listener.addr as Deno.NetAddr).port);
+  listener.close();
+  const workers: Deno.ChildProcess[] = [];
+  try {
+    await load(
+      () => "ok",
+      {
+        ...{ users: 10, warmUpS: 0.3, windowS: 1 },
+        master: ["--master", "--master-bind-port", port, "--expect-workers", "2"],
+        onStart: (argv, env) => {
+          const file = argv[argv.indexOf("--locustfile") + 1]!;
+          const args = ["-m", "locust", "--locustfile", file, "--worker", "--master-port", port];
+          for (let i = 0; i < 2; i++) {
+            workers.push(
+              new Deno.Command(argv[0]!, { args, env, cwd: ROOT, stdout: "null", stderr: "null" })
+                .spawn(),
+            );
+          }
+        },
+      },
+      ({ final }) => {
+        assert.equal(final.processes.length, 2);
+        assert.equal(final.usersAtWindowStart, 10);
+        assert.equal(final.processes[0]!.requests + final.processes[1]!.requests, final.requests);
+      },
+    );
+    for (const worker of workers) assert.equal((await worker.status).code, 0);
+  } finally {
+    for (const worker of workers) {
+      try {
+        worker.kill("SIGKILL");
+      } catch {
+        // It has ended.
+      }
+      await worker.status;
+    }
+  }
 });
 
 Deno.test("locust that cannot start is explained in one sentence", async () => {

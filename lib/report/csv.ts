@@ -5,10 +5,32 @@
  * @module
  */
 
+import type { Delivery } from "../stats/delivery.ts";
+import { type PercentileName, PERCENTS } from "../stats/latency.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 
 /** One column of a file: its header, and its field of a row. */
 type Column<Row> = [header: string, field: (row: Row) => string | number | null];
+
+/** `response_p50_ms`, …, `response_p99_9_ms`: empty where a percentile is not known. */
+function percentileColumns<Row>(
+  prefix: "response" | "service",
+  pick: (row: Row, name: PercentileName) => number | null,
+): Column<Row>[] {
+  return (Object.keys(PERCENTS) as PercentileName[]).map((name) => [
+    `${prefix}_${name.replace(".", "_")}_ms`,
+    (row) => pick(row, name),
+  ]);
+}
+
+/** What became of an open loop's arrivals; empty in a closed loop. */
+function deliveryColumns<Row>(pick: (row: Row) => Delivery | null): Column<Row>[] {
+  return (["arrivals", "late", "dropped"] as const).map((name) => [
+    name,
+    (row) => pick(row)?.[name] ?? null,
+  ]);
+}
 
 const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
   ["framework", (s) => s.framework],
@@ -16,6 +38,7 @@ const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
   ["arm", (s) => s.arm],
   ["reuse", (s) => s.scenario.reuse],
   ["users", (s) => s.users],
+  ["arrival_rate", (s) => s.arrivalRate],
   ["status", (s) => s.n === 0 ? "failed" : s.failedRuns > 0 ? "partly failed" : "ok"],
   ["rps", (s) => s.rps?.value ?? null],
   ["rps_low", (s) => s.rps?.low ?? null],
@@ -29,7 +52,14 @@ const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
     [`${name}_low_ms`, (s) => pick(s)?.low ?? null],
     [`${name}_high_ms`, (s) => pick(s)?.high ?? null],
   ]),
-  ["percentiles_are_lower_bounds", (s) => String(s.censored)],
+  ...percentileColumns<ScenarioSummary>(
+    "response",
+    (s, name) => s.responseMs?.[name]?.value ?? null,
+  ),
+  ...percentileColumns<ScenarioSummary>("service", (s, name) => s.serviceMs[name]?.value ?? null),
+  ["percentiles_are_lower_bounds", (s) => String(isLowerBound(s, 99))],
+  ["exact_up_to_percentile", (s) => s.n === 0 ? null : s.exactUpTo],
+  ...deliveryColumns<ScenarioSummary>((s) => s.delivery),
   ["failures_per_s", (s) => s.failuresPerS],
   ["error_rate", (s) => s.errorRate],
   ["n", (s) => s.n],
@@ -45,6 +75,7 @@ const RUN_COLUMNS: Column<RunSummary>[] = [
   ["framework", (run) => run.scenario.framework],
   ["path", (run) => run.scenario.path],
   ["users", (run) => run.scenario.users],
+  ["arrival_rate", (run) => run.scenario.arrivalRate],
   ["status", (run) => run.status],
   ["requests", (run) => run.measured ? run.requests : null],
   ["failures", (run) => run.measured ? run.failures : null],
@@ -53,7 +84,11 @@ const RUN_COLUMNS: Column<RunSummary>[] = [
   ["p50_ms", (run) => run.p50Ms],
   ["p95_ms", (run) => run.p95Ms],
   ["p99_ms", (run) => run.p99Ms],
-  ["percentiles_are_lower_bounds", (run) => String(run.censored)],
+  ...percentileColumns<RunSummary>("response", (run, name) => run.responseMs?.[name] ?? null),
+  ...percentileColumns<RunSummary>("service", (run, name) => run.serviceMs[name]),
+  ["percentiles_are_lower_bounds", (run) => String(isLowerBound(run, 99))],
+  ["exact_up_to_percentile", (run) => run.measured ? run.exactUpTo : null],
+  ...deliveryColumns<RunSummary>((run) => run.delivery),
   ["cause", (run) => run.cause],
 ];
 

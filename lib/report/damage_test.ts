@@ -275,5 +275,8 @@ Deno.test("a study with one damaged run still exports, with the damage in its re
   assert.match(report, /1 of 2 failed: the run cannot be read \(requests\.csv: the file is empty/);
   assert.ok(!report.includes(synthetic.folder), "a report must not show where the checkout lies");
   const runs = readFileSync(files[2]!, "utf8").split("\n");
-  assert.match(runs.find((line) => line.includes(",failed,"))!, /,failed,,,,,,,,false,/);
+  assert.match(
+    runs.find((line) => line.includes(",failed,"))!,
+    /,10,,failed,,,,,,,,,,,,,,,,,,false,/,
+  );
 });

@@ -7,6 +7,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
+import { openLoopFigure } from "../figures/open_loop.ts";
 import { runsCsv, summaryCsv } from "./csv.ts";
 import { summaryReport } from "./markdown.ts";
 import type { Study } from "./study.ts";
@@ -21,19 +22,30 @@ function writeWhole(file: string, content: string | Uint8Array): void {
 
 /**
  * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `plots/rps_comparison.png` and
- * `plots/p95_latency_comparison.png`.
+ * `plots/p95_latency_comparison.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
+ * `plots/open_loop_latency.png`.
  *
  * @param study The study.
+ * @param openLoop The open loop that followed it. @default none
  * @param reportFolder Where to. @default `report/` in the study's folder
  * @returns The files written.
  */
-export function exportTables(study: Study, reportFolder = join(study.folder, "report")): string[] {
+export function exportTables(
+  study: Study,
+  openLoop: Study | null = null,
+  reportFolder = join(study.folder, "report"),
+): string[] {
   const files: [string, string | Uint8Array][] = [
-    ["summary_report.md", summaryReport(study)],
+    ["summary_report.md", summaryReport(study, openLoop)],
     ["summary.csv", summaryCsv(study.scenarios)],
     ["runs.csv", runsCsv(study.runs)],
     ["plots/rps_comparison.png", rpsComparisonFigure(study.scenarios, study).png()],
     ["plots/p95_latency_comparison.png", p95ComparisonFigure(study.scenarios, study).png()],
+    ...(openLoop === null ? [] : [
+      ["open_loop.csv", summaryCsv(openLoop.scenarios)],
+      ["open_loop_runs.csv", runsCsv(openLoop.runs)],
+      ["plots/open_loop_latency.png", openLoopFigure(openLoop).png()],
+    ] as [string, string | Uint8Array][]),
   ];
   return files.map(([name, content]) => {
     const file = join(reportFolder, name);

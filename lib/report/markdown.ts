@@ -12,6 +12,7 @@ import {
   readRatios,
   readThroughput,
 } from "./narrative.ts";
+import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { publishedTable } from "./published.ts";
 import type { Study } from "./study.ts";
 import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
@@ -20,8 +21,9 @@ import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tabl
  * The report of a study as Markdown. Its two plots are those that `exportTables` writes beside it.
  *
  * @param study The study.
+ * @param openLoop The open loop that followed it. @default none
  */
-export function summaryReport(study: Study): string {
+export function summaryReport(study: Study, openLoop: Study | null = null): string {
   const failed = study.runs.some((run) => run.status === "failed");
   const published = publishedTable(study);
   const sections = [
@@ -31,13 +33,19 @@ export function summaryReport(study: Study): string {
     String(conclusion(study)),
     "## Throughput",
     String(readThroughput(study)),
-    "![Throughput of every arm at each number of users](plots/rps_comparison.png)",
+    "![Throughput of every arm at each load](plots/rps_comparison.png)",
     "## Latency",
     String(readLatency(study)),
-    "![P95 latency of every arm at each number of users](plots/p95_latency_comparison.png)",
+    "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",
     "## Pooled against direct",
     String(readRatios(study)),
     ratioTable(study).markdown(),
+    ...(openLoop === null ? [] : [
+      "## Latency at equal load",
+      String(readOpenLoop(openLoop)),
+      "![Response time of both paths at equal arrival rates](plots/open_loop_latency.png)",
+      openLoopTable(openLoop).markdown(),
+    ]),
     "## Every scenario",
     referenceTable(study).markdown(),
     "RPS is the mean of correct answers per second over n successful runs, with its 95 % t " +

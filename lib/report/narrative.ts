@@ -13,6 +13,7 @@ import {
   throughputComparisons,
 } from "../figures/claims.ts";
 import {
+  atLevels,
   capitalise,
   formatCount,
   formatInterval,
@@ -22,9 +23,10 @@ import {
   formatRatioEnd,
   formatSpan,
 } from "../figures/format.ts";
-import { failureSentences } from "../figures/options.ts";
+import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../figures/options.ts";
 import { armLabels } from "../scenario.ts";
 import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import { isLowerBound } from "../stats/summarise.ts";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -56,7 +58,6 @@ function extreme(
 export function describeStudy(study: Study): Markdown {
   const { plan, context } = study;
   const arms = new Set(armLabels(plan.scenarios).values()).size;
-  const levels = [...new Set(plan.scenarios.map((s) => s.users))].sort((a, b) => a - b);
   const planned = plan.scenarios.length * plan.rounds;
   const done = study.complete
     ? "all complete"
@@ -65,9 +66,9 @@ export function describeStudy(study: Study): Markdown {
   const more = study.warnings.length - MAX_WARNINGS;
   if (more > 0) warnings.push(`${formatCount(more, "more fault")} of files like these.`);
   return new Markdown(
-    `${stamp(study)}Plan \`${plan.name}\`: ${formatCount(arms, "arm")} at ${
-      formatList(levels.map(String))
-    } users, ${
+    `${stamp(study)}Plan \`${plan.name}\`: ${formatCount(arms, "arm")} ${
+      atLevels(plan.scenarios)
+    }, ${
       formatCount(plan.rounds, "round")
     } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
       formatCount(planned, "run")
@@ -103,7 +104,7 @@ export function readThroughput(study: Study): Markdown {
       formatNumber(best.rps.value)
     } correct answers per second${
       interval === "" ? " in a single run" : `, 95 % interval ${interval}, n = ${best.n}`
-    }: ${best.arm} at ${best.users} users.`,
+    }: ${best.arm} ${atLevels([best])}.`,
   );
 }
 
@@ -116,28 +117,40 @@ export function readThroughput(study: Study): Markdown {
 export function readLatency(study: Study, percentile: Percentile = 95): Markdown {
   const value = (scenario: ScenarioSummary) => percentileOf(scenario, percentile);
   const worst = extreme(study.scenarios, (scenario) => value(scenario)?.value);
+  const few = tooFewRequests(study.scenarios, percentile);
   if (worst === undefined) {
-    return new Markdown(`${stamp(study)}No run succeeded: there is no latency to read.`);
+    return new Markdown(
+      `${stamp(study)}${
+        few === null ? "No run succeeded: there is no latency to read" : capitalise(few)
+      }.`,
+    );
   }
   const comparisons = latencyComparisons(study.ratios, study.scenarios, percentile);
-  const claim = pathClaim(`P${percentile} latency`, comparisons, study.context);
+  const claim = pathClaim(
+    `P${percentile} ${latencyName(study.scenarios)}`,
+    comparisons,
+    study.context,
+  );
   const text = study.context.functionalCheck ? "" : `${claim}. `;
   const estimate = value(worst)!;
   const range = formatInterval(estimate);
-  const bounds = study.scenarios.filter((scenario) => scenario.censored).length;
+  const bounds =
+    study.scenarios.filter((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile))
+      .length;
   return new Markdown(
-    `${stamp(study)}${text}The highest P${percentile} was ${worst.censored ? "at least " : ""}${
-      formatNumber(estimate.value)
-    } ms${
+    `${stamp(study)}${text}The highest P${percentile} ${latencyName([worst])} was ${
+      isLowerBound(worst, percentile) ? "at least " : ""
+    }${formatNumber(estimate.value)} ms${
       range === "" ? " in a single run" : `, median of ${worst.n} runs, range ${range}`
-    }: ${worst.arm} at ${worst.users} users.` +
-      (bounds === 0 ? "" : ` In ${formatCount(bounds, "cell")} more than 5 % of the requests ` +
-        `were unfinished at the window's end: their percentiles are lower bounds, marked ≥.`),
+    }: ${worst.arm} ${atLevels([worst])}.` +
+      (bounds === 0 ? "" : ` In ${formatCount(bounds, "cell")} too many requests had no answer ` +
+        `when the load ended: their percentiles are lower bounds, marked ≥.`) +
+      (few === null ? "" : ` ${few}.`) + ` ${capitalise(describeLoop(study.scenarios))}.`,
   );
 }
 
 function ratioSentence(pair: PathRatio): string {
-  const name = `${pairName(pair)} at ${pair.users} users`;
+  const name = `${pairName(pair)} ${atLevels([pair])}`;
   const verdict = ratioVerdict(pair.ratio);
   if (pair.ratio === null) return `${name}: no ratio, ${pair.missing}`;
   const value = formatRatio(pair.ratio.value);
@@ -186,29 +199,24 @@ export function readFailures(study: Study): Markdown {
   );
 }
 
-/** The users of some comparisons: `at 10 and 100 users`. */
-function atUsers(members: readonly { users: number }[]): string {
-  return `at ${formatList(members.map(({ users }) => String(users)))} users`;
-}
-
 /** What the comparisons of one framework answer, in a few words. */
 function shortAnswer(pairs: readonly PathRatio[]): string {
   const by = (verdict: Verdict) => pairs.filter(({ ratio }) => ratioVerdict(ratio) === verdict);
   const [higher, lower, unclear] = [by("higher"), by("lower"), by("unclear")];
   const onlyPooled = pairs.filter(({ failedPaths }) => failedPaths.join() === "direct");
-  if (higher.length > 0 && lower.length > 0) return "it depends on the number of users";
+  if (higher.length > 0 && lower.length > 0) return "it depends on the load";
   if (onlyPooled.length > 0 && lower.length === 0) {
-    return `only the pooled path held ${atUsers(onlyPooled)}`;
+    return `only the pooled path held ${atLevels(onlyPooled)}`;
   }
   if (higher.length > 0) {
     return unclear.length === 0
       ? "yes, for throughput"
-      : `for throughput it helped only ${atUsers(higher)}`;
+      : `for throughput it helped only ${atLevels(higher)}`;
   }
   if (lower.length > 0) {
     return unclear.length === 0
       ? "no, it costs throughput"
-      : `no, it cost throughput ${atUsers(lower)} and gained none elsewhere`;
+      : `no, it cost throughput ${atLevels(lower)} and gained none elsewhere`;
   }
   return unclear.length > 0 ? "this study gives no reason to" : "undecided";
 }
@@ -220,12 +228,12 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
     const own = comparisons.filter((comparison) => comparison.verdict === verdict);
     if (own.length === 0) return [];
     const ratios = formatList(own.map(({ ratio }) => formatRatio(ratio!)));
-    return [`pooled P95 latency ${verdict} ${atUsers(own)} (${ratios})`];
+    return [`pooled P95 ${latencyName(pairs)} ${verdict} ${atLevels(own)} (${ratios})`];
   });
-  return parts.length === 0 ? "no clear difference in P95 latency" : parts.join(", ");
+  return parts.length === 0 ? `no clear difference in P95 ${latencyName(pairs)}` : parts.join(", ");
 }
 
-/** The answer for one framework (and settings), over all numbers of users. */
+/** The answer for one framework (and settings), over all levels of load. */
 function answer(study: Study, pairs: readonly PathRatio[]): string {
   const [first] = pairs as [PathRatio, ...PathRatio[]];
   const words: [Verdict, string][] = [
@@ -240,10 +248,10 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
     const values = own.map(({ ratio }) =>
       `${formatRatio(ratio!.value)} ${formatInterval(ratio!, formatRatioEnd)}`.trim()
     );
-    return [`${text} ${atUsers(own)} (${formatList(values)})`];
+    return [`${text} ${atLevels(own)} (${formatList(values)})`];
   });
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
-    parts.push(`${atUsers(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
+    parts.push(`${atLevels(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
   }
   const compared = pairs.filter(({ n }) => n > 1);
   if (compared.length > 0) parts.push(latencyAnswer(study, compared));

@@ -10,6 +10,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
+import { polars } from "../frames/polars.ts";
 import {
   readFailures,
   readLocustHistory,
@@ -22,6 +23,7 @@ import {
 import type { PlannedRun } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
+import type { Window } from "../stats/window.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { checkCounts, readFinal, readLocustTotals } from "../store/account.ts";
 import { hashFile, readManifest, readText } from "../store/files.ts";
@@ -108,13 +110,13 @@ function findDisagreement(
   requests: DataFrame,
   folder: string,
 ): FileError | null {
-  const { window } = manifest;
+  const window = manifest.window!;
   const requestsFile = join(folder, "requests.csv");
   if (run.requests === run.failures) {
     return new FileError(requestsFile, null, "it has no correct answer in the window");
   }
   const final = readFinal(folder);
-  if (final.windowStartUs !== window?.startUs || final.windowEndUs !== window.endUs) {
+  if (final.windowStartUs !== window.startUs || final.windowEndUs !== window.endUs) {
     const what = "its window is not that of final.json";
     return new FileError(join(folder, "manifest.json"), null, what);
   }
@@ -123,10 +125,24 @@ function findDisagreement(
     requests: run.requests,
     failures: run.failures,
     unfinished: run.unfinished,
-    warmUpRequests: requests.height - run.requests - run.unfinished,
+    dropped: run.delivery?.dropped ?? 0,
+    ...countOutside(requests, window, run),
   };
   const what = checkCounts(counts, final, readLocustTotals(folder));
   return what === null ? null : new FileError(requestsFile, null, what);
+}
+
+/** Requests before and after the window. */
+function countOutside(requests: DataFrame, window: Window, run: RunSummary) {
+  if (run.delivery === null) {
+    return { warmUpRequests: requests.height - run.requests - run.unfinished, drainRequests: 0 };
+  }
+  const { col, lit } = polars();
+  const due = col("intended_start_us");
+  return {
+    warmUpRequests: requests.filter(due.lt(lit(window.startUs))).height,
+    drainRequests: requests.filter(due.gtEq(lit(window.endUs))).height,
+  };
 }
 
 /** A run whose files cannot be trusted. */

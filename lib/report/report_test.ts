@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
@@ -15,6 +15,9 @@ import {
   readThroughput,
 } from "./narrative.ts";
 import { PUBLISHED, publishedTable } from "./published.ts";
+import { openLoopPlan } from "../stats/capacity.ts";
+import { openLoopStudy } from "../store/studies.ts";
+import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { loadStudy } from "./study.ts";
 import { failuresTable, matrixTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
 
@@ -30,7 +33,7 @@ function describe({ scenario: { framework, path }, round }: PlannedRun): Synthet
   return { rps: framework === "flask" && round % 2 === 0 ? rps + 9 : rps, medianMs: 100 };
 }
 
-const plan = syntheticPlan({ users: [1000], rounds: 5 });
+const plan = syntheticPlan({ users: [1000], rounds: 5, windowS: 10 });
 const folder = syntheticStudy(plan, describe);
 globalThis.addEventListener("unload", () => folder[Symbol.dispose]());
 const study = await loadStudy(folder.folder);
@@ -110,7 +113,7 @@ Deno.test("referenceTable() shows a failed scenario as failed, with its throughp
 });
 
 Deno.test("tables say what failed, what was set and what was compared", () => {
-  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 \| 1, 2, 3, 4 and 5/);
+  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 users \| 1, 2, 3, 4 and 5/);
   assert.match(failuresTable(smoke).caption, /No run failed: 6 of 6 runs complete/);
   const settings = plain(settingsTable(study).markdown());
   assert.match(settings, /postgres limits.*0\.5 CPU, 512 MiB → 0\.5 CPU, 512 MiB/);
@@ -119,7 +122,7 @@ Deno.test("tables say what failed, what was set and what was compared", () => {
   assert.match(matrixTable(study).markdown(), /fastapi direct.*0 of 5, 5 failed/);
   assert.match(
     ratioTable(study).markdown(),
-    /django \| persistent \| 1000 \| 6\.00×.*pooled faster/,
+    /django \| persistent \| 1000 users \| 6\.00×.*pooled faster/,
   );
 });
 
@@ -144,7 +147,7 @@ Deno.test("conclusion() answers for each framework, names its reuse, n and inter
     text,
     /\*\*django, reuse `persistent`: yes, for throughput\.\*\*.*6\.00× \[6\.00, 6\.00\]/,
   );
-  assert.match(text, /pooled P95 latency lower at 1000 users/);
+  assert.match(text, /pooled P95 service time lower at 1000 users/);
   assert.match(text, /\*\*flask, reuse `app_pool`: this study gives no reason to\.\*\*/);
   assert.match(text, /n = 5/);
   assert.match(text, /database: 0\.5 CPU, 512 MiB/);
@@ -181,7 +184,7 @@ Deno.test("limits that are not in force are said beside the answer", async () =>
 });
 
 Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary file", () => {
-  const files = exportTables(study, join(folder.folder, "report"));
+  const files = exportTables(study);
   assert.equal(files.length, 5);
   assert.ok(files.every((file) => existsSync(file)));
   assert.deepEqual(
@@ -203,10 +206,10 @@ Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary 
   const [header, first, , , django] = readFileSync(files[1]!, "utf8").split("\n");
   assert.match(
     header!,
-    /^framework,path,arm,reuse,users,status,rps,rps_low,.*p50_ms.*,error_rate,n,/,
+    /^framework,path,arm,reuse,users,arrival_rate,status,rps,rps_low,.*p50_ms.*,error_rate,n,/,
   );
-  assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,failed,,/);
-  assert.match(django!, /^django,pooled,django pooled,persistent,1000,ok,378,/);
+  assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,,failed,,/);
+  assert.match(django!, /^django,pooled,django pooled,persistent,1000,,ok,378,/);
 });
 
 Deno.test("a Table escapes HTML and Markdown", () => {
@@ -272,4 +275,53 @@ Deno.test("the report says whether the services had cores of their own", async (
   assert.match(String(describeStudy(loaded)), sentence);
   assert.match(String(conclusion(loaded)), sentence);
   assert.match(JSON.stringify(settingsTable(loaded)), /generator 0, app 3/);
+});
+
+Deno.test("the report of a study holds its open loop", async () => {
+  const openLoop = { shares: [0.5, 0.95], rounds: 4, warmUpS: 1, windowS: 10 };
+  using own = syntheticStudy({ ...plan, openLoop }, (run) => ({
+    ...{ rps: 100, medianMs: run.scenario.path === "pooled" ? 30 : 10 },
+  }));
+  const closed = await loadStudy(own.folder);
+  const { folder: target, plan: followUp } = openLoopStudy(
+    own.folder,
+    () => openLoopPlan(closed.plan, closed.scenarios, closed.ratios),
+  )!;
+  using made = syntheticStudy(followUp, (run) => ({
+    ...{ rps: 0, medianMs: run.scenario.path === "pooled" ? 30 : 10 },
+    dropped: run.scenario.framework === "flask" ? 8 : 0,
+  }));
+  cpSync(made.folder, target, { recursive: true });
+  const open = (await closed.openLoop())!;
+  assert.equal(open.complete, true);
+  assert.equal(open.name, "synthetic/open-loop");
+  const text = plain(readOpenLoop(open));
+  assert.match(
+    text,
+    /^Pooled P95 response time at equal arrival rates is 3\.00× to 3\.01× direct's/,
+  );
+  assert.match(text, /At the highest rate, P95 response time was for fastapi at 95\/s direct \d+/);
+  assert.match(
+    text,
+    /\*\*Not the load that was asked for:\*\* Flask direct at 50 and 95\/s: .*up to 1\.6 % never/,
+  );
+  assert.match(text, /never sent, in 8 of 8 runs; flask pooled/);
+  assert.deepEqual(
+    openLoopTable(open).rows.find((row) => row[0] === "flask")!.slice(-5),
+    ["0 %", "1.6 %", "0 %", 4, "generator fell behind"],
+  );
+  assert.match(plain(readOpenLoop(null)), /^No open loop/);
+
+  const files = exportTables(closed, open);
+  assert.ok(files.some((file) => file.endsWith("plots/open_loop_latency.png")));
+  const report = readFileSync(files[0]!, "utf8");
+  assert.match(report, /## Latency at equal load\n\nPooled P95 response time/);
+  const [header, first] = readFileSync(
+    files.find((file) => file.endsWith("open_loop.csv"))!,
+    "utf8",
+  ).split("\n");
+  const value = (name: string) => first!.split(",")[header!.split(",").indexOf(name)];
+  assert.deepEqual([value("users"), value("arrival_rate"), value("arrivals")], ["", "50", "2000"]);
+  assert.equal(value("p95_ms"), value("response_p95_ms"));
+  assert.equal(value("response_p99_ms"), "");
 });

@@ -4,19 +4,20 @@
  * @module
  */
 
-import { basename } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
-import { armLabels } from "../scenario.ts";
+import { armLabels, compareLevels, type LoadLevel, loadLevels } from "../scenario.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
 import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
 import { pathRatios, summariseScenarios } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { runFolder } from "../store/layout.ts";
+import { openLoopFolder, runFolder, studyName } from "../store/layout.ts";
 import { differingVersions, type Manifest } from "../store/manifest.ts";
 import { readPlan } from "../store/studies.ts";
 import { readRun } from "./read_run.ts";
@@ -56,7 +57,7 @@ export class Study {
 
   /** @param files What was read; see {@linkcode loadStudy}. */
   constructor(files: StudyFiles) {
-    this.name = basename(files.folder);
+    this.name = studyName(files.folder);
     this.folder = files.folder;
     this.plan = files.plan;
     this.manifests = files.manifests;
@@ -74,6 +75,12 @@ export class Study {
   /** True when every planned run has its manifest. */
   get complete(): boolean {
     return this.missing.length === 0;
+  }
+
+  /** The open loop that followed, as far as it has come; null where there is none. */
+  async openLoop(): Promise<Study | null> {
+    const folder = openLoopFolder(this.folder);
+    return existsSync(join(folder, "plan.json")) ? await loadStudy(folder) : null;
   }
 
   /** The rounds of a scenario that have a manifest; those that can be read, if any can. */
@@ -114,16 +121,21 @@ export class Study {
   }
 
   /**
-   * The distribution of latency of every scenario at one number of users, over all its successful
-   * rounds, for `distributionFigure`.
+   * The distribution of latency of every scenario at one load, over all its successful rounds, for
+   * `distributionFigure`.
    *
-   * @param users The number of users. @default the largest of the study
+   * @param users The number of users, or a level with an arrival rate. @default the study's largest
    */
-  async distribution(users?: number): Promise<LatencyPoint[]> {
-    const level = users ?? Math.max(...this.scenarios.map((scenario) => scenario.users));
+  async distribution(users?: number | LoadLevel): Promise<LatencyPoint[]> {
+    const level = typeof users === "object"
+      ? users
+      : users === undefined
+      ? loadLevels(this.scenarios).at(-1)
+      : { users, arrivalRate: null };
+    if (level === undefined) return [];
     const points: LatencyPoint[] = [];
     for (const scenario of this.scenarios) {
-      if (scenario.users !== level || scenario.n === 0) continue;
+      if (compareLevels(scenario, level) !== 0 || scenario.n === 0) continue;
       const cuts = [];
       for (const manifest of this.manifests) {
         if (manifest.scenarioId !== scenario.scenarioId || manifest.status !== "ok") continue;
@@ -188,7 +200,7 @@ export async function loadStudy(folder: string): Promise<Study> {
   if (differing !== null) {
     throw new PoolscopeError(
       `Cannot report ${
-        basename(folder)
+        studyName(folder)
       }: its runs were made with different versions of ${differing}, which are never compared with each other; the runs are kept, run the plan again as another study (--study NAME)`,
     );
   }

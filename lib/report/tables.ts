@@ -14,16 +14,21 @@ import {
 } from "../figures/format.ts";
 import {
   armLabels,
+  compareLevels,
   connectionBudget,
   type Leg,
+  levelLabel,
+  loadLevels,
   type Scenario,
   SCENARIO_KEYS,
   scenarioId,
   type ScenarioKey,
 } from "../scenario.ts";
+import { describeLoop, latencyName } from "../figures/options.ts";
 import { describeLimits, LEG_TITLES } from "../stats/context.ts";
+import type { Delivery } from "../stats/delivery.ts";
 import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
-import { shortCause } from "../stats/summarise.ts";
+import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import type { LegInForce } from "../store/manifest.ts";
 import { type CellValue, Table } from "./display.ts";
@@ -41,9 +46,26 @@ function shown(estimate: Estimate | null, format = formatNumber): string | null 
   return estimate === null ? null : format(estimate.value);
 }
 
+/** A share of an open loop's arrivals. */
+export function shareOf(delivery: Delivery | null, what: "late" | "dropped"): string | null {
+  return delivery === null || delivery.arrivals === 0
+    ? null
+    : formatPercent(delivery[what] / delivery.arrivals);
+}
+
+/** P99.9, which only long runs allow. */
+export function p999Of({ responseMs, serviceMs }: ScenarioSummary): Estimate | null {
+  return (responseMs ?? serviceMs)["p99.9"];
+}
+
 /** Failed as a whole, in part, or not at all, with the cause. */
 export function describeStatus(scenario: ScenarioSummary): string {
-  const { n, failedRuns } = scenario;
+  const { n, failedRuns, troubledRuns } = scenario;
+  if (failedRuns === 0 && troubledRuns > 0) {
+    return troubledRuns === n
+      ? "generator fell behind"
+      : `generator fell behind in ${troubledRuns} of ${n}`;
+  }
   if (failedRuns === 0) return "ok";
   const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} failed`;
   return `${extent}: ${shortCause(scenario)}`;
@@ -61,23 +83,34 @@ function armSettings({ arm }: ScenarioSummary): string {
  * @param study The study.
  */
 export function referenceTable(study: Study): Table {
+  const open = study.scenarios.some((scenario) => scenario.users === null);
+  const far = study.scenarios.some((scenario) => p999Of(scenario) !== null);
   const rows = study.scenarios.map((scenario): CellValue[] => {
-    const bound = scenario.censored ? "≥ " : "";
-    const ms = (estimate: Estimate | null) =>
-      estimate === null ? null : bound + formatNumber(estimate.value);
+    const ms = (estimate: Estimate | null, percent: number) =>
+      estimate === null
+        ? null
+        : (isLowerBound(scenario, percent) ? "≥ " : "") + formatNumber(estimate.value);
     return [
       scenario.framework + armSettings(scenario),
       scenario.path,
       scenario.scenario.reuse,
-      scenario.users,
+      levelLabel(scenario),
       scenario.rps === null
         ? scenario.failedRps === null ? null : `(${formatNumber(scenario.failedRps)})`
         : shown(scenario.rps),
       scenario.rps === null ? null : formatInterval(scenario.rps) || "one run",
       scenario.rpsCv === null ? null : formatPercent(scenario.rpsCv),
-      ms(scenario.p50Ms),
-      ms(scenario.p95Ms),
-      ms(scenario.p99Ms),
+      ms(scenario.p50Ms, 50),
+      ms(scenario.p95Ms, 95),
+      ms(scenario.p99Ms, 99),
+      ...(far ? [ms(p999Of(scenario), 99.9)] : []),
+      ...(open
+        ? [
+          shown(scenario.serviceMs.p95),
+          shareOf(scenario.delivery, "late"),
+          shareOf(scenario.delivery, "dropped"),
+        ]
+        : []),
       scenario.failuresPerS === null ? null : formatNumber(scenario.failuresPerS),
       scenario.errorRate === null ? null : formatPercent(scenario.errorRate),
       scenario.n,
@@ -88,18 +121,24 @@ export function referenceTable(study: Study): Table {
     study.scenarios.flatMap((scenario, i) => scenario.n === 0 ? [i] : []),
   );
   return new Table(
-    `${checkStamp(study)}Every scenario of ${study.name}; ${study.context.database}`,
+    `${
+      checkStamp(study)
+    }Every scenario of ${study.name}; ${study.context.database}; percentiles of the ${
+      latencyName(study.scenarios)
+    }, ${describeLoop(study.scenarios)}`,
     [
       left("framework"),
       left("path"),
       left("reuse"),
-      right("users"),
+      right("load"),
       right("RPS"),
       right("95 % interval"),
       right("CV"),
       right("P50 ms"),
       right("P95 ms"),
       right("P99 ms"),
+      ...(far ? [right("P99.9 ms")] : []),
+      ...(open ? [right("service P95 ms"), right("late"), right("dropped")] : []),
       right("failures/s"),
       right("error rate"),
       right("n"),
@@ -137,7 +176,7 @@ export function ratioTable(study: Study): Table {
     [
       left("framework"),
       left("reuse"),
-      right("users"),
+      right("load"),
       right("ratio"),
       right("95 % interval"),
       right("n"),
@@ -151,7 +190,7 @@ export function ratioTable(study: Study): Table {
       return [
         pair.label,
         pair.reuse,
-        pair.users,
+        levelLabel(pair),
         shown(pair.ratio, formatRatio),
         pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || "one run",
         pair.n,
@@ -179,7 +218,7 @@ export function failuresTable(study: Study): Table {
       const failures = same.reduce((sum, run) => sum + run.failures, 0);
       rows.push([
         scenario.arm,
-        scenario.users,
+        levelLabel(scenario),
         formatList(same.map((run) => String(run.round))),
         answered === 0 ? "no answer" : formatPercent(failures / answered),
         shortCause({ arm: scenario.arm, cause }),
@@ -192,7 +231,7 @@ export function failuresTable(study: Study): Table {
     rows.length === 0
       ? `No run failed: ${study.runs.length} of ${planned} runs complete${missing}`
       : `What failed, and why${missing}`,
-    [left("arm"), right("users"), left("rounds"), right("error rate"), left("cause")],
+    [left("arm"), right("load"), left("rounds"), right("error rate"), left("cause")],
     rows,
     new Set(rows.keys()),
   );
@@ -207,7 +246,9 @@ function show(value: Scenario[ScenarioKey] | undefined): string {
 
 /** Whether a setting acts in a scenario: PgBouncer's own are no part of a direct one's id. */
 function acts(scenario: Scenario, key: ScenarioKey): boolean {
-  return scenarioId({ ...scenario, [key]: undefined }) !== scenarioId(scenario);
+  // The default client is no part of an id, and sends the requests all the same.
+  return key === "client" ||
+    scenarioId({ ...scenario, [key]: undefined }) !== scenarioId(scenario);
 }
 
 /**
@@ -240,7 +281,7 @@ export function settingsTable(study: Study): Table {
   const distinct = (values: string[]) => [...new Set(values)].join(" or ");
 
   for (const key of SCENARIO_KEYS) {
-    if (key === "framework" || key === "path" || key === "users") continue;
+    if (key === "framework" || key === "path" || key === "users" || key === "arrivalRate") continue;
     add(key, (arm) =>
       distinct(
         scenariosOf(arm).filter((scenario) => acts(scenario, key)).map((scenario) =>
@@ -328,15 +369,14 @@ export function settingsTable(study: Study): Table {
 }
 
 /**
- * What is compared: every arm with its settings, and how many of its runs are done at each number
- * of users.
+ * What is compared: every arm with its settings, and how many of its runs are done at each load.
  *
  * @param study The study.
  */
 export function matrixTable(study: Study): Table {
   const { scenarios, rounds } = study.plan;
   const labels = armLabels(scenarios);
-  const levels = [...new Set(scenarios.map((s) => s.users))].sort((a, b) => a - b);
+  const levels = loadLevels(scenarios);
   const rows = [...new Set(labels.values())].map((arm): CellValue[] => {
     const own = scenarios.filter((scenario) => labels.get(scenarioId(scenario)) === arm);
     const first = own[0]!;
@@ -347,8 +387,8 @@ export function matrixTable(study: Study): Table {
       `${first.workers} × ${first.threads}`,
       Number.isFinite(budget) ? budget : "unbounded",
       first.path === "pooled" ? first.defaultPoolSize : null,
-      ...levels.map((users) => {
-        const planned = own.find((scenario) => scenario.users === users);
+      ...levels.map((level) => {
+        const planned = own.find((scenario) => compareLevels(scenario, level) === 0);
         if (planned === undefined) return null;
         const id = scenarioId(planned);
         const cell = study.scenarios.find((scenario) => scenario.scenarioId === id);
@@ -367,7 +407,7 @@ export function matrixTable(study: Study): Table {
       right("workers × threads"),
       right("connections of the app"),
       right("default_pool_size"),
-      ...levels.map((users) => right(`${users} users`)),
+      ...levels.map((level) => right(levelLabel(level))),
     ],
     rows,
   );

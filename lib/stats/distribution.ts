@@ -5,21 +5,21 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
-import type { Framework, Path } from "../scenario.ts";
+import type { Framework, LoadLevel, Path } from "../scenario.ts";
+import { responseTimes, sortedUs } from "./latency.ts";
 import { nearestRank } from "./percentile.ts";
 import type { ScenarioSummary } from "./summary.ts";
 import { cutWindow, type Window } from "./window.ts";
 
-/** One point of a scenario's cumulative distribution of service time. */
-export interface LatencyPoint {
+/** One point of a scenario's cumulative distribution of latency. */
+export interface LatencyPoint extends LoadLevel {
   scenarioId: string;
   arm: string;
   framework: Framework;
   path: Path;
-  users: number;
   /** Share of the correct answers that took at most `ms`, in per cent. */
   percent: number;
-  /** The service time in milliseconds. */
+  /** The service time in milliseconds; the response time in an open loop. */
   ms: number;
   /** Correct answers behind the whole curve. */
   requests: number;
@@ -36,8 +36,8 @@ const PERCENTS = [
 ];
 
 /**
- * The cumulative distribution of the service times of a scenario's correct answers, its runs
- * pooled. It shows shapes; a scenario's percentiles come from `summariseScenarios`.
+ * The cumulative distribution of the service times of a scenario's correct answers, of the response
+ * times of its requests in an open loop, its runs pooled. It shows shapes; a scenario's percentiles come from `summariseScenarios`.
  *
  * @param scenario The scenario.
  * @param runs The requests of each of its runs, and their windows.
@@ -48,9 +48,11 @@ export function latencyCurve(
 ): LatencyPoint[] {
   const times: number[] = [];
   for (const { requests, window } of runs) {
-    const { completed } = cutWindow(requests, window);
-    const correct = completed.filter(completed.getColumn("error").isNull());
-    for (const us of correct.getColumn("service_us").toArray()) times.push(Number(us));
+    const cut = cutWindow(requests, window, scenario.arrivalRate !== null);
+    const sorted = scenario.arrivalRate === null
+      ? sortedUs(cut.requests.serviceUs, cut.correct)
+      : responseTimes(cut).sorted;
+    for (const us of sorted) times.push(us);
   }
   if (times.length === 0) return [];
   const sorted = Float64Array.from(times).sort();
@@ -60,6 +62,7 @@ export function latencyCurve(
     framework: scenario.framework,
     path: scenario.path,
     users: scenario.users,
+    arrivalRate: scenario.arrivalRate,
     percent,
     ms: sorted[nearestRank(sorted.length, percent)]! / 1000,
     requests: sorted.length,

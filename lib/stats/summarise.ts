@@ -7,32 +7,53 @@
 import type { DataFrame } from "nodejs-polars";
 import { type Scenario, SCENARIO_KEYS, scenarioId, type ScenarioKey } from "../scenario.ts";
 import type { Manifest } from "../store/manifest.ts";
+import type { RequestColumns } from "../frames/columns.ts";
+import { deliveryTrouble, sumDeliveries } from "./delivery.ts";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
-import { nearestRank } from "./percentile.ts";
+import {
+  type LatencyMs,
+  type PercentileName,
+  percentilesMs,
+  PERCENTS,
+  responseTimes,
+  sortedUs,
+} from "./latency.ts";
 import { pairedRatio } from "./ratio.ts";
 import type { Estimate, PathRatio, RunSummary, ScenarioSummary } from "./summary.ts";
-import { cutWindow } from "./window.ts";
+import { cutWindow, type Window, type WindowCut } from "./window.ts";
 
 /** Above this share of unfinished over completed requests, percentiles are lower bounds. */
 export const CENSORED_SHARE = 0.05;
 
+/** From this delay on a request is late: the generator's own account counts by the same. */
+const LATE_US = 10_000;
+
 /** What a run is before its requests are counted. */
 type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
+
+/** What the requests of a run say. */
+export type Measures = Omit<RunSummary, keyof RunHead>;
 
 /** A run of which there are no numbers: none was recorded, or what was cannot be read. */
 export function unmeasuredRun(
   { scenarioId, scenario, arm, round, status, cause }: RunHead,
 ): RunSummary {
+  return { ...{ scenarioId, scenario, arm, round, status, cause }, ...noMeasures() };
+}
+
+/** What is said where there are no requests. */
+export function noMeasures(): Measures {
   return {
-    ...{ scenarioId, scenario, arm, round, status, cause, measured: false },
+    measured: false,
     ...{ requests: 0, failures: 0, unfinished: 0, rps: 0, failuresPerS: 0 },
-    ...{ errorRate: null, p50Ms: null, p95Ms: null, p99Ms: null, censored: false },
+    ...{ errorRate: null, p50Ms: null, p95Ms: null, p99Ms: null, exactUpTo: 100, delivery: null },
+    ...{ serviceMs: percentilesMs(new Float64Array()), responseMs: null },
   };
 }
 
 /**
- * One run in numbers: throughput is correct answers over the window, percentiles are the exact
- * nearest-rank ones of the correct answers' service time.
+ * One run in numbers: throughput is correct answers over the window; percentiles are the exact
+ * nearest-rank ones of the response time in an open loop, of the service time in a closed one.
  *
  * @param manifest The run's manifest.
  * @param requests Its requests; null when the run failed before any load.
@@ -46,27 +67,61 @@ export function summariseRun(
   const run = unmeasuredRun({ ...manifest, arm });
   if (requests === null || manifest.window === null) return run;
 
-  const { completed, unfinished } = cutWindow(requests, manifest.window);
-  const correct = completed.filter(completed.getColumn("error").isNull());
-  const windowS = (manifest.window.endUs - manifest.window.startUs) / 1e6;
-  const sorted = correct.getColumn("service_us").sort();
-  const percentileMs = (percent: number): number | null =>
-    correct.height === 0 ? null : Number(sorted.get(nearestRank(correct.height, percent))) / 1000;
-  const failures = completed.height - correct.height;
+  const openLoop = manifest.scenario.arrivalRate !== null;
+  return { ...run, ...measure(requests, manifest.window, openLoop) };
+}
+
+/**
+ * The requests of a window in numbers; see {@linkcode summariseRun}.
+ *
+ * @param requests A frame of `readRequests`.
+ * @param window The measurement window.
+ * @param openLoop Whether the requests were due at times of their own.
+ */
+export function measure(requests: DataFrame, window: Window, openLoop: boolean): Measures {
+  return measureCut(cutWindow(requests, window, openLoop), window, openLoop);
+}
+
+/** {@linkcode measure} of requests that have been cut to their window. */
+export function measureCut(cut: WindowCut, window: Window, openLoop: boolean): Measures {
+  const { requests, correct, failed, unfinished, dropped } = cut;
+  const windowS = (window.endUs - window.startUs) / 1e6;
+  const serviceMs = percentilesMs(sortedUs(requests.serviceUs, correct));
+  const response = openLoop ? responseTimes(cut) : null;
+  const responseMs = response && percentilesMs(response.sorted);
+  const headline = responseMs ?? serviceMs;
+  const completed = correct.length + failed.length;
   return {
-    ...run,
     measured: true,
-    requests: completed.height,
-    failures,
-    unfinished: unfinished.height,
-    rps: correct.height / windowS,
-    failuresPerS: failures / windowS,
-    errorRate: completed.height === 0 ? null : failures / completed.height,
-    p50Ms: percentileMs(50),
-    p95Ms: percentileMs(95),
-    p99Ms: percentileMs(99),
-    censored: unfinished.height > CENSORED_SHARE * completed.height,
+    requests: completed,
+    failures: failed.length,
+    unfinished: unfinished.length,
+    delivery: openLoop
+      ? {
+        arrivals: completed + unfinished.length + dropped.length,
+        late: sum([correct, failed, unfinished].map((places) => countLate(requests, places))),
+        dropped: dropped.length,
+      }
+      : null,
+    rps: cut.correctInWindow / windowS,
+    failuresPerS: failed.length / windowS,
+    errorRate: completed === 0 ? null : failed.length / completed,
+    serviceMs,
+    responseMs,
+    p50Ms: headline.p50,
+    p95Ms: headline.p95,
+    p99Ms: headline.p99,
+    exactUpTo: response?.exactUpTo ??
+      (unfinished.length > CENSORED_SHARE * completed ? 0 : 100),
   };
+}
+
+/** Requests that were sent more than 10 ms after they were due. */
+function countLate({ startUs, intendedUs }: RequestColumns, places: Uint32Array): number {
+  if (intendedUs === null) return 0;
+  let late = 0;
+  for (const i of places) if (startUs[i]! - intendedUs[i]! > LATE_US) late++;
+  return late;
 }
 
 function sum(values: number[]): number {
@@ -81,6 +136,13 @@ function mostFrequent(values: string[]): string | null {
   const counts = new Map<string, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;
+}
+
+const PERCENTILE_NAMES = Object.keys(PERCENTS) as PercentileName[];
+
+/** Whether a percentile is only a lower bound, because of requests without an answer. */
+export function isLowerBound({ exactUpTo }: { exactUpTo: number }, percent: number): boolean {
+  return percent > exactUpTo;
 }
 
 /** A throughput cannot be negative, so neither can its interval's lower end. */
@@ -110,8 +172,15 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
     const failed = group.filter((run) => run.status === "failed");
     const measured = group.filter((run) => run.measured);
     const throughputs = ok.map((run) => run.rps);
-    const overRounds = (pick: (run: RunSummary) => number | null) =>
-      medianRange(ok.map(pick).filter((value) => value !== null));
+    // A percentile that some runs have too few requests for would be one of the others alone.
+    const overRounds = (pick: (run: RunSummary) => number | null | undefined) => {
+      const values = ok.map(pick).filter((value) => value != null);
+      return values.length < ok.length ? null : medianRange(values);
+    };
+    const percentiles = (pick: (run: RunSummary) => LatencyMs | null) =>
+      Object.fromEntries(
+        PERCENTILE_NAMES.map((name) => [name, overRounds((run) => pick(run)?.[name])]),
+      ) as Record<PercentileName, Estimate | null>;
     const answered = sum(group.map((run) => run.requests));
     return {
       scenarioId: first.scenarioId,
@@ -120,6 +189,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       framework: first.scenario.framework,
       path: first.scenario.path,
       users: first.scenario.users,
+      arrivalRate: first.scenario.arrivalRate,
       n: ok.length,
       failedRuns: failed.length,
       cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
@@ -128,7 +198,11 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       p50Ms: overRounds((run) => run.p50Ms),
       p95Ms: overRounds((run) => run.p95Ms),
       p99Ms: overRounds((run) => run.p99Ms),
-      censored: ok.some((run) => run.censored),
+      serviceMs: percentiles((run) => run.serviceMs),
+      responseMs: first.scenario.arrivalRate === null ? null : percentiles((run) => run.responseMs),
+      exactUpTo: Math.min(100, ...ok.map((run) => run.exactUpTo)),
+      delivery: sumDeliveries(ok.map((run) => run.delivery)),
+      troubledRuns: ok.filter((run) => deliveryTrouble(run.delivery) !== null).length,
       failuresPerS: mean(measured.map((run) => run.failuresPerS)),
       errorRate: answered === 0 ? null : sum(group.map((run) => run.failures)) / answered,
       failedRps: mean(failed.filter((run) => run.measured).map((run) => run.rps)),
@@ -180,7 +254,7 @@ function missingRatio(failed: readonly ScenarioSummary[]): string {
 
 /**
  * Pooled over direct throughput, for each pooled scenario and the direct one of the same framework
- * and number of users that it differs from least. Settings that differ all the same are listed in
+ * and load level that it differs from least. Settings that differ all the same are listed in
  * `differences`: such a ratio compares more than the path. Rounds in which either run failed are
  * left out, and a pair without any common round says why.
  *
@@ -199,7 +273,7 @@ export function pathRatios(
     const candidates = scenarios
       .filter((other) =>
         other.path === "direct" && other.framework === pooled.framework &&
-        other.users === pooled.users
+        other.users === pooled.users && other.arrivalRate === pooled.arrivalRate
       )
       .map((direct) => ({
         direct,
@@ -218,6 +292,7 @@ export function pathRatios(
     return [{
       framework: pooled.framework,
       users: pooled.users,
+      arrivalRate: pooled.arrivalRate,
       label: pairLabel(direct, pooled),
       reuse: pooled.scenario.reuse,
       differences,

@@ -12,8 +12,16 @@ import {
 } from "../frames/testing.ts";
 import { planRuns } from "../plan.ts";
 import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
+import { deliveryTrouble } from "./delivery.ts";
+import { percentilesMs } from "./latency.ts";
 import { studyContext } from "./context.ts";
-import { differingSettings, pathRatios, summariseRun, summariseScenarios } from "./summarise.ts";
+import {
+  differingSettings,
+  isLowerBound,
+  pathRatios,
+  summariseRun,
+  summariseScenarios,
+} from "./summarise.ts";
 import type { RunSummary } from "./summary.ts";
 import { cutWindow } from "./window.ts";
 
@@ -42,42 +50,163 @@ Deno.test("cutWindow() counts by completion", async () => {
     { startUs: endUs - 9, serviceUs: 9, status: 0, error: "unfinished" },
     { startUs: startUs + 1, serviceUs: 5, status: 500, error: "500 Internal Server Error" },
   ]);
-  const { completed, unfinished } = cutWindow(frame, manifest.window!);
-  assert.equal(completed.height, 3);
-  assert.equal(unfinished.height, 2);
+  const { correct, failed, unfinished } = cutWindow(frame, manifest.window!);
+  assert.deepEqual([correct.length, failed.length, unfinished.length], [2, 1, 2]);
 });
 
 Deno.test("summariseRun() counts correct answers and takes exact percentiles of them", async () => {
-  const rows: SyntheticRequest[] = Array.from({ length: 100 }, (_, i) => ({
-    startUs: startUs + 1000 * i,
-    serviceUs: 1000 * (100 - i),
+  const rows: SyntheticRequest[] = Array.from({ length: 2000 }, (_, i) => ({
+    startUs: startUs + 900 * i,
+    serviceUs: 50 * (2000 - i),
   }));
   // Failures are slow here: were they in the percentiles, these would show it.
   const failure = { serviceUs: 900_000, status: 503, error: "503" };
   const failures = Array.from({ length: 4 }, (_, i) => ({ startUs: startUs + i, ...failure }));
   const run = summariseRun(manifest, await frameOf([...rows, ...failures]), "the arm");
   assert.equal(run.arm, "the arm");
-  assert.equal(run.requests, 104);
+  assert.equal(run.requests, 2004);
   assert.equal(run.failures, 4);
-  assert.equal(run.rps, 50); // 100 over a window of 2 s
+  assert.equal(run.rps, 1000); // 2000 over a window of 2 s
   assert.equal(run.failuresPerS, 2);
-  assert.equal(run.errorRate, 4 / 104);
+  assert.equal(run.errorRate, 4 / 2004);
   assert.deepEqual([run.p50Ms, run.p95Ms, run.p99Ms], [50, 95, 99]);
-  assert.equal(run.censored, false);
+  assert.deepEqual(run.serviceMs, { p50: 50, p90: 90, p95: 95, p99: 99, "p99.9": null });
+  assert.deepEqual([run.responseMs, run.delivery, run.exactUpTo], [null, null, 100]);
 });
 
-Deno.test("summariseRun() is censored when unfinished exceed 5 % of the completed", async () => {
+Deno.test("percentilesMs() shows no percentile with fewer than 20 values beyond it", () => {
+  const shown = (n: number) =>
+    Object.entries(percentilesMs(Float64Array.from({ length: n }, (_, i) => i)))
+      .flatMap(([name, value]) => value === null ? [] : [name]);
+  const needs = { p50: 40, p90: 200, p95: 400, p99: 2000, "p99.9": 20_000 };
+  let before: string[] = [];
+  for (const [name, n] of Object.entries(needs)) {
+    assert.deepEqual(shown(n - 1), before);
+    before = [...before, name];
+    assert.deepEqual(shown(n), before);
+  }
+});
+
+const open = createScenario({ ...manifest.scenario, users: null, arrivalRate: 250 });
+const openManifest = { ...manifest, scenario: open };
+
+/** 500 requests, one each 4 ms; those due in a stall from 1.5 to 1.9 s are answered at its end. */
+function stalledRows(): SyntheticRequest[] {
+  return Array.from({ length: 500 }, (_, i) => {
+    const intendedUs = startUs + 4000 * i;
+    const stallEnd = startUs + 1_900_000;
+    const stalled = i >= 375 && intendedUs < stallEnd;
+    const responseUs = stalled ? stallEnd - intendedUs : 1000;
+    return { intendedUs, startUs: intendedUs, serviceUs: responseUs, responseUs };
+  });
+}
+
+Deno.test("summariseRun() of an open loop takes the response time, from when requests were due", async () => {
+  // The generator has one connection here: what waits for it is sent late, and served fast.
+  const rows = stalledRows().map((row) => ({
+    ...row,
+    startUs: row.intendedUs! + row.responseUs! - 1000,
+    serviceUs: 1000,
+  }));
+  const run = summariseRun(openManifest, await frameOf(rows));
+  assert.equal(run.serviceMs.p95, 1);
+  // 100 of 500 waited 4, 8, … 400 ms: the 475th of all is the 75th of these.
+  assert.deepEqual([run.responseMs!.p50, run.responseMs!.p95, run.p95Ms], [1, 300, 300]);
+  assert.equal(run.responseMs!.p99, null);
+  assert.deepEqual(run.delivery, { arrivals: 500, late: 98, dropped: 0 });
+  assert.equal(run.exactUpTo, 100);
+});
+
+Deno.test("summariseRun() of an open loop counts what was due in the window, not what ended in it", async () => {
+  const wait = { intendedUs: endUs - 1000, startUs: endUs - 1000, responseUs: 700_000 };
+  const run = summariseRun(
+    openManifest,
+    await frameOf([
+      ...stalledRows(),
+      { ...wait, serviceUs: 700_000 }, // answered while the load went on: counts
+      { intendedUs: endUs, startUs: endUs, serviceUs: 10, responseUs: 10 }, // due after it: not
+      { intendedUs: startUs - 1, startUs: startUs - 1, serviceUs: 900, responseUs: 900 }, // before
+    ]),
+  );
+  assert.equal(run.requests, 501);
+  assert.equal(run.delivery!.arrivals, 501);
+  // Throughput is what came out within the window: all but the 700 ms, and the one due before it.
+  assert.equal(run.rps, 501 / 2);
+});
+
+Deno.test("summariseRun() of an open loop keeps those without an answer, as lower bounds", async () => {
+  const wait = { startUs: endUs - 9, status: 0 };
+  const giveUp = (count: number, error: string, responseUs: number) =>
+    Array.from({ length: count }, (_, i) => ({
+      ...{ ...wait, error, responseUs, intendedUs: endUs - 10 - i },
+      serviceUs: error === "dropped" ? 0 : responseUs,
+    }));
+  const rows = stalledRows().slice(0, 370);
+  const run = summariseRun(
+    openManifest,
+    await frameOf([
+      ...rows,
+      ...giveUp(20, "unfinished", 50_000),
+      ...giveUp(10, "dropped", 40_000),
+    ]),
+  );
+  assert.deepEqual([run.requests, run.unfinished, run.failures], [370, 20, 0]);
+  assert.deepEqual(run.delivery, { arrivals: 400, late: 0, dropped: 10 });
+  assert.equal(run.responseMs!.p95, 40); // the 380th of 400: 370 answered, then those never sent
+  assert.equal(run.exactUpTo, 92.5); // 370 of 400
+  assert.deepEqual([90, 92.5, 95].map((p) => isLowerBound(run, p)), [false, false, true]);
+  assert.match(
+    deliveryTrouble(run.delivery)!,
+    /could not keep up: 2\.5 % of the requests were never/,
+  );
+});
+
+Deno.test("summariseRun() of an open loop is not in doubt for a few that were just sent", async () => {
+  const steady = Array.from({ length: 500 }, (_, i) => {
+    const intendedUs = startUs + 4000 * i;
+    return { intendedUs, startUs: intendedUs, serviceUs: 50_000 + i, responseUs: 50_000 + i };
+  });
+  const justSent = [1, 2, 3].map((i) => ({
+    ...{ intendedUs: endUs - i, startUs: endUs - i, serviceUs: i, responseUs: i },
+    ...{ status: 0, error: "unfinished" },
+  }));
+  const run = summariseRun(openManifest, await frameOf([...steady, ...justSent]));
+  assert.equal(run.unfinished, 3);
+  // With an answer at once or never, P95 is 50.474 or 50.477 ms; P99.9 is 50.499 ms or anything.
+  assert.equal(run.responseMs!.p95, 50.474);
+  assert.deepEqual([50, 95, 99, 99.9].map((p) => isLowerBound(run, p)), [
+    false,
+    false,
+    false,
+    true,
+  ]);
+});
+
+Deno.test("deliveryTrouble() is said from 0.5 % not sent or 1 % late on", () => {
+  const trouble = (late: number, dropped: number) =>
+    deliveryTrouble({ arrivals: 1000, late, dropped });
+  assert.deepEqual([trouble(10, 5), deliveryTrouble(null)], [null, null]);
+  assert.match(trouble(11, 0)!, /1\.1 % were sent more than 10 ms late/);
+  assert.match(trouble(0, 6)!, /0\.6 % of the requests were never sent/);
+});
+
+Deno.test("summariseScenarios() shows a percentile only where every run has it", () => {
+  const [some] = summariseScenarios([run(direct, 1, 100), run(direct, 2, 90, { p99Ms: null })]);
+  assert.deepEqual([some!.p95Ms!.value, some!.p99Ms], [190, null]);
+});
+
+Deno.test("summariseRun() has lower bounds when unfinished exceed 5 % of the completed", async () => {
   const rows = Array.from({ length: 100 }, (_, i) => ({ startUs: startUs + i, serviceUs: 10 }));
-  const open = (n: number) =>
+  const without = (n: number) =>
     Array.from({ length: n }, () => ({
       startUs: endUs - 5,
       serviceUs: 5,
       status: 0,
       error: "unfinished",
     }));
-  assert.equal(summariseRun(manifest, await frameOf([...rows, ...open(5)])).censored, false);
-  const censored = summariseRun(manifest, await frameOf([...rows, ...open(6)]));
-  assert.equal(censored.censored, true);
+  assert.equal(summariseRun(manifest, await frameOf([...rows, ...without(5)])).exactUpTo, 100);
+  const censored = summariseRun(manifest, await frameOf([...rows, ...without(6)]));
+  assert.equal(censored.exactUpTo, 0);
   assert.equal(censored.unfinished, 6);
   assert.equal(censored.requests, 100);
 });
@@ -108,7 +237,10 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     p95Ms: 2 * rps,
     p99Ms: 3 * rps,
     measured: true,
-    censored: false,
+    exactUpTo: 100,
+    delivery: null,
+    serviceMs: percentilesMs(new Float64Array()),
+    responseMs: null,
     ...rest,
   } satisfies RunSummary as RunSummary;
 }

@@ -4,7 +4,9 @@
  * @module
  */
 
-import type { Framework, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
+import type { Framework, LoadLevel, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
+import type { Delivery } from "./delivery.ts";
+import type { LatencyMs, PercentileName } from "./latency.ts";
 
 /** One run in numbers. Rates and latencies are those of the measurement window. */
 export interface RunSummary {
@@ -28,18 +30,30 @@ export interface RunSummary {
   failures: number;
   /** Requests without an answer when the window ended. */
   unfinished: number;
+  /** What became of the arrivals of an open loop; null in a closed one. */
+  delivery: Delivery | null;
   /** Correct answers per second. */
   rps: number;
   /** Failures per second. */
   failuresPerS: number;
   /** Failed requests over all answered, 0 to 1; null when nothing was answered. */
   errorRate: number | null;
-  /** Exact percentiles of the service time of correct answers; null when there was none. */
+  /** Exact percentiles of the service time of correct answers: from its sending to its answer. */
+  serviceMs: LatencyMs;
+  /**
+   * Exact percentiles of the response time, from when a request was due, in an open loop; requests
+   * without an answer count with what they had waited. Null in a closed loop.
+   */
+  responseMs: LatencyMs | null;
+  /** The latency that this loop can speak of: response time, or service time in a closed loop. */
   p50Ms: number | null;
   p95Ms: number | null;
   p99Ms: number | null;
-  /** True when unfinished requests exceed 5 % of the completed: percentiles are lower bounds. */
-  censored: boolean;
+  /**
+   * Percentiles above this one are lower bounds, because of requests without an answer: 100 where
+   * all are exact, 0 where none is (a closed loop with more than 5 % unfinished).
+   */
+  exactUpTo: number;
 }
 
 /** A central value over the rounds, with its interval. */
@@ -53,7 +67,7 @@ export interface Estimate {
 }
 
 /** One scenario over its rounds. Failed runs are counted and never averaged in. */
-export interface ScenarioSummary {
+export interface ScenarioSummary extends LoadLevel {
   /** The scenario's id. */
   scenarioId: string;
   /** The scenario's values. */
@@ -63,7 +77,6 @@ export interface ScenarioSummary {
   /** Shorthands of the scenario, for tables and figures. */
   framework: Framework;
   path: Path;
-  users: number;
   /** Runs that succeeded: the n behind every value below. */
   n: number;
   /** Runs that failed. */
@@ -74,12 +87,18 @@ export interface ScenarioSummary {
   rps: Estimate | null;
   /** Coefficient of variation of throughput over rounds, 0 to 1; null below two runs. */
   rpsCv: number | null;
-  /** Median of the runs' percentiles, with the smallest and largest run. */
+  /** Median of the runs' percentiles, with the smallest and largest run; see `RunSummary`. */
+  serviceMs: Record<PercentileName, Estimate | null>;
+  responseMs: Record<PercentileName, Estimate | null> | null;
   p50Ms: Estimate | null;
   p95Ms: Estimate | null;
   p99Ms: Estimate | null;
-  /** True when a run's percentiles are lower bounds. */
-  censored: boolean;
+  /** Percentiles above this one are lower bounds in some run. */
+  exactUpTo: number;
+  /** What became of the arrivals of all successful runs; null in a closed loop. */
+  delivery: Delivery | null;
+  /** Successful runs whose load was not what was asked for; see `deliveryTrouble`. */
+  troubledRuns: number;
   /** Mean failures per second over all measured runs, failed ones among them; null without any. */
   failuresPerS: number | null;
   /** Failed requests over all answered, all runs together; null when nothing was answered. */
@@ -88,10 +107,9 @@ export interface ScenarioSummary {
   failedRps: number | null;
 }
 
-/** Pooled over direct throughput for one framework, number of users and set of settings. */
-export interface PathRatio {
+/** Pooled over direct throughput for one framework, load level and set of settings. */
+export interface PathRatio extends LoadLevel {
   framework: Framework;
-  users: number;
   /** What both arms share: the framework, and settings that tell it from other pairs. */
   label: string;
   /** How the app keeps its connections; no pooling conclusion holds without naming it. */

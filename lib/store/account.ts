@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { FileError } from "../errors.ts";
 import { readJsonObject, readText } from "./files.ts";
 import { SCHEMA_VERSION } from "./layout.ts";
-import type { FinalAccount } from "./manifest.ts";
+import type { FinalAccount, GeneratorProcess } from "./manifest.ts";
 
 /** What the rows of `requests.csv` add up to. */
 export interface Counts {
@@ -21,8 +21,12 @@ export interface Counts {
   failures: number;
   /** Without an answer at the window's end. */
   unfinished: number;
-  /** Answered before the window. */
+  /** Not sent at all, of those that were meant to start in the window. */
+  dropped: number;
+  /** Answered before the window; in an open loop, meant to start before it. */
   warmUpRequests: number;
+  /** Meant to start after the window. */
+  drainRequests: number;
 }
 
 /** What Locust's own files say. */
@@ -36,12 +40,16 @@ export interface LocustTotals {
 }
 
 /** What each field of `final.json` must be. */
-const FINAL_FIELDS: Record<keyof FinalAccount, "count" | "number"> = {
+const FINAL_FIELDS: Record<Exclude<keyof FinalAccount, "processes">, "count" | "number"> = {
   schemaVersion: "count",
   requests: "count",
   failures: "count",
   unfinished: "count",
   warmUpRequests: "count",
+  drainRequests: "count",
+  arrivals: "count",
+  late: "count",
+  dropped: "count",
   loadStartUs: "count",
   windowStartUs: "count",
   windowEndUs: "count",
@@ -49,6 +57,17 @@ const FINAL_FIELDS: Record<keyof FinalAccount, "count" | "number"> = {
   cpuS: "number",
   loopLagMaxMs: "number",
   loopLagMeanMs: "number",
+};
+
+/** What each field of its `processes` must be. */
+const PROCESS_FIELDS: Record<keyof GeneratorProcess, "count" | "number"> = {
+  seed: "count",
+  loadStartUs: "count",
+  windowStartUs: "count",
+  windowEndUs: "count",
+  requests: "count",
+  cpuS: "number",
+  loopLagMaxMs: "number",
 };
 
 /**
@@ -60,15 +79,12 @@ const FINAL_FIELDS: Record<keyof FinalAccount, "count" | "number"> = {
 export function readFinal(folder: string): FinalAccount {
   const file = join(folder, "final.json");
   const value = readJsonObject(file);
-  for (const [field, kind] of Object.entries(FINAL_FIELDS)) {
-    const found = value[field];
-    const holds = typeof found === "number" && Number.isFinite(found) && found >= 0 &&
-      (kind === "number" || Number.isSafeInteger(found));
-    if (!holds) {
-      const state = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
-      const must = kind === "count" ? "a whole number" : "a number";
-      throw new FileError(file, null, `field "${field}" ${state}, must be ${must} of at least 0`);
-    }
+  checkFields(file, value, FINAL_FIELDS, "");
+  if (!Array.isArray(value.processes) || value.processes.length === 0) {
+    throw new FileError(file, null, 'field "processes" must be a list of at least one process');
+  }
+  for (const [i, process] of value.processes.entries()) {
+    checkFields(file, Object(process), PROCESS_FIELDS, `processes[${i}].`);
   }
   const account = value as unknown as FinalAccount;
   if (account.schemaVersion !== SCHEMA_VERSION) {
@@ -79,6 +95,29 @@ export function readFinal(folder: string): FinalAccount {
     );
   }
   return account;
+}
+
+/** Throws unless each field is a number of its kind. */
+function checkFields(
+  file: string,
+  value: Record<string, unknown>,
+  fields: Record<string, "count" | "number">,
+  prefix: string,
+): void {
+  for (const [field, kind] of Object.entries(fields)) {
+    const found = value[field];
+    const holds = typeof found === "number" && Number.isFinite(found) && found >= 0 &&
+      (kind === "number" || Number.isSafeInteger(found));
+    if (!holds) {
+      const state = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
+      const must = kind === "count" ? "a whole number" : "a number";
+      throw new FileError(
+        file,
+        null,
+        `field "${prefix}${field}" ${state}, must be ${must} of at least 0`,
+      );
+    }
+  }
 }
 
 /**
@@ -105,6 +144,10 @@ function isCount(text: string | undefined): boolean {
   return text !== undefined && /^\d+$/.test(text);
 }
 
+const COUNTED = [
+  ...["requests", "failures", "unfinished", "dropped", "warmUpRequests", "drainRequests"] as const,
+];
+
 /**
  * Holds the counts of `requests.csv`, `final.json` and Locust's own CSVs against each other.
  *
@@ -118,12 +161,16 @@ export function checkCounts(
   if (locust.exceptions > 0) {
     return `the locustfile raised ${locust.exceptions} exceptions, whose requests are in no count; see locust_exceptions.csv`;
   }
-  for (const field of ["requests", "failures", "unfinished", "warmUpRequests"] as const) {
+  for (const field of COUNTED) {
     if (counts[field] !== final[field]) {
       return `requests.csv has ${counts[field]} ${field}, final.json ${final[field]}`;
     }
   }
-  const expected = final.requests + final.unfinished + final.warmUpRequests;
+  const window = final.requests + final.unfinished + final.dropped;
+  if (final.arrivals > 0 && window !== final.arrivals) {
+    return `final.json has ${final.arrivals} arrivals, and accounts for ${window}`;
+  }
+  const expected = window + final.warmUpRequests + final.drainRequests;
   if (counts.rows !== expected) {
     return `requests.csv has ${counts.rows} rows, final.json accounts for ${expected}`;
   }

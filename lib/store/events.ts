@@ -24,7 +24,9 @@ export interface MatrixCell {
   scenarioId: string;
   /** The label of its arm, such as `django pooled`. */
   arm: string;
-  users: number;
+  users: number | null;
+  /** Absent in the events of a time without open loops. */
+  arrivalRate?: number | null;
   /** By round, the first at index 0; null is still to do. */
   rounds: (RunOutcome | null)[];
 }
@@ -60,6 +62,10 @@ export type StudyEvent =
       rps: number;
       failuresPerS: number;
       p95Ms: number | null;
+      /** Of an open loop: requests due per second, and sent late or never so far. */
+      arrivalRate?: number;
+      late?: number;
+      dropped?: number;
     }
     | {
       event: "run_finished";
@@ -70,6 +76,10 @@ export type StudyEvent =
       cause: string | null;
       rps: number | null;
       p95Ms: number | null;
+      /** Whether `p95Ms` is a lower bound. */
+      p95IsBound?: boolean;
+      /** What was wrong with an open loop's load; absent or null where nothing was. */
+      trouble?: string | null;
       tookS: number;
     }
     | { event: "study_finished"; study: string; failed: number; tookS: number }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../errors.ts";
 
@@ -34,6 +34,17 @@ export function studyFolder(study: string, root: string = ROOT): string {
   return join(runsFolder(root), study);
 }
 
+/** The folder of the open loop that follows a study, within the study's: a study of its own plan. */
+export function openLoopFolder(study: string): string {
+  return join(study, "open-loop");
+}
+
+/** A study's name by its folder; an open loop is named after the study that it follows. */
+export function studyName(folder: string): string {
+  const name = basename(folder);
+  return name === "open-loop" ? join(basename(dirname(folder)), name) : name;
+}
+
 /** The folder of one run within a study's folder. */
 export function runFolder(study: string, scenarioId: string, round: number): string {
   return join(study, scenarioId, `round-${round}`);
@@ -59,8 +70,10 @@ export const RUN_FILES = [
  * Columns of `requests.csv`, one row per request in order of completion. Times are microseconds;
  * starts are Unix time. `intended_start_us` and `response_us` are empty in a closed loop, where a
  * request has no intended start. `error` is empty for a correct answer, `unfinished` for a request
- * that had no answer when the window ended (its `service_us` is how long it had waited by then, and
- * its status is 0), else what went wrong.
+ * that had no answer when the window (in an open loop: its drain) ended: its `service_us` is how long
+ * it had waited by then, and its status is 0. An open loop's `dropped` request was never sent: its
+ * `service_us` is 0, and `response_us` is how long it had waited by the window's end. Any other
+ * `error` says what went wrong.
  */
 export const REQUEST_COLUMNS = [
   "intended_start_us",

@@ -164,14 +164,25 @@ export interface Manifest {
 export interface FinalAccount {
   /** See `SCHEMA_VERSION`. */
   schemaVersion: number;
-  /** Requests answered in the window, failures among them. */
+  /**
+   * Requests answered in the window, failures among them; in an open loop, those that were meant to
+   * start in it and were answered.
+   */
   requests: number;
-  /** Failed requests in the window. */
+  /** Failed requests among them. */
   failures: number;
   /** Requests without an answer at the window's end. */
   unfinished: number;
-  /** Requests answered before the window began. */
+  /** Requests answered before the window began; in an open loop, all that were meant to start then. */
   warmUpRequests: number;
+  /** Requests of an open loop that were meant to start after the window, while its last were awaited. */
+  drainRequests: number;
+  /** Arrivals scheduled within the window; 0 in a closed loop. */
+  arrivals: number;
+  /** Arrivals of the window that were sent more than 10 ms after their intended start. */
+  late: number;
+  /** Arrivals of the window that were never sent: too many requests were without an answer. */
+  dropped: number;
   /** Unix time in microseconds. */
   loadStartUs: number;
   windowStartUs: number;
@@ -183,4 +194,22 @@ export interface FinalAccount {
   /** The event loop's lag over the window: largest and mean, in milliseconds. */
   loopLagMaxMs: number;
   loopLagMeanMs: number;
+  /** The generating processes; the fields above are their sums and extremes. */
+  processes: GeneratorProcess[];
+}
+
+/** One generating process. Counts and times are those of its measurement window. */
+export interface GeneratorProcess {
+  /** Seed of its random choices. */
+  seed: number;
+  /** Unix time in microseconds. */
+  loadStartUs: number;
+  windowStartUs: number;
+  windowEndUs: number;
+  /** Requests answered. */
+  requests: number;
+  /** CPU time in seconds. */
+  cpuS: number;
+  /** The event loop's largest lag in milliseconds. */
+  loopLagMaxMs: number;
 }

@@ -12,6 +12,10 @@ export interface LiveFigures {
   rps: number;
   failuresPerS: number;
   p95Ms: number | null;
+  /** Of an open loop: requests due per second, and sent late or never so far. */
+  arrivalRate?: number;
+  late?: number;
+  dropped?: number;
 }
 
 /** The run under way. */
@@ -32,6 +36,10 @@ export interface FinishedRun extends RunOutcome {
   round: number;
   cause: string | null;
   p95Ms: number | null;
+  /** Whether `p95Ms` is a lower bound. */
+  p95IsBound?: boolean;
+  /** What was wrong with an open loop's load. */
+  trouble?: string | null;
 }
 
 /** What a view shows. */
@@ -108,11 +116,12 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
     case "phase":
       return current({ phase: event.phase, phaseSinceMs: timeMs });
     case "live": {
-      const { users, rps, failuresPerS, p95Ms } = event;
-      return current({ live: { users, rps, failuresPerS, p95Ms } });
+      const { event: _event, time: _time, order: _order, ...live } = event;
+      return current({ live });
     }
     case "run_finished": {
-      const { scenarioId, round, status, cause, rps, p95Ms, tookS } = event;
+      const { scenarioId, round, status, rps, tookS } = event;
+      const { cause, p95Ms, p95IsBound, trouble } = event;
       const label = state.current?.label ?? scenarioId;
       return {
         ...state,
@@ -121,7 +130,7 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
         spentS: state.spentS + tookS,
         matrix: withOutcome(state.matrix, scenarioId, round, { status, tookS, rps }),
         current: null,
-        last: { label, round, status, cause, rps, p95Ms, tookS },
+        last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS, trouble },
       };
     }
     case "study_finished":
@@ -276,19 +285,25 @@ export function progressLine(state: StudyProgress, nowMs: number): string {
 }
 
 /** Live figures, each in its words; failures only where there are some. */
-export function liveParts({ rps, p95Ms, failuresPerS }: LiveFigures): string[] {
+export function liveParts(figures: LiveFigures): string[] {
+  const { rps, p95Ms, failuresPerS, late = 0, dropped = 0 } = figures;
   return [
     `${formatCount(rps)} RPS`,
     ...(p95Ms === null ? [] : [`P95 ${formatCount(p95Ms)} ms`]),
     ...(failuresPerS > 0 ? [`${failuresPerS.toFixed(1)} failures/s`] : []),
+    ...(late > 0 ? [`${formatCount(late)} late`] : []),
+    ...(dropped > 0 ? [`${formatCount(dropped)} dropped`] : []),
   ];
 }
 
 /** What a finished run came to: its figures, or why it failed. */
-export function outcomeLine({ status, cause, rps, p95Ms }: Omit<FinishedRun, "label">): string {
+export function outcomeLine(run: Omit<FinishedRun, "label">): string {
+  const { status, cause, rps, p95Ms, p95IsBound = false, trouble } = run;
   if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
-  const p95 = p95Ms === null ? "–" : `${formatCount(p95Ms)} ms`;
-  return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS, P95 ${p95}`;
+  const p95 = p95Ms === null ? "–" : `${p95IsBound ? "≥ " : ""}${formatCount(p95Ms)} ms`;
+  return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS, P95 ${p95}${
+    trouble == null ? "" : `; ${trouble}`
+  }`;
 }
 
 /** A whole number with thousands separators. */

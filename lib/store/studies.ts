@@ -7,10 +7,10 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { FileError, PoolscopeError, UsageError } from "../errors.ts";
 import { parsePlan, type Plan, planHash, planRuns } from "../plan.ts";
-import { runFolder, runsFolder, studyFolder } from "./layout.ts";
-import { writeAtomic } from "./files.ts";
+import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
+import { readManifest, writeAtomic } from "./files.ts";
 
 /** A study's frozen plan. */
 export function readPlan(folder: string): Plan {
@@ -23,11 +23,25 @@ export function readPlan(folder: string): Plan {
   return parsePlan(readFileSync(file, "utf8"), file);
 }
 
-/** Whether every planned run of a study has its manifest. */
+/** Whether every planned run of a study has its manifest, those of its open loop too. */
 export function isComplete(folder: string): boolean {
-  return planRuns(readPlan(folder)).every((run) =>
-    existsSync(join(runFolder(folder, run.id, run.round), "manifest.json"))
-  );
+  const plan = readPlan(folder);
+  const runs = planRuns(plan).map((run) => runFolder(folder, run.id, run.round));
+  if (!runs.every((run) => existsSync(join(run, "manifest.json")))) return false;
+  if (plan.openLoop === undefined) return true;
+  const followUp = openLoopFolder(folder);
+  if (existsSync(join(followUp, "plan.json"))) return isComplete(followUp);
+  // Where nothing succeeded there is no capacity that an open loop could go by.
+  return runs.every((run) => isFailed(run));
+}
+
+function isFailed(run: string): boolean {
+  try {
+    return readManifest(run)?.status === "failed";
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    return true; // Damaged: it will be run again, or counts as failed.
+  }
 }
 
 /** Whether a folder holds a plan; one with a damaged plan must not stand in the way of the others. */
@@ -118,6 +132,27 @@ export function openStudyFolder(
   mkdirSync(opened.folder, { recursive: true });
   writeAtomic(join(opened.folder, "plan.json"), JSON.stringify(plan, null, 2) + "\n");
   return opened;
+}
+
+/**
+ * Opens the folder of a study's open loop; the first time, its plan is written down. Later that plan
+ * stays, whatever the study's numbers then say: its runs belong together.
+ *
+ * @param study The study's folder.
+ * @param derive The plan, where there is none yet.
+ * @returns Null where there is none and none can be derived.
+ */
+export function openLoopStudy(
+  study: string,
+  derive: () => Plan | null,
+): { folder: string; plan: Plan } | null {
+  const folder = openLoopFolder(study);
+  if (existsSync(join(folder, "plan.json"))) return { folder, plan: readPlan(folder) };
+  const plan = derive();
+  if (plan === null) return null;
+  mkdirSync(folder, { recursive: true });
+  writeAtomic(join(folder, "plan.json"), JSON.stringify(plan, null, 2) + "\n");
+  return { folder, plan };
 }
 
 /** Makes a folder that nobody has yet: two studies may begin within one second. */

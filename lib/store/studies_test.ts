@@ -1,12 +1,13 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
-import { changePlan, namedPlan, planRuns } from "../plan.ts";
+import { syntheticManifest } from "../frames/testing.ts";
+import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
 import { EventLog } from "./events.ts";
 import { hashFile, readManifest, writeAtomic } from "./files.ts";
-import { runFolder, SCHEMA_VERSION, studyFolder } from "./layout.ts";
-import { findStudy, isComplete, listStudies, openStudyFolder } from "./studies.ts";
+import { runFolder, SCHEMA_VERSION, studyFolder, studyName } from "./layout.ts";
+import { findStudy, isComplete, listStudies, openLoopStudy, openStudyFolder } from "./studies.ts";
 
 const plan = changePlan(namedPlan("smoke"), { frameworks: ["flask"] });
 const now = new Date("2026-01-02T03:04:05Z");
@@ -103,4 +104,40 @@ Deno.test("EventLog keeps every event but the live figures", () => {
   deepEqual(seen, ["note", "live"]);
   const kept = Deno.readTextFileSync(file).trim().split("\n").map((line) => JSON.parse(line));
   deepEqual(kept.map(({ event }) => event), ["note"]);
+});
+
+Deno.test("isComplete() waits for the open loop, unless nothing succeeded that it could go by", () => {
+  const root = Deno.makeTempDirSync();
+  const { folder } = openStudyFolder(plan, { root, now });
+  const finish = (target: string, of: Plan, status: "ok" | "failed") => {
+    for (const run of planRuns(of)) {
+      const place = runFolder(target, run.id, run.round);
+      mkdirSync(place, { recursive: true });
+      const manifest = syntheticManifest(of, run, { status });
+      writeFileSync(join(place, "manifest.json"), JSON.stringify(manifest));
+    }
+  };
+  finish(folder, plan, "failed");
+  equal(isComplete(folder), true);
+  finish(folder, plan, "ok");
+  equal(isComplete(folder), false);
+  // The same command goes on with it.
+  equal(openStudyFolder(plan, { root, now }).folder, folder);
+  const followUp = changePlan(plan, { arrivalRates: [20] });
+  let derived = 0;
+  const derive = () => {
+    derived++;
+    return followUp;
+  };
+  const opened = openLoopStudy(folder, derive)!;
+  equal(studyName(opened.folder), `${basename(folder)}/open-loop`);
+  equal(isComplete(folder), false);
+  finish(opened.folder, followUp, "ok");
+  equal(isComplete(folder), true);
+  // Its plan stays, whatever the study would say by now.
+  deepEqual(openLoopStudy(folder, derive)!.plan, followUp);
+  equal(derived, 1);
+  equal(openLoopStudy(openStudyFolder(plan, { root, study: "x" }).folder, () => null), null);
+  // It is part of its study, and none of its own.
+  deepEqual(listStudies(root).filter((name) => name.includes("open-loop")), []);
 });

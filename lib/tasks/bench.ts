@@ -1,14 +1,24 @@
 /** `deno task bench NAME`: a benchmark of Poolscope itself; its last line is one JSON object. */
 
-import { benchOverhead } from "../bench/overhead.ts";
+import { benchAccuracy } from "../bench/accuracy.ts";
+import { benchAnalysis } from "../bench/analysis.ts";
+import { benchGenerator } from "../bench/generator.ts";
 import type { BenchOptions } from "../bench/options.ts";
+import { benchOverhead } from "../bench/overhead.ts";
+import { benchRecorder } from "../bench/recorder.ts";
+import { benchStatistics } from "../bench/statistics.ts";
 import { UsageError } from "../errors.ts";
 import { ENGINES } from "../run_study.ts";
 import { parseOptions, runTask } from "./cli.ts";
 import { TerminalView } from "./terminal.ts";
 
 const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = {
+  analysis: benchAnalysis,
   overhead: benchOverhead,
+  accuracy: benchAccuracy,
+  generator: benchGenerator,
+  recorder: benchRecorder,
+  statistics: benchStatistics,
 };
 
 await runTask(async (signal) => {

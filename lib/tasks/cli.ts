@@ -21,10 +21,12 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   framework: { value: "LIST", help: "only these frameworks, such as django,flask" },
   path: { value: "LIST", help: "only this path: direct or pooled" },
   users: { value: "LIST", help: "these numbers of users, such as 100,500" },
+  "arrival-rate": { value: "LIST", help: "open loop: requests due per second, such as 50,80" },
   set: { value: "KEY=VALUE", help: "a setting for every scenario, such as reuse=per_request" },
   rounds: { value: "N", help: "passes over all scenarios" },
   "warm-up": { value: "S", help: "seconds before the measurement window" },
   window: { value: "S", help: "seconds of the measurement window" },
+  "no-open-loop": { value: "", help: "without the open loop that follows at equal arrival rates" },
   seed: { value: "N", help: "seed of the order and of the load" },
   engine: { value: "NAME", help: `${ENGINES.join(", ")} (auto: Docker where it answers)` },
   "docker-host": { value: "URL", help: "where Docker listens, such as tcp://host:2376" },
@@ -34,7 +36,7 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
 
 function usage(task: string): string {
   const lines = Object.entries(STUDY_OPTIONS).map(([name, { value, help }]) =>
-    `  ${`--${name} ${value}`.padEnd(18)} ${help}`
+    `  ${`--${name} ${value}`.padEnd(20)} ${help}`
   );
   return [`Usage: deno task ${task} [options]`, "", ...lines].join("\n");
 }
@@ -73,6 +75,7 @@ export function parseStudyOptions(
     framework: { type: "string", multiple: true },
     path: { type: "string", multiple: true },
     users: { type: "string", multiple: true },
+    "arrival-rate": { type: "string", multiple: true },
     set: { type: "string", multiple: true },
     rounds: { type: "string" },
     "warm-up": { type: "string" },
@@ -80,6 +83,7 @@ export function parseStudyOptions(
     seed: { type: "string" },
     engine: { type: "string" },
     "docker-host": { type: "string" },
+    "no-open-loop": { type: "boolean" },
     "retry-failed": { type: "boolean" },
     json: { type: "boolean", default: false },
   });
@@ -88,10 +92,11 @@ export function parseStudyOptions(
     return null;
   }
   const list = (texts: string[] | undefined) => texts?.flatMap((text) => text.split(","));
+  const toNumber = (text: string) => text.trim() === "" ? NaN : Number(text);
   const number = (name: "rounds" | "warm-up" | "window" | "seed"): number | undefined => {
     const text = values[name];
     if (text === undefined) return undefined;
-    const value = text.trim() === "" ? NaN : Number(text);
+    const value = toNumber(text);
     if (!Number.isFinite(value)) {
       throw new UsageError(`Cannot use --${name} "${text}": it must be a number`);
     }
@@ -101,12 +106,14 @@ export function parseStudyOptions(
   const changes: PlanChanges = {
     frameworks: list(values.framework),
     paths: list(values.path),
-    users: list(values.users)?.map((text) => text.trim() === "" ? NaN : Number(text)),
+    users: list(values.users)?.map(toNumber),
+    arrivalRates: list(values["arrival-rate"])?.map(toNumber),
     settings,
     rounds: number("rounds"),
     warmUpS: number("warm-up"),
     windowS: number("window"),
     seed: number("seed"),
+    ...(values["no-open-loop"] ? { openLoop: false } : {}),
   };
   const engine = values.engine as RunStudyOptions["engine"];
   if (engine !== undefined && !ENGINES.includes(engine)) {
@@ -134,20 +141,31 @@ const INTERRUPTED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 /** By then what was started must have ended; what has not is left to its keepers. */
 const STOP_LIMIT_MS = 9000;
 
+/** Within this time after a signal, another is the same one come by another way. */
+const ECHO_MS = 50;
+
 /**
  * Runs a task: turns SIGINT, SIGTERM and SIGHUP into an aborted signal, prints errors as one line,
  * and ends the process with 0, 1 for a failure, 2 for a usage error or 128 and the signal's number
  * when interrupted. A second signal ends it at once.
  *
  * @param body The task; what it returns is the exit status. @default 0
+ * @param options What is said when it was interrupted; null for nothing.
  */
 export async function runTask(
   body: (signal: AbortSignal) => Promise<number | void>,
+  { interrupted: said = STUDY_INTERRUPTED }: { interrupted?: string | null } = {},
 ): Promise<never> {
   const controller = new AbortController();
   let interrupted: number | null = null;
+  let sinceMs = 0;
   const interrupt = (name: keyof typeof INTERRUPTED) => {
-    if (interrupted !== null) Deno.exit(interrupted);
+    if (interrupted !== null) {
+      // A terminal sends Ctrl-C to `deno task` too, which passes it on: it arrives twice.
+      if (performance.now() - sinceMs < ECHO_MS) return;
+      Deno.exit(interrupted);
+    }
+    sinceMs = performance.now();
     const status = interrupted = INTERRUPTED[name];
     setTimeout(() => Deno.exit(status), STOP_LIMIT_MS);
     controller.abort(new DOMException("Interrupted", "AbortError"));
@@ -164,15 +182,16 @@ export async function runTask(
   } finally {
     clearInterval(orphaned);
   }
-  if (interrupted !== null && status === interrupted) sayInterrupted();
+  if (interrupted !== null && status === interrupted && said !== null) say(said);
   Deno.exit(status);
 }
 
-function sayInterrupted(): void {
+const STUDY_INTERRUPTED =
+  "Interrupted: everything is stopped; complete runs are kept, start again to go on";
+
+function say(text: string): void {
   try {
-    console.error(
-      "\nInterrupted: everything is stopped; complete runs are kept, start again to go on",
-    );
+    console.error(`\n${text}`);
   } catch {
     // The terminal is gone.
   }

@@ -1,7 +1,7 @@
 /** `deno task run`: a study without notebooks. */
 
 import { exportStudy } from "../export_study.ts";
-import { runStudy } from "../run_study.ts";
+import { runOpenLoop, runStudy } from "../run_study.ts";
 import { parseStudyOptions, runTask } from "./cli.ts";
 import { TerminalView } from "./terminal.ts";
 
@@ -11,7 +11,7 @@ await runTask(async (signal) => {
   const { json, ...study } = options;
   using view = new TerminalView({ json });
   const { show: onEvent } = view;
-  await exportStudy(await runStudy({ ...study, signal, onEvent }), {
-    ...{ signal, onEvent, notebooks: false },
-  });
+  const results = await runStudy({ ...study, signal, onEvent });
+  await runOpenLoop(results, { ...study, signal, onEvent });
+  await exportStudy(results, { signal, onEvent, notebooks: false });
 });

@@ -57,9 +57,15 @@ export class TerminalView implements Disposable {
   /** @param options Options for this view. */
   constructor(options: TerminalOptions = {}) {
     this.#json = options.json ?? false;
-    this.#output = options.output ?? standardOutput(this.#json);
+    this.#output = options.output ??
+      standardOutput(this.#json ? Deno.stderr : Deno.stdout, this.#json);
     this.#now = options.now ?? Date.now;
     this.#timeZone = options.timeZone;
+  }
+
+  /** Whether it draws in place; else it writes lines. */
+  get draws(): boolean {
+    return this.#output.size() !== null;
   }
 
   /** Takes in one event. */
@@ -78,7 +84,7 @@ export class TerminalView implements Disposable {
       this.#print(["", ...renderMatrix(this.#state, this.#frame()), "", ...this.#wrap(keeps)], []);
       return;
     }
-    const failed = event.event === "run_finished";
+    const failed = event.event === "run_finished"; // Only those are kept that went wrong.
     const lines = this.#wrap(keeps);
     this.#print(
       failed ? lines.map((line) => paint([[line, "failed"]], this.#output.color)) : lines,
@@ -175,7 +181,7 @@ export class TerminalView implements Disposable {
 /** Whether an event's lines stay above the block: what the block itself does not say. */
 function stays(event: StudyEvent): boolean {
   return event.event === "run_finished"
-    ? event.status === "failed"
+    ? event.status === "failed" || event.trouble != null
     : !["study_started", "setup", "report_started"].includes(event.event);
 }
 
@@ -188,11 +194,19 @@ function isSame(a: string[], b: string[]): boolean {
   return a.length === b.length && a.every((line, i) => line === b[i]);
 }
 
-/** Standard output; standard error beside JSON, drawn on only where the JSON goes elsewhere. */
-function standardOutput(json: boolean): Output {
-  const stream = json ? Deno.stderr : Deno.stdout;
+/**
+ * A standard stream as the place of a view.
+ *
+ * @param stream Standard output or standard error.
+ * @param besideJson Whether JSON is written to standard output meanwhile: then it is drawn on only
+ * where the JSON goes elsewhere. @default false
+ */
+export function standardOutput(
+  stream: typeof Deno.stdout | typeof Deno.stderr,
+  besideJson = false,
+): Output {
   const draws = stream.isTerminal() && Deno.env.get("TERM") !== "dumb" &&
-    !(json && Deno.stdout.isTerminal());
+    !(besideJson && Deno.stdout.isTerminal());
   return {
     write: (text) => write(stream, text),
     size: () => draws ? terminalSize() : null,

@@ -35,7 +35,7 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
   };
   const before = new Set(runs.slice(0, complete));
   const cells = new Map(plan.scenarios.map((scenario) => [scenario, {
-    ...{ scenarioId: "", arm: "", users: scenario.users },
+    ...{ scenarioId: "", arm: "", users: scenario.users, arrivalRate: scenario.arrivalRate },
     rounds: [] as ({ status: "ok" | "failed"; tookS: number } | null)[],
   }]));
   for (const run of runs) {
@@ -66,7 +66,7 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
           continue;
         }
         emit({
-          ...{ event: "live", order, users: scenario.users, rps: 1234.4 + s, p95Ms: 87.6 },
+          ...{ event: "live", order, users: scenario.users!, rps: 1234.4 + s, p95Ms: 87.6 },
           failuresPerS: fails(run) ? 12.25 : 0,
         }, 1);
       }

@@ -78,13 +78,13 @@ function currentText(state: StudyProgress, nowMs: number): string {
 }
 
 function htmlMatrix(state: StudyProgress): string[] {
-  const { users, rows } = matrixRows(state);
+  const { heads, rows } = matrixRows(state);
   if (rows.length === 0) return [];
   const cell = (tag: "td" | "th", content: string) =>
     `<${tag} style="text-align:left;padding:0 1.5em 0 0">${content}</${tag}>`;
   return [
     `<table style="border-collapse:collapse;margin:4px 0">`,
-    `<tr>${cell("th", "")}${users.map((n) => cell("th", `${n} users`)).join("")}</tr>`,
+    `<tr>${cell("th", "")}${heads.map((head) => cell("th", escape(head))).join("")}</tr>`,
     ...rows.map(({ arm, cells }) =>
       `<tr>${cell("td", escape(arm))}${
         cells.map(({ rounds, rps }) =>

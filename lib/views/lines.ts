@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { RunOutcome, StudyEvent } from "../store/events.ts";
+import { compareLevels, levelLabel, loadLevels } from "../scenario.ts";
+import type { MatrixCell, RunOutcome, StudyEvent } from "../store/events.ts";
 import {
   countComplete,
   countsLine,
@@ -46,7 +47,7 @@ const LEGEND: Span[] = [
   ["· to do, a mark per round; RPS of the last", "dim"],
 ];
 
-/** A row of the matrix: an arm, and for each number of users its rounds. */
+/** A row of the matrix: an arm, and for each load level its rounds. */
 export interface MatrixRow {
   arm: string;
   cells: { rounds: Round[]; rps: number | null }[];
@@ -55,15 +56,44 @@ export interface MatrixRow {
 /** A round of a cell; `running` is under way, null is to do. */
 export type Round = RunOutcome | "running" | null;
 
-/** The matrix as rows of arms and columns of users. */
-export function matrixRows(state: StudyProgress): { users: number[]; rows: MatrixRow[] } {
-  const cells = state.matrix?.cells ?? [];
-  const users = [...new Set(cells.map((cell) => cell.users))].sort((a, b) => a - b);
+/**
+ * The matrix as rows of arms and columns of load levels. Where arms have rates of their own, a
+ * column is the first, second, … of each arm, and is named after all that it holds.
+ */
+export function matrixRows(state: StudyProgress): { heads: string[]; rows: MatrixRow[] } {
+  const cells = (state.matrix?.cells ?? []).map(({ arrivalRate = null, ...cell }) => ({
+    ...cell,
+    head: levelLabel({ users: cell.users, arrivalRate }),
+    arrivalRate,
+  }));
+  const all = loadLevels(cells);
+  const ofArm = (arm: string) => loadLevels(cells.filter((cell) => cell.arm === arm));
+  const most = Math.max(0, ...cells.map(({ arm }) => ofArm(arm).length));
+  if (all.length > most && all.every(({ users }) => users === null)) {
+    const ranks = Array.from({ length: most }, (_, i) => {
+      const rates = cells.flatMap(({ arm }) => ofArm(arm)[i]?.arrivalRate ?? []);
+      const [low, high] = [Math.min(...rates), Math.max(...rates)];
+      return low === high ? `${low}/s` : `${low}–${high}/s`;
+    });
+    for (const cell of cells) {
+      const rank = ofArm(cell.arm).findIndex((level) => compareLevels(level, cell) === 0);
+      cell.head = ranks[rank]!;
+    }
+    return matrixOf(state, cells, ranks);
+  }
+  return matrixOf(state, cells, all.map(levelLabel));
+}
+
+function matrixOf(
+  state: StudyProgress,
+  cells: (MatrixCell & { head: string })[],
+  heads: string[],
+): { heads: string[]; rows: MatrixRow[] } {
   const arms = [...new Set(cells.map(({ arm }) => arm))];
   const rows = arms.map((arm) => ({
     arm,
-    cells: users.map((n) => {
-      const rounds = cells.filter((cell) => cell.arm === arm && cell.users === n)
+    cells: heads.map((head) => {
+      const rounds = cells.filter((cell) => cell.arm === arm && cell.head === head)
         .flatMap((cell): Round[] =>
           cell.rounds.map((round, i) =>
             isRunning(state, cell.scenarioId, i + 1) ? "running" : round
@@ -73,7 +103,7 @@ export function matrixRows(state: StudyProgress): { users: number[]; rows: Matri
       return { rounds, rps: (last as RunOutcome | undefined)?.rps ?? null };
     }),
   }));
-  return { users, rows };
+  return { heads, rows };
 }
 
 function isRunning({ current }: StudyProgress, scenarioId: string, round: number): boolean {
@@ -125,25 +155,24 @@ function widestCell(draw: CellDrawer, rounds: number): number {
 
 /** The matrix in as much detail as fits; nothing where not even its totals do. */
 function drawMatrix(state: StudyProgress, columns: number): { head: Span[]; rows: Span[][] } {
-  const { users, rows } = matrixRows(state);
+  const { heads, rows } = matrixRows(state);
   if (rows.length === 0) return { head: [], rows: [] };
   const rounds = Math.max(...rows.flatMap((row) => row.cells.map((cell) => cell.rounds.length)));
   const armColumns = Math.min(
     Math.max(...rows.map(({ arm }) => displayWidth(arm))),
     Math.max(16, Math.floor(columns * 0.45)),
   );
-  const heads = users.map((n) => `${n} users`);
   for (const draw of [withRps, marksOnly, countsOnly]) {
     const cellColumns = Math.max(widestCell(draw, rounds), ...heads.map(displayWidth));
-    if (armColumns + users.length * (cellColumns + 2) > columns) continue;
+    if (armColumns + heads.length * (cellColumns + 2) > columns) continue;
     return layOut(rows, heads, armColumns, cellColumns, draw);
   }
-  // Too many columns: one for all users together.
+  // Too many columns: one for all levels together.
   const joined = rows.map(({ arm, cells }) => ({
     arm,
     cells: [{ rounds: cells.flatMap((cell) => cell.rounds), rps: null }],
   }));
-  return layOut(joined, ["all users"], armColumns, 14, countsOnly);
+  return layOut(joined, ["in all"], armColumns, 14, countsOnly);
 }
 
 function layOut(
@@ -230,8 +259,9 @@ function drawCurrent(state: StudyProgress, { nowMs }: Frame): Span[][] {
 
 function drawLive({ live }: CurrentRun): Span[] {
   if (live === null) return [];
-  const users = `${live.users} user${live.users === 1 ? "" : "s"}`;
-  const parts = [...liveParts({ ...live, failuresPerS: 0 }), users].join(" · ");
+  const { users, arrivalRate = null } = live;
+  const load = arrivalRate === null ? levelLabel({ users, arrivalRate }) : `${arrivalRate}/s due`;
+  const parts = [...liveParts({ ...live, failuresPerS: 0 }), load].join(" · ");
   const failures: Span = [`${live.failuresPerS.toFixed(1)} failures/s`, "failed"];
   return [
     [`  ${parts}`, "plain"],

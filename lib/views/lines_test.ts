@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import type { StudyEvent } from "../store/events.ts";
 import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
 import { studyEvents } from "../testing/study_events.ts";
-import { renderBlock, renderMatrix } from "./lines.ts";
+import { renderBlock, renderMatrix, runLine } from "./lines.ts";
 import { displayWidth } from "./text.ts";
 
 /** The state when an event of the made-up study has happened, and half a second later. */
@@ -198,7 +198,7 @@ Deno.test("renderBlock() counts rounds where there are too many to draw, and joi
     "django direct  2/40 ✗1      2/40 ✗1",
   ]);
   deepEqual(matrix(many([1, 2, 3, 4, 5, 6, 7, 8, 9], 6)), [
-    "               all users",
+    "               in all",
     "django direct  18/54 ✗9",
   ]);
 });
@@ -219,4 +219,59 @@ Deno.test("a clock time is shown to those who will come back", () => {
     ...{ columns: 80, rows: 24, nowMs, timeZone: "UTC" },
   });
   equal(bar?.slice(33), "runs end in about 3 h 49 min, at 01:52");
+});
+
+/** Two arms at rates of their own, the first running. */
+const OPEN: StudyProgress = {
+  ...emptyProgress(),
+  ...{ study: "quick/open-loop", runs: 4, sinceMs: 0 },
+  matrix: {
+    ...{ warmUpS: 3, windowS: 5 },
+    cells: ([
+      ["django direct", 195],
+      ["django direct", 311],
+      ["flask direct", 152.5],
+      ["flask direct", 311],
+    ] as const).map(([arm, arrivalRate], i) => ({
+      ...{ scenarioId: `x${i}`, arm, users: null, arrivalRate },
+      rounds: [i === 3 ? { status: "ok", tookS: 9, rps: 300 } : null],
+    })),
+  },
+  current: {
+    ...{ scenarioId: "x0", label: "django direct, 195/s", round: 1, phase: "window" },
+    ...{ sinceMs: 0, phaseSinceMs: 4000 },
+    live: { users: 1, rps: 190, failuresPerS: 0, p95Ms: 12, arrivalRate: 195, late: 3, dropped: 0 },
+  },
+};
+
+Deno.test("renderBlock() of an open loop has each arm's own rates, and what is late", () => {
+  const lines = renderBlock(OPEN, { columns: 100, rows: 30, nowMs: 6000 });
+  deepEqual(lines.slice(3, 6), [
+    "               152.5–195/s   311/s",
+    "django direct  ▸             ·",
+    "flask direct   ·             ●    300 RPS",
+  ]);
+  deepEqual(lines.slice(-2), [
+    "▸ django direct, 195/s, round 1 of 1 · window, 2 of 5 s",
+    "  190 RPS · P95 12 ms · 3 late · 195/s due",
+  ]);
+});
+
+Deno.test("runLine() says lower bounds, and that the generator fell behind", () => {
+  const line = runLine(OPEN, {
+    ...{
+      time: "2026-01-01T00:00:00Z",
+      event: "run_finished",
+      order: 1,
+      scenarioId: "x0",
+      round: 1,
+    },
+    ...{ status: "ok", cause: null, rps: 150, p95Ms: 3210, p95IsBound: true, tookS: 11 },
+    trouble: "the generator could not keep up: 2.0 % of the requests were never sent",
+  });
+  equal(
+    line,
+    "[1/4] django direct, 195/s, round 1: 150 RPS, P95 ≥ 3,210 ms; the generator could not keep up: " +
+      "2.0 % of the requests were never sent (11.0 s)",
+  );
 });

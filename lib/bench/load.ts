@@ -1,0 +1,165 @@
+/**
+ * What the generator's benchmarks share: a server on one core, and Locust on another.
+ *
+ * @module
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { PoolscopeError } from "../errors.ts";
+import { explainExit, type LoadOptions, locustCommand, LOCUSTFILE } from "../load/locust.ts";
+import { ensurePython } from "../setup/python.ts";
+import { ROOT } from "../store/layout.ts";
+
+/** The core of the programs that are measured, and that of the server. */
+export const [CLIENT_CORE, SERVER_CORE] = [0, 1];
+
+const HERE = join(ROOT, "lib", "bench");
+
+/** The path of a Python program of the benchmarks. */
+export function script(name: string): string {
+  return join(HERE, name);
+}
+
+/**
+ * The Python with Locust.
+ *
+ * @throws {PoolscopeError} If the machine has a single core.
+ */
+export async function benchPython(signal: AbortSignal): Promise<string> {
+  if (availableParallelism() < 2) {
+    throw new PoolscopeError(
+      "Cannot measure the generator: this machine has one core; it takes two, one for the server",
+    );
+  }
+  return (await ensurePython({ parts: ["locust"], signal })).python;
+}
+
+/** The command that runs a program on one core. */
+export function pinned(python: string, core: number, argv: string[]): string[] {
+  return [python, script("pin.py"), String(core), ...argv];
+}
+
+/** A server of the benchmarks, on its core. */
+export class BenchServer implements AsyncDisposable {
+  #child: Deno.ChildProcess;
+  #lines: AsyncIterator<string>;
+  /** Where it answers. */
+  readonly url: string;
+
+  private constructor(child: Deno.ChildProcess, lines: AsyncIterator<string>, port: string) {
+    this.#child = child;
+    this.#lines = lines;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  /** Starts one; it answers when this resolves. */
+  static async start(python: string, name: string, args: string[] = []): Promise<BenchServer> {
+    const argv = pinned(python, SERVER_CORE, [python, script(name), ...args]);
+    const child = new Deno.Command(argv[0]!, {
+      args: argv.slice(1),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const lines = readLines(child.stdout)[Symbol.asyncIterator]();
+    const { value } = await lines.next();
+    if (value === undefined) throw new PoolscopeError(`Cannot start ${name}: it ended at once`);
+    return new BenchServer(child, lines, value);
+  }
+
+  /** Ends it. @returns Its account. */
+  async stop(): Promise<string> {
+    this.#child.kill("SIGTERM");
+    const { value } = await this.#lines.next();
+    await this.#child.status;
+    return value;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#child.status;
+  }
+}
+
+async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let text = "";
+  for await (const chunk of stream.pipeThrough(new TextDecoderStream() as never)) {
+    const lines = (text + chunk).split("\n");
+    text = lines.pop()!;
+    yield* lines;
+  }
+}
+
+/** A folder of one run, removed at the end of its scope. */
+export class BenchFolder implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), "poolscope-bench-"));
+  /** A contract with one route. */
+  readonly contract: string = join(this.path, "contract.json");
+
+  constructor() {
+    const route = { name: "GET /posts", path: "/posts", weight: 1, status: 200 };
+    writeFileSync(this.contract, JSON.stringify({ routes: [route], cases: [] }));
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** A scenario's load, closed unless told otherwise. */
+export const LOAD: LoadOptions["scenario"] = {
+  ...{ users: 50, spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
+  ...{ arrivalRate: null, arrivals: "constant", client: "lean" },
+};
+
+/** What is special about one run of Locust. */
+export interface BenchRun extends Omit<LoadOptions, "locustfile"> {
+  signal: AbortSignal;
+  /** The core to use; null for any. @default {the clients'} */
+  core?: number | null;
+  /** Send SIGTERM after so many seconds. */
+  terminateAfterS?: number;
+  /** Changes the command. */
+  argv?: (argv: string[]) => string[];
+  /** Variables to add. */
+  env?: Record<string, string>;
+}
+
+/**
+ * Runs Locust to its end.
+ *
+ * @returns Its log.
+ * @throws {PoolscopeError} If it did not end well.
+ */
+export async function runLocust(run: BenchRun): Promise<string> {
+  const { core = CLIENT_CORE, terminateAfterS, signal } = run;
+  const { argv, env, startFile } = locustCommand({ ...run, locustfile: LOCUSTFILE });
+  const changed = run.argv?.(argv) ?? argv;
+  const command = core === null ? changed : pinned(run.python, core, changed);
+  writeFileSync(startFile, "");
+  const child = new Deno.Command(command[0]!, {
+    args: command.slice(1),
+    env: { ...env, ...run.env },
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+    signal,
+  }).spawn();
+  const timer = terminateAfterS === undefined
+    ? undefined
+    : setTimeout(() => child.kill("SIGTERM"), terminateAfterS * 1000);
+  const output = await child.output();
+  clearTimeout(timer);
+  signal.throwIfAborted();
+  const log = new TextDecoder().decode(output.stderr);
+  const trouble = explainExit(output.code, output.signal, log);
+  if (trouble !== null) throw new PoolscopeError(trouble);
+  return log;
+}

@@ -1,0 +1,63 @@
+"""The project's locustfile with its recorder switched on and off in blocks, for `bench recorder`.
+
+Environment, besides the locustfile's own: POOLSCOPE_BENCH_LOCUST (the folder of the locustfile),
+POOLSCOPE_BENCH_PAIRS and POOLSCOPE_BENCH_BLOCK_S. Each pair is one block with and one without, in
+an order drawn from the seed. Writes blocks.json into the run folder: pairs of [CPU s, requests],
+the block with recording first.
+"""
+
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import gevent
+from locust import events
+
+sys.path.insert(0, os.environ["POOLSCOPE_BENCH_LOCUST"])
+
+import locustfile  # noqa: E402
+import recorder  # noqa: E402
+
+LeanAppUser = locustfile.LeanAppUser
+PAIRS = int(os.environ["POOLSCOPE_BENCH_PAIRS"])
+BLOCK_S = float(os.environ["POOLSCOPE_BENCH_BLOCK_S"])
+FOLDER = Path(os.environ["POOLSCOPE_RUN_FOLDER"])
+
+# What the recorder does each second is done at the end of each block with recording instead.
+recorder.TICK_S = 3600.0
+
+
+@events.test_start.add_listener
+def on_test_start(environment, **_) -> None:
+    gevent.spawn(measure, environment)
+
+
+def measure(environment) -> None:
+    handlers = environment.events.request._handlers
+    on_request = handlers[0]
+    recording = on_request.__self__
+    while recording.lag is None:
+        gevent.sleep(0.05)
+    stats = environment.runner.stats.total
+    draw = random.Random(locustfile.SEED)
+    pairs = []
+    for _ in range(PAIRS):
+        first_on = draw.random() < 0.5
+        pair = {}
+        for is_on in (first_on, not first_on):
+            if is_on and on_request not in handlers:
+                handlers.insert(0, on_request)
+            elif not is_on and on_request in handlers:
+                handlers.remove(on_request)
+            requests, cpu_s = stats.num_requests, time.process_time()
+            gevent.sleep(BLOCK_S)
+            if is_on:
+                recording.report()
+            pair[is_on] = time.process_time() - cpu_s, stats.num_requests - requests
+        pairs.append((pair[True], pair[False]))
+    if on_request not in handlers:
+        handlers.insert(0, on_request)
+    (FOLDER / "blocks.json").write_text(json.dumps(pairs))

@@ -1,0 +1,76 @@
+/**
+ * Latency against the arrival rate: what clients wait at equal load on both paths.
+ *
+ * @module
+ */
+
+import type { Plan } from "../plan.ts";
+import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import type { StudyContext } from "../stats/context.ts";
+import { latencyComparisons, pathClaim, type Percentile, percentileOf } from "./claims.ts";
+import type { Figure } from "./figure.ts";
+import { levelsFigure } from "./levels.ts";
+import { emptyFigure, tooFewRequests } from "./options.ts";
+
+/** An open loop in numbers; a `Study` that `runOpenLoop()` returned is one. */
+export interface OpenLoopResults {
+  plan: Plan;
+  scenarios: readonly ScenarioSummary[];
+  ratios: readonly PathRatio[];
+  runs: readonly RunSummary[];
+  context: StudyContext;
+}
+
+/** What is said where a study has no open loop. */
+export const NO_OPEN_LOOP =
+  "No open loop: the study's plan asks for none, or nothing in it succeeded";
+
+/** The highest percentile up to P95 that every successful scenario has enough requests for. */
+export function openLoopPercentile(scenarios: readonly ScenarioSummary[]): Percentile {
+  const known = (percentile: Percentile) =>
+    scenarios.every((one) => one.n === 0 || percentileOf(one, percentile) !== null);
+  return ([95, 90] as const).find(known) ?? 50;
+}
+
+/** What the comparison claims, in one sentence without its full stop. */
+export function openLoopClaim(
+  { scenarios, ratios, context }: OpenLoopResults,
+  percentile: Percentile,
+): string {
+  const comparisons = latencyComparisons(ratios, scenarios, percentile);
+  return pathClaim(`P${percentile} response time at equal arrival rates`, comparisons, context);
+}
+
+/**
+ * Response time against the arrival rate, a small plot for each framework with both paths in it, at
+ * the same rates. It counts from when a request was due, so that what queues before a slow service
+ * is in it. The scale is logarithmic when the values differ more than twentyfold.
+ *
+ * @param results What `runOpenLoop()` returned.
+ * @param options Which percentile. @default the highest up to P95 that all scenarios allow
+ */
+export function openLoopFigure(
+  results: OpenLoopResults | null,
+  options: { percentile?: Percentile; title?: string } = {},
+): Figure {
+  if (results === null) return emptyFigure(NO_OPEN_LOOP);
+  const { scenarios, plan } = results;
+  const percentile = options.percentile ?? openLoopPercentile(scenarios);
+  const rates = plan.purpose.replace(/^Open loop: /, "").replace(/\.$/, "");
+  const few = tooFewRequests(scenarios, percentile);
+  return levelsFigure(
+    scenarios,
+    {
+      estimate: (scenario) => percentileOf(scenario, percentile),
+      run: (run) => run.responseMs?.[`p${percentile}`] ?? null,
+      axis: `P${percentile} response time in ms, from when a request was due`,
+      interval:
+        "median of the runs' percentiles, bars from smallest to largest run; a difference is " +
+        "claimed when the bars of at least 4 runs each do not overlap",
+      percentile,
+      note: few === null ? rates : `${rates}; ${few}`,
+    },
+    openLoopClaim(results, percentile),
+    { ...results, title: options.title },
+  );
+}

@@ -1,0 +1,226 @@
+/**
+ * A load on a service that already ran, in words and numbers.
+ *
+ * @module
+ */
+
+import type { DataFrame } from "nodejs-polars";
+import { formatCount, formatNumber, formatPercent } from "../figures/format.ts";
+import { polars } from "../frames/polars.ts";
+import { levelLabel } from "../scenario.ts";
+import { deliveryTrouble } from "../stats/delivery.ts";
+import { type LatencyMs, leastRequests, type PercentileName, PERCENTS } from "../stats/latency.ts";
+import { isLowerBound, measure, type Measures, noMeasures } from "../stats/summarise.ts";
+import { cutWindow } from "../stats/window.ts";
+import type { LoadManifest } from "../store/load_manifest.ts";
+
+/** A load in numbers. */
+export interface LoadSummary {
+  manifest: LoadManifest;
+  measures: Measures;
+  /** Answers per second of the window, failures among them. */
+  rps: number;
+  /** What failed and how often, the most frequent first. */
+  errors: { error: string; count: number }[];
+  /** By route, where there are several. */
+  routes: { route: string; measures: Measures }[];
+}
+
+/**
+ * Sums a load up.
+ *
+ * @param manifest The load's manifest.
+ * @param requests Its requests; null where there are none.
+ * @param errors What failed in the window.
+ */
+export function summariseLoad(
+  manifest: LoadManifest,
+  requests: DataFrame | null,
+  errors: { error: string; count: number }[],
+): LoadSummary {
+  const { window, arrivalRate } = manifest;
+  if (window === null || requests === null) {
+    return { manifest, measures: noMeasures(), rps: 0, errors: [], routes: [] };
+  }
+  const openLoop = arrivalRate !== null;
+  const { col, lit } = polars();
+  const { answeredInWindow } = cutWindow(requests, window, openLoop);
+  const routes = manifest.routes.length < 2 ? [] : manifest.routes.map((path) => ({
+    route: path,
+    measures: measure(requests.filter(col("route").eq(lit(`GET ${path}`))), window, openLoop),
+  }));
+  return {
+    // What has no answer is told apart from what failed.
+    errors: errors.filter(({ error }) => error !== "unfinished" && error !== "dropped"),
+    ...{ manifest, routes, measures: measure(requests, window, openLoop) },
+    rps: answeredInWindow / ((window.endUs - window.startUs) / 1e6),
+  };
+}
+
+/** What `--json` prints: a percentile that too few requests allow is null. */
+export interface LoadJson {
+  /** Answered requests of the window, failures among them. */
+  requests: number;
+  failures: number;
+  /** Answers per second, failures among them. */
+  rps: number;
+  /** Null in a closed loop. */
+  response_ms: LatencyMs | null;
+  service_ms: LatencyMs;
+  late: number;
+  dropped: number;
+}
+
+/** The summary as one JSON object. */
+export function loadJson({ measures, rps }: LoadSummary): LoadJson {
+  return {
+    requests: measures.requests,
+    failures: measures.failures,
+    rps: round(rps),
+    response_ms: measures.responseMs && roundAll(measures.responseMs),
+    service_ms: roundAll(measures.serviceMs),
+    late: measures.delivery?.late ?? 0,
+    dropped: measures.delivery?.dropped ?? 0,
+  };
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+function roundAll(latency: LatencyMs): LatencyMs {
+  return Object.fromEntries(
+    Object.entries(latency).map(([name, ms]) => [name, ms === null ? null : round(ms)]),
+  ) as LatencyMs;
+}
+
+const NAMES = Object.keys(PERCENTS) as PercentileName[];
+
+/** Rows as aligned text: the first column left, the others right. */
+function alignRows(rows: string[][]): string[] {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  return rows.map((row) =>
+    row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  ")
+      .trimEnd()
+  );
+}
+
+function latencyRow(name: string, latency: LatencyMs, exactUpTo = 100): string[] {
+  return [
+    name,
+    ...NAMES.map((key) => {
+      const ms = latency[key];
+      if (ms === null) return "–";
+      return (isLowerBound({ exactUpTo }, PERCENTS[key]) ? "≥ " : "") + formatNumber(ms);
+    }),
+  ];
+}
+
+function share(n: number, of: number): string {
+  return of === 0 || n === 0 ? "" : ` (${formatPercent(n / of)})`;
+}
+
+/** The latency of a median and of the slowest that can be told, in one sentence. */
+function readLatency({ manifest, measures }: LoadSummary): string {
+  const open = measures.responseMs !== null;
+  const latency = measures.responseMs ?? measures.serviceMs;
+  const known = NAMES.filter((name) => latency[name] !== null);
+  if (known.length === 0) {
+    return `Too few answers for any percentile: the median needs ${
+      leastRequests(50)
+    }; load longer or faster.`;
+  }
+  const [first, last] = [known[0]!, known.at(-1)!];
+  const within = (name: PercentileName) => {
+    const bound = isLowerBound(measures, PERCENTS[name]) ? "at least " : "";
+    return `${bound}${formatNumber(latency[name]!)} ms`;
+  };
+  const half = open
+    ? `Half of the requests had their answer within ${within(first)} of when they were due`
+    : `Half of the correct answers took up to ${within(first)}`;
+  const most = last === first ? "" : `, ${PERCENTS[last]} % within ${within(last)}`;
+  const why = open
+    ? ""
+    : ` In a closed loop each of the ${
+      formatCount(manifest.users!, "user")
+    } waits for its answer before it asks again, so a slow service is asked less: for what clients wait, give --arrival-rate.`;
+  return `${half}${most}.${why}`;
+}
+
+/** What is wrong with the load or the service, a line each. */
+function warnings({ manifest, measures }: LoadSummary): string[] {
+  const trouble = deliveryTrouble(measures.delivery);
+  return [
+    manifest.cause === null ? [] : [`FAILED: ${manifest.cause}`],
+    trouble === null ? [] : [
+      `WARNING: ${trouble}; its own delay is in the response times, try a lower rate, more --processes or a machine with less to do`,
+    ],
+    NAMES.some((name) => {
+        const known = (measures.responseMs ?? measures.serviceMs)[name] !== null;
+        return known && isLowerBound(measures, PERCENTS[name]);
+      })
+      ? [
+        `${
+          formatCount(measures.unfinished, "request")
+        } had no answer at the end; ≥ marks what is at least so much`,
+      ]
+      : [],
+  ].flat();
+}
+
+/**
+ * The summary for people: what was done, the latencies, the counts, and a sentence that reads them.
+ *
+ * @param summary The load.
+ * @param folder Where its files are, as it is shown.
+ */
+export function loadLines(summary: LoadSummary, folder: string): string[] {
+  const { manifest, measures, rps, errors, routes } = summary;
+  const { window, warmUpS, arrivalRate, arrivals, client } = manifest;
+  const where = manifest.routes.length === 1 && manifest.routes[0] !== "/"
+    ? manifest.url + manifest.routes[0]
+    : manifest.url;
+  if (window === null) {
+    const why = manifest.interrupted
+      ? `Nothing was measured: the load was ended within its ${warmUpS} s of warm-up`
+      : `Nothing was measured`;
+    return [why, ...warnings(summary), `Files: ${folder}`];
+  }
+  const loop = arrivalRate === null
+    ? `closed loop of ${levelLabel(manifest)}`
+    : `open loop at ${levelLabel(manifest)}, ${arrivals} arrivals`;
+  const seconds = (window.endUs - window.startUs) / 1e6;
+  const head = `${where}: ${loop}, ${client} client, ${
+    formatNumber(seconds)
+  } s measured after ${warmUpS} s of warm-up${manifest.interrupted ? " (ended early)" : ""}`;
+  const { requests, failures, delivery } = measures;
+  const table = alignRows([
+    ["ms", ...NAMES.map((name) => name.toUpperCase())],
+    ...(measures.responseMs === null
+      ? []
+      : [latencyRow("response time", measures.responseMs, measures.exactUpTo)]),
+    latencyRow(
+      "service time",
+      measures.serviceMs,
+      measures.responseMs === null ? measures.exactUpTo : 100,
+    ),
+    ...routes.map(({ route, measures: own }) =>
+      latencyRow(`  ${route}`, own.responseMs ?? own.serviceMs, own.exactUpTo)
+    ),
+  ]);
+  const counts = [
+    `${formatCount(requests, "request")}, ${formatNumber(rps)} answers/s`,
+    `${formatCount(failures, "failure")}${share(failures, requests)}`,
+    ...(delivery === null ? [] : [
+      `${delivery.late} sent late${share(delivery.late, delivery.arrivals)}`,
+      `${delivery.dropped} dropped${share(delivery.dropped, delivery.arrivals)}`,
+    ]),
+  ].join(", ");
+  return [
+    ...[head, "", ...table, "", counts],
+    ...errors.slice(0, 5).map(({ error, count }) => `  ${count} × ${error}`),
+    ...warnings(summary),
+    ...(measures.requests > failures ? [readLatency(summary)] : []),
+    `Files: ${folder}`,
+  ];
+}

@@ -1,0 +1,131 @@
+/**
+ * The reading of an open loop, with every number taken from it.
+ *
+ * @module
+ */
+
+import { percentileOf } from "../figures/claims.ts";
+import {
+  atLevels,
+  capitalise,
+  formatCount,
+  formatList,
+  formatNumber,
+  formatPercent,
+} from "../figures/format.ts";
+import { deliverySentences, failureSentences } from "../figures/options.ts";
+import {
+  NO_OPEN_LOOP,
+  openLoopClaim,
+  openLoopPercentile,
+  type OpenLoopResults,
+} from "../figures/open_loop.ts";
+import { compareLevels, levelLabel } from "../scenario.ts";
+import { isLowerBound } from "../stats/summarise.ts";
+import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import { type CellValue, Markdown, Table } from "./display.ts";
+import { describeStatus, p999Of, shareOf } from "./tables.ts";
+
+/** `direct 12 ms and pooled ≥ 1,240 ms` of one pair, at its highest rate. */
+function readPair(results: OpenLoopResults, pair: PathRatio): string {
+  const percentile = openLoopPercentile(results.scenarios);
+  const find = (id: string) => results.scenarios.find((one) => one.scenarioId === id);
+  const side = (scenario: ScenarioSummary | undefined) => {
+    if (scenario === undefined) return "not run";
+    const { path, n } = scenario;
+    if (n === 0) return `${path} failed`;
+    const estimate = percentileOf(scenario, percentile);
+    if (estimate === null) return `${path} with too few requests`;
+    const bound = isLowerBound(scenario, percentile) ? "at least " : "";
+    return `${path} ${bound}${formatNumber(estimate.value)} ms`;
+  };
+  return `${pair.label} ${atLevels([pair])} ${side(find(pair.direct))} and ${
+    side(find(pair.pooled))
+  }`;
+}
+
+/** The pairs of each label at their highest rate. */
+function highest(ratios: readonly PathRatio[]): PathRatio[] {
+  const byLabel = new Map<string, PathRatio>();
+  for (const pair of ratios) {
+    const known = byLabel.get(pair.label);
+    if (known === undefined || compareLevels(pair, known) > 0) byLabel.set(pair.label, pair);
+  }
+  return [...byLabel.values()];
+}
+
+/**
+ * Reads an open loop: the claim, what both paths take at the highest rate, and what was wrong with
+ * the load.
+ *
+ * @param results What `runOpenLoop()` returned.
+ */
+export function readOpenLoop(results: OpenLoopResults | null): Markdown {
+  if (results === null) return new Markdown(`${NO_OPEN_LOOP}.`);
+  const { scenarios, ratios, context, runs, plan } = results;
+  const percentile = openLoopPercentile(scenarios);
+  const stamp = context.functionalCheck
+    ? "**Functional check only: these runs are too short to conclude anything.** "
+    : "";
+  const claim = context.functionalCheck ? "" : `${openLoopClaim(results, percentile)}. `;
+  const pairs = highest(ratios).map((pair) => readPair(results, pair));
+  const top = pairs.length === 0
+    ? ""
+    : `At the highest rate, P${percentile} response time was for ${formatList(pairs)}` +
+      `${plan.rounds === 1 ? ", in one run each" : `, medians of up to ${plan.rounds} runs`}. `;
+  const delivery = deliverySentences(scenarios);
+  const failed = runs.filter((run) => run.status === "failed").length;
+  const notes = [
+    ...(delivery.length === 0
+      ? []
+      : [`**Not the load that was asked for:** ${capitalise(delivery.join("; "))}.`]),
+    ...(failed === 0
+      ? []
+      : [`${formatCount(failed, "run")} failed: ${failureSentences(scenarios).join("; ")}.`]),
+  ];
+  return new Markdown(`${stamp}${claim}${top}${notes.join(" ")}`.trim());
+}
+
+/**
+ * Every scenario of an open loop: response time from when requests were due, service time from when
+ * they were sent, and how much of the load was late or never sent.
+ *
+ * @param results What `runOpenLoop()` returned.
+ */
+export function openLoopTable(results: OpenLoopResults | null): Table {
+  const right = (header: string) => ({ header, align: "right" as const });
+  const far = results?.scenarios.some((scenario) => p999Of(scenario) !== null) ?? false;
+  const columns = [
+    ...[{ header: "framework" }, { header: "path" }, { header: "reuse" }, right("arrival rate")],
+    ...[right("RPS"), right("P50 ms"), right("P95 ms"), right("P99 ms")],
+    ...(far ? [right("P99.9 ms")] : []),
+    ...[right("service P95 ms"), right("late"), right("dropped")],
+    ...[right("error rate"), right("n"), { header: "status" }],
+  ];
+  if (results === null) return new Table(NO_OPEN_LOOP, columns, []);
+  const { scenarios, context } = results;
+  const rows = scenarios.map((scenario): CellValue[] => {
+    const { responseMs, serviceMs, delivery, rps, errorRate } = scenario;
+    const response = (percent: 50 | 95 | 99 | 99.9) => {
+      const estimate = responseMs?.[`p${percent}`] ?? null;
+      const bound = isLowerBound(scenario, percent) ? "≥ " : "";
+      return estimate && bound + formatNumber(estimate.value);
+    };
+    return [
+      ...[scenario.framework, scenario.path, scenario.scenario.reuse, levelLabel(scenario)],
+      ...[rps && formatNumber(rps.value), response(50), response(95), response(99)],
+      ...(far ? [response(99.9)] : []),
+      serviceMs.p95 && formatNumber(serviceMs.p95.value),
+      ...[shareOf(delivery, "late"), shareOf(delivery, "dropped")],
+      ...[errorRate === null ? null : formatPercent(errorRate), scenario.n],
+      describeStatus(scenario),
+    ];
+  });
+  const stamp = context.functionalCheck ? "Functional check only, no conclusion: " : "";
+  return new Table(
+    `${stamp}P50 to P99 are response times, from when a request was due`,
+    columns,
+    rows,
+    new Set(scenarios.flatMap(({ n }, i) => n === 0 ? [i] : [])),
+  );
+}

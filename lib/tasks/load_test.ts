@@ -1,0 +1,234 @@
+/** `deno task load` as it is typed, against a server that the test starts. */
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { listProcesses } from "../engine/proc.ts";
+import { readRequests } from "../frames/run_files.ts";
+import { loadPolars } from "../frames/polars.ts";
+import { type Behaviour, MisbehavingServer } from "../load/testing/misbehaving_server.ts";
+import { hashRunFiles } from "../store/files.ts";
+import { ROOT, runsFolder } from "../store/layout.ts";
+
+interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function start(...args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--no-check", join(ROOT, "lib/tasks/load.ts"), ...args],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function ended(child: Deno.ChildProcess): Promise<Ended> {
+  const { code, stdout, stderr } = await child.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+const load = (...args: string[]) => ended(start(...args));
+
+/** A folder for the run's files, that does not exist yet, and is gone with the test. */
+function scratch(): { out: string } & Disposable {
+  const parent = mkdtempSync(join(tmpdir(), "poolscope-load-"));
+  return {
+    out: join(parent, "run"),
+    [Symbol.dispose]: () => rmSync(parent, { recursive: true, force: true }),
+  };
+}
+
+function generators(): number[] {
+  return listProcesses().map(({ pid }) => pid).filter((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      return command.includes(join(ROOT, "locust", "locustfile.py"));
+    } catch {
+      return false; // Ended meanwhile.
+    }
+  });
+}
+
+Deno.test("load of bad input is one line, with no load and no folder", async () => {
+  let asked = 0;
+  await using server = new MisbehavingServer(() => (asked++, "ok"));
+  using free = scratch();
+  const refused = "http://127.0.0.1:1";
+  const cases: [string[], number, RegExp][] = [
+    [[], 2, /no URL was given; give one such as/],
+    [["localhost"], 2, /"localhost": it is not a URL/],
+    [["localhost:8000"], 2, /it is not a URL of http or https/],
+    [["http://ada:secret@127.0.0.1:1/"], 2, /"http:\/\/127\.0\.0\.1:1\/": it holds a user name/],
+    [["https://127.0.0.1:1", "--client", "lean"], 2, /the lean client speaks http alone/],
+    [[refused], 1, /nothing answers on port 1; start the service first/],
+    [["http://no-such-host.invalid"], 1, /the host "no-such-host\.invalid" is not known/],
+    [[server.url, "--users", "3", "--arrival-rate", "5"], 2, /both --users and --arrival-rate/],
+    [[server.url, "--users", "0"], 2, /users 0: it must be a whole number of at least 1/],
+    [[server.url, "--users", "99999999"], 1, /99999999 users.*open files|with 99999999 users/],
+    [[server.url, "--arrival-rate", "fast"], 2, /--arrival-rate "fast": it must be a number/],
+    [[server.url, "--arrival-rate", "0"], 2, /arrival rate 0: it must be a number above 0/],
+    [[server.url, "--duration", "0"], 2, /duration 0: it must be a number above 0/],
+    [[server.url, "--warm-up=-1"], 2, /warm-up -1: it must be a number of at least 0/],
+    [[server.url, "--route", "users"], 2, /route "users": it must be a path/],
+    [[`${server.url}/a`, "--route", "/b"], 2, /it has a path of its own/],
+    [[server.url, "--client", "curl"], 2, /--client "curl": choose from lean, fast/],
+    [[server.url, "--arrivals", "bursts"], 2, /--arrivals "bursts": choose from constant, poisson/],
+    [[server.url, "--out", tmpdir()], 2, /it exists already; choose another --out/],
+    [[server.url, "--speed", "9"], 2, /Unknown option '--speed'/],
+  ];
+  const before = existsSync(runsFolder()) ? readdirSync(runsFolder()) : [];
+  for (const [args, status, message] of cases) {
+    const { code, stdout, stderr } = await load(
+      ...args,
+      ...(args.includes("--out") ? [] : [
+        ...["--out", free.out],
+      ]),
+    );
+    equal(code, status, `${args}: ${stdout}${stderr}`);
+    equal(stdout, "");
+    match(stderr, message);
+    equal(stderr.trim().split("\n").length, 1, stderr);
+    equal(stderr.includes("secret"), false);
+    equal(existsSync(free.out), false, `${args}`);
+  }
+  equal(asked, 0);
+  deepEqual(existsSync(runsFolder()) ? readdirSync(runsFolder()) : [], before);
+});
+
+Deno.test("load in an open loop prints one JSON line and writes a run's files", async () => {
+  await using server = new MisbehavingServer(() => "ok");
+  using folder = scratch();
+  const { code, stdout, stderr } = await load(
+    ...[server.url, "--arrival-rate", "150", "--duration", "3", "--warm-up", "1"],
+    ...["--route", "/a?x=1", "--route", "/b", "--json", "--out", folder.out],
+  );
+  equal(code, 0, stderr);
+  equal(stdout.trim().split("\n").length, 1);
+  const json = JSON.parse(stdout);
+  deepEqual(Object.keys(json), [
+    ...["requests", "failures", "rps", "response_ms", "service_ms", "late", "dropped"],
+  ]);
+  equal(json.requests, 450);
+  equal(json.failures + json.dropped, 0);
+  ok(Math.abs(json.rps - 150) < 3, stdout);
+  // 450 requests: 22 beyond P95, 4 beyond P99.
+  for (const latency of [json.response_ms, json.service_ms]) {
+    deepEqual(Object.keys(latency), ["p50", "p90", "p95", "p99", "p99.9"]);
+    deepEqual([latency.p99, latency["p99.9"]], [null, null]);
+    ok(0 < latency.p50 && latency.p50 <= latency.p90 && latency.p90 <= latency.p95, stdout);
+  }
+  ok(json.response_ms.p50 >= json.service_ms.p50, stdout);
+
+  const manifest = JSON.parse(readFileSync(join(folder.out, "manifest.json"), "utf8"));
+  deepEqual([manifest.kind, manifest.status, manifest.cause], ["load", "ok", null]);
+  deepEqual(manifest.routes, ["/a?x=1", "/b"]);
+  deepEqual([manifest.users, manifest.arrivalRate], [null, 150]);
+  deepEqual(manifest.files, await hashRunFiles(folder.out));
+  deepEqual(Object.keys(manifest.files).sort(), [
+    ...["final.json", "locust_exceptions.csv", "locust_failures.csv", "locust_stats.csv"],
+    ...["locust_stats_history.csv", "requests.csv", "resources.csv"],
+  ]);
+  await loadPolars();
+  const requests = await readRequests(folder.out);
+  // What the server saw beyond the rows is the one request before the load.
+  equal(server.total - 1, requests.height);
+  deepEqual(
+    [...new Set(requests.getColumn("route").toArray())].sort(),
+    ["GET /a?x=1", "GET /b"],
+  );
+  equal(requests.getColumn("intended_start_us").nullCount(), 0);
+});
+
+Deno.test("load in a closed loop has service time alone, in words for people", async () => {
+  await using server = new MisbehavingServer(() => "ok");
+  using folder = scratch();
+  const { code, stdout, stderr } = await load(
+    ...[server.url, "--users", "3", "--duration", "2", "--warm-up", "0.5", "--out", folder.out],
+  );
+  equal(code, 0, stderr);
+  match(stdout, /: closed loop of 3 users, lean client, 2 s measured after 0\.5 s of warm-up/);
+  match(stdout, /^ms +P50 +P90 +P95 +P99 +P99\.9$/m);
+  match(stdout, /^service time +[\d.]+ /m);
+  equal(/response time/.test(stdout), false);
+  match(stdout, /requests, [\d,.]+ answers\/s, 0 failures$/m);
+  match(stdout, /^Half of the correct answers took up to [\d.]+ ms.*waits for its answer/m);
+  match(stdout, /^Files: /m);
+});
+
+Deno.test("load of a service that fails every request has a summary, and exits 1", async () => {
+  const kinds: Behaviour[] = ["error", "error", "close"];
+  await using server = new MisbehavingServer((n) => kinds[n % 3]!);
+  using folder = scratch();
+  const args = [server.url, "--users", "2", "--duration", "1.5", "--warm-up", "0.5"];
+  const { code, stdout } = await load(...args, "--out", folder.out);
+  equal(code, 1);
+  match(stdout, /FAILED: all \d+ requests failed, most of them with "HTTP 500/);
+  match(stdout, /\d+ × HTTP 500$/m);
+  using other = scratch();
+  const asJson = await load(...args, "--out", other.out, "--json");
+  equal(asJson.code, 1);
+  const json = JSON.parse(asJson.stdout);
+  ok(json.requests > 0 && json.failures === json.requests, asJson.stdout);
+  deepEqual([json.response_ms, json.service_ms.p50], [null, null]);
+});
+
+Deno.test("load counts from when requests were due, which a stall does not hide", async () => {
+  // The service stops for 600 ms; the requests that are due meanwhile wait for it.
+  let stalledUntil = 0;
+  await using server = new MisbehavingServer((n) => {
+    if (n === 250) stalledUntil = Date.now() + 600;
+    while (Date.now() < stalledUntil);
+    return "ok";
+  });
+  using folder = scratch();
+  const { code, stdout, stderr } = await load(
+    ...[server.url, "--arrival-rate", "100", "--duration", "4", "--warm-up", "1", "--json"],
+    ...["--out", folder.out],
+  );
+  equal(code, 0, stderr);
+  const { response_ms: response, requests } = JSON.parse(stdout);
+  equal(requests, 400);
+  // 60 of 400 requests are due in the stall and wait 600, 590, … 10 ms: the slowest 20 wait 410 ms
+  // and more, the slowest 40 wait 210 ms and more. A busy machine may only add to that.
+  ok(400 < response.p95 && response.p95 < 600, stdout);
+  ok(200 < response.p90 && response.p90 < 400, stdout);
+  ok(response.p50 < 50, stdout);
+});
+
+Deno.test("load ends on Ctrl-C with the summary of what was measured, nothing left running", async () => {
+  const running = generators();
+  await using server = new MisbehavingServer(() => "ok");
+  for (const [processes, during] of [["1", "window"], ["2", "window"], ["1", "warm-up"]] as const) {
+    using folder = scratch();
+    const child = start(
+      ...[server.url, "--arrival-rate", "50", "--duration", "60", "--out", folder.out],
+      ...["--warm-up", during === "window" ? "0.5" : "60", "--processes", processes],
+    );
+    const live = join(folder.out, ".live.json");
+    const until = Date.now() + 30_000;
+    while (!(existsSync(live) && readFileSync(live, "utf8").includes(`"${during}"`))) {
+      ok(Date.now() < until, "no load within 30 s");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    child.kill("SIGINT");
+    // In a terminal it comes twice: `deno task` passes on what the terminal sent to both.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGINT");
+    const { code, stdout, stderr } = await ended(child);
+    equal(code, 130, stdout + stderr);
+    if (during === "window") {
+      match(stdout, /open loop at 50\/s.* s measured after 0\.5 s of warm-up \(ended early\)/);
+      match(stdout, /^response time +[\d.]+ /m);
+    } else match(stdout, /^Nothing was measured: the load was ended within its 60 s of warm-up/);
+    deepEqual(generators(), running);
+    const manifest = JSON.parse(readFileSync(join(folder.out, "manifest.json"), "utf8"));
+    deepEqual([manifest.interrupted, manifest.window === null], [true, during === "warm-up"]);
+  }
+});
