@@ -253,7 +253,14 @@ dockerTest(
       const manifest = await runs.fails(
         /^flask direct: the app exited with code 0 during the load \(.*(Shutting down|Handling signal).*\)$/,
         {},
-        { during: async () => (await containerOf(docker, "app")).kill({ signal: "SIGQUIT" }) },
+        {
+          during: async () => {
+            // Gunicorn waits for its workers, which wait for their clients.
+            const end = ["sh", "-c", "kill -QUIT 1; sleep 0.3; kill -KILL -1"];
+            const exec = await (await containerOf(docker, "app")).exec({ Cmd: end });
+            await exec.start({ Detach: true });
+          },
+        },
       );
       equal(manifest.exitCodes.app, 0);
     });
