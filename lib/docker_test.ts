@@ -256,7 +256,7 @@ dockerTest(
         {
           during: async () => {
             // Gunicorn waits for its workers, which wait for their clients.
-            const end = ["sh", "-c", "kill -QUIT 1; sleep 0.3; kill -KILL -1"];
+            const end = ["sh", "-c", "kill -QUIT 1; while sleep 0.1; do kill -KILL -1; done"];
             const exec = await (await containerOf(docker, "app")).exec({ Cmd: end });
             await exec.start({ Detach: true });
           },
