@@ -63,10 +63,12 @@ TIMEOUT_S = number("POOLSCOPE_TIMEOUT_S", 60)
 arrivals: Arrivals | None = None
 """The open loop of this process; None in a closed loop."""
 
+recording: recorder.Recorder | recorder.MasterRecorder | None = None
+
 
 @events.init.add_listener
 def on_init(environment, **_) -> None:
-    global arrivals
+    global arrivals, recording
     # gevent looks addresses up in threads, and threads starve while the event loop is busy: users
     # would wait for seconds before their first request.
     gevent.get_hub().resolver = gevent.resolver.blocking.Resolver()
@@ -78,7 +80,7 @@ def on_init(environment, **_) -> None:
     # What lives by now stays: Python would search it for garbage again and again, for tens of ms.
     gc.collect()
     gc.freeze()
-    recorder.install(environment, SEED, arrivals)
+    recording = recorder.install(environment, SEED, arrivals)
 
 
 def on_test_start(**_) -> None:

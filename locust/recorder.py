@@ -50,7 +50,7 @@ import share
 from arrivals import Arrivals
 from clock import EPOCH_OFFSET_US, now_us
 from locust.event import EventHook
-from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 from request_log import RequestLog, write_whole
 from settings import number
 
@@ -132,10 +132,10 @@ class Recorder:
         self.warm_up_requests = self.drain_requests = 0
         self.reported = self._totals()
         end_on_interrupt(self.finish)
-        self.opens_at_us = self.window_start_us
-        self.answered_from_us = 0
-        if self.arrivals is not None:
-            self.opens_at_us = NEVER  # by an answer: what counts is the intended start
+        self.log.open_window = self._open_window
+        if self.arrivals is None:
+            self.log.opens_at_us = self.window_start_us
+        else:
             self.arrivals.event_of = self.event_of
             self.arrivals.window_ns = tuple(
                 (time_us - EPOCH_OFFSET_US) * 1000
@@ -143,22 +143,9 @@ class Recorder:
             )
             self.uncounted.add_listener(self.on_uncounted)
         # The first to hear of each request: when the window opens, Locust must not have counted it.
-        self.environment.events.request._handlers.insert(0, self.on_request)
+        self.environment.events.request._handlers.insert(0, self.log.on_request)
         for run in (self._run_phases, self._tick):
             gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
-
-    def on_request(self, timing: tuple[int, int, int, int] | None = None, **request) -> None:
-        """Listens to Locust's request event."""
-        if timing is None:  # of a client that is not of this folder
-            service_us = int(request["response_time"] * 1000)
-            timing = 0, now_us() - service_us, service_us, 0
-        end_us = timing[1] + timing[2]
-        if end_us >= self.opens_at_us:
-            self._open_window()
-        elif end_us < self.answered_from_us:
-            # Read before the window opened and handled after it: what is counted in it is of it.
-            timing = 0, timing[1], self.answered_from_us - timing[1], 0
-        self.log.add(timing, **request)
 
     def event_of(self, intended_ns: int) -> EventHook:
         """Locust and its CSVs see the warm-up's requests, while it lasts, and the window's."""
@@ -174,9 +161,10 @@ class Recorder:
     def on_uncounted(self, timing: tuple[int, int, int, int], **request) -> None:
         """A late answer of the warm-up, or one of the drain."""
         log = self.log
-        counts = log.requests, log.failures, log.late, log.late_max_us
-        log.add(timing, **request)
-        log.requests, log.failures, log.late, log.late_max_us = counts
+        counts = log.failures, log.late, log.late_max_us
+        log.on_request(timing=timing, **request)
+        log.failures, log.late, log.late_max_us = counts
+        log.uncounted += 1
         if timing[0] < self.window_start_us:
             self.warm_up_requests += 1
         else:
@@ -225,13 +213,13 @@ class Recorder:
         """Nothing here waits: it may run in the event loop."""
         self.environment.runner.stats.reset_all()
         log = self.log
-        self.warm_up_requests = log.requests
-        log.requests = log.failures = log.late = log.late_max_us = 0
+        self.warm_up_requests = log.uncounted = log.rows
+        log.failures = log.late = log.late_max_us = 0
         self.users_at_window_start = self.environment.runner.user_count
         self.cpu_at_window_start_s = time.process_time()
-        self.opens_at_us = NEVER
+        log.opens_at_us = NEVER
         if self.arrivals is None:
-            self.answered_from_us = self.window_start_us
+            log.answered_from_us = self.window_start_us
         self.lag = LoopLag()
 
     def finish(self, **_) -> None:
@@ -268,12 +256,13 @@ class Recorder:
             self.window_end_us = end_us
         self._stop_clocks()
         self.environment.events.request._handlers.clear()  # nothing is counted any more
+        requests = self.log.requests
         unanswered = self._add_arrivals() if self.arrivals else self._add_in_flight()
         self.log.close()
         lags_ms = self.lag.samples_ms or [0.0]
         part = share.current
         return {
-            "requests": self.log.requests,
+            "requests": requests,
             "failures": self.log.failures,
             **unanswered,
             "warmUpRequests": self.warm_up_requests,
@@ -565,23 +554,23 @@ def write_live(folder: Path, live: dict, service_us: list[int]) -> None:
     write_whole(folder / ".live.json", json.dumps({**live, "p95Ms": p95_ms}))
 
 
-def install(environment, seed: int, arrivals: Arrivals | None) -> None:
+def install(
+    environment, seed: int, arrivals: Arrivals | None
+) -> Recorder | MasterRecorder | None:
     """Starts recording if POOLSCOPE_RUN_FOLDER asks for it; call it when Locust has initialised."""
     folder = os.environ.get("POOLSCOPE_RUN_FOLDER")
     if not folder:
-        return
+        return None
     phases = number("POOLSCOPE_WARM_UP_S"), number("POOLSCOPE_WINDOW_S")
     runner = environment.runner
+    if isinstance(runner, WorkerRunner):
+        return WorkerRecorder(environment, Path(folder), phases, seed, arrivals)
     if isinstance(runner, MasterRunner):
-        MasterRecorder(environment, Path(folder), phases)
+        recording = MasterRecorder(environment, Path(folder), phases)
     else:
-        is_worker = isinstance(runner, WorkerRunner)
-        (WorkerRecorder if is_worker else Recorder)(
-            environment, Path(folder), phases, seed, arrivals
-        )
-        if is_worker:
-            return
+        recording = Recorder(environment, Path(folder), phases, seed, arrivals)
     if start_file := os.environ.get("POOLSCOPE_START_FILE"):
         while not os.path.exists(start_file):
             gevent.sleep(START_POLL_S)
         os.unlink(start_file)
+    return recording

@@ -6,9 +6,11 @@ requests.k.bin and tables of its own. `lib/load/requests.ts` makes requests.csv 
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
+from clock import now_us
 from geventhttpclient.response import HTTPConnectionClosed
 from locust.exception import CatchResponseError
 
@@ -51,11 +53,17 @@ class RequestLog:
     """The rows of requests.bin. Nothing here waits, so no other greenlet runs in between."""
 
     def __init__(self, folder: Path, suffix: str) -> None:
-        self.rows = self.failed_rows = 0
-        """Of all phases; those below can be set back."""
-        self.requests = self.failures = 0
-        self.late = 0
-        self.late_max_us = 0
+        self.failures = self.failed_rows = 0
+        """The first may be set back, the second is of all rows."""
+        self.uncounted = 0
+        """Rows that are not among `requests`."""
+        self.late = self.late_max_us = 0
+        self.opens_at_us: float = float("inf")
+        """Before the first answer that came then or later, `open_window` is called."""
+        self.answered_from_us = 0
+        """What is recorded from now on was answered then at the earliest."""
+        self.open_window: Callable[[], None] | None = None
+        self._flushed = 0  # rows
         self._tables = folder / f"requests{suffix}.tables.json"
         self._file = open(folder / f"requests{suffix}.bin", "wb")
         self._buffer = bytearray(BUFFER_BYTES)
@@ -65,30 +73,50 @@ class RequestLog:
         self._examples = [""]
         self._write_tables()
 
-    def add(
+    @property
+    def rows(self) -> int:
+        return self._flushed + self._end // ROW_BYTES
+
+    @property
+    def requests(self) -> int:
+        return self.rows - self.uncounted
+
+    def on_request(
         self,
-        timing: tuple[int, int, int, int],
         request_type: str,
         name: str,
+        response_time: float,
         response_length: int,
         response=None,
+        context=None,
         exception: Exception | None = None,
+        start_time=None,
+        url=None,
+        timing: tuple[int, int, int, int] | None = None,
         **_,
     ) -> None:
-        """A row for what Locust's request event says. `timing`: intended start, start, service and
-        response time in µs."""
-        intended_us, start_us, service_us, response_us = timing
-        if intended_us and start_us - intended_us > LATE_US:
-            self.late += 1
-            self.late_max_us = max(self.late_max_us, start_us - intended_us)
-        status = response.status_code if response is not None else 0
+        """Listens to Locust's request event. `timing` is what the clients of this folder add:
+        intended start, start, service and response time in µs."""
+        if timing is None:
+            service_us, intended_us, response_us = int(response_time * 1000), 0, 0
+            start_us = now_us() - service_us
+        else:
+            intended_us, start_us, service_us, response_us = timing
+        if intended_us:
+            if start_us - intended_us > LATE_US:
+                self.late += 1
+                self.late_max_us = max(self.late_max_us, start_us - intended_us)
+        elif start_us + service_us >= self.opens_at_us:
+            self.open_window()
+        elif start_us + service_us < self.answered_from_us:
+            # Read before the window opened and handled after it: what is counted in it is of it.
+            service_us = self.answered_from_us - start_us
         error = 0
+        status = response.status_code if response is not None else 0
         if exception is not None:
             self.failures += 1
             self.failed_rows += 1
             error = self._error_number(error_class(exception, status), exception)
-        self.requests += 1
-        self.rows += 1
         route = self._routes.get((request_type, name))
         if route is None:
             route = self._route_number(request_type, name)
@@ -159,6 +187,7 @@ class RequestLog:
     def flush(self) -> None:
         self._file.write(memoryview(self._buffer)[: self._end])
         self._file.flush()
+        self._flushed = self.rows
         self._end = 0
 
     def close(self) -> None:

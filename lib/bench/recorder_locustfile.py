@@ -26,8 +26,8 @@ PAIRS = int(os.environ["POOLSCOPE_BENCH_PAIRS"])
 BLOCK_S = float(os.environ["POOLSCOPE_BENCH_BLOCK_S"])
 FOLDER = Path(os.environ["POOLSCOPE_RUN_FOLDER"])
 
-# What the recorder does each second is done at the end of each block with recording instead.
-recorder.TICK_S = 3600.0
+# What the recorder does each second is done after each second of recording instead.
+recorder.TICK_S, TICK_S = 3600.0, recorder.TICK_S
 
 
 @events.test_start.add_listener
@@ -38,12 +38,12 @@ def on_test_start(environment, **_) -> None:
 def measure(environment) -> None:
     handlers = environment.events.request._handlers
     on_request = handlers[0]
-    recording = on_request.__self__
-    while recording.lag is None:
+    while locustfile.recording.lag is None:
         gevent.sleep(0.05)
     stats = environment.runner.stats.total
     draw = random.Random(locustfile.SEED)
     pairs = []
+    since_report_s = 0.0
     for _ in range(PAIRS):
         first_on = draw.random() < 0.5
         pair = {}
@@ -54,8 +54,10 @@ def measure(environment) -> None:
                 handlers.remove(on_request)
             requests, cpu_s = stats.num_requests, time.process_time()
             gevent.sleep(BLOCK_S)
-            if is_on:
-                recording.report()
+            since_report_s += BLOCK_S * is_on
+            if is_on and since_report_s >= TICK_S:
+                locustfile.recording.report()
+                since_report_s -= TICK_S
             pair[is_on] = time.process_time() - cpu_s, stats.num_requests - requests
         pairs.append((pair[True], pair[False]))
     if on_request not in handlers:
