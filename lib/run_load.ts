@@ -132,7 +132,7 @@ function checkNumber(name: string, value: number, least: number, whole: boolean)
   );
 }
 
-/** One request, as a client would send it; whatever status comes back, somebody answers. */
+/** One request, as a client would send it; whatever comes of it, somebody must be there. */
 async function checkAnswer(target: Target, signal?: AbortSignal): Promise<void> {
   const { origin, hostname, port, routes } = target;
   const send = origin.startsWith("https:") ? httpsRequest : httpRequest;
@@ -158,7 +158,10 @@ async function checkAnswer(target: Target, signal?: AbortSignal): Promise<void> 
             `Cannot load ${origin}: the host "${hostname}" is not known; check it`,
           ),
         );
-      } else if (code === "ECONNREFUSED") fail(`nothing answers on port ${port}`);
+      } else if (code === "ECONNRESET" || code === "EPIPE") {
+        resolve(); // Somebody is there, and fails: that is for the load to measure.
+      } else if (code.startsWith("HPE_")) fail("what answers there does not speak HTTP");
+      else if (code === "ECONNREFUSED") fail(`nothing answers on port ${port}`);
       else fail(`it does not answer (${error.message.split("\n")[0]})`);
     });
     signal?.addEventListener("abort", () => {

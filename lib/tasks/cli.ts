@@ -142,7 +142,7 @@ const INTERRUPTED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const STOP_LIMIT_MS = 9000;
 
 /** Within this time after a signal, another is the same one come by another way. */
-const ECHO_MS = 50;
+const ECHO_MS = 500;
 
 /**
  * Runs a task: turns SIGINT, SIGTERM and SIGHUP into an aborted signal, prints errors as one line,

@@ -170,6 +170,12 @@ Deno.test("load of a service that fails every request has a summary, and exits 1
   equal(code, 1);
   match(stdout, /FAILED: all \d+ requests failed, most of them with "HTTP 500/);
   match(stdout, /\d+ × HTTP 500$/m);
+  // So does one that closes every connection, from the first on.
+  await using closing = new MisbehavingServer(() => "close");
+  using third = scratch();
+  const closed = await load(closing.url, ...args.slice(1), "--out", third.out);
+  equal(closed.code, 1, closed.stderr);
+  match(closed.stdout, /FAILED: all \d+ requests failed/);
   using other = scratch();
   const asJson = await load(...args, "--out", other.out, "--json");
   equal(asJson.code, 1);
