@@ -294,7 +294,10 @@ export function composeVariables(
     SERVER_TLS_SSLMODE: sslMode(scenario.tlsPgbouncerDb),
     TLS_KEY_FILE: onTls(CONTAINER_TLS.key, scenario.tlsAppPgbouncer),
     TLS_CERT_FILE: onTls(CONTAINER_TLS.certificate, scenario.tlsAppPgbouncer),
-    TLS_CA_FILE: onTls(CONTAINER_TLS.ca, scenario.tlsPgbouncerDb),
+    TLS_CA_FILE: onTls(
+      CONTAINER_TLS.ca,
+      scenario.tlsAppPgbouncer || scenario.tlsPgbouncerDb,
+    ),
     DB_CPUS: cpus(scenario.dbCpus),
     DB_MEMORY: memory(scenario.dbMemoryMiB),
     DB_CPUSET: cpuSets.postgres ?? "",
