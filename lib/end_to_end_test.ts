@@ -42,7 +42,8 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
   const running = ownProcesses();
   try {
     await t.step("run-all exits 0 with every run complete and nothing left running", async () => {
-      const { code, stdout, stderr } = await task("run-all", "--plan", "smoke", "--study", STUDY);
+      const options = ["--engine", "local", "--plan", "smoke", "--study", STUDY];
+      const { code, stdout, stderr } = await task("run-all", ...options);
       equal(code, 0, stdout + stderr);
       match(stdout, new RegExp(`^${STUDY}: 6 of 6 runs complete`, "m"));
       match(stdout, new RegExp(`^${STUDY}/open-loop: 6 of 6 runs complete`, "m"));
@@ -95,7 +96,7 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       for (const run of study.runs) {
         const { framework, path } = run.scenario;
         const row = rows.find((line) => line.startsWith(`${framework},${path},`));
-        ok(Math.abs(Number(row!.split(",")[rps]) - run.rps) < 0.01, row);
+        ok(Math.abs(Number(row!.split(",")[rps]) - run.rps) < 0.01, String(row));
       }
     });
 

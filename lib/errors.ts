@@ -15,6 +15,14 @@ export class PoolscopeError extends Error {
 }
 
 /**
+ * The engine itself is gone, as when Docker's daemon has ended: no further run can be made, and the
+ * one that it was lost in is no result.
+ */
+export class EngineLostError extends PoolscopeError {
+  override name = "EngineLostError";
+}
+
+/**
  * A file of a study that cannot be trusted. Its one-line message names the file and, if known, the
  * line; it may reach a report that is sent to colleagues, so it must not show where the checkout
  * lies: only the last four parts of the path are kept.

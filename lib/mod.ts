@@ -16,6 +16,9 @@ export {
   createScenario,
   type Framework,
   FRAMEWORKS,
+  type Leg,
+  legsOf,
+  levelLabel,
   parseSetting,
   type Path,
   PATHS,
@@ -44,9 +47,15 @@ export { waitUntil } from "./engine/wait.ts";
 export { explainExit, locustCommand } from "./load/locust.ts";
 export { checkCounts, convertRequests, readFinal, readLocustTotals } from "./load/requests.ts";
 
+export { deliveryTrouble } from "./stats/delivery.ts";
+export { comparisonPower } from "./stats/detectable.ts";
+export { decideFamily, stoppingRule } from "./stats/family.ts";
 export { coefficientOfVariation, meanInterval, medianRange } from "./stats/interval.ts";
+export { checkLittlesLaw } from "./stats/littles_law.ts";
 export { nearestRank, percentile } from "./stats/percentile.ts";
 export { pairedRatio, ratioVerdict } from "./stats/ratio.ts";
+export { nominalLevels } from "./stats/spending.ts";
+export { checkSteadyState, findTrend } from "./stats/steady_state.ts";
 export { studentTQuantile } from "./stats/student_t.ts";
 export { differingSettings, summariseScenarios } from "./stats/summarise.ts";
 export { pairName, pathClaim } from "./figures/claims.ts";

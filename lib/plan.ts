@@ -19,6 +19,7 @@ import {
   pgbouncerFor,
   type Scenario,
   scenarioId,
+  withoutLaterDefaults,
 } from "./scenario.ts";
 
 /**
@@ -431,9 +432,8 @@ function withOneLoop(settings: Settings): Settings {
  */
 export function planHash(plan: Plan): string {
   const scenarios = plan.scenarios.map((scenario) => {
-    const { arrivalRate, arrivals: _, client, ...rest } = scenario;
-    if (arrivalRate !== null) return scenario;
-    return client === "lean" ? rest : { ...rest, client };
+    const { arrivalRate, arrivals: _, ...rest } = withoutLaterDefaults(scenario) as Scenario;
+    return arrivalRate === null ? rest : scenario;
   });
   return createHash("sha256").update(JSON.stringify({ ...plan, scenarios })).digest("hex");
 }

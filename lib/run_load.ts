@@ -14,7 +14,7 @@ import { Owned, sweep } from "./engine/cleanup.ts";
 import { parseHostCpu, parseMemoryInUse } from "./engine/proc.ts";
 import { LocalProcess } from "./engine/process.ts";
 import { PoolscopeError, UsageError } from "./errors.ts";
-import { explainExit, locustCommand, releaseLoad } from "./load/locust.ts";
+import { explainExit, locustCommand, LOCUSTFILE } from "./load/locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -132,7 +132,7 @@ function checkNumber(name: string, value: number, least: number, whole: boolean)
   );
 }
 
-/** One request, as a client would send it; whatever status comes back, somebody answers. */
+/** One request, as a client would send it; whatever comes of it, somebody must be there. */
 async function checkAnswer(target: Target, signal?: AbortSignal): Promise<void> {
   const { origin, hostname, port, routes } = target;
   const send = origin.startsWith("https:") ? httpsRequest : httpRequest;
@@ -158,7 +158,10 @@ async function checkAnswer(target: Target, signal?: AbortSignal): Promise<void> 
             `Cannot load ${origin}: the host "${hostname}" is not known; check it`,
           ),
         );
-      } else if (code === "ECONNREFUSED") fail(`nothing answers on port ${port}`);
+      } else if (code === "ECONNRESET" || code === "EPIPE") {
+        resolve(); // Somebody is there, and fails: that is for the load to measure.
+      } else if (code.startsWith("HPE_")) fail("what answers there does not speak HTTP");
+      else if (code === "ECONNREFUSED") fail(`nothing answers on port ${port}`);
       else fail(`it does not answer (${error.message.split("\n")[0]})`);
     });
     signal?.addEventListener("abort", () => {
@@ -229,6 +232,7 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
   writeFileSync(contract, JSON.stringify({ routes }, null, 2) + "\n");
   const command = locustCommand({
     ...{ python: python.python, host: target.origin, folder, seed, warmUpS, contract, processes },
+    locustfile: LOCUSTFILE,
     windowS: durationS,
     scenario: {
       ...{ users, arrivalRate, arrivals, client, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
@@ -236,7 +240,7 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
       spawnRate: users === null ? 1 : Math.max(1, users / Math.max(0.5, 0.7 * warmUpS)),
     },
   });
-  releaseLoad(folder);
+  writeFileSync(command.startFile, "");
   const started = new Date();
   const ended = await drive(command, python.folder, folder, warmUpS + durationS, options);
   const { final, errors, trouble } = await collect(folder, ended);

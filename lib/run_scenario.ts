@@ -7,9 +7,10 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
-import type { Engine, RunningService, RunServices } from "./engine/engine.ts";
-import { PoolscopeError } from "./errors.ts";
-import { explainExit, locustCommand, releaseLoad } from "./load/locust.ts";
+import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
+import { readNetwork } from "./engine/network.ts";
+import { EngineLostError, PoolscopeError } from "./errors.ts";
+import { explainExit, locustCommand } from "./load/locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -22,8 +23,15 @@ import { type Plan, planHash, type PlannedRun } from "./plan.ts";
 import type { EventLog } from "./store/events.ts";
 import { hashRunFiles, writeAtomic } from "./store/files.ts";
 import { runFolder, SCHEMA_VERSION } from "./store/layout.ts";
-import type { FinalAccount, Manifest, ServiceLimits, Verification } from "./store/manifest.ts";
+import type {
+  FinalAccount,
+  Manifest,
+  NetworkInForce,
+  ServiceLimits,
+  Verification,
+} from "./store/manifest.ts";
 import { Sampler } from "./telemetry/sampler.ts";
+import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
 import { verifyApp } from "./verify/verify.ts";
 
 /** More failed requests than this share of the window's make the run a failed one. */
@@ -57,8 +65,11 @@ interface Progress {
   step: Step;
   verification: Verification | null;
   limits: Record<string, ServiceLimits>;
+  network: NetworkInForce | null;
+  cpuSets: Record<string, string> | null;
   appOptions: Record<string, string>;
   exitCodes: Record<string, number | null>;
+  unhealthy: Record<string, string>;
   logs: Record<string, string>;
   memoryKills: Record<string, number>;
   final: FinalAccount | null;
@@ -74,6 +85,7 @@ interface Progress {
  *
  * @returns The manifest, as written.
  * @throws The signal's reason when it is aborted; the folder then has no manifest.
+ * @throws {EngineLostError} If the engine is gone; the folder then has no manifest.
  * @throws {PoolscopeError} If not even a manifest can be written.
  */
 export async function runScenario(run: PlannedRun, context: StudyContext): Promise<Manifest> {
@@ -90,7 +102,8 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
 
   const progress: Progress = {
     ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
-    ...{ final: null, errors: [], loadStarted: null, thrown: null },
+    ...{ network: null, final: null, errors: [], loadStarted: null, thrown: null },
+    ...{ cpuSets: null, unhealthy: {} },
     ...{ step: "start", memoryKills: {}, freeMiB: null },
   };
   events.emit({ event: "phase", order: run.order, phase: "start" });
@@ -99,26 +112,37 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     await using services = await engine.startRun(run, folder);
     progress.appOptions = services.appOptions;
     try {
-      const locust = services.startLoad(loadCommand(run, context, services, folder));
+      const locust = services.startLoad(loadCommand(run, context, services));
       progress.step = "verify";
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       const { readyTimeoutS } = context;
       progress.verification = await verifyApp(services, run.scenario, { signal, readyTimeoutS });
+      progress.network = await verifyNetwork(services, run.scenario);
       progress.limits = await services.applyLimits();
+      progress.cpuSets = services.cpuSets;
       await using _sampler = await Sampler.start(services, folder);
       progress.step = "load";
+      const { network } = services;
+      const before = network && await readNetwork(network.control);
       await load(run, context, services, locust, folder, progress);
+      if (before !== null) {
+        const after = await readNetwork(network!.control);
+        progress.network.deliveries = deliveriesBetween(before, after);
+      }
     } finally {
       for (const [name, service] of services.services) {
         progress.logs[name] = service.logTail(LOG_LINES);
         progress.exitCodes[name] = service.exit?.code ?? null;
         progress.memoryKills[name] = service.memoryKills();
+        if (service.unhealthy !== null) progress.unhealthy[name] = service.unhealthy;
       }
       events.emit({ event: "phase", order: run.order, phase: "stop" });
     }
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof EngineLostError) throw error;
     progress.thrown = describeError(error, folder);
+    await engine.checkAlive();
   }
   signal.throwIfAborted();
 
@@ -148,9 +172,12 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     window: measuredWindow(plan, progress.final),
     engine: engine.name,
     versions: engine.versions,
+    images: engine.images,
     ...context.machine,
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,
+    network: progress.network,
+    cpuSets: progress.cpuSets,
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
     verification: progress.verification,
@@ -223,18 +250,15 @@ function loadSeed(plan: Plan, run: PlannedRun): number {
 /** Locust's command for this run. */
 function loadCommand(
   run: PlannedRun,
-  { plan, engine }: StudyContext,
+  { plan }: StudyContext,
   services: RunServices,
-  folder: string,
 ): ReturnType<typeof locustCommand> {
   return locustCommand({
-    python: engine.python,
-    host: services.appUrl,
+    ...services.generator,
     scenario: run.scenario,
     seed: loadSeed(plan, run),
     warmUpS: plan.warmUpS,
     windowS: plan.windowS,
-    folder,
   });
 }
 
@@ -243,18 +267,18 @@ async function load(
   run: PlannedRun,
   context: StudyContext,
   services: RunServices,
-  locust: RunningService,
+  locust: LoadGenerator,
   folder: string,
   progress: Progress,
 ): Promise<void> {
   const { plan, events, signal } = context;
-  releaseLoad(folder);
+  await locust.release();
   progress.loadStarted = new Date().toISOString();
   let phase: string | null = null;
   const deadline = performance.now() + (plan.warmUpS + plan.windowS + 30) * 1000;
   const broken = () =>
     [...services.services.values()].find((service) =>
-      service.name !== "locust" && service.exit !== null
+      service.name !== "locust" && (service.exit !== null || service.unhealthy !== null)
     );
   let trouble: string | null = null;
   while (locust.exit === null) {
@@ -277,6 +301,7 @@ async function load(
   }
   const cutShort = locust.exit === null;
   await locust.stop();
+  await locust.collect();
   // Locust removes these, unless it was killed or the disk was full.
   for (const name of readdirSync(folder)) {
     if (name === ".live.json" || /^\..*\.tmp$/.test(name)) rmSync(join(folder, name));

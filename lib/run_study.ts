@@ -31,13 +31,13 @@ import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
 import { ROOT, runFolder, studyFolder, studyName } from "./store/layout.ts";
-import type { Manifest } from "./store/manifest.ts";
+import { differingVersions, type Manifest } from "./store/manifest.ts";
 import type { FinishedRun } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
 import { findStudy, openLoopStudy, openStudyFolder, readPlan } from "./store/studies.ts";
 
 /** The engines that can be asked for. */
-export const ENGINES = ["auto", "local"] as const;
+export const ENGINES = ["auto", "docker", "local"] as const;
 
 /** Options of {@linkcode runStudy}. */
 export interface RunStudyOptions {
@@ -50,8 +50,13 @@ export interface RunStudyOptions {
    * plan; where there is none, the plan is run. @default one that resumes the plan, else a new one
    */
   study?: string;
-  /** @default "auto" */
+  /**
+   * Where services run; `auto` is Docker where it answers and its images are there or can be built.
+   * @default "auto"
+   */
   engine?: typeof ENGINES[number];
+  /** Docker's address, as in `unix:///var/run/docker.sock`. @default where Docker itself looks */
+  dockerHost?: string;
   /** Run failed runs again. @default false */
   retryFailed?: boolean;
   /** How long an app may take to answer after its start, in seconds. @default 30 */
@@ -150,13 +155,15 @@ async function conduct(
   const { signal } = interrupt;
   signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
   const setup = (text: string) => events.emit({ event: "setup", text });
-  await using engine = await openEngine(setup, signal);
+  const made = completeManifests(folder, runs, pending);
+  await using engine = await openEngine(name, made, options, setup, signal);
+  checkVersions(name, made, engine);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
 
   const context: StudyContext = {
     ...{ study: name, folder, plan, engine, events, signal },
     readyTimeoutS: options.readyTimeoutS,
-    machine: await describeMachine(),
+    machine: await describeMachine(engine),
   };
   let failed = 0;
   for (const run of pending) {
@@ -252,13 +259,59 @@ async function checkMachine({ scenarios }: Plan): Promise<string[]> {
   });
 }
 
-async function openEngine(log: (line: string) => void, signal: AbortSignal): Promise<Engine> {
+/** What every refusal of Docker ends with. */
+const OFFER = "or use --engine local";
+
+/** Opens the engine that was asked for; for `auto`, the best one that works here. */
+async function openEngine(
+  study: string,
+  made: Manifest[],
+  { engine = "auto", dockerHost }: RunStudyOptions,
+  log: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Engine> {
+  // A study that was begun stays where it was begun: its runs are compared with each other.
+  const begun = engine === "auto" ? made[0]?.engine : undefined;
+  const choice = begun ?? engine;
+  if (choice !== "local") {
+    const { dockerEnvironment, findDocker } = await import("./engine/docker_host.ts");
+    const found = await findDocker(dockerEnvironment(dockerHost));
+    if (typeof found !== "string") {
+      const { DockerEngine } = await import("./engine/docker.ts");
+      try {
+        return await DockerEngine.open({ host: found.host, study, log, signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        const why = (error as Error).message.split("\n")[0]!;
+        if (choice === "docker") throw new PoolscopeError(`${why}; ${OFFER}`);
+        log(`Docker cannot be used: ${why}`);
+      }
+    } else if (choice === "docker") {
+      throw new PoolscopeError(`Cannot use Docker: ${found}, ${OFFER}`);
+    } else if (dockerHost !== undefined) log(`Docker cannot be used: ${found}`);
+  }
   const { setUp } = await import("./setup/mod.ts");
   const { LocalEngine } = await import("./engine/local.ts");
   return new LocalEngine(await setUp({ log, signal }), log, { signal });
 }
 
-async function describeMachine(): Promise<StudyContext["machine"]> {
+/** A study is not gone on with when its report would be refused. */
+function checkVersions(name: string, made: Manifest[], engine: Engine): void {
+  const differing = differingVersions([engine, ...made].map(({ versions }) => versions));
+  if (differing === null) return;
+  throw new PoolscopeError(
+    `Cannot go on with ${name}: its runs and this start have different versions of ${differing}, which are never compared with each other; use --study NAME for another study`,
+  );
+}
+
+/** The manifests of the runs that are kept. */
+function completeManifests(folder: string, runs: PlannedRun[], pending: PlannedRun[]): Manifest[] {
+  const waiting = new Set(pending.map(({ order }) => order));
+  return runs.filter(({ order }) => !waiting.has(order))
+    .flatMap(({ id, round }) => readManifest(runFolder(folder, id, round)) ?? []);
+}
+
+async function describeMachine(engine: Engine): Promise<StudyContext["machine"]> {
   const git = async (...args: string[]) => {
     try {
       const { success, stdout } = await new Deno.Command("git", {
@@ -274,7 +327,7 @@ async function describeMachine(): Promise<StudyContext["machine"]> {
   const dirty = Boolean(await git("status", "--porcelain"));
   return {
     gitCommit: commit && (dirty ? `${commit}-dirty` : commit),
-    host: {
+    host: engine.host ?? {
       cpus: cpus().length,
       cpuModel: cpus()[0]?.model ?? "unknown",
       memoryMiB: Math.round(totalmem() / 2 ** 20),

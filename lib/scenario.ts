@@ -100,6 +100,28 @@ export interface Scenario {
   queryWaitTimeoutS: number;
   /** PgBouncer's `max_prepared_statements`. */
   maxPreparedStatements: number;
+  /** Round-trip time between app and PostgreSQL in milliseconds; acts when the path is direct. */
+  rttAppDbMs: number;
+  /** Round-trip time between app and PgBouncer in milliseconds; `rttAppDbMs` unless set. */
+  rttAppPgbouncerMs: number;
+  /** Round-trip time between PgBouncer and PostgreSQL in milliseconds; 0 unless set. */
+  rttPgbouncerDbMs: number;
+  /** Whether the app's connections to PostgreSQL are encrypted; acts when the path is direct. */
+  tlsAppDb: boolean;
+  /** Whether the app's connections to PgBouncer are encrypted; as `tlsAppDb` unless set. */
+  tlsAppPgbouncer: boolean;
+  /** Whether PgBouncer's connections to PostgreSQL are encrypted; as `tlsAppDb` unless set. */
+  tlsPgbouncerDb: boolean;
+}
+
+/** Two services that are connected, and the scenario's settings of the network between them. */
+export interface Leg {
+  /** As in the manifest. */
+  name: "appDb" | "appPgbouncer" | "pgbouncerDb";
+  /** Round-trip time in milliseconds; 0 for nothing in between. */
+  rttMs: number;
+  /** Whether its connections are encrypted. */
+  tls: boolean;
 }
 
 /** The name of one field of a {@linkcode Scenario}. */
@@ -134,6 +156,12 @@ const COMMON: Omit<Scenario, "framework" | "path" | "threads" | "reuse"> = {
   maxClientConn: 10_000,
   queryWaitTimeoutS: 15,
   maxPreparedStatements: 200,
+  rttAppDbMs: 0,
+  rttAppPgbouncerMs: 0,
+  rttPgbouncerDbMs: 0,
+  tlsAppDb: false,
+  tlsAppPgbouncer: false,
+  tlsPgbouncerDb: false,
 };
 
 /** Equal connection budgets: 2 workers × 32 threads, or 2 workers × a pool of 32. */
@@ -151,10 +179,18 @@ const PGBOUNCER_KEYS: ScenarioKey[] = [
   "maxClientConn",
   "queryWaitTimeoutS",
   "maxPreparedStatements",
+  "rttAppPgbouncerMs",
+  "rttPgbouncerDbMs",
+  "tlsAppPgbouncer",
+  "tlsPgbouncerDb",
 ];
+
+/** Of the leg that there is only without PgBouncer. */
+const DIRECT_KEYS: ScenarioKey[] = ["rttAppDbMs", "tlsAppDb"];
 
 type Rule = { choices: readonly string[] } | {
   min: number;
+  max?: number;
   whole?: boolean;
   above?: boolean;
   orNull?: boolean;
@@ -190,6 +226,12 @@ const RULES: Record<ScenarioKey, Rule> = {
   maxClientConn: { min: 1, whole: true },
   queryWaitTimeoutS: { min: 0 },
   maxPreparedStatements: { min: 0, whole: true },
+  rttAppDbMs: { min: 0, max: 1000 },
+  rttAppPgbouncerMs: { min: 0, max: 1000 },
+  rttPgbouncerDbMs: { min: 0, max: 1000 },
+  tlsAppDb: "boolean",
+  tlsAppPgbouncer: "boolean",
+  tlsPgbouncerDb: "boolean",
 };
 
 /** The fields of a scenario, in the order in which tables show them. */
@@ -199,7 +241,8 @@ function describeRule(rule: Rule): string {
   if (rule === "boolean") return "true or false";
   if ("choices" in rule) return `one of ${rule.choices.join(", ")}`;
   const kind = rule.whole ? "a whole number" : "a number";
-  return `${kind} ${rule.above ? "above" : "of at least"} ${rule.min}${
+  const most = rule.max === undefined ? "" : ` and at most ${rule.max}`;
+  return `${kind} ${rule.above ? "above" : "of at least"} ${rule.min}${most}${
     rule.orNull ? " or null" : ""
   }`;
 }
@@ -210,18 +253,62 @@ function accepts(rule: Rule, value: unknown): boolean {
   if (value === null) return rule.orNull === true;
   if (typeof value !== "number" || !Number.isFinite(value)) return false;
   if (rule.whole && !Number.isInteger(value)) return false;
+  if (value > (rule.max ?? Infinity)) return false;
   return rule.above ? value > rule.min : value >= rule.min;
 }
 
 /**
- * What an app's prepared statements, where they are set, mean for PgBouncer: above 0, it prepares by
- * itself what asyncpg sends under a name, whatever the app was told.
+ * What settings of the app or the direct path, where they are set, mean for PgBouncer. With prepared
+ * statements off it must not prepare by itself what asyncpg sends under a name. It stands beside the
+ * database, as far from the app, and who encrypts one way encrypts all.
  */
 export function pgbouncerFor(
-  { preparedStatements }: Partial<Scenario>,
-): Pick<Scenario, "maxPreparedStatements"> | Record<string, never> {
-  if (preparedStatements === undefined) return {};
-  return { maxPreparedStatements: preparedStatements ? COMMON.maxPreparedStatements : 0 };
+  { preparedStatements, rttAppDbMs, tlsAppDb }: Partial<Scenario>,
+): Partial<Scenario> {
+  return {
+    ...(preparedStatements !== undefined && {
+      maxPreparedStatements: preparedStatements ? COMMON.maxPreparedStatements : 0,
+    }),
+    ...(rttAppDbMs !== undefined && { rttAppPgbouncerMs: rttAppDbMs }),
+    ...(tlsAppDb !== undefined && { tlsAppPgbouncer: tlsAppDb, tlsPgbouncerDb: tlsAppDb }),
+  };
+}
+
+/**
+ * The legs of a scenario's path.
+ *
+ * @example
+ * ```ts
+ * import { createScenario, legsOf } from "poolscope";
+ *
+ * const scenario = createScenario({ framework: "flask", path: "pooled", users: 1, rttAppDbMs: 2 });
+ * console.assert(legsOf(scenario).map((leg) => leg.rttMs).join() === "2,0");
+ * ```
+ */
+export function legsOf(scenario: Scenario): Leg[] {
+  if (scenario.path === "direct") {
+    return [{ name: "appDb", rttMs: scenario.rttAppDbMs, tls: scenario.tlsAppDb }];
+  }
+  return [
+    {
+      name: "appPgbouncer",
+      rttMs: scenario.rttAppPgbouncerMs,
+      tls: scenario.tlsAppPgbouncer,
+    },
+    { name: "pgbouncerDb", rttMs: scenario.rttPgbouncerDbMs, tls: scenario.tlsPgbouncerDb },
+  ];
+}
+
+/** Three places of which one way round is shorter than the straight way favour one of the paths. */
+function checkDistances(scenario: Scenario): void {
+  const { rttAppDbMs, rttAppPgbouncerMs, rttPgbouncerDbMs } = scenario;
+  const least = Math.abs(rttAppPgbouncerMs - rttPgbouncerDbMs);
+  const most = rttAppPgbouncerMs + rttPgbouncerDbMs;
+  if (rttAppDbMs < least - 1e-9 || rttAppDbMs > most + 1e-9) {
+    throw new UsageError(
+      `Cannot build scenario: rttAppDbMs is ${rttAppDbMs}, but with ${rttAppPgbouncerMs} ms from the app to PgBouncer and ${rttPgbouncerDbMs} ms from there to PostgreSQL it lies between ${least} and ${most}; set all three`,
+    );
+  }
 }
 
 /**
@@ -287,6 +374,7 @@ export function createScenario(
       `Cannot build scenario: reuse is "persistent" for ${scenario.framework}, which keeps connections in a pool; use "app_pool" or "per_request"`,
     );
   }
+  checkDistances(scenario);
   return scenario;
 }
 
@@ -345,20 +433,40 @@ const CLOSED_LOOP_KEYS: ScenarioKey[] = ["users", "spawnRate", "thinkTimeMinS", 
 const OPEN_LOOP_KEYS: ScenarioKey[] = ["arrivalRate", "arrivals"];
 /** How much load there is: one arm is run at several. */
 const LEVEL_KEYS: ScenarioKey[] = ["users", "spawnRate", "arrivalRate"];
+/** Settings that came later: their defaults are left out, so that ids stay those of before. */
+const LATER_KEYS: ScenarioKey[] = [
+  "client",
+  "rttAppDbMs",
+  "rttAppPgbouncerMs",
+  "rttPgbouncerDbMs",
+  "tlsAppDb",
+  "tlsAppPgbouncer",
+  "tlsPgbouncerDb",
+];
+
+/** A scenario for hashing: without what came later, where that is at its default. */
+export function withoutLaterDefaults(scenario: Scenario): Partial<Scenario> {
+  return Object.fromEntries(
+    SCENARIO_KEYS
+      .filter((key) =>
+        !LATER_KEYS.includes(key) || scenario[key] !== COMMON[key as keyof typeof COMMON]
+      )
+      .map((key) => [key, scenario[key]]),
+  );
+}
 
 /**
- * The settings that act in this scenario: PgBouncer's own are left out when the path is direct, the
- * other loop's always. The default client is left out too, so that ids stay those of the time
- * before there was a choice.
+ * The settings that act in this scenario: those of the other path's legs and services do not, nor do
+ * those of the other loop.
  */
 function actingSettings(scenario: Scenario): Partial<Scenario> {
   const idle = [
-    ...(scenario.path === "pooled" ? [] : PGBOUNCER_KEYS),
+    ...(scenario.path === "pooled" ? DIRECT_KEYS : PGBOUNCER_KEYS),
     ...(scenario.arrivalRate === null ? OPEN_LOOP_KEYS : CLOSED_LOOP_KEYS),
-    ...(scenario.client === COMMON.client ? ["client"] : []),
   ];
   return Object.fromEntries(
-    SCENARIO_KEYS.filter((key) => !idle.includes(key)).map((key) => [key, scenario[key]]),
+    Object.entries(withoutLaterDefaults(scenario))
+      .filter(([key]) => !idle.includes(key as ScenarioKey)),
   );
 }
 

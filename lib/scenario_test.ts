@@ -7,6 +7,7 @@ import {
   connectionBudget,
   createScenario,
   FRAMEWORKS,
+  legsOf,
   levelLabel,
   loadLevels,
   parseSetting,
@@ -44,6 +45,33 @@ Deno.test("createScenario() switches PgBouncer's prepared statements off with th
   equal(createScenario({ ...off, maxPreparedStatements: 7 }).maxPreparedStatements, 7);
 });
 
+Deno.test("createScenario() puts PgBouncer beside the database and encrypts all legs or none", () => {
+  const far = { ...base, rttAppDbMs: 2, tlsAppDb: true };
+  const legs = PATHS.map((path) => legsOf(createScenario({ ...far, path })));
+  deepEqual(legs, [
+    [{ name: "appDb", rttMs: 2, tls: true }],
+    [
+      { name: "appPgbouncer", rttMs: 2, tls: true },
+      { name: "pgbouncerDb", rttMs: 0, tls: true },
+    ],
+  ]);
+  const beside = { rttAppPgbouncerMs: 0, rttPgbouncerDbMs: 2, tlsAppPgbouncer: false };
+  deepEqual(legsOf(createScenario({ ...far, path: "pooled", ...beside })), [
+    { name: "appPgbouncer", rttMs: 0, tls: false },
+    { name: "pgbouncerDb", rttMs: 2, tls: true },
+  ]);
+});
+
+Deno.test("createScenario() refuses distances of which one path alone is short", () => {
+  const distances = (rttAppDbMs: number, rttAppPgbouncerMs: number, rttPgbouncerDbMs: number) =>
+    createScenario({ ...base, rttAppDbMs, rttAppPgbouncerMs, rttPgbouncerDbMs });
+  throws(() => distances(0, 0, 2), /rttAppDbMs is 0, but with 0 ms .* between 2 and 2; set all/);
+  throws(() => distances(2, 0.5, 0.5), /rttAppDbMs is 2, .* between 0 and 1; set all three/);
+  for (const [a, b, c] of [[0.5, 0.5, 0.5], [0.7, 0.5, 0.2], [2, 0, 2], [2.5, 0.5, 2]] as const) {
+    equal(distances(a, b, c).rttAppDbMs, a);
+  }
+});
+
 Deno.test("createScenario() rejects bad values in one line that names field and value", () => {
   const cases: [Record<string, unknown>, RegExp][] = [
     [{ users: 0 }, /users is 0, must be a whole number of at least 1/],
@@ -55,6 +83,8 @@ Deno.test("createScenario() rejects bad values in one line that names field and 
     [{ reuse: "app_pool", framework: "fastapi", threads: 8 }, /threads is 8 for fastapi/],
     [{ reuse: "persistent", framework: "flask" }, /reuse is "persistent" for flask/],
     [{ thinkTimeMinS: 2, thinkTimeMaxS: 1 }, /below thinkTimeMinS/],
+    [{ rttAppDbMs: -1 }, /rttAppDbMs is -1, must be a number of at least 0 and at most 1000/],
+    [{ rttAppDbMs: 1001 }, /rttAppDbMs is 1001/],
     [{ users: undefined }, /users is undefined/],
     [{ users: null }, /users is missing; give users for a closed loop or arrivalRate for an open/],
     [{ arrivalRate: 50 }, /users is 100 and arrivalRate is 50; give users for a closed loop or/],
@@ -80,14 +110,22 @@ Deno.test("scenarioId() changes with every setting that acts, and only then", ()
     const value = direct[key];
     if (key === "arrivalRate") continue;
     const other = typeof value === "number" ? value + 1 : value === null ? 1 : `not ${value}`;
-    const acts = key !== "arrivals" &&
-      !/^(pgbouncer|poolMode|defaultPoolSize|maxClientConn|queryWait|maxPrepared)/.test(
+    const ofPooled =
+      /^(pgbouncer|poolMode|defaultPoolSize|maxClientConn|queryWait|maxPrepared)|Pgbouncer/.test(
         key,
       );
-    equal(scenarioId({ ...direct, [key]: other }) !== scenarioId(direct), acts, key);
-    if (key !== "arrivals") {
-      notEqual(scenarioId({ ...pooled, [key]: other }), scenarioId(pooled), key);
-    }
+    const ofDirect = key === "rttAppDbMs" || key === "tlsAppDb";
+    const ofOpenLoop = key === "arrivals";
+    equal(
+      scenarioId({ ...direct, [key]: other }) !== scenarioId(direct),
+      !ofPooled && !ofOpenLoop,
+      key,
+    );
+    equal(
+      scenarioId({ ...pooled, [key]: other }) !== scenarioId(pooled),
+      !ofDirect && !ofOpenLoop,
+      key,
+    );
   }
 });
 

@@ -7,7 +7,7 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import postgres from "postgres";
-import { setPassword } from "./engine/cluster.ts";
+import { setPassword } from "./engine/database.ts";
 import type { RunServices } from "./engine/engine.ts";
 import { LocalEngine } from "./engine/local.ts";
 import type { LocalProcess } from "./engine/process.ts";

@@ -4,7 +4,7 @@ It is active when POOLSCOPE_RUN_FOLDER is set, and otherwise Locust runs as it a
 keeps time itself: POOLSCOPE_WARM_UP_S after the start of the load (the ramp is part of it) Locust's
 statistics are reset and the measurement window begins; POOLSCOPE_WINDOW_S later the load ends, and
 requests that have no answer by then are recorded as "unfinished". If POOLSCOPE_START_FILE is set,
-the load waits for that file and removes it, so that Locust can be loaded before the app is ready.
+the load waits for that file, so that Locust can be loaded before the app is ready.
 So Locust's CSVs cover the window only; its history keeps the ramp. SIGTERM and Ctrl-C end the
 window early and are recorded alike.
 
@@ -572,5 +572,4 @@ def install(
     if start_file := os.environ.get("POOLSCOPE_START_FILE"):
         while not os.path.exists(start_file):
             gevent.sleep(START_POLL_S)
-        os.unlink(start_file)
     return recording

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
-import { explainExit, type LoadOptions, locustCommand, releaseLoad } from "../load/locust.ts";
+import { explainExit, type LoadOptions, locustCommand, LOCUSTFILE } from "../load/locust.ts";
 import { ensurePython } from "../setup/python.ts";
 import { ROOT } from "../store/layout.ts";
 
@@ -119,7 +119,7 @@ export const LOAD: LoadOptions["scenario"] = {
 };
 
 /** What is special about one run of Locust. */
-export interface BenchRun extends LoadOptions {
+export interface BenchRun extends Omit<LoadOptions, "locustfile"> {
   signal: AbortSignal;
   /** The core to use; null for any. @default {the clients'} */
   core?: number | null;
@@ -139,10 +139,10 @@ export interface BenchRun extends LoadOptions {
  */
 export async function runLocust(run: BenchRun): Promise<string> {
   const { core = CLIENT_CORE, terminateAfterS, signal } = run;
-  const { argv, env } = locustCommand(run);
+  const { argv, env, startFile } = locustCommand({ ...run, locustfile: LOCUSTFILE });
   const changed = run.argv?.(argv) ?? argv;
   const command = core === null ? changed : pinned(run.python, core, changed);
-  releaseLoad(run.folder);
+  writeFileSync(startFile, "");
   const child = new Deno.Command(command[0]!, {
     args: command.slice(1),
     env: { ...env, ...run.env },

@@ -27,9 +27,9 @@ export interface OverheadResult {
  * manifest. The first run is left out: it starts PostgreSQL, once per study.
  */
 export async function benchOverhead(options: BenchOptions): Promise<OverheadResult> {
-  const { full, seed, signal, log, onEvent } = options;
+  const { full, engine, seed, signal, log, onEvent } = options;
   const plan = { ...namedPlan("smoke"), name: "overhead", rounds: full ? 8 : 3, windowS: 2, seed };
-  const study = await runStudy({ plan, signal, onEvent, study: `overhead-${Deno.pid}` });
+  const study = await runStudy({ plan, engine, signal, onEvent, study: `overhead-${Deno.pid}` });
   try {
     const [, ...rest] = study.manifests.toSorted((a, b) => a.order - b.order);
     for (const failed of rest.filter((manifest) => manifest.status === "failed")) {

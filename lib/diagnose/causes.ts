@@ -21,6 +21,8 @@ export interface Evidence {
   exited: Record<string, number>;
   /** Processes that the kernel killed at a service's memory limit, by service. */
   memoryKills: Record<string, number>;
+  /** Services that their own health check called unhealthy, with what it said. @default none */
+  unhealthy?: Record<string, string>;
   /** Free space for the run's files in MiB; null when it is not known. */
   freeMiB: number | null;
   /** Requests answered in the window, failures among them. */
@@ -59,11 +61,12 @@ const TITLES: Record<string, string> = {
   app: "the app",
   postgres: "PostgreSQL",
   pgbouncer: "PgBouncer",
+  network: "the network between the services",
   locust: "Locust",
 };
 
 /** When several services are lost, the first of these took the others along. */
-const SERVICES = ["postgres", "pgbouncer", "app"];
+const SERVICES = ["postgres", "pgbouncer", "network", "app"];
 
 const WHEN: Record<Step, string> = {
   start: "during the start",
@@ -123,6 +126,7 @@ const RULES: Rule[] = [
     fatal: true,
   },
   { fact: exits, fatal: true },
+  { fact: ailments, fatal: true },
   {
     // gunicorn's and uvicorn's words; both start another worker.
     where: ["app"],
@@ -259,6 +263,18 @@ function exits({ exited, logs, step, requests, failures }: Evidence): string | n
     const last = quoteError(logs[service]);
     const quoted = last === null ? "" : ` (${last})`;
     return `${TITLES[service]} exited with code ${code} ${WHEN[step]}${quoted}`;
+  }
+  return null;
+}
+
+function ailments(evidence: Evidence): string | null {
+  for (const service of SERVICES) {
+    const said = evidence.unhealthy?.[service];
+    if (said === undefined) continue;
+    const last = quoteError(evidence.logs[service]);
+    return `${TITLES[service]} became unhealthy ${WHEN[evidence.step]}, ${
+      oneLine(said, QUOTE_LENGTH)
+    }${affected(evidence)}${last === null ? "" : `; its log ends with: ${last}`}`;
   }
   return null;
 }

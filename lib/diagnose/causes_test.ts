@@ -116,3 +116,18 @@ Deno.test("hasLostProcess() is true for a crash that cost few requests, false fo
     "fastapi direct: the app lost a worker process by SIGKILL: 2 of 900 requests failed",
   );
 });
+
+Deno.test("findCause() tells which service is unhealthy, what its check says, and its last line", () => {
+  equal(
+    cause({
+      step: "load",
+      unhealthy: { app: "its health check says: timed out" },
+      logs: { app: "starting\nworker 7 hangs" },
+      requests: 100,
+      failures: 2,
+    }),
+    "fastapi direct: the app became unhealthy during the load, its health check says: timed out" +
+      ": 2 of 100 requests failed; its log ends with: worker 7 hangs",
+  );
+  equal(hasLostProcess({ ...none, unhealthy: { pgbouncer: "its health check fails" } }), true);
+});

@@ -90,22 +90,37 @@ export interface GroupUsage {
 
 /** Reads limits from the folders of one group; null where there is none. */
 export function readLimits(places: Partial<Record<Controller, ControllerPlace>>): Limits {
+  const files: Record<string, string | null> = {};
+  const read = (place: ControllerPlace | undefined, version: 1 | 2, name: string) => {
+    if (place?.version === version) files[name] = tryRead(join(place.folder, name));
+  };
+  read(places.cpu, 1, "cpu.cfs_quota_us");
+  read(places.cpu, 1, "cpu.cfs_period_us");
+  read(places.cpu, 2, "cpu.max");
+  read(places.memory, 1, "memory.limit_in_bytes");
+  read(places.memory, 2, "memory.max");
+  return parseGroupFiles(files);
+}
+
+/**
+ * The limits in the files of one group, by their names, of either version; null where there is none.
+ *
+ * @example
+ * ```ts
+ * import { parseGroupFiles } from "./cgroup.ts";
+ *
+ * const limits = parseGroupFiles({ "cpu.max": "50000 100000", "memory.max": "max" });
+ * console.assert(limits.cpus === 0.5 && limits.memoryMiB === null);
+ * ```
+ */
+export function parseGroupFiles(files: Record<string, string | null | undefined>): Limits {
   let cpus: number | null = null;
   let memoryMiB: number | null = null;
-  const { cpu, memory } = places;
-  if (cpu?.version === 1) {
-    const quota = Number(tryRead(join(cpu.folder, "cpu.cfs_quota_us")) ?? -1);
-    const period = Number(tryRead(join(cpu.folder, "cpu.cfs_period_us")) ?? PERIOD_US);
-    if (quota > 0) cpus = quota / period;
-  } else if (cpu !== undefined) {
-    const [quota, period] = (tryRead(join(cpu.folder, "cpu.max")) ?? "max").trim().split(" ");
-    if (quota !== "max") cpus = Number(quota) / Number(period ?? PERIOD_US);
-  }
-  if (memory !== undefined) {
-    const file = memory.version === 1 ? "memory.limit_in_bytes" : "memory.max";
-    const text = (tryRead(join(memory.folder, file)) ?? "max").trim();
-    if (text !== "max" && Number(text) < V1_NO_LIMIT) memoryMiB = Number(text) / MIB;
-  }
+  const [quota, period] = files["cpu.max"]?.trim().split(" ") ??
+    [files["cpu.cfs_quota_us"] ?? "-1", files["cpu.cfs_period_us"] ?? undefined];
+  if (Number(quota) > 0) cpus = Number(quota) / Number(period ?? PERIOD_US);
+  const memory = (files["memory.max"] ?? files["memory.limit_in_bytes"] ?? "max").trim();
+  if (memory !== "max" && Number(memory) < V1_NO_LIMIT) memoryMiB = Number(memory) / MIB;
   return { cpus, memoryMiB };
 }
 

@@ -1,6 +1,7 @@
 /**
  * What this process owns outside itself, written down before it is used, so that what a crash leaves
- * can be ended and removed: processes by pid and start time, control groups and folders by path.
+ * can be ended and removed: processes by pid and start time, control groups and folders by path,
+ * Docker's objects by their labels.
  *
  * Two look after it: a keeper, a sleeping shell beside each owner that sweeps as soon as the owner
  * ends without a word, and every start, which sweeps what both left.
@@ -24,6 +25,8 @@ import { stagingFolder } from "../setup/stage.ts";
 import { TOOLS } from "../store/layout.ts";
 import { type Owner, ownerState, thisOwner } from "../store/owner.ts";
 import { rmdirQuietly } from "./cgroup.ts";
+import type { DockerHost } from "./docker_host.ts";
+import { sweepDocker } from "./docker_sweep.ts";
 import { listProcesses, readProcess } from "./proc.ts";
 
 interface Record {
@@ -31,6 +34,8 @@ interface Record {
   processes: { pid: number; startTicks: number }[];
   groups: string[];
   folders: string[];
+  /** Docker daemons on which it may have made objects; they carry its label. */
+  dockers?: DockerHost[];
 }
 
 const FOLDER = join(TOOLS, "owned");
@@ -82,8 +87,8 @@ export class Owned implements AsyncDisposable {
   }
 
   #save(): void {
-    const { processes, groups, folders } = this.#record;
-    if (processes.length + groups.length + folders.length === 0) {
+    const { processes, groups, folders, dockers = [] } = this.#record;
+    if (processes.length + groups.length + folders.length + dockers.length === 0) {
       rmSync(this.#file, { force: true });
       return;
     }
@@ -127,6 +132,23 @@ export class Owned implements AsyncDisposable {
     rmSync(folder, { recursive: true, force: true });
     this.#record.folders = this.#record.folders.filter((entry) => entry !== folder);
     this.#save();
+  }
+
+  /** Writes down a daemon on which objects will be made, labelled as {@linkcode Owned.owner}'s. */
+  addDocker(host: DockerHost): void {
+    this.#record.dockers = [...this.#record.dockers ?? [], host];
+    this.#save();
+  }
+
+  /** Strikes out a daemon that holds none of this owner's objects any more. */
+  removeDocker(host: DockerHost): void {
+    this.#record.dockers = this.#record.dockers?.filter(({ url }) => url !== host.url);
+    this.#save();
+  }
+
+  /** Whose list this is. */
+  get owner(): Owner {
+    return this.#record.owner;
   }
 
   /** Sends the keeper home. */
@@ -258,6 +280,10 @@ async function removeLeftovers(
     if (record.groups.map(rmdirQuietly).every(Boolean)) break;
     if (attempt === 49) left = true;
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  for (const host of record.dockers ?? []) {
+    // Where the daemon does not answer, the next start that finds it sweeps by labels.
+    said.push(...await sweepDocker(host, id).catch(() => []));
   }
   for (const folder of record.folders) {
     if (!existsSync(folder)) continue;

@@ -5,11 +5,10 @@
  * @module
  */
 
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import postgres from "postgres";
 import { PoolscopeError } from "../errors.ts";
 import type { PostgresBinaries } from "../setup/postgres.ts";
 import type { ServiceUser } from "../setup/user.ts";
@@ -17,20 +16,9 @@ import { ROOT } from "../store/layout.ts";
 import type { Owned } from "./cleanup.ts";
 import type { Access } from "./engine.ts";
 import type { ControlGroup } from "./cgroup.ts";
+import { ADMIN_USER, APP_USER, connect, randomPassword, TEMPLATE } from "./database.ts";
 import { LocalProcess } from "./process.ts";
 import { waitUntil } from "./wait.ts";
-
-/** The database that runs use, and the seeded one that it is cloned from. */
-export const DATABASE = "app";
-export const TEMPLATE = "poolscope_template";
-/** The role of the apps, and of Poolscope itself. */
-export const APP_USER = "app";
-export const ADMIN_USER = "poolscope";
-
-/** A fresh password: 32 hexadecimal digits, so that no file format needs to escape it. */
-export function randomPassword(): string {
-  return randomBytes(16).toString("hex");
-}
 
 /** A free TCP port on the loopback address. */
 export function freePort(): number {
@@ -38,30 +26,6 @@ export function freePort(): number {
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
   return port;
-}
-
-/** Opens one administrator's connection; the caller ends it. */
-export function connect(access: Access): postgres.Sql {
-  return postgres({ ...access, max: 1, onnotice: () => {}, connect_timeout: 5 });
-}
-
-/**
- * Gives a role a password. The server writes a statement that fails into its log, and where the user
- * of a system PostgreSQL asks for it every statement: this one never.
- *
- * @param admin A connection of its own, with administrator's rights; it logs no statement any more.
- */
-export async function setPassword(
-  admin: postgres.Sql,
-  role: string,
-  password: string,
-): Promise<void> {
-  await admin.unsafe(
-    "set log_statement = none; set log_min_error_statement = panic; " +
-      "set log_min_duration_statement = -1; set log_min_duration_sample = -1; " +
-      "set log_transaction_sample_rate = 0; set debug_print_parse = off",
-  );
-  await admin.unsafe(`alter role ${role} password '${password}'`);
 }
 
 /** What is needed to build and start a cluster. */

@@ -1,13 +1,13 @@
 /**
- * What a study needs of the place where services run. The local engine starts processes; nothing
- * above this interface knows which engine it is.
+ * What a study needs of the place where services run. The local engine starts processes, the Docker
+ * engine containers; nothing above this interface knows which engine it is.
  *
  * @module
  */
 
 import type { PlannedRun } from "../plan.ts";
-import type { Scenario } from "../scenario.ts";
-import type { ServiceLimits } from "../store/manifest.ts";
+import type { Leg, Scenario } from "../scenario.ts";
+import type { Manifest, NetworkMethod, ServiceLimits } from "../store/manifest.ts";
 
 /** How a service ended: by itself with a code or signal. */
 export interface Exit {
@@ -19,7 +19,7 @@ export interface Exit {
 
 /** A started service. */
 export interface RunningService {
-  /** `postgres`, `pgbouncer`, `app` or `locust`. */
+  /** `postgres`, `pgbouncer`, `app`, `network` or `locust`. */
   readonly name: string;
   /** How it ended, or null while it runs. */
   readonly exit: Exit | null;
@@ -29,8 +29,47 @@ export interface RunningService {
   logTail(lines?: number): string;
   /** Processes of it that the kernel killed at its memory limit in this run. */
   memoryKills(): number;
-  /** Ends the service and everything that it started; resolves when nothing is left of it. */
+  /** Why its own health check calls it unhealthy; null while it does not, or there is none. */
+  readonly unhealthy: string | null;
+  /** Ends the service and everything that it started; resolves when nothing of it runs. */
   stop(): Promise<void>;
+}
+
+/** How to start the load generator. */
+export interface LoadCommand {
+  /** Program and arguments. */
+  argv: string[];
+  /** The variables to add to the environment. */
+  env: Record<string, string>;
+  /** The file that it waits for before it begins, as it sees it. */
+  startFile: string;
+}
+
+/** A load generator that is started, with its libraries loaded, and waits to be let go. */
+export interface LoadGenerator extends RunningService {
+  /** Lets it begin; from then on the run's folder has its `.live.json`. */
+  release(): Promise<void>;
+  /** Brings what it wrote into the run's folder, once it has ended. */
+  collect(): Promise<void>;
+}
+
+/** Where the load generator finds things, as it sees them itself. */
+export interface GeneratorPlace {
+  /** The Python that Locust is installed in. */
+  python: string;
+  /** The locustfile. */
+  locustfile: string;
+  /** Where the app answers, without a slash at the end. */
+  host: string;
+  /** The folder that receives its files. */
+  folder: string;
+}
+
+/** The other end of a connection, as PostgreSQL sees it. */
+export interface Peer {
+  /** The IP address. */
+  address: string;
+  port: number;
 }
 
 /** What one service has used since it started. Counters are cumulative. */
@@ -51,6 +90,22 @@ export interface Access {
   password: string;
 }
 
+/** An address that a program of ours may connect to. */
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** What stands between the services of a run and makes the scenario's round-trip times. */
+export interface RunNetwork {
+  /** How: bytes are held back by a process of its own. */
+  method: NetworkMethod;
+  /** Where it tells what it has done so far. */
+  control: Address;
+  /** Where each leg that takes time is entered, by the leg's name. */
+  entries: Partial<Record<Leg["name"], Address>>;
+}
+
 /** Everything that one run consists of, started and not yet waited for. */
 export interface RunServices extends AsyncDisposable {
   /** Where the app answers, without a slash at the end. */
@@ -63,16 +118,22 @@ export interface RunServices extends AsyncDisposable {
   readonly postgres: Access;
   /** PgBouncer's console; null when the path is direct. */
   readonly pgbouncer: Access | null;
+  /** The network between the services; null when no leg takes time. */
+  readonly network: RunNetwork | null;
   /** The services by name, PostgreSQL among them. */
   readonly services: ReadonlyMap<string, RunningService>;
   /** Puts the scenario's limits in force and reads back what holds. */
   applyLimits(): Promise<Record<string, ServiceLimits>>;
-  /** Starts the load generator. */
-  startLoad(command: { argv: string[]; env: Record<string, string> }): RunningService;
+  /** Starts the load generator; where that fails, it has ended with the reason in its log. */
+  startLoad(command: LoadCommand): LoadGenerator;
+  /** Where the load generator finds things. */
+  readonly generator: GeneratorPlace;
+  /** The cores that each service has for itself; null when they all share the host's. */
+  readonly cpuSets: Record<string, string> | null;
   /** What each service and the host have used so far. */
   usage(): Promise<ServiceUsage[]>;
-  /** Whether one of PostgreSQL's clients at this address and port is PgBouncer. */
-  isPgbouncerSocket(port: number): Promise<boolean>;
+  /** Whether PostgreSQL's client at this address and port is PgBouncer. */
+  isPgbouncerSocket(peer: Peer): Promise<boolean>;
 }
 
 /** Where services run. */
@@ -81,12 +142,20 @@ export interface Engine extends AsyncDisposable {
   readonly name: "local" | "docker";
   /** One sentence for the reader when limits cannot be set here; null when they can. */
   readonly limitsWarning: string | null;
+  /** The machine on which services run; null when it is this one. */
+  readonly host: Manifest["host"] | null;
   /** Versions of everything that the engine starts. */
   readonly versions: Record<string, string>;
-  /** Python as the engine's load generator runs it. */
-  readonly python: string;
+  /** The images of what it starts, by service, with their digests; empty without images. */
+  readonly images: Record<string, string>;
   /** Starts PostgreSQL with the seeded template, or restarts it when a server setting differs. */
   startDatabase(scenario: Scenario): Promise<void>;
   /** Clones the database and starts PgBouncer, if pooled, and the app. */
   startRun(run: PlannedRun, folder: string): Promise<RunServices>;
+  /**
+   * Looks whether the engine itself still works, so that no further run is tried without it.
+   *
+   * @throws {EngineLostError} If it does not.
+   */
+  checkAlive(): Promise<void>;
 }

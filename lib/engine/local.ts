@@ -7,10 +7,10 @@
 
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type postgres from "postgres";
 import { PoolscopeError } from "../errors.ts";
+import { LOCUSTFILE } from "../load/locust.ts";
 import type { PlannedRun } from "../plan.ts";
-import { FRAMEWORKS, type Scenario } from "../scenario.ts";
+import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Tools } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
@@ -26,22 +26,38 @@ import {
 } from "./cgroup.ts";
 import { Owned } from "./cleanup.ts";
 import {
-  ADMIN_USER,
-  APP_USER,
   type ClusterOptions,
-  connect,
   copyCluster,
-  DATABASE,
   ensureSeededCluster,
   freePort,
   makeFolder,
-  randomPassword,
-  setPassword,
   startServer,
-  TEMPLATE,
   writeSecret,
 } from "./cluster.ts";
-import type { Access, Engine, RunningService, RunServices, ServiceUsage } from "./engine.ts";
+import {
+  ADMIN_USER,
+  APP_USER,
+  checkAnswers,
+  cloneTemplate,
+  DATABASE,
+  firstLine,
+  prepareDatabase,
+  type PreparedDatabase,
+  randomPassword,
+} from "./database.ts";
+import type {
+  Access,
+  Address,
+  Engine,
+  GeneratorPlace,
+  LoadCommand,
+  LoadGenerator,
+  Peer,
+  RunNetwork,
+  RunServices,
+  ServiceUsage,
+} from "./engine.ts";
+import { networkCommand, networkUp } from "./network.ts";
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
@@ -53,20 +69,19 @@ import {
   postgresSettings,
   readApp,
 } from "./services.ts";
+import { type CertificateFiles, enableTls, makeCertificates, writeCertificates } from "./tls.ts";
+import { directDependencies, normaliseName } from "./versions.ts";
 
 const HOST = "127.0.0.1";
 
 /** A running PostgreSQL of one study. */
-interface Database {
+interface Database extends PreparedDatabase {
   server: LocalProcess;
-  access: Access;
-  admin: postgres.Sql;
   group: ControlGroup | null;
   settings: string;
   logFile: string;
-  appPassword: string;
-  /** The app's SCRAM secret as the server keeps it. */
-  appSecret: string;
+  /** What TLS needs; null until a scenario asks for it. */
+  certificates: CertificateFiles | null;
   /** False once a run could not be prepared on it; the next run then gets a new one. */
   fit: boolean;
 }
@@ -83,25 +98,17 @@ function limitsOf(scenario: Scenario): Record<string, Limits> {
 
 /** Versions of the apps' and Locust's direct dependencies, as they are installed. */
 function installedVersions(environment: string): Record<string, string> {
-  const direct = [...FRAMEWORKS.map((name) => `apps/${name}_app`), "locust"].flatMap((part) =>
-    [...readFileSync(join(ROOT, part, "requirements.in"), "utf8").matchAll(/^([\w.-]+)/gm)]
-      .map((match) => normalise(match[1]!))
-  );
+  const direct = directDependencies();
   const libraries = join(environment, "lib");
   return Object.fromEntries(
     readdirSync(libraries)
       .flatMap((python) => readdirSync(join(libraries, python, "site-packages")))
       .map((name) => /^(.+)-([^-]+)\.dist-info$/.exec(name))
       .filter((match) => match !== null)
-      .map((match) => [normalise(match[1]!), match[2]!] as const)
+      .map((match) => [normaliseName(match[1]!), match[2]!] as const)
       .filter(([name]) => direct.includes(name))
       .sort(),
   );
-}
-
-/** Package names compare without case and with every separator alike (PEP 503). */
-function normalise(name: string): string {
-  return name.toLowerCase().replace(/[-_.]+/g, "-");
 }
 
 /** Options of {@linkcode LocalEngine}. */
@@ -114,16 +121,13 @@ export interface LocalEngineOptions {
   signal?: AbortSignal;
 }
 
-/** Seconds that an idle PostgreSQL may take for an answer, and for a clone of the template. */
-const ANSWER_TIMEOUT_S = 3;
-const CLONE_TIMEOUT_S = 60;
-
 /** Services as processes of this machine. */
 export class LocalEngine implements Engine {
   readonly name = "local";
   readonly limitsWarning: string | null;
   readonly versions: Record<string, string>;
-  readonly python: string;
+  readonly host = null;
+  readonly images: Record<string, string> = {};
   #setup: Tools;
   #log: (line: string) => void;
   #owned = Owned.withKeeper();
@@ -150,7 +154,6 @@ export class LocalEngine implements Engine {
     this.#setup = setup;
     this.#signal = signal;
     this.#log = log;
-    this.python = setup.python.python;
     this.versions = {
       deno: Deno.version.deno,
       python: setup.python.version,
@@ -205,30 +208,38 @@ export class LocalEngine implements Engine {
   async startDatabase(scenario: Scenario): Promise<void> {
     const settings = postgresSettings(scenario);
     const key = JSON.stringify(settings);
-    if (this.#database?.settings === key && await this.#isFit(this.#database)) return;
-    await this.#stopDatabase();
-    try {
-      this.#database = await this.#newDatabase(settings, key);
-    } catch (error) {
-      // What a failed start leaves must not fail the next one: a half copy may fill the disk.
-      this.#owned.removeFolder(this.#folder);
-      throw error;
+    if (this.#database?.settings !== key || !await this.#isFit(this.#database)) {
+      await this.#stopDatabase();
+      try {
+        this.#database = await this.#newDatabase(settings, key);
+      } catch (error) {
+        // What a failed start leaves must not fail the next one: a half copy may fill the disk.
+        this.#owned.removeFolder(this.#folder);
+        throw error;
+      }
     }
+    if (legsOf(scenario).some(({ tls }) => tls)) await this.#enableTls(this.#database);
+  }
+
+  /** From then on PostgreSQL takes both: a restart between runs would favour those that follow. */
+  async #enableTls(database: Database): Promise<void> {
+    if (database.certificates !== null) return;
+    const folder = join(this.#folder, "tls");
+    makeFolder(folder, this.#setup.user);
+    const files = writeCertificates(await makeCertificates(), folder, this.#setup.user);
+    await enableTls(database.admin, database.access, files);
+    database.certificates = files;
   }
 
   /** Whether PostgreSQL is fit for another run. */
   async #isFit({ server, access, fit }: Database): Promise<boolean> {
     if (server.exit !== null || !fit) return false;
-    // A new connection: the one that is open has a process of its own, which may outlive the rest.
-    const fresh = connect(access);
     try {
-      await withDeadline(fresh`select 1`, ANSWER_TIMEOUT_S, "it does not answer");
+      await checkAnswers(access);
       return true;
     } catch (error) {
       this.#log(`Starting PostgreSQL anew: ${firstLine(error)}`);
       return false;
-    } finally {
-      await fresh.end({ timeout: 0 });
     }
   }
 
@@ -246,23 +257,12 @@ export class LocalEngine implements Engine {
       await group?.remove();
       throw error;
     });
-    const appPassword = randomPassword();
-    const adminPassword = randomPassword();
-    const first = connect(access);
     try {
-      await setPassword(first, APP_USER, appPassword);
-      await setPassword(first, ADMIN_USER, adminPassword);
-      const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
-      const changed = { ...access, password: adminPassword };
-      return {
-        ...{ server, access: changed, admin: connect(changed), group, settings: key },
-        ...{ logFile, appPassword, appSecret: String(role?.rolpassword), fit: true },
-      };
+      const prepared = await prepareDatabase(access);
+      return { ...prepared, server, group, settings: key, logFile, fit: true, certificates: null };
     } catch (error) {
       await server.stop();
-      throw new PoolscopeError(`Cannot prepare PostgreSQL: ${firstLine(error)}`);
-    } finally {
-      await first.end({ timeout: 1 });
+      throw error;
     }
   }
 
@@ -292,6 +292,11 @@ export class LocalEngine implements Engine {
     return started;
   }
 
+  /** Processes need no daemon. */
+  checkAlive(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stopDatabase();
     await this.#owned[Symbol.asyncDispose]();
@@ -302,9 +307,12 @@ class LocalRun implements RunServices {
   readonly nonce = crypto.randomUUID();
   readonly services = new Map<string, LocalProcess>();
   readonly postgres: Access;
+  /** Nothing here decides which of the machine's cores a service runs on. */
+  readonly cpuSets = null;
   appUrl = "";
   appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
+  network: RunNetwork | null = null;
   #groups = new Map<string, ControlGroup | null>();
   #logStart: number;
   #private: string | null = null;
@@ -333,9 +341,12 @@ class LocalRun implements RunServices {
     this.#private = secrets;
     const cloned = this.#cloneDatabase();
     try {
-      let databasePort = this.database.access.port;
-      if (scenario.path === "pooled") databasePort = this.#startPgbouncer(secrets);
-      this.#startApp(secrets, databasePort);
+      const postgres = this.database.access.port;
+      const pgbouncer = scenario.path === "pooled" ? freePort() : null;
+      const enter = this.#startNetwork(postgres, pgbouncer);
+      if (pgbouncer !== null) this.#startPgbouncer(secrets, pgbouncer, enter("pgbouncerDb"));
+      this.#startApp(secrets, enter(pgbouncer === null ? "appDb" : "appPgbouncer"));
+      if (this.network !== null) await networkUp(this.network, this.services.get("network")!);
     } catch (error) {
       // The next run must not meet a clone that is still under way.
       await Promise.allSettled([cloned]);
@@ -346,11 +357,13 @@ class LocalRun implements RunServices {
 
   async #cloneDatabase(): Promise<void> {
     try {
-      await withDeadline(
-        this.#clone(),
-        CLONE_TIMEOUT_S,
-        `PostgreSQL took longer than ${CLONE_TIMEOUT_S} s`,
-      );
+      const { admin, group, server } = this.database;
+      if (server.exit !== null) {
+        throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
+      }
+      // The limits are for the load: under them the copy would take the larger part of a run.
+      group?.setLimits({ cpus: null, memoryMiB: null });
+      await cloneTemplate(admin);
     } catch (error) {
       // Full disk, damaged template or a server that hangs: a new server gets over each of them.
       this.database.fit = false;
@@ -358,24 +371,35 @@ class LocalRun implements RunServices {
     }
   }
 
-  async #clone(): Promise<void> {
-    const { admin, group, server } = this.database;
-    if (server.exit !== null) {
-      throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
+  /**
+   * Starts the network, where a leg takes time.
+   *
+   * @returns The port at which a leg is entered: its service's own where it takes none.
+   */
+  #startNetwork(postgres: number, pgbouncer: number | null): (leg: Leg["name"]) => number {
+    const { scenario } = this.run;
+    const address = (port: number): Address => ({ host: HOST, port });
+    const target = (leg: Leg["name"]) => leg === "appPgbouncer" ? pgbouncer! : postgres;
+    const legs = legsOf(scenario).filter(({ rttMs }) => rttMs > 0).map(({ name, rttMs }) => ({
+      ...{ name, rttMs, backlog: scenario.listenBacklog },
+      ...{ listen: address(freePort()), target: address(target(name)) },
+    }));
+    if (legs.length > 0) {
+      const control = address(freePort());
+      const entries = Object.fromEntries(legs.map(({ name, listen }) => [name, listen]));
+      this.network = { method: "relay", control, entries };
+      this.#start("network", {
+        argv: networkCommand(this.setup.python.python, control, legs),
+        env: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8" },
+        cwd: ROOT,
+      });
     }
-    // The limits are for the load: under them the copy would take the larger part of a run.
-    group?.setLimits({ cpus: null, memoryMiB: null });
-    await admin.unsafe(`drop database if exists ${DATABASE} with (force)`);
-    await admin.unsafe(
-      `create database ${DATABASE} template ${TEMPLATE} owner ${APP_USER} strategy file_copy`,
-    );
-    // Without it the copy would be written back during the load.
-    await admin.unsafe("checkpoint");
+    return (leg) => this.network?.entries[leg]?.port ?? target(leg);
   }
 
-  #startPgbouncer(secrets: string): number {
+  #startPgbouncer(secrets: string, port: number, databasePort: number): void {
     const user = this.setup.user;
-    const port = freePort();
+    const tls = this.database.certificates;
     const stats = randomPassword();
     const fill = (file: string, values: Record<string, string>) =>
       fillTemplate(
@@ -401,9 +425,12 @@ class LocalRun implements RunServices {
         host: HOST,
         port,
         databaseHost: HOST,
-        databasePort: this.database.access.port,
+        databasePort,
         databaseName: DATABASE,
         userlist,
+        tlsKey: tls?.key ?? "",
+        tlsCertificate: tls?.certificate ?? "",
+        tlsCa: tls?.ca ?? "",
       }),
     );
     const iniFile = join(secrets, "pgbouncer.ini");
@@ -418,7 +445,6 @@ class LocalRun implements RunServices {
       user,
       stopSignal: "QUIT",
     });
-    return port;
   }
 
   #startApp(secrets: string, databasePort: number): void {
@@ -434,6 +460,7 @@ class LocalRun implements RunServices {
     const placement = appPlacement(app, {
       ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },
       ...{ databaseName: DATABASE, databaseUser: APP_USER },
+      databaseCa: legsOf(scenario)[0]!.tls ? this.database.certificates!.ca : "",
     });
     const [program, ...args] = app.command;
     this.#start("app", {
@@ -491,8 +518,17 @@ class LocalRun implements RunServices {
     }
   }
 
-  startLoad(command: { argv: string[]; env: Record<string, string> }): RunningService {
-    return this.#start("locust", {
+  get generator(): GeneratorPlace {
+    return {
+      python: this.setup.python.python,
+      locustfile: LOCUSTFILE,
+      host: this.appUrl,
+      folder: this.folder,
+    };
+  }
+
+  startLoad(command: LoadCommand): LoadGenerator {
+    const locust = this.#start("locust", {
       argv: command.argv,
       env: {
         PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
@@ -500,6 +536,11 @@ class LocalRun implements RunServices {
         ...command.env,
       },
       cwd: ROOT,
+    });
+    return Object.assign(locust, {
+      release: () => Promise.resolve(writeFileSync(command.startFile, "")),
+      // It writes into the run's folder itself.
+      collect: () => Promise.resolve(),
     });
   }
 
@@ -518,9 +559,18 @@ class LocalRun implements RunServices {
     ]);
   }
 
-  isPgbouncerSocket(port: number): Promise<boolean> {
+  isPgbouncerSocket({ port }: Peer): Promise<boolean> {
     const pgbouncer = this.services.get("pgbouncer");
-    return Promise.resolve(pgbouncer !== undefined && ownsSocket(pgbouncer.members(), port));
+    const network = this.services.get("network");
+    if (pgbouncer === undefined) return Promise.resolve(false);
+    const own = pgbouncer.members();
+    const entry = this.network?.entries.pgbouncerDb;
+    if (entry === undefined || !ownsSocket(network!.members(), port)) {
+      return Promise.resolve(ownsSocket(own, port));
+    }
+    // The network connects for whoever enters there.
+    const entering = connectedTo(entry.port);
+    return Promise.resolve(entering.length > 0 && entering.every((from) => ownsSocket(own, from)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -537,21 +587,14 @@ class LocalRun implements RunServices {
   }
 }
 
-function firstLine(error: unknown): string {
-  return (error as Error).message.split("\n")[0]!;
-}
-
-/** Waits at most this long; what is waited for goes on and its end is nobody's business any more. */
-async function withDeadline<T>(work: PromiseLike<T>, seconds: number, late: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new PoolscopeError(late)), seconds * 1000);
-  });
-  try {
-    return await Promise.race([work, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** Ports of those that have a TCP connection to a port of this machine. */
+function connectedTo(port: number): number[] {
+  const hex = (text: string | undefined) => parseInt(text?.split(":")[1] ?? "", 16);
+  return readFileSync("/proc/net/tcp", "utf8").split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    // 01: established.
+    .filter((fields) => hex(fields[2]) === port && fields[3] === "01")
+    .map((fields) => hex(fields[1]));
 }
 
 /** Whether one of the processes holds the local end of a TCP connection with this port. */

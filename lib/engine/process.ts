@@ -56,6 +56,8 @@ export class LocalProcess implements RunningService {
   readonly name: string;
   readonly pid: number;
   readonly exited: Promise<Exit>;
+  /** A process has no health check of its own. */
+  readonly unhealthy = null;
   exit: Exit | null = null;
   #options: ProcessOptions;
   #logStart: number;

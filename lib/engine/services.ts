@@ -8,7 +8,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import { type Framework, type Reuse, REUSES, type Scenario } from "../scenario.ts";
+import {
+  type Framework,
+  type Leg,
+  legsOf,
+  type Reuse,
+  REUSES,
+  type Scenario,
+} from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
 
 /** The scenario's fields and the run's values that an app is told. */
@@ -26,6 +33,8 @@ export const APP_SETTINGS = [
   "databasePort",
   "databaseName",
   "databaseUser",
+  "databaseTls",
+  "databaseCa",
 ] as const;
 
 /** One of {@linkcode APP_SETTINGS}. */
@@ -127,6 +136,8 @@ export type AppPlacement = {
   databasePort: number;
   databaseName: string;
   databaseUser: string;
+  /** The file of the authority that the database's certificate is held against; "" without TLS. */
+  databaseCa: string;
 };
 
 /**
@@ -141,12 +152,25 @@ export function appOptions(app: AppDefinition, scenario: Scenario): Record<strin
     );
   }
   const { workers, threads, poolSize, reuse, preparedStatements, listenBacklog } = scenario;
-  return named(app, { workers, threads, poolSize, reuse, preparedStatements, listenBacklog });
+  const databaseTls = sslMode(legsOf(scenario)[0]!.tls);
+  return named(app, {
+    ...{ workers, threads, poolSize, reuse, preparedStatements, listenBacklog, databaseTls },
+  });
 }
 
 /** Where an app finds its port and its database, by the names of its environment variables. */
 export function appPlacement(app: AppDefinition, placement: AppPlacement): Record<string, string> {
   return named(app, placement);
+}
+
+/** Who encrypts also makes sure of whom it speaks to: certificate and host name are checked. */
+function sslMode(tls: boolean): "verify-full" | "disable" {
+  return tls ? "verify-full" : "disable";
+}
+
+/** Plain clients are let in as well, such as the sampler; what the app does is read back. */
+function clientTls({ tlsAppPgbouncer }: Scenario): "allow" | "disable" {
+  return tlsAppPgbouncer ? "allow" : "disable";
 }
 
 function named(
@@ -181,6 +205,10 @@ export interface PgbouncerPlacement {
   databasePort: number;
   databaseName: string;
   userlist: string;
+  /** PgBouncer's key and certificate, and the authority of PostgreSQL's; "" where TLS is off. */
+  tlsKey: string;
+  tlsCertificate: string;
+  tlsCa: string;
 }
 
 /** The values of the placeholders in `pgbouncer/pgbouncer.ini`. */
@@ -189,6 +217,11 @@ export function pgbouncerValues(
   placement: PgbouncerPlacement,
 ): Record<string, string> {
   return {
+    CLIENT_TLS_SSLMODE: clientTls(scenario),
+    SERVER_TLS_SSLMODE: sslMode(scenario.tlsPgbouncerDb),
+    TLS_KEY_FILE: placement.tlsKey,
+    TLS_CERT_FILE: placement.tlsCertificate,
+    TLS_CA_FILE: placement.tlsCa,
     LISTEN_ADDR: placement.host,
     LISTEN_PORT: String(placement.port),
     LISTEN_BACKLOG: String(scenario.listenBacklog),
@@ -201,6 +234,105 @@ export function pgbouncerValues(
     MAX_CLIENT_CONN: String(scenario.maxClientConn),
     QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
     MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
+  };
+}
+
+/** Where a container finds the certificates that it is given. */
+export const CONTAINER_TLS = {
+  ca: "/run/poolscope-tls/ca.crt",
+  certificate: "/run/poolscope-tls/server.crt",
+  key: "/run/poolscope-tls/server.key",
+};
+
+/** The ports of the container that stands between the others, by leg. */
+export const NETWORK_PORTS: Record<Leg["name"] | "control", number> = {
+  ...{ control: 7000, appDb: 7001, appPgbouncer: 7002, pgbouncerDb: 7003 },
+};
+
+/** The address at which a container enters a leg: the service's own where it takes no time. */
+function entryOf({ name, rttMs }: Leg): { host: string; port: number } {
+  if (rttMs > 0) return { host: "network", port: NETWORK_PORTS[name] };
+  return name === "appPgbouncer"
+    ? { host: "pgbouncer", port: 6432 }
+    : { host: "postgres", port: 5432 };
+}
+
+/** What a run's containers are told beside the scenario. */
+export interface ComposePlacement {
+  nonce: string;
+  /** The cores of each service, as in `{ app: "2-3" }`; empty where they share all. */
+  cpuSets: Record<string, string>;
+}
+
+/**
+ * The values of the variables in `compose/`, all of them but those of building images: no default
+ * of a compose file is left to decide anything.
+ */
+export function composeVariables(
+  scenario: Scenario,
+  { nonce, cpuSets }: ComposePlacement,
+): Record<string, string> {
+  // As for Docker itself, 0 is no limit.
+  const cpus = (value: number | null) => String(value ?? 0);
+  const memory = (value: number | null) => value === null ? "0" : `${value}M`;
+  const legs = legsOf(scenario);
+  const database = entryOf(legs.at(-1)!);
+  const pooler = entryOf(
+    legs.find(({ name }) => name === "appPgbouncer") ??
+      { name: "appPgbouncer", rttMs: 0, tls: false },
+  );
+  const onTls = (file: string, tls: boolean) => tls ? file : "";
+  return {
+    // Of the last leg, which leads to PostgreSQL, and of the one that leads to PgBouncer.
+    DB_HOST: database.host,
+    DB_PORT: String(database.port),
+    POOLER_HOST: pooler.host,
+    POOLER_PORT: String(pooler.port),
+    APP_SSLMODE: sslMode(legs[0]!.tls),
+    APP_CA: onTls(CONTAINER_TLS.ca, legs[0]!.tls),
+    CLIENT_TLS_SSLMODE: clientTls(scenario),
+    SERVER_TLS_SSLMODE: sslMode(scenario.tlsPgbouncerDb),
+    TLS_KEY_FILE: onTls(CONTAINER_TLS.key, scenario.tlsAppPgbouncer),
+    TLS_CERT_FILE: onTls(CONTAINER_TLS.certificate, scenario.tlsAppPgbouncer),
+    TLS_CA_FILE: onTls(
+      CONTAINER_TLS.ca,
+      scenario.tlsAppPgbouncer || scenario.tlsPgbouncerDb,
+    ),
+    DB_CPUS: cpus(scenario.dbCpus),
+    DB_MEMORY: memory(scenario.dbMemoryMiB),
+    DB_CPUSET: cpuSets.postgres ?? "",
+    MAX_CONNECTIONS: String(scenario.maxConnections),
+    SCRAM_ITERATIONS: String(scenario.scramIterations),
+    PGBOUNCER_CPUS: cpus(scenario.pgbouncerCpus),
+    PGBOUNCER_MEMORY: memory(scenario.pgbouncerMemoryMiB),
+    PGBOUNCER_CPUSET: cpuSets.pgbouncer ?? "",
+    POOL_MODE: scenario.poolMode,
+    DEFAULT_POOL_SIZE: String(scenario.defaultPoolSize),
+    MAX_CLIENT_CONN: String(scenario.maxClientConn),
+    QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
+    MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
+    APP_CPUS: cpus(scenario.appCpus),
+    APP_MEMORY: memory(scenario.appMemoryMiB),
+    APP_CPUSET: cpuSets.app ?? "",
+    WORKERS: String(scenario.workers),
+    THREADS: String(scenario.threads),
+    POOL_SIZE: String(scenario.poolSize),
+    REUSE: scenario.reuse,
+    PREPARED_STATEMENTS: String(scenario.preparedStatements),
+    NONCE: nonce,
+    LISTEN_BACKLOG: String(scenario.listenBacklog),
+    LOCUST_CPUSET: cpuSets.locust ?? "",
+    // Any free one.
+    ...Object.fromEntries(
+      ["POSTGRES", "PGBOUNCER", "FASTAPI", "DJANGO", "FLASK", "LOCUST"].map((name) => [
+        `${name}_PORT`,
+        "0",
+      ]),
+    ),
+    // A check costs the measured services CPU, and one that a busy app answers late has not failed.
+    HEALTH_INTERVAL: "10s",
+    HEALTH_TIMEOUT: "30s",
+    HEALTH_RETRIES: "2",
   };
 }
 

@@ -2,13 +2,15 @@ import { deepEqual, equal, match, throws } from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
-import { createScenario, FRAMEWORKS } from "../scenario.ts";
+import { createScenario, FRAMEWORKS, type Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
+import { readCompose } from "./compose.ts";
 import {
   APP_SETTINGS,
   appFolder,
   appOptions,
   appPlacement,
+  composeVariables,
   fillTemplate,
   parseApp,
   pgbouncerValues,
@@ -18,7 +20,7 @@ import {
 
 const placement = {
   ...{ host: "127.0.0.1", port: 8000, nonce: "n", databaseHost: "127.0.0.1", databasePort: 5432 },
-  ...{ databaseName: "app", databaseUser: "app" },
+  ...{ databaseName: "app", databaseUser: "app", databaseCa: "" },
 };
 
 Deno.test("readApp() accepts every app, whose defaults are those of the scenarios", () => {
@@ -26,6 +28,7 @@ Deno.test("readApp() accepts every app, whose defaults are those of the scenario
     const app = readApp(framework);
     const scenario = createScenario({ framework, path: "direct", users: 1 });
     for (const setting of APP_SETTINGS) {
+      if (setting === "databaseTls") equal(app.settings.databaseTls.default, "disable");
       if (setting in scenario && app.settings[setting] !== undefined) {
         equal(app.settings[setting]!.default, scenario[setting as keyof typeof scenario], setting);
       }
@@ -87,6 +90,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
     pgbouncerValues(scenario, {
       ...{ host: "127.0.0.1", port: 6432, databaseHost: "127.0.0.1", databasePort: 5432 },
       ...{ databaseName: "app", userlist: "/x/userlist.txt" },
+      ...{ tlsKey: "", tlsCertificate: "", tlsCa: "" },
     }),
     "pgbouncer.ini",
   );
@@ -95,6 +99,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
       ...["pool_mode = transaction", "max_client_conn = 10000", "default_pool_size = 20"],
       ...["query_wait_timeout = 15", "ignore_startup_parameters = extra_float_digits"],
       ...["listen_backlog = 4096", "max_prepared_statements = 200", "auth_type = scram-sha-256"],
+      ...["client_tls_sslmode = disable", "server_tls_sslmode = disable"],
       "app = host=127.0.0.1 port=5432 dbname=app",
     ]
   ) {
@@ -114,4 +119,121 @@ Deno.test("postgresSettings() takes max_connections and scram_iterations from th
   const settings = postgresSettings({ ...scenario, maxConnections: 40, scramIterations: 4096 });
   deepEqual([settings.max_connections, settings.scram_iterations], ["40", "4096"]);
   equal(settings.timezone, "UTC");
+});
+
+/** A service of `compose/` as a scenario fills it in, and the variables that its files name. */
+function compose(scenario: Scenario) {
+  const variables = composeVariables(scenario, { nonce: "n", cpuSets: { app: "2-3" } });
+  const names = ["compose.yml", ...(scenario.path === "pooled" ? ["compose.pooled.yml"] : [])];
+  const files = names.map((name) => ({
+    name: `compose/${name}`,
+    text: readFileSync(join(ROOT, "compose", name), "utf8"),
+  }));
+  const asked = files.flatMap(({ text }) => [...text.matchAll(/(?<!\$)\$\{(\w+)/g)]);
+  return {
+    services: readCompose(files, variables).services,
+    variables,
+    asked: new Set(asked.map(([, name]) => name!)),
+  };
+}
+
+/** Far from every default, so that a value that is not passed on is seen. */
+const STRANGE: Partial<Scenario> & { users: number } = {
+  ...{ users: 3, workers: 3, threads: 5, poolSize: 7, preparedStatements: false },
+  ...{ listenBacklog: 333, dbCpus: 0.75, dbMemoryMiB: 300, maxConnections: 44 },
+  ...{ scramIterations: 1000, appCpus: 1.5, appMemoryMiB: 600, pgbouncerCpus: 0.25 },
+  ...{ pgbouncerMemoryMiB: 100, poolMode: "session", defaultPoolSize: 9, maxClientConn: 99 },
+  ...{ queryWaitTimeoutS: 4, maxPreparedStatements: 11, reuse: "per_request" },
+  tlsAppDb: true,
+};
+
+Deno.test("compose/ leaves no default of its own to decide, and names no unknown variable", () => {
+  const { variables, asked } = compose(
+    createScenario({ framework: "flask", path: "pooled", ...STRANGE }),
+  );
+  const ofImages = ["POSTGRES_IMAGE", "PYTHON_IMAGE", "DEBIAN_IMAGE", "POOLSCOPE_TAG"];
+  deepEqual(
+    [...asked].filter((name) => !ofImages.includes(name)).sort(),
+    Object.keys(variables).sort(),
+  );
+  const documented = readFileSync(join(ROOT, "compose", ".env"), "utf8")
+    .split("\n").filter((line) => /^\w+=/.test(line)).map((line) => line.split("=")[0]!);
+  deepEqual(documented.sort(), [...asked].sort());
+});
+
+Deno.test("compose/ gives each service what services.ts gives the local engine's processes", () => {
+  for (const framework of FRAMEWORKS) {
+    for (const path of ["direct", "pooled"] as const) {
+      const scenario = createScenario({
+        ...{ ...STRANGE, framework, path },
+        threads: framework === "fastapi" ? 1 : 5,
+      });
+      const app = readApp(framework);
+      const { services } = compose(scenario);
+      const { environment, cpus, memory, cpuset } = services[framework]!;
+      deepEqual(environment, {
+        ...appOptions(app, scenario),
+        ...appPlacement(app, {
+          ...{ host: "0.0.0.0", port: 8000, nonce: "n", databaseName: "app", databaseUser: "app" },
+          databaseHost: path === "pooled" ? "pgbouncer" : "postgres",
+          databasePort: path === "pooled" ? 6432 : 5432,
+          databaseCa: "/run/poolscope-tls/ca.crt",
+        }),
+      });
+      deepEqual([cpus, memory, cpuset], [1.5, 600 * 2 ** 20, "2-3"]);
+
+      const database = services.postgres!;
+      deepEqual([database.cpus, database.memory], [0.75, 300 * 2 ** 20]);
+      const settings = database.command!.slice(1).filter((word) => word !== "-c");
+      deepEqual(
+        Object.fromEntries(settings.map((setting) => setting.split("="))),
+        postgresSettings(scenario),
+      );
+
+      const pooler = services.pgbouncer!;
+      deepEqual([pooler.cpus, pooler.memory], [0.25, 100 * 2 ** 20]);
+      const { USERLIST: _, ...values } = pgbouncerValues(scenario, {
+        ...{ host: "0.0.0.0", port: 6432, databaseHost: "postgres", databasePort: 5432 },
+        ...{ databaseName: "app", userlist: "" },
+        ...{ tlsKey: "/run/poolscope-tls/server.key", tlsCa: "/run/poolscope-tls/ca.crt" },
+        tlsCertificate: "/run/poolscope-tls/server.crt",
+      });
+      const { APP_USER, ...given } = pooler.environment;
+      deepEqual([given, APP_USER], [values, "app"]);
+      // Every listener may have the queue that it asks for.
+      for (const name of ["postgres", "pgbouncer", framework]) {
+        deepEqual(services[name]!.sysctls, { "net.core.somaxconn": "333" });
+      }
+    }
+  }
+});
+
+Deno.test("composeVariables() sends a leg that takes time through the network's container", () => {
+  const hosts = (settings: Partial<Scenario> & Pick<Scenario, "path">) => {
+    const { services } = compose(
+      createScenario({ framework: "flask", users: 1, rttAppDbMs: 2, ...settings }),
+    );
+    const { PGHOST, PGPORT } = services.flask!.environment;
+    const { DB_HOST, DB_PORT } = services.pgbouncer!.environment;
+    return [PGHOST, PGPORT, DB_HOST, DB_PORT].join(" ");
+  };
+  equal(hosts({ path: "direct" }).startsWith("network 7001 "), true);
+  equal(hosts({ path: "pooled" }), "network 7002 postgres 5432");
+  const beside = { rttAppPgbouncerMs: 0, rttPgbouncerDbMs: 2 };
+  equal(hosts({ path: "pooled", ...beside }), "pgbouncer 6432 network 7003");
+});
+
+Deno.test("composeVariables() has no limit for a scenario's null", () => {
+  const { services } = compose(
+    createScenario({
+      framework: "flask",
+      path: "pooled",
+      users: 1,
+      dbCpus: null,
+      dbMemoryMiB: null,
+    }),
+  );
+  for (const name of ["postgres", "flask", "pgbouncer"]) {
+    deepEqual([services[name]!.cpus, services[name]!.memory], [null, null], name);
+  }
 });

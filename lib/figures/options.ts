@@ -43,8 +43,11 @@ export function caption(parts: string[], context?: StudyContext): string {
     ...parts,
     `${context.windowS}\u00a0s windows`,
     context.database,
+    context.network ?? [],
     context.cores === null
       ? []
+      : context.cpuSets.length > 0
+      ? ["cores of its own for each service"]
       : [`${formatCount(context.cores, "core")} shared with the load generator`],
     context.functionalCheck ? ["functional check only, no conclusion"] : [],
   ].flat();

@@ -30,6 +30,7 @@ export const SERVICE_COLOR: Record<string, string> = {
   postgres: "#0072b2",
   app: "#d55e00",
   pgbouncer: "#009e73",
+  network: "#e69f00",
   locust: "#cc79a7",
   host: "#7b8794",
 };

@@ -219,6 +219,9 @@ export function syntheticManifest(
       app: limits(scenario.appCpus, scenario.appMemoryMiB),
     },
     limitsWarning: null,
+    network: null,
+    cpuSets: null,
+    images: {},
     appOptions: { APP_WORKERS: String(scenario.workers) },
     exitCodes: { postgres: null, app: null },
     verification: {

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import { ROOT, TOOLS } from "../store/layout.ts";
-import { explainExit, locustCommand, releaseLoad } from "./locust.ts";
+import { explainExit, locustCommand, LOCUSTFILE } from "./locust.ts";
 import { convertRequests } from "./requests.ts";
 import { ScriptedServer, type Step } from "./testing/scripted_server.ts";
 
@@ -131,7 +131,8 @@ async function run(
     const contract = join(folder, "contract.json");
     const route = { name: "GET /posts", path: "/posts", weight: 1, status: 200 };
     writeFileSync(contract, JSON.stringify({ routes: [route], cases: [] }));
-    const { argv, env } = locustCommand({
+    const { argv, env, startFile } = locustCommand({
+      locustfile: LOCUSTFILE,
       python: Deno.env.get("POOLSCOPE_TEST_PYTHON") ?? join(TOOLS, "venv", "bin", "python"),
       host,
       scenario: {
@@ -140,7 +141,7 @@ async function run(
       },
       ...{ seed: 1, warmUpS: 0, windowS, folder, contract },
     });
-    releaseLoad(folder);
+    writeFileSync(startFile, "");
     const child = new Deno.Command(argv[0]!, {
       args: argv.slice(1),
       env: { ...env, POOLSCOPE_TIMEOUT_S: "1" },

@@ -4,17 +4,13 @@
  * @module
  */
 
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { GeneratorPlace, LoadCommand } from "../engine/engine.ts";
 import type { Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
 
 /** What one run of Locust needs. */
-export interface LoadOptions {
-  /** The Python that Locust is installed in. */
-  python: string;
-  /** Where the app answers, without a slash at the end. */
-  host: string;
+export interface LoadOptions extends GeneratorPlace {
   /** Users or arrival rate, think time and client are taken from it. */
   scenario: Pick<
     Scenario,
@@ -27,8 +23,6 @@ export interface LoadOptions {
   warmUpS: number;
   /** Length of the measurement window in seconds. */
   windowS: number;
-  /** The run's folder, which receives the files. */
-  folder: string;
   /** Generating processes. @default 1 */
   processes?: number;
   /** File with the routes to request. @default {the apps' contract} */
@@ -37,31 +31,27 @@ export interface LoadOptions {
 
 const START_FILE = ".start";
 
-/** Lets a waiting Locust begin: it is started, and its libraries loaded, before the app is ready. */
-export function releaseLoad(folder: string): void {
-  writeFileSync(join(folder, START_FILE), "");
-}
+/** The locustfile of this checkout. */
+export const LOCUSTFILE: string = join(ROOT, "locust", "locustfile.py");
 
 /**
  * The command that runs the load of one scenario without a user interface. It ends by itself when
- * the window does; SIGTERM ends it early with everything recorded. The load begins at
- * {@linkcode releaseLoad}. It writes its log to standard
- * error.
- *
- * @returns Program and arguments, and the variables to add to the environment.
+ * the window does; SIGTERM ends it early with everything recorded. It is started, and
+ * its libraries loaded, before the app is ready; the load begins when the start file is there. It
+ * writes its log to standard error.
  */
-export function locustCommand(
-  options: LoadOptions,
-): { argv: string[]; env: Record<string, string> } {
+export function locustCommand(options: LoadOptions): LoadCommand {
   const { scenario, folder, processes = 1, contract } = options;
+  const startFile = join(folder, START_FILE);
   // In an open loop, each process has one user, which sends all of its arrivals.
   const [users, spawnRate] = scenario.arrivalRate === null
     ? [scenario.users, scenario.spawnRate]
     : [processes, 100];
   return {
+    startFile,
     argv: [
       ...[options.python, "-m", "locust", "--headless"],
-      ...["--locustfile", join(ROOT, "locust", "locustfile.py")],
+      ...["--locustfile", options.locustfile],
       ...["--host", options.host],
       ...["--users", String(users), "--spawn-rate", String(spawnRate)],
       ...(processes > 1 ? ["--processes", String(processes)] : []),
@@ -73,7 +63,7 @@ export function locustCommand(
     ],
     env: {
       POOLSCOPE_RUN_FOLDER: folder,
-      POOLSCOPE_START_FILE: join(folder, START_FILE),
+      POOLSCOPE_START_FILE: startFile,
       POOLSCOPE_WARM_UP_S: String(options.warmUpS),
       POOLSCOPE_WINDOW_S: String(options.windowS),
       POOLSCOPE_SEED: String(options.seed),

@@ -4,6 +4,7 @@ import { explainExit, locustCommand } from "./locust.ts";
 
 const options = {
   python: "python3",
+  locustfile: "/here/locustfile.py",
   host: "http://127.0.0.1:8000",
   scenario: createScenario({
     framework: "flask",

@@ -1,12 +1,12 @@
 /** The real Locust, with the project's own locustfile, against a server that misbehaves. */
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { FinalAccount } from "../store/manifest.ts";
-import { explainExit, locustCommand, releaseLoad } from "./locust.ts";
+import { explainExit, locustCommand } from "./locust.ts";
 import {
   checkCounts,
   convertRequests,
@@ -72,8 +72,9 @@ async function locust(
   folder: string,
   run: Run,
 ): Promise<Pick<Outcome, "exit" | "endedUs" | "log" | "live">> {
-  const { argv, env } = locustCommand({
+  const { argv, env, startFile } = locustCommand({
     python: testPython(),
+    locustfile: join(ROOT, "locust", "locustfile.py"),
     host: url,
     scenario: {
       ...{ spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
@@ -88,7 +89,7 @@ async function locust(
     folder,
     processes: run.processes,
   });
-  releaseLoad(folder);
+  writeFileSync(startFile, "");
   const child = new Deno.Command(argv[0]!, {
     args: [...argv.slice(1), ...(run.master ?? [])],
     env: { ...env, ...run.env },

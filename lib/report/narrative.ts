@@ -73,11 +73,19 @@ export function describeStudy(study: Study): Markdown {
     } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
       formatCount(planned, "run")
     }, ${done}. ${capitalise(context.database)}.` +
-      (context.cores === null
-        ? ""
-        : ` Load generator, app and database shared ${formatCount(context.cores, "core")}.`) +
+      (context.network === null ? "" : ` ${capitalise(context.network)}.`) +
+      (context.cores === null ? "" : ` ${describeCores(context, context.cores)}`) +
       warnings.map((warning) => `\n\n> **Note:** ${warning}`).join(""),
   );
+}
+
+/** Whether the services had cores of their own. */
+function describeCores({ cpuSets }: Study["context"], cores: number): string {
+  return cpuSets.length === 0
+    ? `Load generator, app and database shared ${formatCount(cores, "core")}.`
+    : `Load generator, app, PgBouncer and database each had cores of their own (${
+      cpuSets.join("; ")
+    }).`;
 }
 
 /**
@@ -284,9 +292,13 @@ export function conclusion(study: Study): Markdown {
   }
   const { context } = study;
   const scope = [
-    `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}.`,
+    `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}${
+      context.network === null ? "" : `; ${context.network}`
+    }.`,
     context.cores === null
       ? ""
+      : context.cpuSets.length > 0
+      ? describeCores(context, context.cores)
       : `The load generator shared ${
         formatCount(context.cores, "core")
       } with what it measured, so absolute numbers are not the apps' limits.`,

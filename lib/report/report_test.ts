@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { UsageError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
 import { namedPlan, type PlannedRun } from "../plan.ts";
 import { Markdown, Table } from "./display.ts";
@@ -221,6 +221,60 @@ Deno.test("a Table escapes HTML and Markdown", () => {
   ]!;
   assert.deepEqual(Object.keys(display.call(table)), ["text/html", "text/markdown", "text/plain"]);
   assert.equal(String(new Markdown("**a**")), "**a**");
+});
+
+Deno.test("loadStudy() refuses to compare versions of PgBouncer, PostgreSQL or Python, naming them", async () => {
+  for (
+    const [name, other, title] of [
+      ["pgbouncer", "1.25.0", "PgBouncer"],
+      ["postgres", "16.99", "PostgreSQL"],
+      ["python", "3.99.1", "Python"],
+    ] as const
+  ) {
+    using mixed = syntheticStudy(plan, () => ({ rps: 10, medianMs: 5 }));
+    const [first] = readdirSync(mixed.folder).filter((entry) => /-\d+u-/.test(entry));
+    const file = join(mixed.folder, first!, "round-1", "manifest.json");
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    const before = manifest.versions[name];
+    assert.ok(before !== undefined && before !== other);
+    manifest.versions[name] = other;
+    writeFileSync(file, JSON.stringify(manifest));
+    await assert.rejects(loadStudy(mixed.folder), (error: Error) => {
+      assert.equal(error instanceof PoolscopeError, true);
+      const versions = [before, other].sort().join(", ");
+      assert.ok(
+        error.message.includes(`different versions of ${title} (${versions})`),
+        error.message,
+      );
+      return true;
+    });
+    // A version of anything else is no reason: the settings table tells it.
+    writeFileSync(
+      file,
+      JSON.stringify({
+        ...manifest,
+        versions: { ...manifest.versions, [name]: before, deno: "9" },
+      }),
+    );
+    assert.equal((await loadStudy(mixed.folder)).complete, true);
+  }
+});
+
+Deno.test("the report says whether the services had cores of their own", async () => {
+  const cpuSets = { locust: "0", pgbouncer: "1", postgres: "2", app: "3" };
+  assert.match(String(describeStudy(study)), /Load generator, app and database shared 2 cores/);
+  using own = syntheticStudy(plan, () => ({ rps: 10, medianMs: 5 }));
+  for (const name of readdirSync(own.folder, { recursive: true }).map(String)) {
+    if (!name.endsWith("manifest.json")) continue;
+    const file = join(own.folder, name);
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...manifest, engine: "docker", cpuSets }));
+  }
+  const loaded = await loadStudy(own.folder);
+  const sentence = /each had cores of their own \(generator 0, app 3, PgBouncer 1, database 2\)/;
+  assert.match(String(describeStudy(loaded)), sentence);
+  assert.match(String(conclusion(loaded)), sentence);
+  assert.match(JSON.stringify(settingsTable(loaded)), /generator 0, app 3/);
 });
 
 Deno.test("the report of a study holds its open loop", async () => {

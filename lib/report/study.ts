@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { UsageError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
@@ -18,7 +18,7 @@ import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
 import { pathRatios, summariseScenarios } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { openLoopFolder, runFolder, studyName } from "../store/layout.ts";
-import type { Manifest } from "../store/manifest.ts";
+import { differingVersions, type Manifest } from "../store/manifest.ts";
 import { readPlan } from "../store/studies.ts";
 import { readRun } from "./read_run.ts";
 
@@ -177,6 +177,8 @@ function planWarnings(plan: Plan, manifests: readonly Manifest[]): string[] {
  *
  * @param folder The study's folder.
  * @throws {UsageError} If there is no study in the folder, or its plan is damaged.
+ * @throws {PoolscopeError} If its runs were made with different versions of PostgreSQL, PgBouncer
+ * or Python.
  * @throws {SchemaVersionError} If another version of Poolscope wrote a run.
  */
 export async function loadStudy(folder: string): Promise<Study> {
@@ -193,6 +195,14 @@ export async function loadStudy(folder: string): Promise<Study> {
     if (read.manifest !== null) files.manifests.push(read.manifest);
     files.runs.push(read.run);
     files.warnings.push(...read.warnings);
+  }
+  const differing = differingVersions(files.manifests.map(({ versions }) => versions));
+  if (differing !== null) {
+    throw new PoolscopeError(
+      `Cannot report ${
+        studyName(folder)
+      }: its runs were made with different versions of ${differing}, which are never compared with each other; the runs are kept, run the plan again as another study (--study NAME)`,
+    );
   }
   files.warnings.push(...planWarnings(plan, files.manifests));
   return new Study(files);

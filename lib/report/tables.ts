@@ -16,6 +16,7 @@ import {
   armLabels,
   compareLevels,
   connectionBudget,
+  type Leg,
   levelLabel,
   loadLevels,
   type Scenario,
@@ -24,11 +25,12 @@ import {
   type ScenarioKey,
 } from "../scenario.ts";
 import { describeLoop, latencyName } from "../figures/options.ts";
-import { describeLimits } from "../stats/context.ts";
+import { describeLimits, LEG_TITLES } from "../stats/context.ts";
 import type { Delivery } from "../stats/delivery.ts";
 import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import type { LegInForce } from "../store/manifest.ts";
 import { type CellValue, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 
@@ -235,7 +237,9 @@ export function failuresTable(study: Study): Table {
   );
 }
 
-function show(value: Scenario[ScenarioKey]): string {
+function show(value: Scenario[ScenarioKey] | undefined): string {
+  // A study that is older than the setting.
+  if (value === undefined) return "";
   if (value === null) return "no limit";
   return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
 }
@@ -307,6 +311,29 @@ export function settingsTable(study: Study): Table {
         ),
     );
   }
+  for (const [leg, title] of Object.entries(LEG_TITLES)) {
+    const seen = (arm: string, show: (leg: LegInForce) => string) =>
+      distinct(
+        manifestsOf(arm).flatMap(({ network }) => {
+          const own = network?.legs[leg as Leg["name"]];
+          return own === undefined ? [] : [show(own)];
+        }),
+      );
+    add(
+      `${title}: round-trip time, asked for → measured`,
+      (arm) =>
+        seen(
+          arm,
+          ({ rttMs: { asked, measured } }) =>
+            measured === null ? "nothing in between" : `${asked} ms → ${formatNumber(measured)} ms`,
+        ),
+    );
+    add(`${title}: encryption in force`, (arm) => seen(arm, ({ tls }) => tls.inForce ?? "none"));
+  }
+  add(
+    "round-trip times made by",
+    (arm) => distinct(manifestsOf(arm).flatMap(({ network }) => network?.method ?? [])),
+  );
   const variables = new Set(study.manifests.flatMap((m) => Object.keys(m.appOptions)));
   for (const name of variables) {
     add(name, (arm) => distinct(manifestsOf(arm).flatMap((m) => m.appOptions[name] ?? [])));
@@ -325,6 +352,9 @@ export function settingsTable(study: Study): Table {
       "host": study.manifests.map(({ host }) =>
         `${host.cpus} × ${host.cpuModel}, ${host.memoryMiB} MiB, Linux ${host.kernel}`
       ),
+      "cores of each service": study.context.cpuSets.length > 0
+        ? study.context.cpuSets
+        : study.manifests.map(({ host }) => `all share the host's ${host.cpus}`),
       "git commit": study.manifests.map(({ gitCommit }) => gitCommit ?? "outside git"),
       "limits warning": study.context.limitsWarnings,
     })

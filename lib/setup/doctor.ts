@@ -13,6 +13,7 @@ import { accessSync, constants, existsSync, readFileSync, statfsSync } from "nod
 import { dirname } from "node:path";
 import process from "node:process";
 import { findControllers, readLimits, tryLimits } from "../engine/cgroup.ts";
+import { askDocker, dockerEnvironment, findDocker } from "../engine/docker_host.ts";
 import { parseHostCpu } from "../engine/proc.ts";
 import { PoolscopeError } from "../errors.ts";
 import { runsFolder, TOOLS } from "../store/layout.ts";
@@ -517,8 +518,42 @@ async function checkLimits(): Promise<Check> {
   return judgeLimits(await tryLimits(found, `poolscope-${Deno.pid}-doctor`), words);
 }
 
-/** Everything that the doctor looks at, in the order of its report. */
-export async function examine(needs: Needs = {}): Promise<Check[]> {
+/** The images of a study, as `deno task images` names them; the tag is the environment's. */
+const IMAGE_NAMES = ["postgres", "pgbouncer", "fastapi", "django", "flask", "locust"];
+
+/** Where Docker answers, in which version, and whether the images are built. */
+async function checkDocker(dockerHost?: string): Promise<Check> {
+  const name = "Docker";
+  const local = "studies run without it, as processes of this machine (--engine local)";
+  try {
+    const found = await findDocker(dockerEnvironment(dockerHost));
+    if (typeof found === "string") return ok(name, `${found}; ${local}`);
+    const { host, version } = found;
+    const { text } = await askDocker(host, "GET", "/images/json");
+    const tag = Deno.env.get("POOLSCOPE_TAG") || "latest";
+    const tags = (JSON.parse(text) as { RepoTags: string[] | null }[])
+      .flatMap(({ RepoTags }) => RepoTags ?? []);
+    const lacking = IMAGE_NAMES.filter((image) => !tags.includes(`poolscope/${image}:${tag}`));
+    const value = `${version} at ${host.url}`;
+    return lacking.length === 0
+      ? ok(name, `${value}, all ${IMAGE_NAMES.length} images are built`)
+      : warning(
+        name,
+        `${value}; the images of ${lacking.join(", ")} are not built`,
+        "deno task images builds them, and so does the first start",
+      );
+  } catch (error) {
+    return warning(name, (error as Error).message.split("\n")[0]!, local);
+  }
+}
+
+/**
+ * Everything that the doctor looks at, in the order of its report.
+ *
+ * @param needs What a study would ask for.
+ * @param dockerHost Docker's address. @default where Docker itself looks
+ */
+export async function examine(needs: Needs = {}, dockerHost?: string): Promise<Check[]> {
   const quick = await quickChecks(needs, 0.6);
   const parts = await Promise.all([
     Promise.resolve(judgeDeno(Deno.version.deno)),
@@ -526,7 +561,7 @@ export async function examine(needs: Needs = {}): Promise<Check[]> {
     checkPart("Python", inspectPython),
     checkPart("PostgreSQL", inspectPostgres),
     checkPart("PgBouncer", inspectPgbouncer),
-    Promise.resolve(ok("Docker", "not needed: services run as processes of this machine")),
+    checkDocker(dockerHost),
     checkLimits(),
   ]);
   return [...parts, ...quick];

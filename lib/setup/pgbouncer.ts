@@ -9,8 +9,8 @@ import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
-import { createPrivateApt, debianKeyrings, debianMirrors, readAptSources } from "./apt.ts";
-import { findOnPath, lastLine, redact, runCommand, tryCommand } from "./command.ts";
+import { findOnPath, lastLine, tryCommand } from "./command.ts";
+import { requireDebian13, unpackDebian13 } from "./debian13.ts";
 import { withLock } from "./lock.ts";
 import { stageFolder } from "./stage.ts";
 import { type ServiceUser, serviceUser } from "./user.ts";
@@ -40,8 +40,7 @@ export interface PgbouncerOptions {
 /** The oldest version that follows prepared statements in transaction mode. */
 export const OLDEST_PGBOUNCER = "1.21";
 
-/** Debian's release that it is unpacked from, and the packages that make it run anywhere. */
-const SUITE = "trixie";
+/** Debian 13's packages that make it run anywhere. */
 const PACKAGES = [
   "pgbouncer",
   "libc6",
@@ -142,90 +141,16 @@ function cannot(what: string): PoolscopeError {
   return new PoolscopeError(`Cannot set up PgBouncer: ${what}; ${INSTALL_HINT}`);
 }
 
-/** Where Debian 13 may be had, as text for apt. */
-async function describeSources(): Promise<{ uri: string; text: string }[]> {
-  const chosen = Deno.env.get("POOLSCOPE_DEBIAN_MIRROR");
-  const mirrors = chosen
-    ? [{ uri: chosen, suites: [], signedBy: [], trusted: false }]
-    : debianMirrors(await readAptSources());
-  if (mirrors.length === 0) {
-    throw cannot(
-      "apt is configured with no Debian mirror (POOLSCOPE_DEBIAN_MIRROR can name one)",
-    );
-  }
-  const keyrings = debianKeyrings();
-  return mirrors.flatMap(({ uri, signedBy, trusted }) => {
-    const keys = [...new Set([...signedBy, ...keyrings])].filter((path) => existsSync(path));
-    if (keys.length === 0 && !trusted) return [];
-    const lines = ["Types: deb", `URIs: ${uri}`, `Suites: ${SUITE}`, "Components: main"];
-    // The newest of Debian's keyrings holds all keys; a source's own may be an older subset.
-    if (keys.length > 0) lines.push(`Signed-By: ${keys.join(" ")}`);
-    if (trusted) lines.push("Trusted: yes");
-    return [{ uri: redact(uri), text: lines.join("\n") + "\n" }];
-  });
-}
-
-/** What unpacking needs; where Debian 13 may be had. */
-async function requireUnpacking(): Promise<{ uri: string; text: string }[]> {
-  for (const program of ["apt-get", "dpkg-deb"]) {
-    if (findOnPath(program) === null) {
-      throw cannot(`${program} is not on PATH, so it cannot be unpacked from Debian's packages`);
-    }
-  }
-  const sources = await describeSources();
-  if (sources.length === 0) {
-    throw cannot(
-      "Debian's keyring is missing, so its packages cannot be verified (package debian-archive-keyring)",
-    );
-  }
-  return sources;
-}
-
 async function unpack(
   tools: string,
   options: Pick<PgbouncerOptions, "log" | "signal">,
 ): Promise<{ folder: string; parts: Unpacked }> {
   const { log, signal } = options;
-  const sources = await requireUnpacking();
   await Deno.mkdir(tools, { recursive: true });
   const work = await Deno.makeTempDir({ dir: tools, prefix: "pgbouncer.partial-" });
   try {
-    let problem = "";
-    const archives = join(work, "archives");
-    await Deno.mkdir(archives);
-    for (const { uri, text } of sources) {
-      const env = await createPrivateApt(join(work, "apt"), text);
-      log?.(`Reading Debian 13's package list`);
-      const update = await tryCommand(
-        ["apt-get", "update", "-q", "--error-on=any"],
-        { env, signal },
-      );
-      if (update.code !== 0) {
-        problem = `${uri} does not give Debian 13 (${SUITE}): ${lastLine(update)}`;
-        continue;
-      }
-      log?.("Downloading PgBouncer and its libraries");
-      const download = await tryCommand(
-        ["apt-get", "download", "-q", ...PACKAGES],
-        { env, signal, cwd: archives },
-      );
-      if (download.code === 0) {
-        problem = "";
-        break;
-      }
-      problem = `${uri} does not give its packages: ${lastLine(download)}`;
-    }
-    if (problem !== "") throw cannot(problem);
-
-    const folder = join(work, "root");
-    for (const entry of Deno.readDirSync(archives)) {
-      await runCommand(`unpack ${entry.name}`, [
-        "dpkg-deb",
-        "-x",
-        join(archives, entry.name),
-        folder,
-      ], { signal });
-    }
+    const what = "PgBouncer and its libraries";
+    const folder = await unpackDebian13(PACKAGES, work, { refuse: cannot, what, log, signal });
     const loader = findFile(folder, (name) => /^ld-linux.*\.so\.\d+$/.test(name));
     const libc = findFile(folder, (name) => name === "libc.so.6");
     const program = findFile(join(folder, "usr", "sbin"), (name) => name === "pgbouncer");
@@ -344,6 +269,6 @@ export async function inspectPgbouncer(
     }
     throw cannot(`${found.folder} does not run (${answer.problem})`);
   }
-  const [source] = await requireUnpacking();
+  const [source] = await requireDebian13(cannot);
   return { value: `to be had from ${source!.uri}${tooOld}`, next: "the first start unpacks it" };
 }

@@ -51,7 +51,7 @@ Deno.test("ensurePgbouncer() passes by an old one and unpacks one that the servi
   await withProgram("1.18.0", async (path) => {
     const log: string[] = [];
     const found = await ensurePgbouncer({ installed: [path], log: (line) => log.push(line) });
-    ok(log[0]?.includes("is PgBouncer 1.18.0, older than 1.21"), log[0]);
+    ok(log[0]?.includes("is PgBouncer 1.18.0, older than 1.21"), String(log[0]));
     equal(found.source, "debian");
     const result = await tryCommand([...found.argv, "--version"], {
       user: serviceUser(),

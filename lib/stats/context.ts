@@ -5,6 +5,7 @@
  */
 
 import type { Plan } from "../plan.ts";
+import { type Leg, legsOf } from "../scenario.ts";
 import type { Limits, Manifest } from "../store/manifest.ts";
 
 /** The circumstances of a study. */
@@ -19,10 +20,14 @@ export interface StudyContext {
   windowS: number;
   /** The database's limits in force, for example `database: 0.5 CPU, 512 MiB`. */
   database: string;
+  /** Round-trip times and encryption between the services; null when there is neither. */
+  network: string | null;
   /** Warnings of the runs about limits that could not be set. */
   limitsWarnings: string[];
   /** Cores of the machine, shared by generator, app and database; null before the first run. */
   cores: number | null;
+  /** The cores that each service had for itself, a text for each division; empty: they share all. */
+  cpuSets: string[];
   /** The engines that ran it. */
   engines: string[];
 }
@@ -54,6 +59,49 @@ function describeDatabase(plan: Plan, manifests: readonly Manifest[]): string {
   return unmet ? `${text} (${[...asked].join(" or ")} asked for, not in force)` : text;
 }
 
+/** The legs for people. */
+export const LEG_TITLES: Record<Leg["name"], string> = {
+  appDb: "app to PostgreSQL",
+  appPgbouncer: "app to PgBouncer",
+  pgbouncerDb: "PgBouncer to PostgreSQL",
+};
+
+/** The settings of the network that are not those of a bare machine. */
+function describeNetwork(plan: Plan): string | null {
+  const legs = plan.scenarios.flatMap(legsOf);
+  const names = (Object.keys(LEG_TITLES) as Leg["name"][])
+    .filter((name) => legs.some((leg) => leg.name === name));
+  const times = names.flatMap((name) => {
+    const own = [...new Set(legs.filter((leg) => leg.name === name).map((leg) => leg.rttMs))]
+      .sort((a, b) => a - b);
+    return own.some((ms) => ms > 0) ? [`${LEG_TITLES[name]} ${own.join(" or ")}\u00a0ms`] : [];
+  });
+  const encrypted = names.flatMap((name) => {
+    const own = legs.filter((leg) => leg.name === name);
+    if (!own.some((leg) => leg.tls)) return [];
+    return [`TLS${own.every((leg) => leg.tls) ? "" : " in some arms"} from ${LEG_TITLES[name]}`];
+  });
+  const parts = [
+    times.length === 0 ? [] : [`round-trip time ${times.join(", ")}`],
+    legs.every((leg) => leg.tls) ? ["TLS on every connection"] : encrypted,
+  ].flat();
+  return parts.length === 0 ? null : parts.join("; ");
+}
+
+/** Who has which cores, in words; nothing when any of the runs shared them. */
+function describeCpuSets(manifests: readonly Manifest[]): string[] {
+  const titles = { locust: "generator", app: "app", pgbouncer: "PgBouncer", postgres: "database" };
+  const texts = new Set<string>();
+  for (const { cpuSets } of manifests) {
+    // Manifests of earlier versions have no such field: their services shared all cores.
+    if (cpuSets == null) return [];
+    // A direct run has no PgBouncer, whose core stays free.
+    const known = Object.entries(titles).filter(([name]) => cpuSets[name] !== undefined);
+    texts.add(known.map(([name, title]) => `${title} ${cpuSets[name]}`).join(", "));
+  }
+  return [...texts];
+}
+
 /**
  * Gathers the circumstances of a study from its plan and the manifests of its runs.
  *
@@ -69,8 +117,10 @@ export function studyContext(plan: Plan, manifests: readonly Manifest[]): StudyC
     rounds: plan.rounds,
     windowS: plan.windowS,
     database: describeDatabase(plan, manifests),
+    network: describeNetwork(plan),
     limitsWarnings: distinct(manifests.map((manifest) => manifest.limitsWarning)),
     cores: manifests[0]?.host.cpus ?? null,
+    cpuSets: describeCpuSets(manifests),
     engines: distinct(manifests.map((manifest) => manifest.engine)),
   };
 }

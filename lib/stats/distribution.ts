@@ -49,9 +49,8 @@ export function latencyCurve(
   const times: number[] = [];
   for (const { requests, window } of runs) {
     const cut = cutWindow(requests, window, scenario.arrivalRate !== null);
-    const { completed } = cut;
     const sorted = scenario.arrivalRate === null
-      ? sortedUs(completed.filter(completed.getColumn("error").isNull()), "service_us")
+      ? sortedUs(cut.requests.serviceUs, cut.correct)
       : responseTimes(cut).sorted;
     for (const us of sorted) times.push(us);
   }

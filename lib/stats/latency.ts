@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { DataFrame } from "nodejs-polars";
 import { nearestRank } from "./percentile.ts";
+import { sortWholeNumbers } from "./sort.ts";
 import type { WindowCut } from "./window.ts";
 
 /** The percentiles of a summary, by name, in per cent. */
@@ -30,9 +30,12 @@ export function leastRequests(percent: number): number {
   return Math.ceil(LEAST_BEYOND * 100 / (100 - percent) * (1 - 1e-12));
 }
 
-/** A frame's column as sorted numbers. */
-export function sortedUs(frame: DataFrame, column: "service_us" | "response_us"): Float64Array {
-  return Float64Array.from(frame.getColumn(column).toArray(), Number).sort();
+/** The times of some requests, ascending; none where the column is missing. */
+export function sortedUs(column: Float64Array | null, places: Uint32Array): Float64Array {
+  if (column === null) return new Float64Array();
+  const values = new Float64Array(places.length);
+  for (let i = 0; i < places.length; i++) values[i] = column[places[i]!]!;
+  return sortWholeNumbers(values);
 }
 
 /**
@@ -59,11 +62,11 @@ export function percentilesMs(sorted: Float64Array): LatencyMs {
  * request without an answer on, each is only a lower bound. 100 where there is none such.
  */
 export function responseTimes(
-  { completed, unfinished, dropped }: WindowCut,
+  { requests, correct, unfinished, dropped }: WindowCut,
 ): { sorted: Float64Array; exactUpTo: number } {
-  const correct = completed.filter(completed.getColumn("error").isNull());
-  const answered = sortedUs(correct, "response_us");
-  const waiting = [...sortedUs(unfinished, "response_us"), ...sortedUs(dropped, "response_us")];
+  const { responseUs } = requests;
+  const answered = sortedUs(responseUs, correct);
+  const waiting = [...sortedUs(responseUs, unfinished), ...sortedUs(responseUs, dropped)];
   if (waiting.length === 0) return { sorted: answered, exactUpTo: 100 };
   const sorted = Float64Array.from([...answered, ...waiting]).sort();
   const first = Math.min(...waiting);
@@ -72,8 +75,8 @@ export function responseTimes(
   return { sorted, exactUpTo: Math.max(exact, knownUpTo(sorted, answered)) };
 }
 
-/** As near as this, the two ends of what a percentile can be are one value. */
-const SAME = 1.01;
+/** As near as 1 % or 2 ms, the two ends of what a percentile can be are one value. */
+const SAME = { factor: 1.01, us: 2000 };
 
 /**
  * The last of the percentiles that are the same, whether the requests without an answer had it the
@@ -84,7 +87,8 @@ function knownUpTo(sorted: Float64Array, answered: Float64Array): number {
   for (const percent of Object.values(PERCENTS)) {
     const rank = nearestRank(sorted.length, percent);
     const atMost = answered[rank] ?? Infinity;
-    if (atMost > SAME * sorted[rank]!) return known;
+    const atLeast = sorted[rank]!;
+    if (atMost > Math.max(SAME.factor * atLeast, atLeast + SAME.us)) return known;
     known = percent;
   }
   return 100;

@@ -18,7 +18,7 @@ const LANCZOS = [
 ];
 
 /** Logarithm of the gamma function for x ≥ 0.5. */
-function logGamma(x: number): number {
+export function logGamma(x: number): number {
   const z = x - 1;
   const base = z + 7.5;
   const sum = LANCZOS.reduce((total, c, i) => i === 0 ? c : total + c / (z + i), 0);

@@ -7,7 +7,7 @@
 import type { DataFrame } from "nodejs-polars";
 import { type Scenario, SCENARIO_KEYS, scenarioId, type ScenarioKey } from "../scenario.ts";
 import type { Manifest } from "../store/manifest.ts";
-import { polars } from "../frames/polars.ts";
+import type { RequestColumns } from "../frames/columns.ts";
 import { deliveryTrouble, sumDeliveries } from "./delivery.ts";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
 import {
@@ -20,7 +20,7 @@ import {
 } from "./latency.ts";
 import { pairedRatio } from "./ratio.ts";
 import type { Estimate, PathRatio, RunSummary, ScenarioSummary } from "./summary.ts";
-import { cutWindow, type Window } from "./window.ts";
+import { cutWindow, type Window, type WindowCut } from "./window.ts";
 
 /** Above this share of unfinished over completed requests, percentiles are lower bounds. */
 export const CENSORED_SHARE = 0.05;
@@ -79,45 +79,49 @@ export function summariseRun(
  * @param openLoop Whether the requests were due at times of their own.
  */
 export function measure(requests: DataFrame, window: Window, openLoop: boolean): Measures {
-  const cut = cutWindow(requests, window, openLoop);
-  const { completed, unfinished, dropped } = cut;
-  const correct = completed.filter(completed.getColumn("error").isNull());
+  return measureCut(cutWindow(requests, window, openLoop), window, openLoop);
+}
+
+/** {@linkcode measure} of requests that have been cut to their window. */
+export function measureCut(cut: WindowCut, window: Window, openLoop: boolean): Measures {
+  const { requests, correct, failed, unfinished, dropped } = cut;
   const windowS = (window.endUs - window.startUs) / 1e6;
-  const serviceMs = percentilesMs(sortedUs(correct, "service_us"));
+  const serviceMs = percentilesMs(sortedUs(requests.serviceUs, correct));
   const response = openLoop ? responseTimes(cut) : null;
   const responseMs = response && percentilesMs(response.sorted);
   const headline = responseMs ?? serviceMs;
-  const failures = completed.height - correct.height;
+  const completed = correct.length + failed.length;
   return {
     measured: true,
-    requests: completed.height,
-    failures,
-    unfinished: unfinished.height,
+    requests: completed,
+    failures: failed.length,
+    unfinished: unfinished.length,
     delivery: openLoop
       ? {
-        arrivals: completed.height + unfinished.height + dropped.height,
-        late: countLate(completed) + countLate(unfinished),
-        dropped: dropped.height,
+        arrivals: completed + unfinished.length + dropped.length,
+        late: sum([correct, failed, unfinished].map((places) => countLate(requests, places))),
+        dropped: dropped.length,
       }
       : null,
     rps: cut.correctInWindow / windowS,
-    failuresPerS: failures / windowS,
-    errorRate: completed.height === 0 ? null : failures / completed.height,
+    failuresPerS: failed.length / windowS,
+    errorRate: completed === 0 ? null : failed.length / completed,
     serviceMs,
     responseMs,
     p50Ms: headline.p50,
     p95Ms: headline.p95,
     p99Ms: headline.p99,
     exactUpTo: response?.exactUpTo ??
-      (unfinished.height > CENSORED_SHARE * completed.height ? 0 : 100),
+      (unfinished.length > CENSORED_SHARE * completed ? 0 : 100),
   };
 }
 
 /** Requests that were sent more than 10 ms after they were due. */
-function countLate(requests: DataFrame): number {
-  const { col, lit } = polars();
-  const delay = col("start_us").sub(col("intended_start_us"));
-  return requests.filter(delay.gt(lit(LATE_US))).height;
+function countLate({ startUs, intendedUs }: RequestColumns, places: Uint32Array): number {
+  if (intendedUs === null) return 0;
+  let late = 0;
+  for (const i of places) if (startUs[i]! - intendedUs[i]! > LATE_US) late++;
+  return late;
 }
 
 function sum(values: number[]): number {

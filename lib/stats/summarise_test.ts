@@ -11,7 +11,7 @@ import {
   type SyntheticRequest,
 } from "../frames/testing.ts";
 import { planRuns } from "../plan.ts";
-import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
 import { deliveryTrouble } from "./delivery.ts";
 import { percentilesMs } from "./latency.ts";
 import { studyContext } from "./context.ts";
@@ -50,9 +50,8 @@ Deno.test("cutWindow() counts by completion", async () => {
     { startUs: endUs - 9, serviceUs: 9, status: 0, error: "unfinished" },
     { startUs: startUs + 1, serviceUs: 5, status: 500, error: "500 Internal Server Error" },
   ]);
-  const { completed, unfinished } = cutWindow(frame, manifest.window!);
-  assert.equal(completed.height, 3);
-  assert.equal(unfinished.height, 2);
+  const { correct, failed, unfinished } = cutWindow(frame, manifest.window!);
+  assert.deepEqual([correct.length, failed.length, unfinished.length], [2, 1, 2]);
 });
 
 Deno.test("summariseRun() counts correct answers and takes exact percentiles of them", async () => {
@@ -327,6 +326,25 @@ Deno.test("pathRatios() has none where one path was not run", () => {
 Deno.test("differingSettings() ignores what acts on one path only", () => {
   assert.deepEqual(differingSettings(direct, { ...pooled, defaultPoolSize: 3 }), []);
   assert.deepEqual(differingSettings(direct, { ...pooled, dbCpus: null }), ["dbCpus"]);
+});
+
+Deno.test("studyContext() names round-trip times and encryption where there are some", () => {
+  const text = (settings: Partial<Scenario>) => {
+    const scenarios = PATHS.map((path) =>
+      createScenario({ framework: "flask", path, users: 10, ...settings })
+    );
+    return studyContext({ ...plan, scenarios }, []).network?.replaceAll("\u00a0", " ") ?? null;
+  };
+  assert.equal(text({}), null);
+  assert.equal(
+    text({ rttAppDbMs: 2, tlsAppDb: true }),
+    "round-trip time app to PostgreSQL 2 ms, app to PgBouncer 2 ms; TLS on every connection",
+  );
+  assert.equal(
+    text({ rttAppDbMs: 0.5, rttAppPgbouncerMs: 0, rttPgbouncerDbMs: 0.5, tlsAppPgbouncer: true }),
+    "round-trip time app to PostgreSQL 0.5 ms, PgBouncer to PostgreSQL 0.5 ms; " +
+      "TLS from app to PgBouncer",
+  );
 });
 
 Deno.test("studyContext() tells limits in force from limits asked for", () => {

@@ -5,7 +5,7 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
-import { polars } from "../frames/polars.ts";
+import { OUTCOMES, type RequestColumns, requestColumns } from "../frames/columns.ts";
 
 /** A measurement window in Unix time, microseconds: from `startUs`, before `endUs`. */
 export interface Window {
@@ -13,14 +13,18 @@ export interface Window {
   endUs: number;
 }
 
-/** The requests of a window. */
+/** The requests of a window, by their places in the columns. */
 export interface WindowCut {
-  /** Answered, failures among them. */
-  completed: DataFrame;
+  /** All requests. */
+  requests: RequestColumns;
+  /** Answered as they should be. */
+  correct: Uint32Array;
+  /** Answered in another way. */
+  failed: Uint32Array;
   /** Sent, and without an answer when the load ended. */
-  unfinished: DataFrame;
+  unfinished: Uint32Array;
   /** Due and never sent; none in a closed loop. */
-  dropped: DataFrame;
+  dropped: Uint32Array;
   /** Correct answers that came within the window: the throughput. */
   correctInWindow: number;
   /** Answers that came within the window, failures among them. */
@@ -44,31 +48,44 @@ export interface WindowCut {
  * @param openLoop Whether the requests were due at times of their own.
  */
 export function cutWindow(requests: DataFrame, window: Window, openLoop = false): WindowCut {
-  const { col, lit } = polars();
-  const end = col("start_us").add(col("service_us"));
-  const is = (error: string) => col("error").eq(lit(error)).fillNull(lit(false));
-  const within = (time: typeof end) =>
-    time.gtEq(lit(window.startUs)).and(time.lt(lit(window.endUs)));
-  const answered = is("unfinished").or(is("dropped")).not();
-  const inWindow = requests.filter(answered.and(within(end)));
-  const counts = {
-    correctInWindow: inWindow.filter(inWindow.getColumn("error").isNull()).height,
-    answeredInWindow: inWindow.height,
-  };
-  if (openLoop) {
-    const due = within(col("intended_start_us"));
-    return {
-      completed: requests.filter(due.and(answered)),
-      unfinished: requests.filter(due.and(is("unfinished"))),
-      dropped: requests.filter(due.and(is("dropped"))),
-      ...counts,
-    };
+  const columns = requestColumns(requests);
+  const { length, startUs, serviceUs, intendedUs, outcome } = columns;
+  const { startUs: from, endUs: to } = window;
+  const correct = new Uint32Array(length);
+  let correctCount = 0;
+  // By outcome; there are few of these.
+  const others: number[][] = [[], [], [], []];
+  let correctInWindow = 0;
+  let answeredInWindow = 0;
+  for (let i = 0; i < length; i++) {
+    let kind: number = outcome[i]!;
+    const start = startUs[i]!;
+    const end = start + serviceUs[i]!;
+    const answered = kind <= OUTCOMES.failed;
+    const inWindow = answered && end >= from && end < to;
+    if (inWindow) {
+      answeredInWindow++;
+      if (kind === OUTCOMES.correct) correctInWindow++;
+    }
+    if (openLoop) {
+      const due = intendedUs === null ? NaN : intendedUs[i]!;
+      if (!(due >= from && due < to)) continue;
+    } else if (!inWindow) {
+      const late = start < to && end >= to;
+      if (kind !== OUTCOMES.unfinished && !late) continue;
+      kind = OUTCOMES.unfinished;
+    }
+    if (kind === OUTCOMES.correct) correct[correctCount++] = i;
+    else others[kind]!.push(i);
   }
-  const late = col("start_us").lt(lit(window.endUs)).and(end.gtEq(lit(window.endUs)));
+  const placesOf = (kind: number) => Uint32Array.from(others[kind]!);
   return {
-    completed: inWindow,
-    unfinished: requests.filter(is("unfinished").or(late)),
-    dropped: requests.filter(lit(false)),
-    ...counts,
+    requests: columns,
+    correct: correct.subarray(0, correctCount),
+    failed: placesOf(OUTCOMES.failed),
+    unfinished: placesOf(OUTCOMES.unfinished),
+    dropped: placesOf(OUTCOMES.dropped),
+    correctInWindow,
+    answeredInWindow,
   };
 }

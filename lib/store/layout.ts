@@ -88,7 +88,7 @@ export const REQUEST_COLUMNS = [
 
 /**
  * Columns of `resources.csv`: a row per service and second. `cpu_s` and `throttled_s` are
- * cumulative; `service` is `postgres`, `pgbouncer`, `app`, `locust` or `host`. For the host,
+ * cumulative; `service` is `postgres`, `pgbouncer`, `app`, `network`, `locust` or `host`. For the host,
  * `cpu_s` is the busy time of all cores, `throttled_s` the time stolen by the hypervisor.
  */
 export const RESOURCE_COLUMNS = [

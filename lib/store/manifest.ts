@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Scenario } from "../scenario.ts";
+import type { Leg, Scenario } from "../scenario.ts";
 
 /** A CPU and memory limit; null where there is none. */
 export interface Limits {
@@ -34,6 +34,68 @@ export interface Verification {
   pgbouncerQueries: { before: number; after: number } | null;
   /** Whether the app's connection to PostgreSQL came from PgBouncer's process. */
   throughPgbouncer: boolean;
+}
+
+/** How round-trip times are made: `relay` is a process that holds bytes back (lib/engine/network.py). */
+export type NetworkMethod = "relay";
+
+/** What was asked of one leg, and what was seen of it before the load. */
+export interface LegInForce {
+  /** Milliseconds; `measured` is what the leg adds to a query, null where nothing stands between. */
+  rttMs: { asked: number; measured: number | null };
+  /** `inForce` is protocol and cipher as the receiving server tells them, null without encryption. */
+  tls: { asked: boolean; inForce: string | null };
+}
+
+/** How far one leg kept its delay during the load. */
+export interface Deliveries {
+  /** Pieces handed on, both ways. */
+  chunks: number;
+  /** Questions with an answer: round trips of the services' own conversation. */
+  roundTrips: number;
+  /** How much too late they were handed on; the percentile to within a factor of two, upwards. */
+  lateMeanMs: number;
+  lateP99Ms: number;
+}
+
+/** The network between the services of a run. */
+export interface NetworkInForce {
+  /** Null when no leg takes time. */
+  method: NetworkMethod | null;
+  /** The legs of the scenario's path. */
+  legs: Partial<Record<Leg["name"], LegInForce>>;
+  /** By leg, from verification to the end of the load; empty when no leg takes time. */
+  deliveries: Partial<Record<Leg["name"], Deliveries>>;
+}
+
+/** What must not differ between runs that are compared with each other, with its name. */
+const DECISIVE: Record<string, string> = {
+  postgres: "PostgreSQL",
+  pgbouncer: "PgBouncer",
+  python: "Python",
+};
+
+/**
+ * Whether runs were made with different versions of PostgreSQL, PgBouncer or Python, so that no
+ * comparison between them would be one of paths or frameworks.
+ *
+ * @param runs The `versions` of their manifests.
+ * @returns What differs, as in `PgBouncer (1.24.1, 1.25.0)`; null when nothing does.
+ *
+ * @example
+ * ```ts
+ * import { differingVersions } from "./manifest.ts";
+ *
+ * const [a, b] = [{ pgbouncer: "1.24.1" }, { pgbouncer: "1.25.0" }];
+ * console.assert(differingVersions([a, b]) === "PgBouncer (1.24.1, 1.25.0)");
+ * ```
+ */
+export function differingVersions(runs: readonly Record<string, string>[]): string | null {
+  const differing = Object.entries(DECISIVE).flatMap(([key, title]) => {
+    const found = [...new Set(runs.flatMap((versions) => versions[key] ?? []))].sort();
+    return found.length > 1 ? [`${title} (${found.join(", ")})`] : [];
+  });
+  return differing.length === 0 ? null : differing.join(" and ");
 }
 
 /** One run, complete: written last, so that its presence means that the folder is complete. */
@@ -71,6 +133,8 @@ export interface Manifest {
   engine: string;
   /** Versions of everything that took part. */
   versions: Record<string, string>;
+  /** The images of the services with their digests; empty for the local engine. */
+  images: Record<string, string>;
   /** Commit of the checkout; null outside git. `-dirty` is appended when files had changed. */
   gitCommit: string | null;
   /** The machine. */
@@ -79,6 +143,13 @@ export interface Manifest {
   limits: Record<string, ServiceLimits>;
   /** The warning for the reader when limits could not be set; null when all are in force. */
   limitsWarning: string | null;
+  /** Null when the run failed before, or is older than the settings of the network. */
+  network: NetworkInForce | null;
+  /**
+   * The cores that generator, app, pooler and database have for themselves, as read back; null when
+   * they share the host's.
+   */
+  cpuSets: Record<string, string> | null;
   /** What the scenario said to the app, by the names of its environment variables. */
   appOptions: Record<string, string>;
   /** How each service ended: exit code, or null when Poolscope stopped it. */

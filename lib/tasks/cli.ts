@@ -28,7 +28,8 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   window: { value: "S", help: "seconds of the measurement window" },
   "no-open-loop": { value: "", help: "without the open loop that follows at equal arrival rates" },
   seed: { value: "N", help: "seed of the order and of the load" },
-  engine: { value: "NAME", help: ENGINES.join(" or ") },
+  engine: { value: "NAME", help: `${ENGINES.join(", ")} (auto: Docker where it answers)` },
+  "docker-host": { value: "URL", help: "where Docker listens, such as tcp://host:2376" },
   "retry-failed": { value: "", help: "run failed runs again" },
   json: { value: "", help: "events as JSON lines on stdout, lines for people on stderr" },
 };
@@ -81,6 +82,7 @@ export function parseStudyOptions(
     window: { type: "string" },
     seed: { type: "string" },
     engine: { type: "string" },
+    "docker-host": { type: "string" },
     "no-open-loop": { type: "boolean" },
     "retry-failed": { type: "boolean" },
     json: { type: "boolean", default: false },
@@ -117,7 +119,7 @@ export function parseStudyOptions(
   if (engine !== undefined && !ENGINES.includes(engine)) {
     throw new UsageError(`Cannot use --engine "${engine}": choose from ${ENGINES.join(", ")}`);
   }
-  const { plan, study, json, "retry-failed": retryFailed } = values;
+  const { plan, study, json, "retry-failed": retryFailed, "docker-host": dockerHost } = values;
   if (study !== undefined && listStudies().includes(study)) {
     // A notebook may open a study of any plan; a command that names one means that one.
     const asked = changePlan(
@@ -130,7 +132,7 @@ export function parseStudyOptions(
       );
     }
   }
-  return { plan, study, changes, engine, retryFailed, json };
+  return { plan, study, changes, engine, dockerHost, retryFailed, json };
 }
 
 /** Exit statuses of a task that was told to end, as shells know them. */
@@ -140,7 +142,7 @@ const INTERRUPTED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const STOP_LIMIT_MS = 9000;
 
 /** Within this time after a signal, another is the same one come by another way. */
-const ECHO_MS = 300;
+const ECHO_MS = 500;
 
 /**
  * Runs a task: turns SIGINT, SIGTERM and SIGHUP into an aborted signal, prints errors as one line,

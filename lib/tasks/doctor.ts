@@ -10,13 +10,18 @@
 import { parseArgs } from "node:util";
 import { examine, formatCheck } from "../setup/doctor.ts";
 
-const USAGE = "Usage: deno task doctor [--json]   (exit status 0 when a study can run here)";
+const USAGE =
+  "Usage: deno task doctor [--json] [--docker-host URL]   (exit status 0 when a study can run here)";
 
-function readOptions(): { help?: boolean; json?: boolean } {
+function readOptions(): { help?: boolean; json?: boolean; "docker-host"?: string } {
   try {
     return parseArgs({
       args: Deno.args,
-      options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
+      options: {
+        help: { type: "boolean", short: "h" },
+        json: { type: "boolean" },
+        "docker-host": { type: "string" },
+      },
     }).values;
   } catch (error) {
     console.error(`Cannot read options: ${(error as Error).message.split(/\. |\n/)[0]}`);
@@ -24,13 +29,13 @@ function readOptions(): { help?: boolean; json?: boolean } {
   }
 }
 
-const { help, json } = readOptions();
+const { help, json, "docker-host": dockerHost } = readOptions();
 if (help) {
   console.log(USAGE);
   Deno.exit(0);
 }
 const begun = performance.now();
-const checks = await examine();
+const checks = await examine({}, dockerHost);
 const count = (state: string) => checks.filter((check) => check.state === state).length;
 const able = count("missing") === 0;
 const tookS = Math.round(performance.now() - begun) / 1000;

@@ -170,6 +170,12 @@ Deno.test("load of a service that fails every request has a summary, and exits 1
   equal(code, 1);
   match(stdout, /FAILED: all \d+ requests failed, most of them with "HTTP 500/);
   match(stdout, /\d+ × HTTP 500$/m);
+  // So does one that closes every connection, from the first on.
+  await using closing = new MisbehavingServer(() => "close");
+  using third = scratch();
+  const closed = await load(closing.url, ...args.slice(1), "--out", third.out);
+  equal(closed.code, 1, closed.stderr);
+  match(closed.stdout, /FAILED: all \d+ requests failed/);
   using other = scratch();
   const asJson = await load(...args, "--out", other.out, "--json");
   equal(asJson.code, 1);
@@ -217,6 +223,9 @@ Deno.test("load ends on Ctrl-C with the summary of what was measured, nothing le
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     await new Promise((resolve) => setTimeout(resolve, 1500));
+    child.kill("SIGINT");
+    // In a terminal it comes twice: `deno task` passes on what the terminal sent to both.
+    await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill("SIGINT");
     const { code, stdout, stderr } = await ended(child);
     equal(code, 130, stdout + stderr);

@@ -62,7 +62,7 @@ await runTask(async (signal) => {
   const steps: [string, () => Promise<Findings>][] = [
     ["format", () => deno(signal, "fmt", "-q", ...(fix ? [] : ["--check"]))],
     ["lint", () => deno(signal, "lint", "-q")],
-    ["types", () => deno(signal, "check", "-q", "lib/")],
+    ["types", () => deno(signal, "check", "-q", "--doc", "lib/")],
     ["notebooks stripped", () => checkStripped(fix)],
     ["notebook cells", () => checkNotebookCells(signal)],
   ];

@@ -36,7 +36,7 @@ function takeSample(): Sample {
 if (import.meta.main) {
   const [plan, study] = Deno.args;
   await runStudy({
-    ...{ plan, study },
+    ...{ plan, study, engine: "local" },
     onEvent: ({ event }) => {
       if (event === "run_finished") console.log(JSON.stringify(takeSample()));
     },

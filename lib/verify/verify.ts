@@ -69,8 +69,13 @@ async function waitForApp(
   const port = new URL(services.appUrl).port;
   const ended = () => {
     for (const service of services.services.values()) {
-      if (service.exit === null || service.name === "locust") continue;
-      return `${service.name} exited with code ${service.exit.code} (${service.logTail(1)})`;
+      if (service.name === "locust") continue;
+      if (service.exit !== null) {
+        return `${service.name} exited with code ${service.exit.code} (${service.logTail(1)})`;
+      }
+      if (service.unhealthy !== null) {
+        return `${service.name} became unhealthy (${service.unhealthy})`;
+      }
     }
     return null;
   };
@@ -148,10 +153,10 @@ async function countQueries(
 async function checkPath(services: RunServices, database: postgres.Sql): Promise<boolean> {
   const pooled = services.pgbouncer !== null;
   const backends = await database`
-    select client_port from pg_stat_activity
+    select host(client_addr) as address, client_port as port from pg_stat_activity
     where datname = current_database() and usename = 'app' and client_port is not null`;
-  for (const { client_port: port } of backends) {
-    const seen = await services.isPgbouncerSocket(port);
+  for (const { address, port } of backends) {
+    const seen = await services.isPgbouncerSocket({ address, port });
     if (seen !== pooled) {
       throw new PoolscopeError(
         pooled

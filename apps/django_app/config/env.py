@@ -34,6 +34,10 @@ DATABASE_HOST = _text("PGHOST", "127.0.0.1")
 DATABASE_PORT = _number("PGPORT", 5432, 65535)
 DATABASE_NAME = _text("PGDATABASE", "poolscope")
 DATABASE_USER = _text("PGUSER", "poolscope")
+TLS = {
+    "sslmode": _choice("PGSSLMODE", "disable", ("disable", "verify-full")),
+    "sslrootcert": _text("PGSSLROOTCERT", ""),
+}
 
 REUSE = _choice("DB_REUSE", "persistent", ("persistent", "per_request", "app_pool"))
 POOL_SIZE = _number("DB_POOL_SIZE", 32)

@@ -22,8 +22,8 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 
 _options: dict[str, Any] = {
-    # TLS is off in all three apps: asking for it costs a round trip for each new connection.
-    "sslmode": "disable",
+    # Never "prefer": asking in vain costs a round trip for each new connection.
+    **env.TLS,
     # Parameters travel apart from the statement, as in the other apps. By default Django writes
     # them into the text, which then differs each time, and nothing could be prepared.
     "server_side_binding": True,

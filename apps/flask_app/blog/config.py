@@ -42,6 +42,10 @@ class Config:
         port=_number("PGPORT", 5432, 65535),
         database=_text("PGDATABASE", "poolscope"),
     )
+    TLS = {
+        "sslmode": _choice("PGSSLMODE", "disable", ("disable", "verify-full")),
+        "sslrootcert": _text("PGSSLROOTCERT", ""),
+    }
     REUSE = _choice("DB_REUSE", "app_pool", ("app_pool", "per_request"))
     POOL_SIZE = _number("DB_POOL_SIZE", 32)
     PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false")) == "true"

@@ -9,8 +9,8 @@ from sqlalchemy.pool import NullPool
 def build_engine(app: Flask) -> Engine:
     """An engine that keeps and prepares as the settings say."""
     connect_args = {
-        # TLS is off in all three apps: asking for it costs a round trip for each new connection.
-        "sslmode": "disable",
+        # Never "prefer": asking in vain costs a round trip for each new connection.
+        **app.config["TLS"],
         # psycopg prepares a statement when it is executed for the sixth time; None is never.
         "prepare_threshold": 5 if app.config["PREPARED_STATEMENTS"] else None,
     }

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     pgport: Port = 5432
     pgdatabase: str = "poolscope"
     pguser: str = "poolscope"
+    pgsslmode: Literal["disable", "verify-full"] = "disable"
+    pgsslrootcert: str = ""
 
     db_reuse: Literal["app_pool", "per_request"] = "app_pool"
     db_pool_size: Count = 32

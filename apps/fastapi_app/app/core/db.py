@@ -1,5 +1,6 @@
 """The engine, one for each worker process, and the factory of sessions."""
 
+import ssl
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,10 @@ from app.core.config import Settings, settings
 def build_engine(settings: Settings) -> AsyncEngine:
     """An engine that keeps and prepares as the settings say."""
     connect_args: dict[str, Any] = {
-        # TLS is off in all three apps: asking for it costs a round trip for each new connection.
-        "ssl": False,
+        # Never "prefer": asking in vain costs a round trip for each new connection. One context for
+        # all connections, as each would read the certificates again.
+        "ssl": settings.pgsslmode == "verify-full"
+        and ssl.create_default_context(cafile=settings.pgsslrootcert),
         # asyncpg asks for "'utf-8'", in quotes. PostgreSQL understands that, but PgBouncer takes it
         # for another encoding than the server's and sends a SET on each new connection.
         "server_settings": {"client_encoding": "UTF8"},

@@ -1,0 +1,904 @@
+/**
+ * The Docker engine: the services that `compose/` describes, as containers with limits of their own.
+ * Files travel by archive and connections through published loopback ports or a relay, so that
+ * nothing here assumes that Docker runs on this machine.
+ *
+ * @module
+ */
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { PassThrough } from "node:stream";
+// @ts-types="@types/dockerode"
+import Docker from "dockerode";
+import { EngineLostError, PoolscopeError } from "../errors.ts";
+import type { PlannedRun } from "../plan.ts";
+import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
+import { ROOT, TOOLS } from "../store/layout.ts";
+import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
+import { Owned } from "./cleanup.ts";
+import {
+  type ComposeFile,
+  type ComposeProject,
+  type ComposeService,
+  type CreateBody,
+  readCompose,
+  toCreateBody,
+} from "./compose.ts";
+import { Container, type ContainerFile } from "./container.ts";
+import { divideCores } from "./cpu_sets.ts";
+import {
+  ADMIN_USER,
+  APP_USER,
+  checkAnswers,
+  cloneTemplate,
+  DATABASE,
+  firstLine,
+  prepareDatabase,
+  type PreparedDatabase,
+  randomPassword,
+} from "./database.ts";
+import { askDocker, connectionOptions, type DockerHost, socketPath } from "./docker_host.ts";
+import { objectLabels, sweepDocker } from "./docker_sweep.ts";
+import type {
+  Access,
+  Address,
+  Engine,
+  GeneratorPlace,
+  LoadCommand,
+  LoadGenerator,
+  Peer,
+  RunNetwork,
+  RunServices,
+  ServiceUsage,
+} from "./engine.ts";
+import { networkCommand, networkUp, readNetwork } from "./network.ts";
+import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
+import { Relay, relayProgram } from "./relay.ts";
+import {
+  appOptions,
+  composeVariables,
+  CONTAINER_TLS,
+  fillTemplate,
+  NETWORK_PORTS,
+  readApp,
+} from "./services.ts";
+import { type Certificates, enableTls, makeCertificates } from "./tls.ts";
+import { directDependencies } from "./versions.ts";
+import { waitUntil } from "./wait.ts";
+
+const MIB = 2 ** 20;
+const POSTGRES_PORT = 5432;
+const PGBOUNCER_PORT = 6432;
+const APP_PORT = 8000;
+/** The folder in Locust's container that receives its files. */
+const LOAD_FOLDER = "/poolscope-run";
+/** Where the image of Locust has the locustfile. */
+const LOCUSTFILE = "/poolscope/locust/locustfile.py";
+/** PostgreSQL builds its data folder at its first start. */
+const DATABASE_TIMEOUT_S = 120;
+
+/** Options of {@linkcode DockerEngine.open}. */
+export interface DockerEngineOptions {
+  /** The daemon. */
+  host: DockerHost;
+  /** The study, for labels. */
+  study: string;
+  /** Receives a line for each longer step. */
+  log?: (line: string) => void;
+  /** Ends what is being started; what runs is ended by disposing of the engine. */
+  signal?: AbortSignal;
+  /** Compose files over ours. @default none */
+  overrides?: ComposeFile[];
+}
+
+/** A running PostgreSQL of one study. */
+interface Database extends PreparedDatabase {
+  server: Container;
+  /** The command that it was started with. */
+  key: string;
+  /** What TLS needs; null until a scenario asks for it. */
+  certificates: Certificates | null;
+  /** False once a run could not be prepared on it; the next run then gets a new one. */
+  fit: boolean;
+}
+
+/** What all containers of a study share. */
+interface Shared {
+  docker: Docker;
+  host: DockerHost;
+  network: string;
+  relay: Relay;
+  images: Record<string, BuiltImage>;
+  overrides: ComposeFile[];
+  /** The daemon's machine. */
+  cores: number;
+  memoryMiB: number;
+  /** Makes a container that is removed with the engine at the latest. */
+  make(service: string, options: MakeOptions): Container;
+  /** Removes one. */
+  remove(container: Container): Promise<void>;
+}
+
+interface MakeOptions {
+  body: CreateBody;
+  aliases?: string[];
+  files?: ContainerFile[];
+  logFile: string;
+  run?: string;
+}
+
+/** The compose files of a path, as the scenario fills them in. */
+function readProject(
+  scenario: Scenario,
+  nonce: string,
+  cpuSets: Record<string, string>,
+  overrides: ComposeFile[],
+): ComposeProject {
+  const names = ["compose.yml", ...(scenario.path === "pooled" ? ["compose.pooled.yml"] : [])];
+  const files = names.map((name) => ({
+    name: `compose/${name}`,
+    text: readFileSync(join(ROOT, "compose", name), "utf8"),
+  }));
+  return readCompose([...files, ...overrides], composeVariables(scenario, { nonce, cpuSets }));
+}
+
+/** The files that a service is granted, by the values of its secrets. */
+function secretFiles(service: ComposeService, values: Record<string, string>): ContainerFile[] {
+  return service.secrets.map(({ source, target, uid, gid }) => {
+    const content = values[source];
+    if (content === undefined) {
+      throw new PoolscopeError(`Cannot start ${service.name}: there is no secret ${source}`);
+    }
+    // The owner's alone, whatever the file says; who is not named is root.
+    return { path: target, content, mode: 0o600, uid: uid ?? 0, gid: gid ?? uid ?? 0 };
+  });
+}
+
+/** Certificates as files of a container, for those who hold the key or for the app that does not. */
+function certificateFiles(
+  certificates: Certificates | null,
+  parts: (keyof Certificates)[] = ["ca", "certificate", "key"],
+): ContainerFile[] {
+  if (certificates === null) return [];
+  return parts.map((part) => ({
+    ...{ path: CONTAINER_TLS[part], content: certificates[part], uid: 0, gid: 0 },
+    mode: part === "key" ? 0o600 : 0o644,
+  }));
+}
+
+/** The limits that a service's description asks for. */
+function limitsOf({ cpus, memory }: ComposeService): Limits {
+  return { cpus, memoryMiB: memory === null ? null : memory / MIB };
+}
+
+/** A create request without limits, which are put in force later, and for a remote daemon no ports. */
+function requestFor(service: ComposeService, image: BuiltImage | undefined, local: boolean) {
+  const body = toCreateBody(service);
+  const { CpuPeriod: _, CpuQuota: __, Memory: ___, ...host } = body.HostConfig;
+  return {
+    ...body,
+    // The very image whose digest the manifest has, whatever its name means by now.
+    Image: image?.id ?? body.Image,
+    HostConfig: { ...host, ...(!local && { PortBindings: {} }) },
+  };
+}
+
+/** The study's containers, on one daemon. */
+export class DockerEngine implements Engine {
+  readonly name = "docker";
+  readonly limitsWarning: string | null;
+  readonly versions: Record<string, string>;
+  readonly images: Record<string, string>;
+  readonly host: Manifest["host"];
+  #shared: Shared;
+  #owned: Owned;
+  #log: (line: string) => void;
+  #signal: AbortSignal | undefined;
+  #database: Database | null = null;
+  #events: { destroy(): void } | null = null;
+  #containers: Set<Container>;
+  #close: () => Promise<void>;
+
+  private constructor(parts: {
+    shared: Shared;
+    owned: Owned;
+    versions: Record<string, string>;
+    machine: Manifest["host"];
+    limitsWarning: string | null;
+    containers: Set<Container>;
+    options: DockerEngineOptions;
+    close: () => Promise<void>;
+  }) {
+    this.#shared = parts.shared;
+    this.#owned = parts.owned;
+    this.versions = parts.versions;
+    this.host = parts.machine;
+    this.limitsWarning = parts.limitsWarning;
+    this.#containers = parts.containers;
+    this.#close = parts.close;
+    this.#log = parts.options.log ?? (() => {});
+    this.#signal = parts.options.signal;
+    this.images = Object.fromEntries(
+      Object.entries(parts.shared.images).map(([service, { reference, id }]) => [
+        service,
+        `${reference}@${id}`,
+      ]),
+    );
+  }
+
+  /**
+   * Builds missing images, removes what dead owners left on the daemon, and makes the study's
+   * network with its relay.
+   *
+   * @throws {PoolscopeError} If the daemon refuses, or an image cannot be built.
+   */
+  static async open(options: DockerEngineOptions): Promise<DockerEngine> {
+    const { host, study, log = () => {}, signal, overrides = [] } = options;
+    const docker = new Docker(connectionOptions(host));
+    for (const line of await sweepDocker(host)) log(line);
+    const images = await ensureImages(docker, {
+      ...{ tag: Deno.env.get("POOLSCOPE_TAG") || "latest" },
+      ...{ caBundle: findCaBundle(Deno.env.toObject()), log, signal },
+    });
+    const owned = Owned.withKeeper();
+    owned.addDocker(host);
+    const containers = new Set<Container>();
+    const name = `poolscope-${owned.id.slice(-8)}`;
+    let count = 0;
+    const make = (service: string, made: MakeOptions) => {
+      const container = new Container({
+        docker,
+        service,
+        name: `${name}-${++count}-${service}`,
+        body: made.body,
+        network: { id: name, aliases: made.aliases ?? [] },
+        files: made.files ?? [],
+        labels: objectLabels(owned.owner, owned.id, study, made.run),
+        logFile: made.logFile,
+      });
+      containers.add(container);
+      return container;
+    };
+    const remove = async (container: Container) => {
+      await container.remove();
+      containers.delete(container);
+    };
+    let network: Docker.Network | null = null;
+    let relay: Relay | null = null;
+    const close = async () => {
+      relay?.[Symbol.dispose]();
+      const ended = await Promise.allSettled([...containers].map(remove));
+      const removed = await network?.remove().then(() => true, () => false) ?? true;
+      // What a lost daemon still holds is swept by the start that finds it again.
+      if (removed && ended.every(({ status }) => status === "fulfilled")) owned.removeDocker(host);
+      await owned[Symbol.asyncDispose]();
+    };
+    try {
+      signal?.throwIfAborted();
+      network = await docker.createNetwork({
+        Name: name,
+        CheckDuplicate: true,
+        Labels: objectLabels(owned.owner, owned.id, study),
+      });
+      const logFile = owned.scratchFile("relay.log");
+      const [opened, versions, info] = await Promise.all([
+        openRelay(make, docker, images.locust!.id, logFile),
+        readVersions(make, remove, images, owned),
+        docker.info(),
+      ]);
+      relay = opened;
+      const shared = {
+        ...{ docker, host, network: name, relay, images, overrides, make, remove },
+        ...{ cores: info.NCPU, memoryMiB: Math.floor(info.MemTotal / MIB) },
+      };
+      const machine = {
+        cpus: info.NCPU,
+        cpuModel: /^model name\s*: (.*)$/m.exec(await relay.readFile("/proc/cpuinfo"))?.[1] ??
+          info.Architecture,
+        memoryMiB: Math.round(info.MemTotal / MIB),
+        kernel: info.KernelVersion,
+      };
+      const limitsWarning = warnOfLimits(info);
+      const parts = { shared, owned, versions, machine, limitsWarning, containers, options, close };
+      const engine = new DockerEngine(parts);
+      await engine.#watch();
+      return engine;
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+
+  /** Listens to what the daemon tells of our containers' memory and health. */
+  async #watch(): Promise<void> {
+    const { docker } = this.#shared;
+    const label = Object.entries(objectLabels(this.#owned.owner, this.#owned.id, "", ""))
+      .filter(([name]) => name.endsWith(".owner")).map(([name, value]) => `${name}=${value}`);
+    const stream = await docker.getEvents({ filters: { label, event: ["oom", "health_status"] } });
+    this.#events = stream as unknown as { destroy(): void };
+    let rest = "";
+    stream.on("data", (chunk: Uint8Array) => {
+      const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines.filter((text) => text.trim() !== "")) this.#tell(JSON.parse(line));
+    });
+    stream.on("error", () => {});
+  }
+
+  #tell({ Action, Actor }: { Action: string; Actor: { ID: string } }): void {
+    const container = [...this.#containers].find(({ id }) => id === Actor.ID);
+    if (Action === "oom") container?.countKill();
+    if (/^health_status.*unhealthy/.test(Action)) container?.readHealth().catch(() => {});
+  }
+
+  async startDatabase(scenario: Scenario): Promise<void> {
+    await this.#startServer(scenario);
+    const database = this.#database!;
+    if (database.certificates !== null || !legsOf(scenario).some(({ tls }) => tls)) return;
+    const certificates = await makeCertificates();
+    await database.server.put(certificateFiles(certificates));
+    // Whatever number the image gives to the server's user; and it must be the key's owner.
+    const own = ["chown", "-R", "postgres", dirname(CONTAINER_TLS.key)];
+    await database.server.follow(own, () => {});
+    await enableTls(database.admin, database.access, CONTAINER_TLS);
+    database.certificates = certificates;
+  }
+
+  async #startServer(scenario: Scenario): Promise<void> {
+    const shared = this.#shared;
+    const cpuSets = divideCores(shared.cores, scenario.dbCpus) ?? {};
+    const project = readProject(scenario, "", cpuSets, shared.overrides);
+    const service = project.services.postgres!;
+    // A memory limit can be changed, but not be taken back.
+    const unlimited = service.memory === null;
+    const key = JSON.stringify([service.command, service.sysctls, service.cpuset, unlimited]);
+    if (this.#database?.key === key && await this.#isFit(this.#database)) return;
+    await this.#stopDatabase();
+    this.#signal?.throwIfAborted();
+    this.#log("Starting PostgreSQL");
+    const password = randomPassword();
+    const server = shared.make("postgres", {
+      body: requestFor(service, shared.images.postgres, isLocal(shared.host)),
+      aliases: ["postgres"],
+      // The app's is changed below, as the administrator's is: neither outlives the start.
+      files: secretFiles(service, { admin_password: password, app_password: randomPassword() }),
+      logFile: this.#owned.scratchFile(`postgres-${crypto.randomUUID().slice(0, 8)}.log`),
+    });
+    try {
+      await server.create();
+      await server.start();
+      const port = await reach(shared, server, "postgres", POSTGRES_PORT);
+      const access: Access = {
+        ...{ host: "127.0.0.1", port, database: "postgres" },
+        ...{ username: ADMIN_USER, password },
+      };
+      await waitUntil(() => checkAnswers(access).then(() => true), {
+        what: "PostgreSQL to answer",
+        timeoutS: DATABASE_TIMEOUT_S,
+        intervalMs: 100,
+        hopeless: () =>
+          server.exit !== null
+            ? `it ended (${server.logTail(3).split("\n").join(" / ")})`
+            : server.unhealthy,
+        signal: this.#signal,
+      });
+      this.#database = {
+        ...await prepareDatabase(access),
+        server,
+        key,
+        certificates: null,
+        fit: true,
+      };
+    } catch (error) {
+      await this.#removeServer(server);
+      throw error;
+    }
+  }
+
+  /** Whether PostgreSQL is fit for another run. */
+  async #isFit({ server, access, fit }: Database): Promise<boolean> {
+    if (server.exit !== null || server.unhealthy !== null || !fit) return false;
+    try {
+      await checkAnswers(access);
+      return true;
+    } catch (error) {
+      this.#log(`Starting PostgreSQL anew: ${firstLine(error)}`);
+      return false;
+    }
+  }
+
+  async #stopDatabase(): Promise<void> {
+    const database = this.#database;
+    this.#database = null;
+    if (database === null) return;
+    await database.admin.end({ timeout: 1 }).catch(() => {});
+    await this.#removeServer(database.server);
+  }
+
+  async #removeServer(server: Container): Promise<void> {
+    // The daemon may be gone; what it holds is swept later.
+    await this.#shared.remove(server).catch(() => {});
+    server.removeLog();
+  }
+
+  async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
+    if (this.#database === null) {
+      throw new PoolscopeError("Cannot start a run: PostgreSQL is not started");
+    }
+    this.#signal?.throwIfAborted();
+    const started = new DockerRun(this.#shared, this.#database, run, folder);
+    try {
+      await started.start();
+    } catch (error) {
+      await started[Symbol.asyncDispose]();
+      throw error;
+    }
+    return started;
+  }
+
+  async checkAlive(): Promise<void> {
+    const { host } = this.#shared;
+    try {
+      await askDocker(host, "GET", "/_ping", 5);
+    } catch (error) {
+      throw new EngineLostError(
+        `Docker at ${host.url} does not answer any more (${
+          firstLine(error)
+        }); start it and the same study again, complete runs are kept, or use --engine local`,
+      );
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#events?.destroy();
+    await this.#stopDatabase();
+    await this.#close();
+  }
+}
+
+/**
+ * One sentence where the daemon sets limits that do not hold, as a rootless one does without
+ * delegated control groups.
+ *
+ * @param info What the daemon says of itself.
+ */
+export function warnOfLimits(
+  info: { MemoryLimit?: boolean; CpuCfsQuota?: boolean },
+): string | null {
+  const lacking = [
+    ...(info.CpuCfsQuota === false ? ["CPU"] : []),
+    ...(info.MemoryLimit === false ? ["memory"] : []),
+  ];
+  return lacking.length === 0
+    ? null
+    : `no limit on ${
+      lacking.join(" and ")
+    } of any service: this Docker cannot set it; use a system-wide Docker, or delegate control groups to the rootless one`;
+}
+
+/** A socket is this machine's: what is published on its loopback address can be reached here. */
+function isLocal(host: DockerHost): boolean {
+  return socketPath(host) !== null;
+}
+
+/** The local port that leads to a service's port: its published one, or one of the relay's. */
+function reach(shared: Shared, container: Container, alias: string, port: number): Promise<number> {
+  return isLocal(shared.host)
+    ? container.publishedPort(port)
+    : shared.relay.listen(`${alias}:${port}`);
+}
+
+/** Starts the relay's container. */
+async function openRelay(
+  make: Shared["make"],
+  docker: Docker,
+  image: string,
+  logFile: string,
+): Promise<Relay> {
+  const body: CreateBody & Record<string, unknown> = {
+    Image: image,
+    Entrypoint: ["python", "-c", relayProgram()],
+    Cmd: [],
+    Env: [],
+    Labels: {},
+    ExposedPorts: {},
+    ...{ OpenStdin: true, StdinOnce: true, AttachStdin: true },
+    HostConfig: {
+      ...{ PortBindings: {}, Ulimits: [] },
+      // Whatever goes through it would be kept by the daemon.
+      ...{ LogConfig: { Type: "none", Config: {} } },
+    },
+  };
+  const container = make("relay", { body, logFile });
+  await container.create();
+  const streams = await docker.getContainer(container.id).attach({
+    ...{ stream: true, stdin: true, stdout: true, stderr: true, hijack: true },
+  });
+  const [output, errors] = [new PassThrough(), new PassThrough()];
+  docker.modem.demuxStream(streams, output, errors);
+  errors.resume();
+  await container.start();
+  container.removeLog();
+  return new Relay(streams as unknown as ConstructorParameters<typeof Relay>[0], output);
+}
+
+/** Prints the versions of Python and of all packages. */
+const PYTHON_VERSIONS = "import importlib.metadata as m, json, platform; " +
+  "print(json.dumps({'python': platform.python_version(), " +
+  "**{d.metadata['Name'].lower().replace('_', '-').replace('.', '-'): d.version " +
+  "for d in m.distributions()}}))";
+
+/** What is inside images, by their ids: an image never changes. */
+const VERSIONS_FILE = join(TOOLS, "image-versions.json");
+
+/**
+ * The versions of what runs in the images.
+ *
+ * @throws {PoolscopeError} If the apps' Pythons differ.
+ */
+async function readVersions(
+  make: Shared["make"],
+  remove: Shared["remove"],
+  images: Record<string, BuiltImage>,
+  owned: Owned,
+): Promise<Record<string, string>> {
+  let known: Record<string, Record<string, string>> = {};
+  try {
+    known = JSON.parse(readFileSync(VERSIONS_FILE, "utf8"));
+  } catch {
+    // The first start, or a file that was cut short: looked at anew.
+  }
+  const direct = directDependencies();
+  const ask = async (service: string, argv: string[]): Promise<string> => {
+    const logFile = owned.scratchFile(`versions-${service}.log`);
+    const body: CreateBody = {
+      ...{ Image: images[service]!.id, Entrypoint: argv, Cmd: [], Env: [], Labels: {} },
+      ...{ ExposedPorts: {}, HostConfig: { PortBindings: {}, Ulimits: [] } },
+    };
+    const container = make(`versions-${service}`, { body, logFile });
+    try {
+      await container.create();
+      await container.start();
+      const { code } = await container.exited;
+      if (code === 0) return container.logTail(50);
+      throw new PoolscopeError(
+        `Cannot read the versions in the image of ${service}: ${container.logTail(1)}`,
+      );
+    } finally {
+      await remove(container);
+      container.removeLog();
+    }
+  };
+  const look = async (service: string): Promise<Record<string, string>> => {
+    if (service === "postgres" || service === "pgbouncer") {
+      const text = await ask(service, [service, "--version"]);
+      const version = /(\d+\.\d+(\.\d+)*)/.exec(text)?.[1];
+      return { [service]: version ?? "unknown" };
+    }
+    const found: Record<string, string> = JSON.parse(
+      await ask(service, ["python", "-c", PYTHON_VERSIONS]),
+    );
+    return Object.fromEntries(
+      Object.entries(found).filter(([name]) => name === "python" || direct.includes(name)),
+    );
+  };
+  const services = ["postgres", "pgbouncer", ...FRAMEWORKS, "locust"];
+  const versions = await Promise.all(
+    services.map(async (service) => known[images[service]!.id] ??= await look(service)),
+  );
+  mkdirSync(TOOLS, { recursive: true });
+  const current = Object.fromEntries(
+    services.map((service) => [images[service]!.id, known[images[service]!.id]]),
+  );
+  writeFileSync(VERSIONS_FILE, JSON.stringify(current, null, 2));
+  const pythons = new Set(versions.map(({ python }) => python).filter(Boolean));
+  if (pythons.size > 1) {
+    throw new PoolscopeError(
+      `Cannot compare the apps: their images have Python ${
+        [...pythons].join(" and ")
+      }; build them on one base by deno task images`,
+    );
+  }
+  const { python, postgres, pgbouncer, ...packages } = Object.assign({}, ...versions);
+  return {
+    ...{ deno: Deno.version.deno, python, postgres, pgbouncer },
+    ...Object.fromEntries(Object.entries(packages as Record<string, string>).sort()),
+  };
+}
+
+class DockerRun implements RunServices {
+  readonly nonce = crypto.randomUUID();
+  readonly services = new Map<string, Container>();
+  readonly postgres: Access;
+  appUrl = "";
+  appOptions: Record<string, string> = {};
+  pgbouncer: Access | null = null;
+  network: RunNetwork | null = null;
+  cpuSets: Record<string, string> | null = null;
+  readonly #label: string;
+  readonly #planned: Record<string, string> | null;
+  readonly #project: ComposeProject;
+  #starting: Promise<unknown> = Promise.resolve();
+  #pgbouncerAddress: string | null = null;
+  #networkAddress: string | null = null;
+  #ended = false;
+
+  constructor(
+    private readonly shared: Shared,
+    private readonly database: Database,
+    private readonly run: PlannedRun,
+    private readonly folder: string,
+  ) {
+    const { scenario } = run;
+    this.#label = `${run.id}/round-${run.round}`;
+    this.#planned = divideCores(shared.cores, scenario.dbCpus);
+    this.#project = readProject(scenario, this.nonce, this.#planned ?? {}, shared.overrides);
+    this.postgres = { ...database.access, database: DATABASE };
+    this.services.set("postgres", database.server);
+    database.server.beginRun();
+  }
+
+  /** Starts everything side by side. */
+  async start(): Promise<void> {
+    const { scenario } = this.run;
+    const app = readApp(scenario.framework);
+    this.appOptions = appOptions(app, scenario);
+    const steps = [
+      this.#cloneDatabase(),
+      ...(scenario.path === "pooled" ? [this.#startPgbouncer()] : []),
+      this.#startNetwork(),
+      this.#startApp(),
+    ];
+    const results = await Promise.allSettled(steps);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  #service(name: string): ComposeService {
+    const service = this.#project.services[name];
+    if (service === undefined) {
+      throw new PoolscopeError(`Cannot start ${name}: compose/compose.yml has no such service`);
+    }
+    return service;
+  }
+
+  async #cloneDatabase(): Promise<void> {
+    const { admin, server } = this.database;
+    try {
+      if (server.exit !== null) {
+        throw new PoolscopeError(`PostgreSQL ended (${server.logTail(1)})`);
+      }
+      // The limits are for the load: under them the copy would take the larger part of a run.
+      await server.update({ cpus: null, memoryMiB: server.limited ? this.shared.memoryMiB : null });
+      await cloneTemplate(admin);
+    } catch (error) {
+      // Full disk, damaged template or a server that hangs: a new server gets over each of them.
+      this.database.fit = false;
+      throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`);
+    }
+  }
+
+  async #begin(
+    name: string,
+    service: ComposeService,
+    files: ContainerFile[],
+    change: (body: CreateBody) => CreateBody = (body) => body,
+  ): Promise<Container> {
+    const { images, host } = this.shared;
+    const container = this.shared.make(name, {
+      body: change(requestFor(service, images[service.name], isLocal(host))),
+      aliases: [service.name],
+      files,
+      logFile: join(this.folder, "logs", `${name}.log`),
+      run: this.#label,
+    });
+    this.services.set(name, container);
+    await container.create();
+    await container.start();
+    return container;
+  }
+
+  async #startPgbouncer(): Promise<void> {
+    const stats = randomPassword();
+    const userlist = fillTemplate(
+      readFileSync(join(ROOT, "pgbouncer", "userlist.txt"), "utf8"),
+      // The server's own secret serves PgBouncer for both logins, and spares it the key derivation
+      // that a plain password would cost for every client.
+      { APP_USER, APP_SECRET: this.database.appSecret, STATS_PASSWORD: stats },
+      "pgbouncer/userlist.txt",
+    );
+    const service = this.#service("pgbouncer");
+    const container = await this.#begin("pgbouncer", service, [
+      // The finished list stands for the passwords that plain Compose gives.
+      { path: "/run/secrets/userlist", content: userlist, mode: 0o600, uid: 0, gid: 0 },
+      ...certificateFiles(this.database.certificates),
+    ]);
+    const [port, address] = await Promise.all([
+      reach(this.shared, container, "pgbouncer", PGBOUNCER_PORT),
+      container.address(),
+    ]);
+    this.#pgbouncerAddress = address;
+    this.pgbouncer = {
+      ...{ host: "127.0.0.1", port, database: "pgbouncer" },
+      ...{ username: ADMIN_USER, password: stats },
+    };
+  }
+
+  /** Starts the container that stands between the others, where a leg takes time. */
+  async #startNetwork(): Promise<void> {
+    const { scenario } = this.run;
+    const { images, host } = this.shared;
+    const at = (name: Leg["name"] | "control") => ({ host: "0.0.0.0", port: NETWORK_PORTS[name] });
+    const legs = legsOf(scenario).filter(({ rttMs }) => rttMs > 0).map(({ name, rttMs }) => ({
+      ...{ name, rttMs, backlog: scenario.listenBacklog, listen: at(name) },
+      target: name === "appPgbouncer"
+        ? { host: "pgbouncer", port: PGBOUNCER_PORT }
+        : { host: "postgres", port: POSTGRES_PORT },
+    }));
+    if (legs.length === 0) return;
+    const names = ["control" as const, ...legs.map(({ name }) => name)];
+    const ports = names.map((name) => `${NETWORK_PORTS[name]}/tcp`);
+    const published = ports.map((port) => [port, [{ HostIp: "127.0.0.1", HostPort: "" }]]);
+    const container = this.shared.make("network", {
+      body: {
+        Image: images.locust!.id,
+        Entrypoint: networkCommand("python", at("control"), legs, true),
+        ...{ Cmd: [], Env: [], Labels: {} },
+        ExposedPorts: Object.fromEntries(ports.map((port) => [port, {}])),
+        HostConfig: {
+          PortBindings: isLocal(host) ? Object.fromEntries(published) : {},
+          Ulimits: [],
+          // Every listener may have the queue that it asks for.
+          Sysctls: { "net.core.somaxconn": String(scenario.listenBacklog) },
+        },
+      },
+      aliases: ["network"],
+      logFile: join(this.folder, "logs", "network.log"),
+      run: this.#label,
+    });
+    this.services.set("network", container);
+    await container.create();
+    await container.start();
+    const reached = await Promise.all(names.map(async (name): Promise<[string, Address]> => {
+      const port = await reach(this.shared, container, "network", NETWORK_PORTS[name]);
+      return [name, { host: "127.0.0.1", port }];
+    }));
+    const { control, ...entries } = Object.fromEntries(reached);
+    this.network = { method: "relay", control: control!, entries };
+    this.#networkAddress = await container.address();
+    await networkUp(this.network, container);
+  }
+
+  async #startApp(): Promise<void> {
+    const service = this.#service(this.run.scenario.framework);
+    const files = [
+      ...secretFiles(service, { app_password: this.database.appPassword }),
+      ...certificateFiles(this.database.certificates, ["ca"]),
+    ];
+    const container = await this.#begin("app", service, files);
+    const port = await reach(this.shared, container, service.name, APP_PORT);
+    this.appUrl = `http://127.0.0.1:${port}`;
+  }
+
+  async applyLimits(): Promise<Record<string, ServiceLimits>> {
+    const limits: Record<string, ServiceLimits> = {};
+    const cpuSets: Record<string, string> = {};
+    await Promise.all([...this.services].map(async ([name, container]) => {
+      // It stands for cables, which nobody limits.
+      if (name === "network") return;
+      const service = this.#service(name === "app" ? this.run.scenario.framework : name);
+      const asked = limitsOf(service);
+      if (name !== "locust") await container.update(asked);
+      const { cpuset, limits: readBack } = await container.readGroup();
+      cpuSets[name] = cpuset;
+      if (name !== "locust") limits[name] = { asked, readBack };
+    }));
+    this.cpuSets = this.#planned === null ? null : cpuSets;
+    // In the order of a request's way, whichever answered first.
+    return Object.fromEntries(
+      ["postgres", "app", "pgbouncer"].filter((name) => limits[name] !== undefined)
+        .map((name) => [name, limits[name]!]),
+    );
+  }
+
+  get generator(): GeneratorPlace {
+    return {
+      python: "python",
+      locustfile: LOCUSTFILE,
+      host: `http://${this.run.scenario.framework}:${APP_PORT}`,
+      folder: LOAD_FOLDER,
+    };
+  }
+
+  startLoad(command: LoadCommand): LoadGenerator {
+    const service = this.#service("locust");
+    const [program = "", ...args] = command.argv;
+    const { images, host } = this.shared;
+    const body = requestFor(service, images.locust, isLocal(host));
+    const container = this.shared.make("locust", {
+      body: {
+        ...body,
+        Entrypoint: [program],
+        Cmd: args,
+        Env: [...body.Env, ...Object.entries(command.env).map(([key, value]) => `${key}=${value}`)],
+        HostConfig: { ...body.HostConfig, PortBindings: {} },
+      },
+      aliases: ["locust"],
+      files: [{ path: LOAD_FOLDER, content: null, mode: 0o777, uid: 0, gid: 0 }],
+      logFile: join(this.folder, "logs", "locust.log"),
+      run: this.#label,
+    });
+    this.services.set("locust", container);
+    const starting = container.create().then(() => container.start()).catch((error) => {
+      container.fail((error as Error).message);
+    });
+    this.#starting = starting;
+    return Object.assign(container, {
+      release: async () => {
+        await starting;
+        if (container.exit !== null) return;
+        await container.put([
+          { path: command.startFile, content: "", mode: 0o666, uid: 0, gid: 0 },
+        ]);
+        await this.#followLive(container);
+      },
+      collect: () => container.fetch(LOAD_FOLDER, this.folder),
+    });
+  }
+
+  /** Keeps the run's own copy of what Locust says of its last second. */
+  async #followLive(container: Container): Promise<void> {
+    const script = `while sleep 0.5; do cat ${LOAD_FOLDER}/.live.json 2>/dev/null && echo; done`;
+    await container.follow(["sh", "-c", script], (line) => {
+      if (container.exit === null && !this.#ended && line.startsWith("{")) {
+        writeFileSync(join(this.folder, ".live.json"), line);
+      }
+    }).catch(() => {
+      // It has ended already, or the daemon is gone: there is nothing live to show.
+    });
+  }
+
+  async usage(): Promise<ServiceUsage[]> {
+    const running = [...this.services.values()].filter(({ id, exit }) =>
+      id !== "" && exit === null
+    );
+    const [stat, meminfo, ...usages] = await Promise.all([
+      this.shared.relay.readFile("/proc/stat"),
+      this.shared.relay.readFile("/proc/meminfo"),
+      // One that has ended meanwhile has no row.
+      ...running.map((container) => container.usage().catch(() => null)),
+    ]);
+    const host = parseHostCpu(stat);
+    return [
+      ...usages.filter((usage) => usage !== null),
+      {
+        ...{ service: "host", cpuS: host.busyS, throttledS: host.stolenS },
+        ...{ memoryMiB: parseMemoryInUse(meminfo), processes: 0 },
+      },
+    ];
+  }
+
+  async isPgbouncerSocket({ address }: Peer): Promise<boolean> {
+    if (this.#pgbouncerAddress === null) return false;
+    if (address === this.#pgbouncerAddress) return true;
+    if (this.network === null || address !== this.#networkAddress) return false;
+    // The network connects for whoever enters there.
+    const { legs } = await readNetwork(this.network.control);
+    const entering = legs.find(({ name }) => name === "pgbouncerDb")?.clients ?? [];
+    return entering.length > 0 && entering.every((client) => client === this.#pgbouncerAddress);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#starting;
+    const own = [...this.services.values()].filter(({ name }) => name !== "postgres");
+    // A daemon that is gone removes nothing; the start that finds it again does.
+    await Promise.allSettled(own.map(this.shared.remove));
+    if (existsSync(join(this.folder, "logs"))) {
+      writeFileSync(join(this.folder, "logs", "postgres.log"), this.database.server.runLog());
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * A shell in a container that reads its control group's files whenever it is asked: at the moment of
+ * a sample, and of either version. The daemon's own account comes once a second whenever it likes,
+ * and counts threads as processes.
+ *
+ * @module
+ */
+
+import type { Duplex } from "node:stream";
+import { PassThrough } from "node:stream";
+// @ts-types="@types/dockerode"
+import type Docker from "dockerode";
+import type { Limits } from "../store/manifest.ts";
+import { parseGroupFiles } from "./cgroup.ts";
+
+const MIB = 2 ** 20;
+/** A shell that has its share of CPU answers at once; one that is throttled takes its time. */
+const ANSWER_TIMEOUT_MS = 3000;
+
+/** Files of both versions, below the group's mount in the container. */
+const FILES = [
+  ...["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu.max", "cpu/cpu.stat", "cpu.stat"],
+  ...["cpuacct/cpuacct.usage", "memory/memory.limit_in_bytes", "memory.max"],
+  ...["memory/memory.usage_in_bytes", "memory.current"],
+  ...["memory/memory.oom_control", "memory.events"],
+  ...["cpuset/cpuset.cpus", "cpuset.cpus.effective"],
+  ...["memory/cgroup.procs", "cgroup.procs"],
+];
+
+/** Answers each line with `file=line` for each line of each file, then a dot; no process is made. */
+const PROGRAM = 'cd /sys/fs/cgroup; while read -r _; do for f in "$@"; do [ -r "$f" ] && ' +
+  'while IFS= read -r l; do echo "$f=$l"; done <"$f"; done; echo .; done';
+
+/** What a container's control group says. */
+export interface GroupState {
+  limits: Limits;
+  /** The cores that it may run on, as in `0-3`. */
+  cpuset: string;
+  cpuS: number;
+  throttledS: number;
+  memoryMiB: number;
+  /** Processes, without the probe itself. */
+  processes: number;
+  /** Processes that the kernel killed at the memory limit. */
+  memoryKills: number;
+}
+
+/** Reads the lines of one answer. */
+export function parseAnswer(lines: string[]): GroupState {
+  const files: Record<string, string[]> = {};
+  for (const line of lines) {
+    const at = line.indexOf("=");
+    const name = line.slice(0, at).split("/").at(-1)!;
+    (files[name] ??= []).push(line.slice(at + 1));
+  }
+  const first = (name: string) => files[name]?.[0];
+  const field = (name: string, key: string) =>
+    Number(files[name]?.find((line) => line.startsWith(`${key} `))?.split(" ")[1] ?? 0);
+  const unified = first("cpuacct.usage") === undefined;
+  return {
+    limits: parseGroupFiles(
+      Object.fromEntries(Object.entries(files).map(([name, [line]]) => [name, line])),
+    ),
+    cpuset: first("cpuset.cpus") ?? first("cpuset.cpus.effective") ?? "",
+    cpuS: unified ? field("cpu.stat", "usage_usec") / 1e6 : Number(first("cpuacct.usage")) / 1e9,
+    throttledS: unified
+      ? field("cpu.stat", "throttled_usec") / 1e6
+      : field("cpu.stat", "throttled_time") / 1e9,
+    memoryMiB: Number(first("memory.usage_in_bytes") ?? first("memory.current") ?? 0) / MIB,
+    processes: Math.max(0, (files["cgroup.procs"]?.length ?? 0) - 1),
+    memoryKills: field("memory.oom_control", "oom_kill") + field("memory.events", "oom_kill"),
+  };
+}
+
+/** A probe in one container; it ends with the container. */
+export class GroupProbe {
+  #input: Duplex;
+  #lines: string[] = [];
+  #waiting: ((lines: string[] | null) => void)[] = [];
+  #ended = false;
+
+  private constructor(input: Duplex, output: PassThrough) {
+    this.#input = input;
+    let rest = "";
+    output.setEncoding("utf8");
+    output.on("data", (text: string) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        if (line !== ".") this.#lines.push(line);
+        else this.#waiting.shift()?.(this.#lines.splice(0));
+      }
+    });
+    const end = () => {
+      this.#ended = true;
+      this.#waiting.splice(0).forEach((resolve) => resolve(null));
+    };
+    input.on("end", end);
+    input.on("close", end);
+    input.on("error", end);
+  }
+
+  /**
+   * Starts a probe.
+   *
+   * @throws {Error} If the container does not run, or has no shell.
+   */
+  static async open(container: Docker.Container): Promise<GroupProbe> {
+    const exec = await container.exec({
+      Cmd: ["sh", "-c", PROGRAM, "sh", ...FILES],
+      ...{ AttachStdin: true, AttachStdout: true, AttachStderr: false },
+    });
+    const streams = await exec.start({ hijack: true, stdin: true });
+    const output = new PassThrough();
+    container.modem.demuxStream(streams, output, output);
+    return new GroupProbe(streams, output);
+  }
+
+  /**
+   * Reads the group's files now.
+   *
+   * @throws {Error} If the container has ended.
+   */
+  async read(): Promise<GroupState> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const lines = this.#ended ? null : await new Promise<string[] | null>((resolve) => {
+      timer = setTimeout(() => resolve(null), ANSWER_TIMEOUT_MS);
+      // It stays in the queue when it is late, so that its answer is not taken for the next.
+      this.#waiting.push(resolve);
+      this.#input.write("\n");
+    });
+    clearTimeout(timer);
+    if (lines === null) throw new Error("its control group cannot be read");
+    return parseAnswer(lines);
+  }
+
+  /** Ends the probe. */
+  close(): void {
+    this.#ended = true;
+    this.#input.destroy();
+  }
+}

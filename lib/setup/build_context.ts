@@ -1,0 +1,65 @@
+/**
+ * What a Docker build is sent: files as a tar archive, the same bytes on every machine, and a hash
+ * that tells whether an image was built from them.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { packTar } from "modern-tar";
+
+/** One file or link of a build context. */
+export interface ContextFile {
+  /** Its path in the context. */
+  name: string;
+  /** Its content; of a link, where it points to. */
+  content: Uint8Array | string;
+  /** Whether it is a program. */
+  executable: boolean;
+  /** Whether it is a link. */
+  link: boolean;
+}
+
+/**
+ * Reads files and folders, without what Python compiled.
+ *
+ * @param folder The context's folder.
+ * @param names Files and folders in it; each as it shall be called in the context.
+ */
+export function readContext(folder: string, names: readonly string[]): ContextFile[] {
+  return names.flatMap((name): ContextFile[] => {
+    const path = join(folder, name);
+    const info = lstatSync(path);
+    if (info.isDirectory()) {
+      const entries = readdirSync(path).filter((entry) => !/^__pycache__$|\.pyc$/.test(entry));
+      return readContext(folder, entries.sort().map((entry) => join(name, entry)));
+    }
+    const link = info.isSymbolicLink();
+    const content = link ? readlinkSync(path) : readFileSync(path);
+    return [{ name, content, executable: !link && (info.mode & 0o100) !== 0, link }];
+  });
+}
+
+/** A hash over names, contents and whether they are programs. */
+export function hashContext(files: readonly ContextFile[]): string {
+  const hash = createHash("sha256");
+  for (const { name, content, executable, link } of files) {
+    hash.update(JSON.stringify([name, executable, link, content.length])).update(content);
+  }
+  return hash.digest("hex");
+}
+
+/** The archive; no owner, time or umask of this machine is in it. */
+export function packContext(files: readonly ContextFile[]): Promise<Uint8Array> {
+  return packTar(files.map(({ name, content, executable, link }) => ({
+    header: link
+      ? { name, type: "symlink", linkname: String(content), size: 0, mtime: new Date(0) }
+      : {
+        ...{ name, type: "file", size: content.length, mtime: new Date(0) },
+        mode: executable ? 0o755 : 0o644,
+      },
+    ...(link ? {} : { body: content }),
+  })));
+}

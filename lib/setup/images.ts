@@ -1,0 +1,345 @@
+/**
+ * The Docker images of a study, built from the Dockerfiles beside each service: on the public base
+ * images, or on stand-ins bootstrapped from Debian's packages where no registry is reachable.
+ *
+ * @module
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+// @ts-types="@types/dockerode"
+import type Docker from "dockerode";
+import { PoolscopeError, UsageError } from "../errors.ts";
+import { ROOT, TOOLS } from "../store/layout.ts";
+import { hashContext, readContext } from "./build_context.ts";
+import {
+  BASE_ID_LABEL,
+  BASE_LABEL,
+  type Build,
+  buildImage,
+  buildLabels,
+  type BuildMessage,
+  type BuildOptions,
+  CONTEXT_LABEL,
+  eachMessage,
+  findImage,
+  isCurrent,
+  removeReplaced,
+} from "./build_image.ts";
+import { withLock } from "./lock.ts";
+import { ensureOfflineBases, OFFLINE_BASES } from "./offline_images.ts";
+
+/** A base image that ours are built on: the build argument that names it, and the public one. */
+export const BASES = {
+  POSTGRES_IMAGE: "postgres:16",
+  PYTHON_IMAGE: "python:3.13-slim",
+  DEBIAN_IMAGE: "debian:13-slim",
+} as const;
+
+/** The name of a base image's build argument. */
+export type Base = keyof typeof BASES;
+
+/** How an image is built. */
+export interface ImageDefinition {
+  /** The folder that the build sees, from the checkout's root. */
+  context: string;
+  /** The Dockerfile, from there. */
+  dockerfile: string;
+  /** The files and folders of the context that are sent. */
+  files: readonly string[];
+  /** The base. */
+  base: Base;
+  /** Whether a stage named `packages` installs from an index that a proxy may intercept. */
+  hasPackages: boolean;
+}
+
+function appImage(name: string): ImageDefinition {
+  return {
+    context: "apps",
+    dockerfile: `${name}_app/Dockerfile`,
+    files: ["entrypoint.sh", `${name}_app`],
+    base: "PYTHON_IMAGE",
+    hasPackages: true,
+  };
+}
+
+/** The images by the names of their services in `compose/compose.yml`. */
+export const IMAGES: Readonly<Record<string, ImageDefinition>> = {
+  postgres: {
+    context: "data",
+    dockerfile: "Dockerfile",
+    files: ["Dockerfile", "entrypoint.sh", "init.sh", "schema.sql", "seed.sql"],
+    base: "POSTGRES_IMAGE",
+    hasPackages: false,
+  },
+  pgbouncer: {
+    context: "pgbouncer",
+    dockerfile: "Dockerfile",
+    files: ["Dockerfile", "entrypoint.sh", "pgbouncer.ini", "userlist.txt"],
+    base: "DEBIAN_IMAGE",
+    hasPackages: false,
+  },
+  fastapi: appImage("fastapi"),
+  django: appImage("django"),
+  flask: appImage("flask"),
+  locust: {
+    context: "",
+    dockerfile: "locust/Dockerfile",
+    files: ["apps/contract.json", "locust"],
+    base: "PYTHON_IMAGE",
+    hasPackages: true,
+  },
+};
+
+/** An image that is there. */
+export interface BuiltImage {
+  /** As in `poolscope/flask:latest`. */
+  reference: string;
+  /** Its content's digest, `sha256:…`, which is its id on this Docker. */
+  id: string;
+  /** What it was built on, as in `python:3.13-slim`. */
+  base: string;
+  /** The base's content: its id, `sha256:…`. */
+  baseId: string;
+  /** Whether this call built it. */
+  built: boolean;
+}
+
+/** Options of {@linkcode ensureImages}. */
+export interface ImagesOptions extends BuildOptions {
+  /**
+   * `true`: on bases made here from Debian's packages; `false`: on the public ones.
+   * @default {whatever the images that are there were built on; else the public ones}
+   */
+  offline?: boolean;
+  /**
+   * A file of certificates that pip trusts during the build; null for none.
+   * @default {the one that the environment names}
+   */
+  caBundle?: string | null;
+  /** The tag of the built images. @default {"latest"} */
+  tag?: string;
+}
+
+/** Variables by which a machine's owner names its certificates, the most specific first. */
+const CA_VARIABLES = [
+  "PIP_CERT",
+  "SSL_CERT_FILE",
+  "REQUESTS_CA_BUNDLE",
+  "CURL_CA_BUNDLE",
+  "NODE_EXTRA_CA_CERTS",
+];
+
+/**
+ * The certificates that this machine's environment names, or null.
+ *
+ * @param env The environment.
+ */
+export function findCaBundle(env: Record<string, string>): string | null {
+  return CA_VARIABLES.map((name) => env[name]).find((path) => path && existsSync(path)) ?? null;
+}
+
+function readCaBundle(
+  path: string | null = findCaBundle(Deno.env.toObject()),
+): Uint8Array | null {
+  if (path === null) return null;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot use --ca-bundle "${path}": it cannot be read (${
+        (error as NodeJS.ErrnoException).code
+      })`,
+    );
+  }
+}
+
+/**
+ * Removes every image that was built or made here.
+ *
+ * @returns Their names.
+ * @throws {PoolscopeError} If a container uses one.
+ */
+export async function removeImages(docker: Docker): Promise<string[]> {
+  const labelled = await docker.listImages({ filters: { label: [CONTEXT_LABEL] } });
+  // A stranger's image that was built on one of ours has its labels, too.
+  const names = labelled.flatMap(({ RepoTags }) => RepoTags ?? [])
+    .filter((name) => name.startsWith("poolscope/"));
+  if (await findImage(docker, OFFLINE_BASES.DEBIAN_IMAGE) !== null) {
+    names.push(OFFLINE_BASES.DEBIAN_IMAGE);
+  }
+  for (const name of names) {
+    try {
+      await docker.getImage(name).remove();
+    } catch (error) {
+      const { json } = error as { json?: { message?: string } };
+      throw new PoolscopeError(
+        `Cannot remove ${name}: ${json?.message ?? (error as Error).message}`,
+      );
+    }
+  }
+  await removeReplaced(docker);
+  return names;
+}
+
+/** Pulls a base image unless it is there. */
+async function ensureBase(
+  docker: Docker,
+  reference: string,
+  { log, signal }: ImagesOptions,
+): Promise<void> {
+  if (await findImage(docker, reference) !== null) return;
+  log?.(`Pulling ${reference}`);
+  let failure: string | null = null;
+  try {
+    const stream = await docker.pull(reference, { abortSignal: signal });
+    await eachMessage(stream, ({ error }: BuildMessage) => failure = error ?? failure, signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    failure = (error as Error).message;
+  }
+  if (failure !== null) {
+    const reason = String(failure).replace(/^\(HTTP code \d+\) (server error|unexpected) - /, "");
+    throw new PoolscopeError(
+      `Cannot pull ${reference}: ${reason.trim()}; without a registry, run: deno task images --offline`,
+    );
+  }
+}
+
+/** The base images to build on, by their build arguments. */
+async function chooseBases(
+  docker: Docker,
+  offline: boolean | undefined,
+): Promise<Record<Base, string>> {
+  const chosen = Object.fromEntries(
+    Object.entries(BASES).map(([name, image]) => [name, Deno.env.get(name) || image]),
+  ) as Record<Base, string>;
+  if (offline === false) return chosen;
+  if (offline === true) return { ...OFFLINE_BASES };
+  // Nothing is said: the stand-ins where they are and the public ones are not.
+  for (const [name, image] of Object.entries(OFFLINE_BASES) as [Base, string][]) {
+    if (Deno.env.get(name)) continue;
+    if (await findImage(docker, chosen[name]) === null && await findImage(docker, image) !== null) {
+      chosen[name] = image;
+    }
+  }
+  return chosen;
+}
+
+/**
+ * Builds what is missing or was built from other files; a second call finds everything.
+ *
+ * @param docker The connection to Docker.
+ * @param options Options for this call.
+ * @returns The images by the names of their services.
+ * @throws {PoolscopeError} If a base cannot be had or a build fails, in one line.
+ */
+export async function ensureImages(
+  docker: Docker,
+  options: ImagesOptions = {},
+): Promise<Record<string, BuiltImage>> {
+  const { signal, log } = options;
+  readCaBundle(options.caBundle); // Whoever names a file that is not there hears it at once.
+  try {
+    return await withLock(join(TOOLS, "images.lock"), () => buildMissing(docker, options), {
+      ...{ signal, onWait: () => log?.("Waiting for another build of images") },
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    const { statusCode, syscall, code, json, message } = error as DockerError;
+    const line = (json?.message ?? message).trim().split("\n")[0];
+    if (statusCode !== undefined) {
+      throw new PoolscopeError(`Cannot build images: Docker refuses (${line})`);
+    }
+    if (syscall === "connect" || ["ECONNRESET", "EPIPE"].includes(code ?? "")) {
+      throw new PoolscopeError(
+        `Cannot build images: Docker does not answer any more (${line}); see whether it still runs`,
+      );
+    }
+    throw error;
+  }
+}
+
+/** What the client of Docker throws. */
+interface DockerError extends Error {
+  /** The status of an answer. */
+  statusCode?: number;
+  json?: { message?: string };
+  /** Of a connection that failed. */
+  syscall?: string;
+  code?: string;
+}
+
+async function buildMissing(
+  docker: Docker,
+  options: ImagesOptions,
+): Promise<Record<string, BuiltImage>> {
+  await removeReplaced(docker);
+  if (options.offline) await ensureOfflineBases(docker, options);
+  const bases = await chooseBases(docker, options.offline);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
+  const waiting = Object.entries(IMAGES);
+  const built: Record<string, BuiltImage> = {};
+  // Two at a time: one installs while the other downloads.
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [name, definition] = next;
+      const base = bases[definition.base];
+      built[name] = await ensureImage(docker, name, definition, base, { ...options, signal });
+    }
+  };
+  const workers = [worker(), worker()];
+  try {
+    await Promise.all(workers);
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(workers);
+    throw error;
+  }
+  return Object.fromEntries(Object.keys(IMAGES).map((name) => [name, built[name]!]));
+}
+
+async function ensureImage(
+  docker: Docker,
+  name: string,
+  definition: ImageDefinition,
+  base: string,
+  options: ImagesOptions,
+): Promise<BuiltImage> {
+  const { offline, tag = "latest", log } = options;
+  const reference = `poolscope/${name}:${tag}`;
+  const files = readContext(join(ROOT, definition.context), definition.files);
+  const hash = hashContext(files);
+  const found = await findImage(docker, reference);
+  if (found !== null) {
+    const builtOn = found.labels[BASE_LABEL] ?? "";
+    const fits = offline === undefined && !Deno.env.get(definition.base) || builtOn === base;
+    if (fits && await isCurrent(docker, found, hash, builtOn)) {
+      const baseId = found.labels[BASE_ID_LABEL] ?? "";
+      return { reference, id: found.id, base: builtOn, baseId, built: false };
+    }
+  }
+  await ensureBase(docker, base, options);
+  const begun = performance.now();
+  log?.(`Building ${reference} on ${base}`);
+  const build: Build = {
+    ...{ name, reference, files, dockerfile: definition.dockerfile },
+    args: { [definition.base]: base },
+    labels: await buildLabels(docker, hash, base),
+  };
+  if (definition.hasPackages) {
+    const content = readCaBundle(options.caBundle);
+    if (content !== null) {
+      build.files = [...files, { name: "ca-bundle.crt", content, executable: false, link: false }];
+    }
+    // The stage has a name of its own, else it would lie about without one; it is the cache of the
+    // next build, too.
+    const stage = { ...build, reference: `poolscope/build-cache:${name}`, target: "packages" };
+    await buildImage(docker, stage, options);
+  }
+  await buildImage(docker, build, options);
+  log?.(`Built ${reference} in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+  const { id, labels } = (await findImage(docker, reference))!;
+  return { reference, id, base, baseId: labels[BASE_ID_LABEL]!, built: true };
+}

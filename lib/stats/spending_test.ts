@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { seededRandom } from "../frames/testing.ts";
+import { normalTail, normalTailQuantile } from "./normal.ts";
+import { nominalLevels, sequentialBoundaries } from "./spending.ts";
+
+function close(actual: number, expected: number, tolerance: number): void {
+  assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);
+}
+
+/** Errors newly spent at each look by a spending function. */
+function increments(looks: number[], spent: (t: number) => number): number[] {
+  return looks.map((t, i) => spent(t) - (i === 0 ? 0 : spent(looks[i - 1]!)));
+}
+
+const evenly = (looks: number) => Array.from({ length: looks }, (_, i) => (i + 1) / looks);
+
+Deno.test("sequentialBoundaries() meets the published values of Lan and DeMets' functions", () => {
+  // Two-sided 5 %, equal steps: the tables of Lan & DeMets' program (Reboussin, DeMets, Kim & Lan,
+  // Controlled Clinical Trials 21(3), 2000), which are right to about 1e-4.
+  const obrienFleming = (t: number) => 4 * normalTail(normalTailQuantile(0.0125) / Math.sqrt(t));
+  const pocock = (t: number) => 0.05 * Math.log(1 + (Math.E - 1) * t);
+  const table: [(t: number) => number, number[]][] = [
+    [obrienFleming, [3.7103, 2.5114, 1.9930]],
+    [obrienFleming, [4.8769, 3.3569, 2.6803, 2.2898, 2.0310]],
+    [pocock, [2.2794, 2.2949, 2.2959]],
+  ];
+  for (const [spent, expected] of table) {
+    const looks = evenly(expected.length);
+    sequentialBoundaries(looks, increments(looks, spent))
+      .forEach((z, i) => close(z, expected[i]!, 1.5e-4));
+  }
+});
+
+Deno.test("nominalLevels() of one look is the level itself", () => {
+  assert.deepEqual(nominalLevels([5], 0.0123), [0.0123]);
+});
+
+Deno.test("nominalLevels() spends the whole level, in proportion to the rounds", () => {
+  const looks = [6, 11, 15];
+  const levels = nominalLevels(looks, 0.05);
+  close(levels[0]!, 0.05 * 6 / 15, 1e-9);
+  // Simulated: how often a normal statistic without any difference crosses somewhere.
+  const random = seededRandom(7);
+  const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  const critical = levels.map((level) => normalTailQuantile(level / 2));
+  const studies = 40_000;
+  let crossed = 0;
+  for (let study = 0; study < studies; study++) {
+    let sum = 0;
+    let n = 0;
+    const crosses = looks.some((rounds, k) => {
+      while (n < rounds) {
+        sum += normal();
+        n++;
+      }
+      return Math.abs(sum) / Math.sqrt(n) > critical[k]!;
+    });
+    if (crosses) crossed++;
+  }
+  close(crossed / studies, 0.05, 3 * Math.sqrt(0.05 * 0.95 / studies));
+});
+
+Deno.test("nominalLevels() grow with the level, as Holm's rule over looks needs", () => {
+  for (const looks of [[6, 7], [6, 9, 12], [6, 12, 18]]) {
+    for (let h = 13; h > 1; h--) {
+      const [narrow, wide] = [nominalLevels(looks, 0.05 / h), nominalLevels(looks, 0.05 / (h - 1))];
+      narrow.forEach((level, k) => assert.ok(level < wide[k]!, `look ${k} of ${looks}, ${h}`));
+    }
+  }
+});
+
+Deno.test("nominalLevels() throws when looks do not ascend", () => {
+  assert.throws(() => nominalLevels([6, 6], 0.05), /looks at 6, 6 rounds/);
+  assert.throws(() => nominalLevels([], 0.05), /Cannot spend/);
+  assert.throws(() => nominalLevels([6], 0), /Cannot spend 0/);
+});

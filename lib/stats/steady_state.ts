@@ -1,0 +1,118 @@
+/**
+ * Whether a run was in a steady state while it was measured.
+ *
+ * @module
+ */
+
+import { studentTCdf } from "./student_t.ts";
+
+/**
+ * Parts that a window is cut into: enough that the correlation of neighbours can be estimated, and
+ * 200 ms each in the shortest window of a plan, twice the period of a CPU quota.
+ */
+export const STEADY_PARTS = 30;
+
+/** A change over the window below this share of the mean is no reason to reject a run. */
+export const TOLERATED_CHANGE = 0.1;
+
+/**
+ * Two-sided level of the test of one series: small, as a study has many runs and a run that fails
+ * is rejected. With neighbours correlated by 0.5, a steady series passes for a trend in 0.7 % of
+ * runs.
+ */
+export const TREND_LEVEL = 0.001;
+
+/** A linear trend over a window. */
+export interface Trend {
+  /** Change from the window's start to its end as a share of the mean: 0.2 means 20 % more. */
+  change: number;
+  /** Two-sided p value of no trend; null where the series is too short for its correlation. */
+  p: number | null;
+}
+
+/**
+ * Tests a series of a run for a linear trend, neighbours being correlated: the t test of the slope
+ * with the effective number of values `n (1 − r) / (1 + r)` in its error and degrees of freedom
+ * (Santer et al., "Statistical significance of trends and trend differences in layer-average
+ * atmospheric temperature time series", Journal of Geophysical Research 105(D6), 2000). `r` is the
+ * correlation of neighbouring residuals, corrected for its bias of about `−(1 + 4r) / n` in short
+ * series (Marriott & Pope, Biometrika 41(3–4), 1954).
+ *
+ * Rules that look for the end of a warm-up, such as MSER-5, always name a cut and give no level;
+ * Geweke's comparison of both ends needs a spectrum, which 30 values do not give. A run that still
+ * warms up, fills its queues or empties a CPU allowance drifts in one direction, which is what a
+ * slope sees best.
+ *
+ * @param values One for each part of the window, in order; those that are not finite are left out.
+ *
+ * @example
+ * ```ts
+ * import { findTrend } from "poolscope";
+ *
+ * const growing = Array.from({ length: 30 }, (_, i) => 100 + 3 * i + (i % 3));
+ * console.assert(findTrend(growing).p! < 0.001);
+ * ```
+ */
+export function findTrend(values: readonly number[]): Trend {
+  const points = values.map((value, i) => ({ value, time: i - (values.length - 1) / 2 }))
+    .filter(({ value }) => Number.isFinite(value));
+  const n = points.length;
+  const sum = (pick: (point: typeof points[number]) => number) =>
+    points.reduce((total, point) => total + pick(point), 0);
+  const mean = sum(({ value }) => value) / n;
+  const middle = sum(({ time }) => time) / n;
+  const spread = sum(({ time }) => (time - middle) ** 2);
+  const slope = sum(({ value, time }) => (value - mean) * (time - middle)) / spread;
+  const change = slope * values.length / mean;
+  if (n < 5 || !Number.isFinite(change)) {
+    return { change: Number.isFinite(change) ? change : 0, p: null };
+  }
+
+  const residuals = points.map(({ value, time }) => value - mean - slope * (time - middle));
+  const squares = residuals.reduce((total, e) => total + e * e, 0);
+  // Rounding leaves something of a straight line, which is no noise.
+  if (squares <= 1e-20 * mean * mean * n) return { change, p: slope === 0 ? 1 : 0 };
+  const products = residuals.reduce((total, e, i) => total + e * (residuals[i - 1] ?? 0), 0);
+  const raw = products / squares;
+  const r = Math.min(0.95, Math.max(0, raw + (1 + 4 * raw) / n));
+  const degrees = n * (1 - r) / (1 + r) - 2;
+  if (degrees < 1) return { change, p: null };
+  const t = Math.abs(slope) / Math.sqrt(squares / degrees / spread);
+  return { change, p: 2 * (1 - studentTCdf(t, degrees)) };
+}
+
+/** Whether a window was steady. */
+export interface SteadyState {
+  /**
+   * `drifting`: there is a trend. `too_short`: there may be one, and the window has too few values
+   * that do not depend on each other to tell; it is short for the latencies in it.
+   */
+  state: "steady" | "drifting" | "too_short";
+  /** Trends of requests answered and of service time. */
+  throughput: Trend;
+  serviceTime: Trend;
+}
+
+/**
+ * Whether a run was in a steady state. It drifts when throughput or service time has a trend that
+ * is both significant at 0.1 % and larger than 10 % of the mean over the window. Either condition
+ * alone would reject good runs: the first for changes that matter to nobody, the second for the
+ * noise of short windows.
+ *
+ * @param series The window in {@linkcode STEADY_PARTS} parts.
+ */
+export function checkSteadyState(
+  series: { completed: readonly number[]; serviceMs: readonly number[] },
+): SteadyState {
+  const throughput = findTrend(series.completed);
+  const serviceTime = findTrend(series.serviceMs);
+  const large = [throughput, serviceTime].filter(({ change }) =>
+    Math.abs(change) > TOLERATED_CHANGE
+  );
+  const state = large.some(({ p }) => p !== null && p < TREND_LEVEL)
+    ? "drifting"
+    : large.some(({ p }) => p === null)
+    ? "too_short"
+    : "steady";
+  return { state, throughput, serviceTime };
+}

@@ -1,0 +1,55 @@
+/** Docker for tests: the daemon that a study would use, or the reason why there is none. */
+
+// @ts-types="@types/dockerode"
+import Docker from "dockerode";
+import { connectionOptions, type DockerHost, findDocker } from "../engine/docker_host.ts";
+
+/** Whether the tests that need Docker are skipped here, and Docker itself. */
+export interface DockerForTests {
+  /** For `ignore`: never where `POOLSCOPE_REQUIRE_DOCKER` is 1, so that there they fail. */
+  skipped: boolean;
+  /** The daemon. Throws where there is none. */
+  open(): { docker: Docker; host: DockerHost };
+}
+
+/** Looks for Docker once, at a test file's top, and says when its tests are skipped and why. */
+export async function dockerForTests(what: string): Promise<DockerForTests> {
+  const found = await findDocker();
+  if (typeof found !== "string") {
+    const { host } = found;
+    return { skipped: false, open: () => ({ docker: new Docker(connectionOptions(host)), host }) };
+  }
+  const skipped = Deno.env.get("POOLSCOPE_REQUIRE_DOCKER") !== "1";
+  if (skipped) console.log(`Skipped, as they need Docker: ${what} (${found})`);
+  return {
+    skipped,
+    open: () => {
+      throw new Error(`Docker is required and not there: ${found}`);
+    },
+  };
+}
+
+/** A daemon and a connection to it. */
+export interface TestDocker {
+  docker: Docker;
+  host: DockerHost;
+}
+
+/** Registers tests that need Docker, as {@linkcode dockerForTests} allows. */
+export async function dockerTests(
+  what: string,
+): Promise<
+  (name: string, body: (docker: TestDocker, t: Deno.TestContext) => Promise<void>) => void
+> {
+  const { skipped, open } = await dockerForTests(what);
+  return (name, body) => {
+    Deno.test({
+      name,
+      ignore: skipped,
+      // The daemon's client keeps connections open for its next request.
+      sanitizeResources: false,
+      sanitizeOps: false,
+      fn: (t) => body(open(), t),
+    });
+  };
+}

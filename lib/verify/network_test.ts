@@ -1,0 +1,236 @@
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RunServices } from "../engine/engine.ts";
+import { LocalEngine } from "../engine/local.ts";
+import { type NetworkAccount, readNetwork } from "../engine/network.ts";
+import { makeCertificates } from "../engine/tls.ts";
+import { createScenario, FRAMEWORKS, PATHS, type Scenario, scenarioId } from "../scenario.ts";
+import { setUp } from "../setup/mod.ts";
+import { reachableFolder } from "../setup/stage.ts";
+import { deliveriesBetween, verifyNetwork } from "./network.ts";
+import { verifyApp } from "./verify.ts";
+
+/** One worker and few threads: at low load, who answers must not depend on chance. */
+const LOW = { users: 1, workers: 1, poolSize: 4, ...{ dbCpus: null, dbMemoryMiB: null } };
+
+async function startRun(
+  engine: LocalEngine,
+  settings: Partial<Scenario> & Pick<Scenario, "framework" | "path">,
+): Promise<{ services: RunServices; scenario: Scenario }> {
+  const threads = settings.framework === "fastapi" ? 1 : 4;
+  const scenario = createScenario({ ...LOW, threads, ...settings });
+  const folder = Deno.makeTempDirSync();
+  Deno.mkdirSync(join(folder, "logs"));
+  await engine.startDatabase(scenario);
+  const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
+  return { services: await engine.startRun(run, folder), scenario };
+}
+
+function quantile(values: number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)]!;
+}
+
+/** Sends a request and reads its answer to the end; gives the time in milliseconds. */
+async function ask(services: RunServices, path: string): Promise<number> {
+  const begun = performance.now();
+  const response = await fetch(services.appUrl + path);
+  await response.bytes();
+  equal(response.status, 200);
+  return performance.now() - begun;
+}
+
+/** Round trips that are over when a request's answer is there; what follows it costs no one time. */
+async function countRoundTrips(services: RunServices, path: string): Promise<number> {
+  const all = async () =>
+    (await readNetwork(services.network!.control)).legs.reduce((n, leg) => n + leg.roundTrips, 0);
+  const counts: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    const before = await all();
+    await ask(services, path);
+    counts.push(await all() - before);
+    // A rollback may follow the answer.
+    await new Promise((resolve) => setTimeout(resolve, 15));
+  }
+  return quantile(counts, 0.5);
+}
+
+const ROUTES = ["/users/7", "/posts/77", "/ping"];
+const RTT_MS = 2;
+const PAIRS = 300;
+const LOW_SHARE = 0.1;
+
+Deno.test("a round-trip time of 2 ms is seen in the service time, in all arms", async (t) => {
+  const tools = await setUp();
+  // Two environments, asked in turns, so that nothing else of the machine decides.
+  await using near = new LocalEngine(tools);
+  await using far = new LocalEngine(tools);
+  for (const framework of FRAMEWORKS) {
+    for (const path of PATHS) {
+      await t.step(`${framework} ${path}`, async () => {
+        const { services: without } = await startRun(near, { framework, path });
+        await using _ = without;
+        const { services: within, scenario } = await startRun(far, {
+          ...{ framework, path, rttAppDbMs: RTT_MS },
+        });
+        await using __ = within;
+        for (const services of [without, within]) {
+          await verifyApp(services, scenario);
+          for (let i = 0; i < 20; i++) for (const route of ROUTES) await ask(services, route);
+        }
+        for (const route of ROUTES) {
+          const trips = await countRoundTrips(within, route);
+          const took = { without: [] as number[], within: [] as number[] };
+          for (let i = 0; i < PAIRS; i++) {
+            for (
+              const [services, times] of [[without, took.without], [within, took.within]] as const
+            ) {
+              // What follows an answer, such as a rollback, is over.
+              await new Promise((resolve) => setTimeout(resolve, 4));
+              times.push(await ask(services, route));
+            }
+          }
+          const by = (share: number) =>
+            quantile(took.within, share) - quantile(took.without, share);
+          // The way is longer for every request, so every quantile moves by as much. A low one is
+          // moved by nothing else: what the machine does beside this makes requests only slower.
+          const grown = by(LOW_SHARE);
+          const said = `${route}: ${trips} round trips make it ${grown.toFixed(3)} ms longer, at ` +
+            `the median ${by(0.5).toFixed(3)} (n = ${PAIRS} each)`;
+          console.log(`${framework} ${path} ${said}`);
+          equal(trips > 0, route !== "/ping", said);
+          const expected = trips * RTT_MS;
+          ok(Math.abs(grown - expected) <= 0.1 * Math.max(expected, RTT_MS), said);
+        }
+      });
+    }
+  }
+});
+
+Deno.test("every leg is as the scenario asks, or the run ends before the load", async (t) => {
+  await using engine = new LocalEngine(await setUp());
+  const legs = { rttAppDbMs: 1, rttAppPgbouncerMs: 0.5, rttPgbouncerDbMs: 1, tlsAppDb: true };
+  for (const framework of FRAMEWORKS) {
+    for (const path of PATHS) {
+      await t.step(`${framework} ${path}`, async () => {
+        const { services, scenario } = await startRun(engine, { framework, path, ...legs });
+        await using _ = services;
+        const { throughPgbouncer } = await verifyApp(services, scenario);
+        equal(throughPgbouncer, path === "pooled");
+        const { method, legs: seen } = await verifyNetwork(services, scenario);
+        equal(method, "relay");
+        const asked = path === "direct" ? { appDb: 1 } : { appPgbouncer: 0.5, pgbouncerDb: 1 };
+        deepEqual(
+          Object.fromEntries(Object.entries(seen).map(([name, leg]) => [name, leg.rttMs.asked])),
+          asked,
+        );
+        for (const { rttMs, tls } of Object.values(seen)) {
+          ok(Math.abs(rttMs.measured! - rttMs.asked) <= 0.25);
+          equal(tls.asked, true);
+          match(tls.inForce!, /^TLSv1\.[23] \w+/);
+        }
+        // The same services, for scenarios that ask for something else.
+        const other = (change: Partial<Scenario>) =>
+          verifyNetwork(services, createScenario({ ...scenario, ...change }));
+        await rejects(
+          other({ rttAppDbMs: 2, rttAppPgbouncerMs: 1.5 }),
+          /adds [01]\.\d\d ms to a question, not the (2|1\.5) ms asked for/,
+        );
+        await rejects(
+          other({ tlsAppDb: false, tlsAppPgbouncer: false }),
+          /is encrypted \(TLSv1\.[23] .*\), the scenario asks for none/,
+        );
+      });
+    }
+  }
+  await t.step("without TLS, a new connection for each request", async () => {
+    for (const path of PATHS) {
+      const { services, scenario } = await startRun(engine, {
+        ...{ framework: "django", path, reuse: "per_request" },
+      });
+      await using _ = services;
+      await verifyApp(services, scenario);
+      const { method, legs: seen } = await verifyNetwork(services, scenario);
+      equal(method, null);
+      for (const leg of Object.values(seen)) {
+        deepEqual(leg, {
+          rttMs: { asked: 0, measured: null },
+          tls: { asked: false, inForce: null },
+        });
+      }
+      await rejects(
+        verifyNetwork(services, { ...scenario, tlsAppDb: true, tlsAppPgbouncer: true }),
+        /is not encrypted, the scenario asks for TLS/,
+      );
+    }
+  });
+});
+
+Deno.test("apps and PgBouncer refuse a server whose certificate another authority signed", async () => {
+  const tools = await setUp();
+  await using engine = new LocalEngine(tools);
+  const stranger = await makeCertificates();
+  const folder = reachableFolder("postgres", tools.user);
+  for (const framework of FRAMEWORKS) {
+    for (const path of PATHS) {
+      const settings = { framework, path, tlsAppDb: true };
+      await engine.startDatabase(createScenario({ ...LOW, ...settings }));
+      const [study] = readdirSync(folder).filter((name) => name.startsWith(`study-${Deno.pid}-`));
+      writeFileSync(join(folder, study!, "tls", "ca.crt"), stranger.ca);
+      const { services, scenario } = await startRun(engine, settings);
+      await using _ = services;
+      await rejects(verifyApp(services, scenario), /status 500|5\d\d/);
+      match(services.services.get("app")!.logTail(200), /certificate verify failed/i);
+    }
+  }
+});
+
+Deno.test("the private key is its owner's alone, and in no log, command line or environment", async () => {
+  const tools = await setUp();
+  await using engine = new LocalEngine(tools);
+  const { services, scenario } = await startRun(engine, {
+    ...{ framework: "flask", path: "pooled", tlsAppDb: true, rttAppDbMs: 1 },
+  });
+  await using _ = services;
+  await verifyApp(services, scenario);
+  const folder = reachableFolder("postgres", tools.user);
+  const [study] = readdirSync(folder).filter((name) => name.startsWith(`study-${Deno.pid}-`));
+  const file = join(folder, study!, "tls", "server.key");
+  const { mode, uid } = Deno.statSync(file);
+  deepEqual([mode! & 0o777, uid], [0o600, tools.user?.uid ?? Deno.uid()]);
+  const key = readFileSync(file, "utf8").split("\n")[1]!;
+  ok(key.length > 40);
+  for (const service of services.services.values()) {
+    const { pid } = service as unknown as { pid: number };
+    for (const place of ["cmdline", "environ"]) {
+      ok(!readFileSync(`/proc/${pid}/${place}`, "utf8").includes(key), `${service.name} ${place}`);
+    }
+    ok(!service.logTail(10_000).includes(key), `${service.name}'s log`);
+  }
+});
+
+Deno.test("deliveriesBetween() counts what came between two accounts", () => {
+  const account = (chunks: number, lateMs: number, lateCounts: number[]): NetworkAccount => ({
+    cpuS: 0,
+    legs: [{
+      ...{
+        name: "appDb",
+        connections: 1,
+        bytes: 1,
+        clients: [],
+        refused: 0,
+        roundTrips: chunks / 2,
+      },
+      ...{ chunks, lateMs, lateMaxMs: 9, lateCounts },
+    }],
+  });
+  deepEqual(
+    deliveriesBetween(account(100, 50, [0, 50, 50, 0]), account(300, 80, [0, 240, 59, 1])),
+    { appDb: { chunks: 200, roundTrips: 100, lateMeanMs: 0.15, lateP99Ms: 0.004 } },
+  );
+  const none = account(0, 0, [0, 0]);
+  deepEqual(
+    deliveriesBetween(none, none),
+    { appDb: { chunks: 0, roundTrips: 0, lateMeanMs: 0, lateP99Ms: 0 } },
+  );
+});

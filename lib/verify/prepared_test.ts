@@ -1,0 +1,133 @@
+import { equal, match, ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import postgres from "postgres";
+import { LocalEngine } from "../engine/local.ts";
+import { createScenario, FRAMEWORKS, PATHS, type Scenario, scenarioId } from "../scenario.ts";
+import { setUp } from "../setup/mod.ts";
+import { verifyApp } from "./verify.ts";
+
+/** One statement on a route, and more clients than server connections, so that they take turns. */
+const ROUTE = "/users/7";
+const REQUESTS = 240;
+const CLIENTS = 8;
+const POOL_SIZE = 3;
+
+/** What PostgreSQL was asked to do for the route's statement. */
+interface Work {
+  /** Statements parsed, by the name they were given; "" for those without one. */
+  parsed: Map<string, number>;
+  /** Executions, by the same names. */
+  executed: Map<string, number>;
+  /** PostgreSQL's processes that executed it. */
+  backends: Set<string>;
+}
+
+/**
+ * Reads the server's own log, in which every parse, bind and execute has its line: a success alone
+ * would not tell whether a statement was prepared once or each time.
+ */
+function readWork(log: string): Work {
+  const work: Work = { parsed: new Map(), executed: new Map(), backends: new Set() };
+  const lines = log.matchAll(
+    /\[(\d+)\] LOG: {2}duration: [\d.]+ ms {2}(parse|execute) ([^:]+): (?:fetch from )?([^\n]*(?:\n\t[^\n]*)*)/g,
+  );
+  for (const [, backend, step, name, statement] of lines) {
+    if (!/\bFROM "?users"?/i.test(statement!.replace(/\s+/g, " "))) continue;
+    const counts = step === "parse" ? work.parsed : work.executed;
+    const key = name === "<unnamed>" ? "" : name!;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    if (step === "execute") work.backends.add(backend!);
+  }
+  return work;
+}
+
+function total(counts: Map<string, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0);
+}
+
+async function measure(engine: LocalEngine, scenario: Scenario): Promise<Work & { most: number }> {
+  const folder = Deno.makeTempDirSync();
+  Deno.mkdirSync(join(folder, "logs"));
+  await engine.startDatabase(scenario);
+  const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
+  await using services = await engine.startRun(run, folder);
+  const { pid } = services.services.get("postgres") as unknown as { pid: number };
+  const log = () => readFileSync(`/proc/${pid}/fd/2`, "utf8");
+  const admin = postgres({ ...services.postgres, max: 1, onnotice: () => {} });
+  try {
+    await verifyApp(services, scenario);
+    // Enough of them that psycopg, which prepares at the sixth execution, is done with it everywhere.
+    await sendRequests(services.appUrl, REQUESTS);
+    // Takes effect in the sessions that there are.
+    await admin.unsafe("alter system set log_line_prefix = '[%p] '");
+    await admin.unsafe("alter system set log_min_duration_statement = 0");
+    await admin.unsafe("select pg_reload_conf()");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const before = log().length;
+    let most = 0;
+    const looking = setInterval(async () => {
+      const [row] = await admin`
+        select count(*)::int n from pg_stat_activity
+        where usename = 'app' and datname = current_database()`;
+      most = Math.max(most, row!.n);
+    }, 20);
+    await sendRequests(services.appUrl, REQUESTS);
+    clearInterval(looking);
+    await admin.unsafe("alter system reset log_min_duration_statement");
+    await admin.unsafe("select pg_reload_conf()");
+    return { ...readWork(log().slice(before)), most };
+  } finally {
+    await admin.end({ timeout: 1 });
+  }
+}
+
+async function sendRequests(url: string, count: number): Promise<void> {
+  await Promise.all(Array.from({ length: CLIENTS }, async () => {
+    for (let i = 0; i < count / CLIENTS; i++) {
+      const response = await fetch(url + ROUTE);
+      await response.bytes();
+      equal(response.status, 200);
+    }
+  }));
+}
+
+Deno.test("prepared statements are reused on both paths, and switched off they are off on both", async (t) => {
+  await using engine = new LocalEngine(await setUp());
+  for (const framework of FRAMEWORKS) {
+    for (const path of PATHS) {
+      for (const preparedStatements of [true, false]) {
+        const switched = preparedStatements ? "on" : "off";
+        await t.step(`${framework} ${path}, ${switched}`, async () => {
+          const scenario = createScenario({
+            ...{ framework, path, preparedStatements, users: CLIENTS, workers: 1 },
+            ...{ poolSize: CLIENTS, threads: framework === "fastapi" ? 1 : CLIENTS },
+            ...{ defaultPoolSize: POOL_SIZE, dbCpus: null, dbMemoryMiB: null },
+          });
+          const { parsed, executed, backends, most } = await measure(engine, scenario);
+          const said = `${total(executed)} executions of ${
+            [...executed.keys()].slice(0, 3).join(", ") || "nothing"
+          }, ${total(parsed)} parses, ${backends.size} server connections`;
+          console.log(`${framework} ${path} ${switched}: ${said}`);
+          equal(total(executed), REQUESTS, said);
+          if (path === "pooled") ok(most <= POOL_SIZE, `${most} server connections`);
+          if (preparedStatements) {
+            // Parsed before the log began, if at all: executed by name, and not parsed again.
+            equal(total(parsed), 0, said);
+            equal(executed.has(""), false, said);
+            const names = path === "pooled"
+              ? /^PGBOUNCER_\d+$/
+              : framework === "fastapi"
+              ? /^__asyncpg_/
+              : /^_pg3_\d+$/;
+            for (const name of executed.keys()) match(name, names);
+          } else {
+            // Each execution has a parse of its own, without a name or with one that is used once.
+            equal(total(parsed), REQUESTS, said);
+            for (const [name, count] of executed) ok(name === "" || count === 1, said);
+          }
+        });
+      }
+    }
+  }
+});
