@@ -61,7 +61,9 @@ const FILES = (folder: string) =>
     .map((entry) => join(entry.parentPath, entry.name));
 
 Deno.test("no password leaves the files that are made for it", async (t) => {
-  const plan = changePlan(namedPlan("smoke"), { frameworks: ["fastapi", "django"] });
+  const plan = changePlan(namedPlan("smoke"), {
+    ...{ frameworks: ["fastapi", "django"], openLoop: false },
+  });
   const { name, folder } = openStudyFolder(plan, { study: `test-secrets-${Deno.pid}` });
   const secrets = new Map<string, string>();
   const private_ = new Set<string>();

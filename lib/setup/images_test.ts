@@ -43,9 +43,10 @@ Deno.test("compose.yml builds the images that IMAGES describes, on the same base
   }
 });
 
-Deno.test("compose/.env and compose.yml have the same variables and defaults", () => {
+Deno.test("compose/.env and the compose files have the same variables and defaults", () => {
   const used = new Map(
-    [...read("compose", "compose.yml").matchAll(/\$\{(\w+):-([^}]*)\}/g)]
+    ["compose.yml", "compose.pooled.yml"]
+      .flatMap((file) => [...read("compose", file).matchAll(/\$\{(\w+):-([^}]*)\}/g)])
       .map(([, name, value]) => [name!, value!]),
   );
   const documented = new Map(
