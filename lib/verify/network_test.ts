@@ -60,7 +60,16 @@ const RTT_MS = 2;
 const PAIRS = 300;
 const LOW_SHARE = 0.1;
 
-Deno.test("a round-trip time of 2 ms is seen in the service time, in all arms", async (t) => {
+/** Minutes on an idle machine: a busy one makes the longer way longer still. */
+const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
+
+Deno.test({
+  name: "a round-trip time of 2 ms is seen in the service time, in all arms",
+  ignore: !FULL,
+  fn: seeRoundTrips,
+});
+
+async function seeRoundTrips(t: Deno.TestContext): Promise<void> {
   const tools = await setUp();
   // Two environments, asked in turns, so that nothing else of the machine decides.
   await using near = new LocalEngine(tools);
@@ -105,7 +114,7 @@ Deno.test("a round-trip time of 2 ms is seen in the service time, in all arms", 
       });
     }
   }
-});
+}
 
 Deno.test("every leg is as the scenario asks, or the run ends before the load", async (t) => {
   await using engine = new LocalEngine(await setUp());
