@@ -32,6 +32,7 @@ import type {
 } from "./store/manifest.ts";
 import { Sampler } from "./telemetry/sampler.ts";
 import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
+import { readWork } from "./verify/contract.ts";
 import { verifyApp } from "./verify/verify.ts";
 
 /** More failed requests than this share of the window's make the run a failed one. */
@@ -120,11 +121,11 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
       progress.network = await verifyNetwork(services, run.scenario);
       progress.limits = await services.applyLimits();
       progress.cpuSets = services.cpuSets;
-      await using _sampler = await Sampler.start(services, folder);
+      await using sampler = await Sampler.start(services, folder);
       progress.step = "load";
       const { network } = services;
       const before = network && await readNetwork(network.control);
-      await load(run, context, services, locust, folder, progress);
+      await load(run, context, services, locust, sampler, progress);
       if (before !== null) {
         const after = await readNetwork(network!.control);
         progress.network.deliveries = deliveriesBetween(before, after);
@@ -181,6 +182,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
     verification: progress.verification,
+    work: readWork(),
     files: await hashRunFiles(folder),
   };
   rmSync(reserve, { force: true });
@@ -268,12 +270,16 @@ async function load(
   context: StudyContext,
   services: RunServices,
   locust: LoadGenerator,
-  folder: string,
+  sampler: Sampler,
   progress: Progress,
 ): Promise<void> {
   const { plan, events, signal } = context;
+  const { folder } = sampler;
   await locust.release();
   progress.loadStarted = new Date().toISOString();
+  // Until the generator tells when it began.
+  const soonUs = Date.now() * 1000 + plan.warmUpS * 1e6;
+  sampler.expectWindow({ startUs: soonUs, endUs: soonUs + plan.windowS * 1e6 });
   let phase: string | null = null;
   const deadline = performance.now() + (plan.warmUpS + plan.windowS + 30) * 1000;
   const broken = () =>
@@ -292,6 +298,7 @@ async function load(
     if (live === null) continue;
     if (live.phase !== phase) {
       phase = live.phase;
+      sampler.expectWindow({ startUs: live.windowStartUs, endUs: live.windowEndUs });
       events.emit({ event: "phase", order: run.order, phase: live.phase });
     }
     const { users, rps, failuresPerS, p95Ms, late, dropped } = live;

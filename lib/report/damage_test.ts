@@ -63,10 +63,10 @@ const DAMAGES: Record<string, (whole: Bytes) => Bytes | null> = {
   "another file": () => bytes("<!doctype html><title>404</title>\n"),
 };
 
-/** All that a reader of the study sees in numbers. */
-function numbers(study: Study): string {
-  const { scenarios, ratios, runs } = study;
-  return JSON.stringify({ scenarios, ratios, runs });
+/** All that a reader of the study sees in numbers, with what the samplers saw or without it. */
+function numbers({ scenarios, ratios, runs }: Study, withoutTelemetry = false): string {
+  const told = runs.map((run) => withoutTelemetry ? { ...run, telemetry: null } : run);
+  return JSON.stringify({ scenarios, ratios, runs: told });
 }
 
 /** Files of the first run with their hashes in its manifest, as a real run has them. */
@@ -103,7 +103,13 @@ function assertNamed(before: Study, after: Study, name: string, label: string): 
   const told = after.warnings.some((line) => line.includes(name)) &&
     String(summaryReport(after)).includes(name);
   if (own.status === "ok") {
-    assert.equal(numbers(after), numbers(before), `${label}: numbers changed unnoticed`);
+    // What the samplers saw is left out where their files are damaged, and no other number with it.
+    const unknown = told && /^(postgres|pgbouncer)\.csv$/.test(name);
+    assert.equal(
+      numbers(after, unknown),
+      numbers(before, unknown),
+      `${label}: numbers changed unnoticed`,
+    );
     return;
   }
   assert.ok(told, `${label}: not named in ${after.warnings}`);

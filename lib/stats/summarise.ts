@@ -32,13 +32,14 @@ const LATE_US = 10_000;
 type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
 
 /** What the requests of a run say. */
-export type Measures = Omit<RunSummary, keyof RunHead>;
+export type Measures = Omit<RunSummary, keyof RunHead | "telemetry">;
 
 /** A run of which there are no numbers: none was recorded, or what was cannot be read. */
 export function unmeasuredRun(
   { scenarioId, scenario, arm, round, status, cause }: RunHead,
 ): RunSummary {
-  return { ...{ scenarioId, scenario, arm, round, status, cause }, ...noMeasures() };
+  const head = { scenarioId, scenario, arm, round, status, cause };
+  return { ...head, ...noMeasures(), telemetry: null };
 }
 
 /** What is said where there are no requests. */
@@ -58,17 +59,19 @@ export function noMeasures(): Measures {
  * @param manifest The run's manifest.
  * @param requests Its requests; null when the run failed before any load.
  * @param arm The arm's label within its study. @default framework and path
+ * @param telemetry What the samplers saw. @default null
  */
 export function summariseRun(
   manifest: Manifest,
   requests: DataFrame | null,
   arm = `${manifest.scenario.framework} ${manifest.scenario.path}`,
+  telemetry: RunSummary["telemetry"] = null,
 ): RunSummary {
   const run = unmeasuredRun({ ...manifest, arm });
   if (requests === null || manifest.window === null) return run;
 
   const openLoop = manifest.scenario.arrivalRate !== null;
-  return { ...run, ...measure(requests, manifest.window, openLoop) };
+  return { ...run, ...measure(requests, manifest.window, openLoop), telemetry };
 }
 
 /**

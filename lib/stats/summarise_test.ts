@@ -241,6 +241,7 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     delivery: null,
     serviceMs: percentilesMs(new Float64Array()),
     responseMs: null,
+    telemetry: null,
     ...rest,
   } satisfies RunSummary as RunSummary;
 }

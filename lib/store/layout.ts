@@ -64,7 +64,11 @@ export const RUN_FILES = [
   "resources.csv",
   "postgres.csv",
   "pgbouncer.csv",
+  "statements.csv",
 ] as const;
+
+/** Files of {@linkcode RUN_FILES} that earlier versions did not write. */
+export const LATER_FILES: readonly string[] = ["statements.csv"];
 
 /**
  * Columns of `requests.csv`, one row per request in order of completion. Times are microseconds;
@@ -100,7 +104,13 @@ export const RESOURCE_COLUMNS = [
   "processes",
 ] as const;
 
-/** Columns of `postgres.csv`: a row per second, counters cumulative, of the run's database. */
+/**
+ * Columns of `postgres.csv`: a row per second, of the run's database. Connections are the app's (or
+ * PgBouncer's for it) by state; `waiting_*` are those of the active ones that wait, by the type of
+ * their wait event, and `wait_events` names the events, as in `Lock:transactionid=3 LWLock:WALWrite=1`.
+ * From `sessions` on counters are cumulative. The last four columns of the list were not written by
+ * earlier versions.
+ */
 export const POSTGRES_COLUMNS = [
   "time_us",
   "backends",
@@ -114,9 +124,20 @@ export const POSTGRES_COLUMNS = [
   "tup_returned",
   "tup_fetched",
   "tup_inserted",
+  "waiting_lwlock",
+  "waiting_io",
+  "waiting_other",
+  "wait_events",
 ] as const;
 
-/** Columns of `pgbouncer.csv`: a row per second, `total_*` cumulative; header only when direct. */
+/**
+ * Columns of `pgbouncer.csv`: a row per second, of the run's database, `total_*` cumulative; header
+ * only when direct. `used_clients`, `login_clients` and `used_servers` are those of `SHOW LISTS`, of
+ * all databases. `last_client_id` is the number of the newest client: PgBouncer counts clients and
+ * servers together as they come. It is asked for at the first and last reading and at the window's
+ * ends, each time by a login of our own, and empty elsewhere and with PgBouncer before 1.24. The columns from `sv_tested` on were not written by
+ * earlier versions.
+ */
 export const PGBOUNCER_COLUMNS = [
   "time_us",
   "cl_active",
@@ -130,4 +151,28 @@ export const PGBOUNCER_COLUMNS = [
   "total_query_count",
   "total_wait_time_us",
   "total_query_time_us",
+  "sv_tested",
+  "total_xact_time_us",
+  "total_server_assignment_count",
+  "used_clients",
+  "login_clients",
+  "used_servers",
+  "last_client_id",
 ] as const;
+
+/**
+ * Columns of `statements.csv`: what the app has had PostgreSQL execute so far, by
+ * `pg_stat_statements`. A row per statement at the first and last reading and at the window's ends,
+ * counters cumulative; `query` has its constants replaced by `$1` and is cut to 300 characters.
+ */
+export const STATEMENT_COLUMNS = [
+  "time_us",
+  "query_id",
+  "calls",
+  "rows",
+  "exec_ms",
+  "query",
+] as const;
+
+/** How many of their columns the files of earlier versions have. */
+export const EARLIER_COLUMNS = { "postgres.csv": 12, "pgbouncer.csv": 12 } as const;
