@@ -125,9 +125,10 @@ function isOfKind(value: unknown, kind: Kind): boolean {
 /** The contract's work by route; runs of earlier versions have none. */
 function isWork(work: unknown): boolean {
   if (work === undefined) return true;
-  return isOfKind(work, "object") && Object.values(work as object).every((route) =>
-    isOfKind(route?.statements, "number") && isOfKind(route?.rows, "number")
-  );
+  return isOfKind(work, "object") &&
+    Object.values(work as object).every((route) =>
+      isOfKind(route?.statements, "number") && isOfKind(route?.rows, "number")
+    );
 }
 
 /** A window in order, or none: without one a successful run has no numbers. */
