@@ -7,14 +7,22 @@ import { findUnequalWork, unequalWork } from "./equal_work.ts";
 
 const honest: Work = {
   ...{ requests: 1000, dataStatements: 1100, rows: 5850, transactionControl: 2000, setup: 3 },
-  ...{ dataMs: 900, otherMs: 40, contract: { statements: 1102, rows: 5800 } },
+  ...{ serviceMs: 9000, dataMs: 900, otherMs: 40, contract: { statements: 1102, rows: 5800 } },
 };
 
 function run(arm: string, changes: Partial<Work>, queries: number | null = null): RunSummary {
   const [framework, path] = arm.split(" ") as ["flask", "direct"];
   const scenario = createScenario({ framework, path, users: 10 });
   const pgbouncer = queries === null ? null : {
-    ...{ transactions: queries, queries, waitUs: 0, maxClients: 8, maxServers: 8, logins: 0 },
+    ...{
+      transactions: queries,
+      queries,
+      waitUs: 0,
+      queryUs: 0,
+      maxClients: 8,
+      maxServers: 8,
+      logins: 0,
+    },
   };
   return {
     ...unmeasuredRun({ scenarioId: arm, scenario, arm, round: 1, status: "ok", cause: null }),
@@ -28,9 +36,12 @@ Deno.test("unequalWork() finds nothing in an app that does what the contract say
   // A driver that prepares each statement sends more.
   assert.deepEqual(unequalWork(run("flask pooled", {}, 4300)), []);
   // Not recorded, too little to tell, or of a version without a contract.
-  assert.deepEqual(unequalWork({ telemetry: null }), []);
+  assert.deepEqual(unequalWork({ ...run("flask direct", {}), telemetry: null }), []);
   assert.deepEqual(unequalWork(run("flask direct", { requests: 50, dataStatements: 500 })), []);
   assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1, contract: null })), []);
+  // Within 5 % and the ten requests that its ten users can have under way; and beyond.
+  assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1167 })), []);
+  assert.equal(unequalWork(run("flask direct", { dataStatements: 1169 })).length, 1);
 });
 
 Deno.test("unequalWork() names what is too much, too little, and what went past PgBouncer", () => {
