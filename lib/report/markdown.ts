@@ -7,6 +7,7 @@
 import {
   conclusion,
   describeStudy,
+  readArmRatios,
   readFailures,
   readLatency,
   readRatios,
@@ -15,7 +16,13 @@ import {
 import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { publishedTable } from "./published.ts";
 import type { Study } from "./study.ts";
-import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
+import {
+  armRatioTable,
+  failuresTable,
+  ratioTable,
+  referenceTable,
+  settingsTable,
+} from "./tables.ts";
 
 /**
  * The report of a study as Markdown. Its two plots are those that `exportTables` writes beside it.
@@ -40,6 +47,11 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
     "## Pooled against direct",
     String(readRatios(study)),
     ratioTable(study).markdown(),
+    ...(study.armRatios.length === 0 ? [] : [
+      "## Arms that ran twice or with other settings",
+      String(readArmRatios(study)),
+      armRatioTable(study).markdown(),
+    ]),
     ...(openLoop === null ? [] : [
       "## Latency at equal load",
       String(readOpenLoop(openLoop)),
