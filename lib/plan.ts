@@ -106,6 +106,22 @@ function copyOf(scenarios: Scenario[], wanted: Partial<Scenario>): Scenario[] {
   return [...scenarios, { ...original, replica: 1 }];
 }
 
+/**
+ * Each framework twice, and Flask once more with a delay. The database is some way off and has no
+ * quota, and the users are few, so that throughput goes by how long a request takes.
+ */
+function controlScenarios(): Scenario[] {
+  const cell = (framework: Framework, settings: Settings = {}) =>
+    createScenario({
+      ...{ framework, path: "direct", users: 4, dbCpus: null, rttAppDbMs: 10 },
+      ...settings,
+    });
+  return [
+    ...FRAMEWORKS.flatMap((framework) => [cell(framework), cell(framework, { replica: 1 })]),
+    cell("flask", { appDelayMs: 4 }),
+  ];
+}
+
 /** The published result's own settings, flaws included (see the README's table of them). */
 function seedSettings(framework: Framework, path: Path): Settings {
   return {
@@ -162,6 +178,18 @@ const NAMED: Record<string, () => Plan> = {
       ...{ framework: "django", path: "pooled", users: 1000 },
     }),
     openLoop: { shares: [0.5, 0.8, 0.95], rounds: 6, warmUpS: 5, windowS: 30 },
+  }),
+  control: () => ({
+    name: "control",
+    purpose:
+      "One slow-down of known size, and every arm twice: is the one found, and nothing else?",
+    functionalCheck: false,
+    warmUpS: 1,
+    windowS: 5,
+    rounds: 8,
+    maxRounds: 16,
+    seed: 1,
+    scenarios: controlScenarios(),
   }),
   seed: () => ({
     name: "seed",

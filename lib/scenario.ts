@@ -113,6 +113,11 @@ export interface Scenario {
   /** Whether PgBouncer's connections to PostgreSQL are encrypted; as `tlsAppDb` unless set. */
   tlsPgbouncerDb: boolean;
   /**
+   * Time that the app waits before it handles a request, in milliseconds: a slow-down of known size,
+   * to see whether a study finds it.
+   */
+  appDelayMs: number;
+  /**
    * Which copy of the scenario this is, for an A/A comparison; 0 for the scenario itself. It changes
    * the id and nothing else.
    */
@@ -167,6 +172,7 @@ const COMMON: Omit<Scenario, "framework" | "path" | "threads" | "reuse"> = {
   tlsAppDb: false,
   tlsAppPgbouncer: false,
   tlsPgbouncerDb: false,
+  appDelayMs: 0,
   replica: 0,
 };
 
@@ -238,6 +244,7 @@ const RULES: Record<ScenarioKey, Rule> = {
   tlsAppDb: "boolean",
   tlsAppPgbouncer: "boolean",
   tlsPgbouncerDb: "boolean",
+  appDelayMs: { min: 0, max: 1000 },
   replica: { min: 0, max: 9, whole: true },
 };
 
@@ -449,6 +456,7 @@ const LATER_KEYS: ScenarioKey[] = [
   "tlsAppDb",
   "tlsAppPgbouncer",
   "tlsPgbouncerDb",
+  "appDelayMs",
   "replica",
 ];
 

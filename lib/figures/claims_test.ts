@@ -58,7 +58,7 @@ Deno.test("pathClaim() says when nothing is clear, failed or decided", () => {
       comparison("a (x)", 2, "indistinguishable"),
     ]),
     "Direct and pooled throughput are indistinguishable for a (x); " +
-      "direct failed for a (x) at 1 users",
+      "direct failed for a (x) at 1 user",
   );
   assert.equal(pathClaim("throughput", []), "Throughput, without a comparison of paths");
 });

@@ -78,7 +78,9 @@ export function atLevels(levels: readonly LoadLevel[]): string {
   const users = all.flatMap((level) => level.users ?? []).map(String);
   const rates = all.flatMap((level) => level.arrivalRate ?? []).map(String);
   return [
-    ...(users.length > 0 ? [`at ${formatList(users)} users`] : []),
+    ...(users.length > 0
+      ? [`at ${formatList(users)} ${users.join() === "1" ? "user" : "users"}`]
+      : []),
     ...(rates.length > 0 ? [`at ${formatList(rates)}/s`] : []),
   ].join(" and ");
 }

@@ -46,7 +46,7 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
     "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",
     "## Pooled against direct",
     String(readRatios(study)),
-    ratioTable(study).markdown(),
+    ...(study.ratios.length === 0 ? [] : [ratioTable(study).markdown()]),
     ...(study.armRatios.length === 0 ? [] : [
       "## Arms that ran twice or with other settings",
       String(readArmRatios(study)),

@@ -364,6 +364,23 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
   }${n}.${differences}`;
 }
 
+/** What a copy says of how far the study can be believed, in one sentence. */
+function readCopy(pair: ArmRatio): string {
+  const name = `${pair.baseArm} ${atLevels([pair])}`;
+  const value = pair.ratio === null
+    ? pair.missing
+    : `${formatRatio(pair.ratio.value)} ${formatInterval(pair.ratio, formatRatioEnd)}`.trim();
+  switch (verdictOf(pair)) {
+    case "higher":
+    case "lower":
+      return `**${name}, run twice under two names (A/A), came out different (${value}): do not trust this study's verdicts.**`;
+    case "indistinguishable":
+      return `${name}, run twice under two names (A/A), was indistinguishable from itself: ${value}.`;
+    default:
+      return `${name}, run twice under two names (A/A), is not decided yet: ${value}.`;
+  }
+}
+
 /**
  * The answer to the question, for each framework with its reuse: should I put PgBouncer in front?
  *
@@ -377,8 +394,9 @@ export function conclusion(study: Study): Markdown {
     );
   }
   if (study.ratios.length === 0) {
+    const arms = study.armRatios.length === 0 ? "" : `\n\n${readArmRatios(study)}`;
     return new Markdown(
-      "No conclusion about PgBouncer: this study has no pair of direct and pooled arms.",
+      `No conclusion about PgBouncer: this study has no pair of direct and pooled arms.${arms}`,
     );
   }
   const groups = new Map<string, PathRatio[]>();
@@ -388,6 +406,7 @@ export function conclusion(study: Study): Markdown {
   }
   const { context } = study;
   const scope = [
+    ...study.armRatios.filter(({ kind }) => kind === "replica").map(readCopy),
     `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}${
       context.network === null ? "" : `; ${context.network}`
     }.`,

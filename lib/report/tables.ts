@@ -74,7 +74,7 @@ export function describeStatus(scenario: ScenarioSummary): string {
 
 /** Settings of an arm beside framework and path, empty when its label has none. */
 function armSettings({ arm }: ScenarioSummary): string {
-  return arm.includes(", ") ? ` ${arm.slice(arm.indexOf(", "))}` : "";
+  return arm.includes(", ") ? arm.slice(arm.indexOf(", ")) : "";
 }
 
 /**
