@@ -75,7 +75,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
       ? `0 of ${plan.rounds}`
       : summary.n === 0
       ? "failed"
-      : `${summary.n} of ${plan.rounds}`;
+      : `${summary.n} of ${Math.max(plan.rounds, summary.n + summary.failedRuns)}`;
     return {
       arm: labels.get(id)!,
       level: levelLabel(scenario),
