@@ -21,7 +21,7 @@ Deno.test("namedPlan() has the plans of the README with their cells and rounds",
     return [plan.scenarios.length, users, plan.rounds, plan.windowS, plan.functionalCheck];
   };
   deepEqual(shape("smoke"), [6, [10], 1, 3, true]);
-  deepEqual(shape("quick"), [12, [100, 1000], 5, 6, false]);
+  deepEqual(shape("quick"), [12, [10, 100], 5, 7, false]);
   deepEqual(shape("reference"), [24, [10, 100, 500, 1000], 6, 60, false]);
   deepEqual(shape("seed"), [12, [500, 1000], 1, 60, false]);
 });

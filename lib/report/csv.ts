@@ -5,10 +5,12 @@
  * @module
  */
 
+import { gatesOfRun } from "../diagnose/gates.ts";
 import type { Delivery } from "../stats/delivery.ts";
 import { type PercentileName, PERCENTS } from "../stats/latency.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import type { Study } from "./study.ts";
 
 /** One column of a file: its header, and its field of a row. */
 type Column<Row> = [header: string, field: (row: Row) => string | number | null];
@@ -32,14 +34,22 @@ function deliveryColumns<Row>(pick: (row: Row) => Delivery | null): Column<Row>[
   ]);
 }
 
-const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
+/** A scenario with the ids of the gates that fired in its runs. */
+type ScenarioRow = ScenarioSummary & { gates: string[] };
+
+function statusOf({ n, failedRuns, rejectedRuns }: ScenarioSummary): string {
+  if (n > 0) return failedRuns > 0 ? "partly failed" : rejectedRuns > 0 ? "partly rejected" : "ok";
+  return failedRuns > 0 ? "failed" : "rejected";
+}
+
+const SCENARIO_COLUMNS: Column<ScenarioRow>[] = [
   ["framework", (s) => s.framework],
   ["path", (s) => s.path],
   ["arm", (s) => s.arm],
   ["reuse", (s) => s.scenario.reuse],
   ["users", (s) => s.users],
   ["arrival_rate", (s) => s.arrivalRate],
-  ["status", (s) => s.n === 0 ? "failed" : s.failedRuns > 0 ? "partly failed" : "ok"],
+  ["status", statusOf],
   ["rps", (s) => s.rps?.value ?? null],
   ["rps_low", (s) => s.rps?.low ?? null],
   ["rps_high", (s) => s.rps?.high ?? null],
@@ -52,20 +62,22 @@ const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
     [`${name}_low_ms`, (s) => pick(s)?.low ?? null],
     [`${name}_high_ms`, (s) => pick(s)?.high ?? null],
   ]),
-  ...percentileColumns<ScenarioSummary>(
+  ...percentileColumns<ScenarioRow>(
     "response",
     (s, name) => s.responseMs?.[name]?.value ?? null,
   ),
-  ...percentileColumns<ScenarioSummary>("service", (s, name) => s.serviceMs[name]?.value ?? null),
+  ...percentileColumns<ScenarioRow>("service", (s, name) => s.serviceMs[name]?.value ?? null),
   ["percentiles_are_lower_bounds", (s) => String(isLowerBound(s, 99))],
   ["exact_up_to_percentile", (s) => s.n === 0 ? null : s.exactUpTo],
-  ...deliveryColumns<ScenarioSummary>((s) => s.delivery),
+  ...deliveryColumns<ScenarioRow>((s) => s.delivery),
   ["failures_per_s", (s) => s.failuresPerS],
   ["error_rate", (s) => s.errorRate],
   ["n", (s) => s.n],
   ["failed_runs", (s) => s.failedRuns],
+  ["rejected_runs", (s) => s.rejectedRuns],
   ["failed_rps", (s) => s.failedRps],
-  ["cause", (s) => s.cause],
+  ["cause", (s) => s.cause ?? s.rejection],
+  ["gates", (s) => s.gates.join(" ")],
   ["scenario_id", (s) => s.scenarioId],
 ];
 
@@ -90,6 +102,7 @@ const RUN_COLUMNS: Column<RunSummary>[] = [
   ["exact_up_to_percentile", (run) => run.measured ? run.exactUpTo : null],
   ...deliveryColumns<RunSummary>((run) => run.delivery),
   ["cause", (run) => run.cause],
+  ["gates", (run) => gatesOfRun(run).join(" ")],
 ];
 
 /** Numbers keep six significant digits: more than the data carry, and no noise of the machine's. */
@@ -110,10 +123,14 @@ function csv<Row>(columns: Column<Row>[], rows: readonly Row[]): string {
 /**
  * The scenarios as CSV: the published table's columns, and percentiles, error rate, n and spread.
  *
- * @param scenarios The scenarios of a study.
+ * @param study A study.
  */
-export function summaryCsv(scenarios: readonly ScenarioSummary[]): string {
-  return csv(SCENARIO_COLUMNS, scenarios);
+export function summaryCsv({ scenarios, runs }: Pick<Study, "scenarios" | "runs">): string {
+  const rows = scenarios.map((scenario) => {
+    const own = runs.filter(({ scenarioId }) => scenarioId === scenario.scenarioId);
+    return { ...scenario, gates: [...new Set(own.flatMap(gatesOfRun))] };
+  });
+  return csv(SCENARIO_COLUMNS, rows);
 }
 
 /**

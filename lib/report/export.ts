@@ -37,12 +37,12 @@ export function exportTables(
 ): string[] {
   const files: [string, string | Uint8Array][] = [
     ["summary_report.md", summaryReport(study, openLoop)],
-    ["summary.csv", summaryCsv(study.scenarios)],
+    ["summary.csv", summaryCsv(study)],
     ["runs.csv", runsCsv(study.runs)],
     ["plots/rps_comparison.png", rpsComparisonFigure(study.scenarios, study).png()],
     ["plots/p95_latency_comparison.png", p95ComparisonFigure(study.scenarios, study).png()],
     ...(openLoop === null ? [] : [
-      ["open_loop.csv", summaryCsv(openLoop.scenarios)],
+      ["open_loop.csv", summaryCsv(openLoop)],
       ["open_loop_runs.csv", runsCsv(openLoop.runs)],
       ["plots/open_loop_latency.png", openLoopFigure(openLoop).png()],
     ] as [string, string | Uint8Array][]),

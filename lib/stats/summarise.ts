@@ -8,7 +8,8 @@ import type { DataFrame } from "nodejs-polars";
 import { type Scenario, SCENARIO_KEYS, scenarioId, type ScenarioKey } from "../scenario.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type { RequestColumns } from "../frames/columns.ts";
-import { deliveryTrouble, sumDeliveries } from "./delivery.ts";
+import { NO_CONDITIONS, runConditions, type RunSources } from "./conditions.ts";
+import { sumDeliveries } from "./delivery.ts";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
 import {
   type LatencyMs,
@@ -32,13 +33,17 @@ const LATE_US = 10_000;
 type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
 
 /** What the requests of a run say. */
-export type Measures = Omit<RunSummary, keyof RunHead>;
+export type Measures = Omit<RunSummary, keyof RunHead | "conditions">;
 
 /** A run of which there are no numbers: none was recorded, or what was cannot be read. */
 export function unmeasuredRun(
   { scenarioId, scenario, arm, round, status, cause }: RunHead,
 ): RunSummary {
-  return { ...{ scenarioId, scenario, arm, round, status, cause }, ...noMeasures() };
+  return {
+    ...{ scenarioId, scenario, arm, round, status, cause },
+    ...noMeasures(),
+    conditions: NO_CONDITIONS,
+  };
 }
 
 /** What is said where there are no requests. */
@@ -58,17 +63,28 @@ export function noMeasures(): Measures {
  * @param manifest The run's manifest.
  * @param requests Its requests; null when the run failed before any load.
  * @param arm The arm's label within its study. @default framework and path
+ * @param sources The run's other files. @default none
  */
 export function summariseRun(
   manifest: Manifest,
   requests: DataFrame | null,
   arm = `${manifest.scenario.framework} ${manifest.scenario.path}`,
+  sources: RunSources = { final: null, resources: null },
 ): RunSummary {
   const run = unmeasuredRun({ ...manifest, arm });
-  if (requests === null || manifest.window === null) return run;
+  const { window, scenario } = manifest;
+  if (requests === null || window === null) {
+    const verified = manifest.verification?.ok ?? false;
+    return { ...run, conditions: { ...run.conditions, verified } };
+  }
 
-  const openLoop = manifest.scenario.arrivalRate !== null;
-  return { ...run, ...measure(requests, manifest.window, openLoop) };
+  const openLoop = scenario.arrivalRate !== null;
+  const cut = cutWindow(requests, window, openLoop);
+  return {
+    ...run,
+    ...measureCut(cut, window, openLoop),
+    conditions: runConditions(manifest, requests, cut, window, sources),
+  };
 }
 
 /**
@@ -151,8 +167,8 @@ function notNegative(estimate: Estimate | null): Estimate | null {
 }
 
 /**
- * Scenarios over their rounds, in the order of their first run. Failed runs are counted and keep
- * their own throughput; they enter no mean and no median.
+ * Scenarios over their rounds, in the order of their first run. Failed and rejected runs are
+ * counted and keep their own throughput; they enter no mean and no median.
  *
  * @example
  * ```ts
@@ -170,6 +186,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
     const first = group[0]!;
     const ok = group.filter((run) => run.status === "ok");
     const failed = group.filter((run) => run.status === "failed");
+    const rejected = group.filter((run) => run.status === "rejected");
     const measured = group.filter((run) => run.measured);
     const throughputs = ok.map((run) => run.rps);
     // A percentile that some runs have too few requests for would be one of the others alone.
@@ -193,6 +210,8 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       n: ok.length,
       failedRuns: failed.length,
       cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
+      rejectedRuns: rejected.length,
+      rejection: mostFrequent(rejected.map((run) => run.cause!)),
       rps: notNegative(meanInterval(throughputs)),
       rpsCv: coefficientOfVariation(throughputs),
       p50Ms: overRounds((run) => run.p50Ms),
@@ -201,11 +220,11 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       serviceMs: percentiles((run) => run.serviceMs),
       responseMs: first.scenario.arrivalRate === null ? null : percentiles((run) => run.responseMs),
       exactUpTo: Math.min(100, ...ok.map((run) => run.exactUpTo)),
-      delivery: sumDeliveries(ok.map((run) => run.delivery)),
-      troubledRuns: ok.filter((run) => deliveryTrouble(run.delivery) !== null).length,
+      delivery: sumDeliveries([...ok, ...rejected].map((run) => run.delivery)),
       failuresPerS: mean(measured.map((run) => run.failuresPerS)),
       errorRate: answered === 0 ? null : sum(group.map((run) => run.failures)) / answered,
       failedRps: mean(failed.filter((run) => run.measured).map((run) => run.rps)),
+      rejectedRps: mean(rejected.map((run) => run.rps)),
     };
   });
 }
@@ -243,20 +262,25 @@ export function shortCause({ arm, cause }: Pick<ScenarioSummary, "arm" | "cause"
   return (cause ?? "no cause was recorded").replace(`${arm}: `, "");
 }
 
-function missingRatio(failed: readonly ScenarioSummary[]): string {
-  if (failed.length === 0) return "no round in which both paths succeeded";
-  const causes = failed.map((scenario) => ({ path: scenario.path, cause: shortCause(scenario) }));
-  if (causes.length === 2 && causes[0]!.cause === causes[1]!.cause) {
-    return `direct and pooled failed: ${causes[0]!.cause}`;
-  }
-  return causes.map(({ path, cause }) => `${path} failed: ${cause}`).join("; ");
+/** Why a scenario has no run that counts: it failed, or gates rejected all that did not. */
+function whyNone(scenario: ScenarioSummary): string {
+  return scenario.failedRuns > 0
+    ? `failed: ${shortCause(scenario)}`
+    : `rejected: ${scenario.rejection}`;
+}
+
+function missingRatio(without: readonly ScenarioSummary[]): string {
+  if (without.length === 0) return "no round in which both runs count";
+  const [first, second] = without.map(whyNone);
+  if (first === second) return `direct and pooled ${first}`;
+  return without.map((scenario) => `${scenario.path} ${whyNone(scenario)}`).join("; ");
 }
 
 /**
  * Pooled over direct throughput, for each pooled scenario and the direct one of the same framework
  * and load level that it differs from least. Settings that differ all the same are listed in
- * `differences`: such a ratio compares more than the path. Rounds in which either run failed are
- * left out, and a pair without any common round says why.
+ * `differences`: such a ratio compares more than the path. Rounds in which either run failed or was
+ * rejected are left out, and a pair without any common round says why.
  *
  * @param scenarios The scenarios of one study.
  * @param runs Its runs.
@@ -288,7 +312,8 @@ export function pathRatios(
       const other = okRps.get(`${pooled.scenarioId}/${round}`);
       return base === undefined || other === undefined ? [] : [{ base, other }];
     });
-    const failed = [direct, pooled].filter((scenario) => scenario.n === 0);
+    const without = [direct, pooled].filter((scenario) => scenario.n === 0);
+    const failed = without.filter((scenario) => scenario.failedRuns > 0);
     return [{
       framework: pooled.framework,
       users: pooled.users,
@@ -300,8 +325,10 @@ export function pathRatios(
       pooled: pooled.scenarioId,
       n: pairs.length,
       ratio: pairedRatio(pairs),
-      missing: pairs.length > 0 ? null : missingRatio(failed),
+      missing: pairs.length > 0 ? null : missingRatio(without),
       failedPaths: failed.map((scenario) => scenario.path),
+      rejectedPaths: without.filter((scenario) => !failed.includes(scenario))
+        .map((scenario) => scenario.path),
     }];
   });
 }

@@ -22,6 +22,7 @@ import {
   summariseRun,
   summariseScenarios,
 } from "./summarise.ts";
+import { NO_CONDITIONS } from "./conditions.ts";
 import type { RunSummary } from "./summary.ts";
 import { cutWindow } from "./window.ts";
 
@@ -241,6 +242,7 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     delivery: null,
     serviceMs: percentilesMs(new Float64Array()),
     responseMs: null,
+    conditions: NO_CONDITIONS,
     ...rest,
   } satisfies RunSummary as RunSummary;
 }
