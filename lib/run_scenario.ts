@@ -126,11 +126,11 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
       progress.network = await verifyNetwork(services, run.scenario);
       progress.limits = await services.applyLimits();
       progress.cpuSets = services.cpuSets;
-      await using _sampler = await Sampler.start(services, folder);
+      await using sampler = await Sampler.start(services, folder);
       progress.step = "load";
       const { network } = services;
       const before = network && await readNetwork(network.control);
-      await load(run, context, services, locust, folder, progress);
+      await load(run, context, services, locust, sampler, progress);
       if (before !== null) {
         const after = await readNetwork(network!.control);
         progress.network.deliveries = deliveriesBetween(before, after);
@@ -275,12 +275,16 @@ async function load(
   context: StudyContext,
   services: RunServices,
   locust: LoadGenerator,
-  folder: string,
+  sampler: Sampler,
   progress: Progress,
 ): Promise<void> {
   const { plan, events, signal } = context;
+  const { folder } = sampler;
   await locust.release();
   progress.loadStarted = new Date().toISOString();
+  // Until the generator tells when it began.
+  const soonUs = Date.now() * 1000 + plan.warmUpS * 1e6;
+  sampler.expectWindow({ startUs: soonUs, endUs: soonUs + plan.windowS * 1e6 });
   let phase: string | null = null;
   const deadline = performance.now() + (plan.warmUpS + plan.windowS + 30) * 1000;
   const broken = () =>
@@ -304,6 +308,7 @@ async function load(
     if (live === null) continue;
     if (live.phase !== phase) {
       phase = live.phase;
+      sampler.expectWindow({ startUs: live.windowStartUs, endUs: live.windowEndUs });
       events.emit({ event: "phase", order: run.order, phase: live.phase });
     }
     const { users, rps, failuresPerS, p95Ms, late, dropped } = live;

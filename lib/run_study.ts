@@ -354,7 +354,7 @@ async function headline(
     final: ok ? readFinal(own) : null,
     resources: ok ? await readResources(own) : null,
   };
-  const measured = summariseRun(manifest, await readRequests(own), undefined, sources);
+  const measured = summariseRun(manifest, await readRequests(own), undefined, null, sources);
   const run = judge(manifest, measured);
   const { rps, p95Ms } = run;
   return {

@@ -339,6 +339,8 @@ class Recorder:
         live = {
             "timeS": round((self.reported[0] - self.load_start_us) / 1e6, 3),
             "phase": "window" if self.lag else "warm-up",
+            "windowStartUs": self.window_start_us,
+            "windowEndUs": self.window_end_us,
             "users": self.environment.runner.user_count,
             "rps": round((self.reported[1] - rows) / seconds, 1),
             "failuresPerS": round((self.reported[2] - failures) / seconds, 1),

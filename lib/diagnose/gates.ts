@@ -16,10 +16,12 @@ import type { StudyContext } from "../stats/context.ts";
 import { LEAST_DELIVERED, MOST_LATE } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
-import { TOLERATED_CHANGE, TREND_LEVEL, type Trend } from "../stats/steady_state.ts";
+import { TOLERATED_CHANGE, type Trend, TREND_LEVEL } from "../stats/steady_state.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
 
+/** A change of half of the mean is no steady state, however little a test can tell it from chance. */
+export const LARGEST_CHANGE = 0.5;
 /** A process runs on one core: a generator above this is the slowest part of the experiment. */
 export const MOST_GENERATOR_CORES = 0.9;
 /** A generator that its quota holds back for longer than this share of the window measures itself. */
@@ -113,13 +115,20 @@ function largeTrends({ conditions: { steady } }: RunSummary): [string, Trend][] 
     .sort(([, a], [, b]) => Math.abs(b.change) - Math.abs(a.change));
 }
 
-function seeTrends(run: RunSummary, state: "drifting" | "too_short"): Seen | null {
-  if (run.conditions.steady?.state !== state) return null;
-  const trends = largeTrends(run).filter(([, { p }]) =>
-    state === "too_short" ? p === null : p !== null && p < TREND_LEVEL
+/** What is told of trends that are surely there, or that may be. */
+function seeTrends(run: RunSummary, sure: boolean): Seen | null {
+  if (run.status === "failed") return null;
+  const isSure = ({ p }: Trend) => p !== null && p < TREND_LEVEL;
+  const all = largeTrends(run);
+  if (all.some(([, trend]) => isSure(trend)) !== sure) return null;
+  const trends = all.filter(([, trend]) =>
+    sure ? isSure(trend) : trend.p === null || Math.abs(trend.change) > LARGEST_CHANGE
   );
+  if (trends.length === 0) return null;
   return {
-    text: `${trends.map(([name, trend]) => describeTrend(name, trend)).join(" and ")} in the window`,
+    text: `${
+      trends.map(([name, trend]) => describeTrend(name, trend)).join(" and ")
+    } in the window`,
     size: Math.max(...trends.map(([, { change }]) => Math.abs(change))),
   };
 }
@@ -181,7 +190,10 @@ export const GATES: readonly Gate[] = [
     run: ({ conditions: { generator, services } }) => {
       const held = services.find(({ service }) => service === "locust")?.throttled ?? 0;
       if (held > MOST_GENERATOR_THROTTLED) {
-        return { text: `held back by its quota for ${percent(held)} of the window`, size: 1 + held };
+        return {
+          text: `held back by its quota for ${percent(held)} of the window`,
+          size: 1 + held,
+        };
       }
       if (generator === null || generator.busiest <= MOST_GENERATOR_CORES) return null;
       return { text: `one process used ${cores(generator.busiest)}`, size: generator.busiest };
@@ -198,7 +210,9 @@ export const GATES: readonly Gate[] = [
     next: "lower the load, or give the generator cores of its own",
     run: ({ delivery, conditions: { generator }, p50Ms }) => {
       const late = delivery === null ? 0 : delivery.late / delivery.arrivals;
-      if (late > MOST_LATE) return { text: `${percent(late)} sent more than 10 ms late`, size: late };
+      if (late > MOST_LATE) {
+        return { text: `${percent(late)} sent more than 10 ms late`, size: late };
+      }
       const lag = generator?.lagMeanMs ?? 0;
       return lag > MOST_LAG_MS && lag > MOST_LAG_SHARE * (p50Ms ?? 0)
         ? { text: `its event loop ran ${ms(lag)} late on average`, size: lag / MOST_LAG_MS }
@@ -224,17 +238,32 @@ export const GATES: readonly Gate[] = [
     id: "no_steady_state",
     kind: "reject",
     title: "No steady state",
-    fires: `throughput or service time has a trend of more than ${percent(TOLERATED_CHANGE)} over ` +
+    fires:
+      `throughput or service time has a trend of more than ${percent(TOLERATED_CHANGE)} over ` +
       `the window, significant at ${percent(TREND_LEVEL)}`,
     cause: "the ramp, a queue that still fills, a cache that still warms, or another program",
     next: "a longer warm-up (--warm-up-s) or fewer users",
-    run: (run) => run.status === "failed" ? null : seeTrends(run, "drifting"),
+    run: (run) => seeTrends(run, true),
+  },
+  {
+    id: "steady_state_unknown",
+    kind: "reject",
+    title: "Steady state not shown",
+    fires: `throughput or service time changed by more than ${percent(LARGEST_CHANGE)} over the ` +
+      `window, or by more than ${
+        percent(TOLERATED_CHANGE)
+      } where its moments depend on each other ` +
+      `too much to test that`,
+    cause: "the window is short for the latencies in it, or something stepped up or down within it",
+    next: "a longer window (--window-s) or fewer users",
+    run: (run) => seeTrends(run, false),
   },
   {
     id: "littles_law",
     kind: "reject",
     title: "Little's law broken",
-    fires: `throughput × (service time + think time) is more than ${percent(LITTLE_TOLERANCE)} off ` +
+    fires:
+      `throughput × (service time + think time) is more than ${percent(LITTLE_TOLERANCE)} off ` +
       `the users that were there`,
     cause: "some users waited for the whole window while others were served, or stopped asking",
     next: "a longer warm-up and window (--warm-up-s, --window-s) or fewer users",
@@ -258,16 +287,6 @@ export const GATES: readonly Gate[] = [
       },
   },
   {
-    id: "window_too_short",
-    kind: "limit",
-    title: "Window too short to tell a trend",
-    fires: `there may be a trend of more than ${percent(TOLERATED_CHANGE)}, and neighbouring ` +
-      `moments depend on each other too much to tell`,
-    cause: "the window is short for the latencies in it",
-    next: "a longer window (--window-s) or fewer users",
-    run: (run) => run.status === "failed" ? null : seeTrends(run, "too_short"),
-  },
-  {
     id: "few_samples",
     kind: "limit",
     title: "Too few requests for P95",
@@ -286,9 +305,9 @@ export const GATES: readonly Gate[] = [
     title: "One run per cell",
     fires: "the plan has one round",
     cause: "a single run has no interval: what the machine does from run to run is not known",
-    next: "more rounds (--rounds): two is the least, five find a difference of 20 % in 4 of 5 studies",
-    study: ({ plan }) =>
-      plan.rounds === 1 ? [`${plan.scenarios.length} cells, one run each`] : [],
+    next:
+      "more rounds (--rounds): two is the least, five find a difference of 20 % in 4 of 5 studies",
+    study: ({ plan }) => plan.rounds === 1 ? [`${plan.scenarios.length} cells, one run each`] : [],
   },
   {
     id: "fixed_order",
@@ -305,13 +324,14 @@ export const GATES: readonly Gate[] = [
     title: "Cores shared with the load generator",
     fires: "generator and services had no cores of their own",
     cause: "the machine has too few cores to divide, or the engine is local",
-    next: "compare arms, do not read absolute numbers as the apps' limits; four cores and Docker divide them",
+    next:
+      "compare arms, do not read absolute numbers as the apps' limits; four cores and Docker divide them",
     study: ({ context, runs }) => {
       if (context.cores === null || context.cpuSets.length > 0) return [];
       const used = runs.flatMap(({ conditions: { generator } }) => generator?.cores ?? []);
-      const most = used.length === 0 ? "" : `, of which the generator used up to ${
-        Math.max(...used).toFixed(2)
-      }`;
+      const most = used.length === 0
+        ? ""
+        : `, of which the generator used up to ${Math.max(...used).toFixed(2)}`;
       return [`${context.cores} cores for all services${most}`];
     },
   },
@@ -321,7 +341,8 @@ export const GATES: readonly Gate[] = [
     title: "Time stolen by the hypervisor",
     fires: `more than ${percent(MOST_STOLEN)} of all cores' time`,
     cause: "other guests of the same host",
-    next: "measure at another time or on a dedicated machine; rounds and intervals show what it costs",
+    next:
+      "measure at another time or on a dedicated machine; rounds and intervals show what it costs",
     run: ({ conditions: { host } }) =>
       host === null || host.stolen <= MOST_STOLEN
         ? null
@@ -331,7 +352,9 @@ export const GATES: readonly Gate[] = [
     id: "host_load",
     kind: "limit",
     title: "Other programs on the machine",
-    fires: `what is no service of the run used more than ${percent(MOST_OTHERS)} of all cores' time`,
+    fires: `what is no service of the run used more than ${
+      percent(MOST_OTHERS)
+    } of all cores' time`,
     cause: "another program, or another study",
     next: "end what else runs here, and run the study again",
     run: ({ conditions: { host } }) =>
@@ -374,7 +397,8 @@ export const GATES: readonly Gate[] = [
     kind: "limit",
     title: "Listen queue overflowed",
     fires: "the kernel turned a connection away from a full listen queue in the window",
-    cause: "more clients connect at once than a service accepts; each then waits 1 s, 3 s, … to retry",
+    cause:
+      "more clients connect at once than a service accepts; each then waits 1 s, 3 s, … to retry",
     next: "a larger listenBacklog and net.core.somaxconn, or connections that are kept",
     run: ({ conditions: { tcp } }) =>
       tcp === null || tcp.listenOverflows === 0
@@ -402,10 +426,15 @@ export const GATES: readonly Gate[] = [
     fires: `more than ${percent(MOST_OPENED)} of the requests opened a connection, or a request ` +
       `lost its own before the answer`,
     cause: "the app or what stands before it closes connections that clients would keep",
-    next: "switch keep-alive on, or raise its time-out and limit of requests: the rest is the cost of TCP",
-    run: ({ status, requests, unfinished, conditions: { generator, lostConnections } }) => {
+    next:
+      "switch keep-alive on, or raise its time-out and limit of requests: the rest is the cost of TCP",
+    run: ({ status, scenario, requests, unfinished, conditions }) => {
       if (status === "failed") return null;
-      const opened = (generator?.connections ?? 0) / Math.max(1, requests + unfinished);
+      const { generator, lostConnections } = conditions;
+      // Users that the ramp starts within the window have their first connection to open.
+      const starting = Math.max(0, (scenario.users ?? 0) - (generator?.users ?? 0));
+      const more = Math.max(0, (generator?.connections ?? 0) - starting);
+      const opened = more / Math.max(1, requests + unfinished);
       const texts = [
         opened > MOST_OPENED ? [`${percent(opened)} of the requests opened a connection`] : [],
         lostConnections > 0 ? [`${lostConnections} requests lost theirs`] : [],
@@ -480,7 +509,8 @@ export const GATES: readonly Gate[] = [
     id: "at_quota",
     kind: "finding",
     title: "At its CPU quota",
-    fires: `a service used at least ${percent(AT_QUOTA)} of its quota, or was held back by it for ` +
+    fires:
+      `a service used at least ${percent(AT_QUOTA)} of its quota, or was held back by it for ` +
       `${percent(THROTTLED)} of the window`,
     cause: "this quota decides the throughput, whatever else differs",
     next: "read ratios as those of this quota; raise it to see what comes next",

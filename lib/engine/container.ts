@@ -338,7 +338,9 @@ export class Container implements RunningService {
    *
    * @throws {Error} If it has ended, or a file cannot be read.
    */
-  async readFiles<const T extends readonly string[]>(paths: T): Promise<{ [K in keyof T]: string }> {
+  async readFiles<const T extends readonly string[]>(
+    paths: T,
+  ): Promise<{ [K in keyof T]: string }> {
     const script = `for f in "$@"; do cat "$f" && printf '\\0'; done`;
     const exec = await this.#container.exec({
       Cmd: ["sh", "-c", script, "sh", ...paths],

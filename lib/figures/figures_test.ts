@@ -174,7 +174,10 @@ Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went w
   );
   const text = textOf(figure).replaceAll("\u00a0", " ");
   assert.match(text, /P95 response time in ms, from when a request was due/);
-  assert.match(text, /Rejected: flask pooled at 90\/s: generator late: 3\.0 % sent more than 10 ms/);
+  assert.match(
+    text,
+    /Rejected: flask pooled at 90\/s: generator late: 3\.0 % sent more than 10 ms/,
+  );
   assert.match(text, /open loop, constant arrivals/);
   assert.match(figure.title, /^Pooled P95 response time at equal arrival rates is 2\.0\d×/);
 });

@@ -48,6 +48,15 @@ function readEnds(file: string): { header: string; complete: boolean } {
   }
 }
 
+/**
+ * The header of a CSV file, as far as it can be read.
+ *
+ * @throws {FrameError} If the file is missing or empty.
+ */
+export function readHeader(path: string): string {
+  return readEnds(resolve(path)).header;
+}
+
 /** Splits a CSV text into records with the line on which each begins. */
 function* records(text: string): Generator<{ line: number; fields: string[] }> {
   let line = 1;

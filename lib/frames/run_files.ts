@@ -7,12 +7,15 @@
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import {
+  EARLIER_COLUMNS,
   PGBOUNCER_COLUMNS,
   POSTGRES_COLUMNS,
   REQUEST_COLUMNS,
   RESOURCE_COLUMNS,
 } from "../store/layout.ts";
-import { type Column, readCsv } from "./read_csv.ts";
+import { FrameError } from "./frame_error.ts";
+import { loadPolars } from "./polars.ts";
+import { type Column, readCsv, readHeader } from "./read_csv.ts";
 
 type RequestColumn = typeof REQUEST_COLUMNS[number];
 type ResourceColumn = typeof RESOURCE_COLUMNS[number];
@@ -22,10 +25,6 @@ const REQUEST_TEXT: RequestColumn[] = ["route", "error"];
 const REQUEST_OPTIONAL: RequestColumn[] = ["intended_start_us", "response_us", "error"];
 const RESOURCE_TEXT: ResourceColumn[] = ["service"];
 const RESOURCE_WHOLE: ResourceColumn[] = ["time_us", "processes"];
-
-function integers(names: readonly string[]): Column[] {
-  return names.map((name) => ({ header: name, name, kind: "integer" }));
-}
 
 /** Percentiles that Locust reports; a column such as `99.9%` becomes `p99_9_ms`. */
 const LOCUST_PERCENTILES: Column[] = [
@@ -92,14 +91,51 @@ export function readResources(folder: string): Promise<DataFrame> {
   );
 }
 
+/**
+ * Reads a time series whose rows follow each other in time. Columns that an earlier version did not
+ * write are null.
+ */
+async function readSeries(
+  folder: string,
+  name: keyof typeof EARLIER_COLUMNS,
+  columns: Column[],
+): Promise<DataFrame> {
+  const file = join(folder, name);
+  const earlier = columns.slice(0, EARLIER_COLUMNS[name]);
+  const header = earlier.map((column) => column.header).join(",");
+  const isEarlier = readHeader(file) === header;
+  const frame = await readCsv(file, isEarlier ? earlier : columns);
+  const times = frame.getColumn("time_us").toArray().map(Number);
+  const back = times.findIndex((timeUs, i) => i > 0 && timeUs <= times[i - 1]!);
+  if (back >= 0) throw new FrameError(file, back + 2, "its time is not after the line before");
+  if (!isEarlier) return frame;
+  const { lit } = await loadPolars();
+  return frame.withColumns(
+    ...columns.slice(earlier.length).map(({ name }) => lit(null).alias(name)),
+  );
+}
+
 /** Reads `postgres.csv`: connections by state and cumulative counters of the run's database. */
 export function readPostgres(folder: string): Promise<DataFrame> {
-  return readCsv(join(folder, "postgres.csv"), integers(POSTGRES_COLUMNS));
+  return readSeries(
+    folder,
+    "postgres.csv",
+    POSTGRES_COLUMNS.map((name) =>
+      name === "wait_events" ? text(name, name, true) : integer(name, name)
+    ),
+  );
 }
 
 /** Reads `pgbouncer.csv`: its pools and cumulative totals; no rows when the path is direct. */
 export function readPgbouncer(folder: string): Promise<DataFrame> {
-  return readCsv(join(folder, "pgbouncer.csv"), integers(PGBOUNCER_COLUMNS));
+  return readSeries(
+    folder,
+    "pgbouncer.csv",
+    PGBOUNCER_COLUMNS.map((name) => ({
+      ...integer(name, name),
+      optional: name === "last_client_id",
+    })),
+  );
 }
 
 /** Reads `locust_stats.csv`, Locust's own totals: a row per route and one `Aggregated`. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
 import { FrameError } from "./frame_error.ts";
 import {
   readFailures,
@@ -47,8 +48,10 @@ Deno.test("every reader reads a run's files with fixed dtypes", async () => {
   assert.equal((await readLocustHistory(study.firstRun)).getColumn("p50_ms").nullCount(), 1);
   assert.equal((await readFailures(study.firstRun)).height, 0);
   assert.ok((await readResources(study.firstRun)).height > 0);
-  assert.equal((await readPostgres(study.firstRun)).height, 0);
-  assert.equal((await readPgbouncer(study.firstRun)).height, 0);
+  const postgres = await readPostgres(study.firstRun);
+  assert.deepEqual(postgres.columns, [...POSTGRES_COLUMNS]);
+  assert.equal(postgres.getColumn("wait_events").nullCount(), postgres.height);
+  assert.deepEqual((await readPgbouncer(study.firstRun)).columns, [...PGBOUNCER_COLUMNS]);
 });
 
 Deno.test("readRequests() keeps quotes, commas and line breaks of an error", async () => {
@@ -63,6 +66,39 @@ Deno.test("readRequests() keeps quotes, commas and line breaks of an error", asy
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+Deno.test("readPostgres() and readPgbouncer() read files of earlier versions, with nulls", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "poolscope-test-"));
+  try {
+    const header = POSTGRES_COLUMNS.slice(0, 12).join(",");
+    writeFileSync(join(folder, "postgres.csv"), `${header}\n5,4,0,4,0,0,7,11,0,2803,1479,0\n`);
+    const postgres = await readPostgres(folder);
+    assert.deepEqual(postgres.columns, [...POSTGRES_COLUMNS]);
+    assert.deepEqual(postgres.getColumn("sessions").toArray(), [7]);
+    assert.equal(postgres.getColumn("waiting_io").nullCount(), 1);
+    writeFileSync(
+      join(folder, "pgbouncer.csv"),
+      PGBOUNCER_COLUMNS.slice(0, 12).join(",") + "\n9,0,0,0,4,0,0,0,27,27,159380,384535\n",
+    );
+    const pgbouncer = await readPgbouncer(folder);
+    assert.deepEqual(pgbouncer.columns, [...PGBOUNCER_COLUMNS]);
+    assert.equal(pgbouncer.getColumn("last_client_id").nullCount(), 1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("readPostgres() names the line whose time is not after the one before", async () => {
+  using study = syntheticStudy(syntheticPlan({ users: [10], rounds: 1 }));
+  const file = join(study.firstRun, "postgres.csv");
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  appendFileSync(file, lines.at(-1)! + "\n");
+  await assert.rejects(readPostgres(study.firstRun), (error: FrameError) => {
+    assert.equal(error.line, lines.length + 1);
+    assert.match(error.message, /postgres\.csv, line 7: its time is not after the line before/);
+    return error instanceof FrameError;
+  });
 });
 
 Deno.test("readRequests() throws when the file is missing or empty", async () => {

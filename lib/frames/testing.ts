@@ -248,6 +248,39 @@ function resourcesCsv(plan: Plan, scenario: Scenario): string {
   return lines.join("\n") + "\n";
 }
 
+/**
+ * The samplers' files of a synthetic run, by name: a reading each second, until a second after the
+ * window, of an app that keeps 8 connections and does a transaction for each request.
+ */
+function telemetryFiles(plan: Plan, scenario: Scenario, rps: number): Record<string, string> {
+  const table = (columns: readonly string[], row: (second: number) => Record<string, unknown>) => {
+    const lines = Array.from({ length: plan.warmUpS + plan.windowS + 2 }, (_, second) => {
+      const values: Record<string, unknown> = {
+        time_us: EPOCH_US + second * 1e6,
+        ...row(second),
+      };
+      return columns.map((column) => values[column] ?? 0).join(",");
+    });
+    return [columns.join(","), ...lines].join("\n") + "\n";
+  };
+  const pooled = scenario.path === "pooled";
+  return {
+    "postgres.csv": table(POSTGRES_COLUMNS, (second) => ({
+      ...{ backends: 8, active: 2, idle: 6, sessions: 8 },
+      ...{ xact_commit: Math.round(rps * second), wait_events: "" },
+    })),
+    "pgbouncer.csv": !pooled ? PGBOUNCER_COLUMNS.join(",") + "\n" : table(
+      PGBOUNCER_COLUMNS,
+      (second) => ({
+        ...{ cl_active: 8, cl_waiting: 2, sv_active: 2, sv_idle: 6, last_client_id: 18 + second },
+        total_xact_count: Math.round(rps * second),
+        total_query_count: Math.round(rps * second),
+        total_wait_time_us: 1000 * second,
+      }),
+    ),
+  };
+}
+
 const PERCENTILES = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
 
 /** The generator's closing account of such rows. */
@@ -333,8 +366,7 @@ export function syntheticStudy(
         "final.json": JSON.stringify(final, null, 2) + "\n",
         "requests.csv": requestsCsv(rows),
         "resources.csv": resourcesCsv(plan, planned.scenario),
-        "postgres.csv": POSTGRES_COLUMNS.join(",") + "\n",
-        "pgbouncer.csv": PGBOUNCER_COLUMNS.join(",") + "\n",
+        ...telemetryFiles(plan, planned.scenario, run.rps),
       };
       for (const [name, text] of Object.entries(files)) writeFileSync(join(target, name), text);
     }

@@ -22,6 +22,9 @@ export interface LiveSample {
   timeS: number;
   /** Which of the two phases it is in. */
   phase: "warm-up" | "window";
+  /** When the measurement window begins and ends, in Unix time, microseconds. */
+  windowStartUs: number;
+  windowEndUs: number;
   /** Users running. */
   users: number;
   /** Requests answered per second, failures among them. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { firedGates, type FiredGate, type GateKind, GATES } from "../diagnose/gates.ts";
+import { type FiredGate, firedGates, type GateKind, GATES } from "../diagnose/gates.ts";
 import { atLevels, capitalise, formatCount, formatList } from "../figures/format.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -17,7 +17,7 @@ const KINDS: [GateKind, string][] = [
 ];
 
 /** `fastapi direct at 1000 users (2 of 5 runs)`, arms with the same cells together. */
-function describeCells({ cells, runs }: FiredGate, study: Study): string {
+export function describeCells({ cells, runs }: FiredGate, study: Study): string {
   const whole = cells.length === study.scenarios.length;
   if (whole && runs === study.runs.length) return "every run";
   if (whole && cells.length > 2) return `every cell (${runs} of ${study.runs.length} runs)`;
@@ -34,12 +34,17 @@ function describeCells({ cells, runs }: FiredGate, study: Study): string {
   return `${texts.join("; ")} (${extent})`;
 }
 
-function line(fired: FiredGate, study: Study): string {
+/** A cell of a Markdown table. */
+const cell = (text: string) => text.replaceAll("|", "\\|");
+
+function row(fired: FiredGate, study: Study): string {
   const { gate, cells, runs, seen } = fired;
   const where = cells.length === 0
-    ? `${capitalise(seen)}.`
-    : `${capitalise(describeCells(fired, study))}: ${runs > 1 ? "at most " : ""}${seen}.`;
-  return `- **${gate.title}.** ${where} Likely cause: ${gate.cause}. Next: ${gate.next}.`;
+    ? capitalise(seen)
+    : `${capitalise(describeCells(fired, study))}: ${runs > 1 ? "at most " : ""}${seen}`;
+  return `| **${gate.title}** | ${cell(where)} | ${cell(capitalise(gate.cause))} | ${
+    cell(capitalise(gate.next))
+  } |`;
 }
 
 /**
@@ -58,9 +63,11 @@ export function readGates(study: Study): Markdown {
   ];
   const kinds = KINDS.flatMap(([kind, title]) => {
     const own = fired.filter(({ gate }) => gate.kind === kind);
-    return own.length === 0
-      ? []
-      : [`**${title}**\n\n${own.map((one) => line(one, study)).join("\n")}`];
+    return own.length === 0 ? [] : [
+      `**${title}**\n\n| gate | seen | likely cause | next step |\n| --- | --- | --- | --- |\n${
+        own.map((one) => row(one, study)).join("\n")
+      }`,
+    ];
   });
   const head = study.runs.length === 0
     ? "No run is complete yet."

@@ -25,6 +25,14 @@ import type { PlannedRun } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
+import {
+  findGap,
+  PGBOUNCER_COUNTERS,
+  pgbouncerActivity,
+  POSTGRES_COUNTERS,
+  postgresActivity,
+  type Telemetry,
+} from "../stats/telemetry.ts";
 import type { Window } from "../stats/window.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { checkCounts, readFinal, readLocustTotals } from "../store/account.ts";
@@ -203,8 +211,9 @@ export async function readRun(
       if (fault !== null) faults.set(name, fault);
     }
     const requests = await requestsOf(manifest, folder, faults);
+    const telemetry = await telemetryOf(manifest, folder, faults);
     const sources = await sourcesOf(folder, faults);
-    const run = summariseRun(manifest, requests, arm, sources);
+    const run = summariseRun(manifest, requests, arm, telemetry, sources);
     if (manifest.status === "ok" && !AGREEING.some((name) => faults.has(name))) {
       const disagreement = findDisagreement(manifest, run, requests!, folder);
       if (disagreement !== null) throw disagreement;
@@ -251,4 +260,41 @@ async function requestsOf(
   if (fault === null) return await readRequests(folder);
   faults.set("requests.csv", fault);
   return null;
+}
+
+/**
+ * What the samplers of a run saw. Their files carry no throughput, so that what is wrong with them
+ * is told and nothing else; of a run that failed, a server may have taken its part with it.
+ */
+async function telemetryOf(
+  manifest: Manifest,
+  folder: string,
+  faults: Map<RunFile, FileError>,
+): Promise<Telemetry | null> {
+  const { window, status, scenario } = manifest;
+  if (window === null) return null;
+  const read = async (
+    name: "postgres.csv" | "pgbouncer.csv",
+    counters: readonly string[],
+  ): Promise<DataFrame | null> => {
+    if (faults.has(name)) return null;
+    const file = join(folder, name);
+    try {
+      const frame = await (name === "postgres.csv" ? readPostgres : readPgbouncer)(folder);
+      const gap = findGap(frame, counters, window);
+      if (gap !== null) throw new FileError(file, null, gap);
+      return frame;
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      if (status === "ok") faults.set(name, error);
+      return null;
+    }
+  };
+  const database = await read("postgres.csv", POSTGRES_COUNTERS);
+  const pooler = scenario.path === "pooled"
+    ? await read("pgbouncer.csv", PGBOUNCER_COUNTERS)
+    : null;
+  const postgres = database && postgresActivity(database, window);
+  const pgbouncer = pooler && pgbouncerActivity(pooler, postgres?.sessions ?? null, window);
+  return postgres === null && pgbouncer === null ? null : { postgres, pgbouncer };
 }

@@ -307,7 +307,13 @@ Deno.test("the report of a study holds its open loop", async () => {
   );
   assert.deepEqual(
     openLoopTable(open).rows.find((row) => row[0] === "flask")!.slice(-5),
-    ["0 %", "1.6 %", "0 %", 0, "rejected: load not delivered: 1.6 % of the requests were never sent"],
+    [
+      "0 %",
+      "1.6 %",
+      "0 %",
+      0,
+      "rejected: load not delivered: 1.6 % of the requests were never sent",
+    ],
   );
   assert.match(plain(readOpenLoop(null)), /^No open loop/);
 

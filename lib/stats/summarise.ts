@@ -33,17 +33,14 @@ const LATE_US = 10_000;
 type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
 
 /** What the requests of a run say. */
-export type Measures = Omit<RunSummary, keyof RunHead | "conditions">;
+export type Measures = Omit<RunSummary, keyof RunHead | "telemetry" | "conditions">;
 
 /** A run of which there are no numbers: none was recorded, or what was cannot be read. */
 export function unmeasuredRun(
   { scenarioId, scenario, arm, round, status, cause }: RunHead,
 ): RunSummary {
-  return {
-    ...{ scenarioId, scenario, arm, round, status, cause },
-    ...noMeasures(),
-    conditions: NO_CONDITIONS,
-  };
+  const head = { scenarioId, scenario, arm, round, status, cause };
+  return { ...head, ...noMeasures(), telemetry: null, conditions: NO_CONDITIONS };
 }
 
 /** What is said where there are no requests. */
@@ -63,12 +60,14 @@ export function noMeasures(): Measures {
  * @param manifest The run's manifest.
  * @param requests Its requests; null when the run failed before any load.
  * @param arm The arm's label within its study. @default framework and path
+ * @param telemetry What the samplers saw. @default null
  * @param sources The run's other files. @default none
  */
 export function summariseRun(
   manifest: Manifest,
   requests: DataFrame | null,
   arm = `${manifest.scenario.framework} ${manifest.scenario.path}`,
+  telemetry: RunSummary["telemetry"] = null,
   sources: RunSources = { final: null, resources: null },
 ): RunSummary {
   const run = unmeasuredRun({ ...manifest, arm });
@@ -83,6 +82,7 @@ export function summariseRun(
   return {
     ...run,
     ...measureCut(cut, window, openLoop),
+    telemetry,
     conditions: runConditions(manifest, requests, cut, window, sources),
   };
 }

@@ -243,6 +243,7 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     serviceMs: percentilesMs(new Float64Array()),
     responseMs: null,
     conditions: NO_CONDITIONS,
+    telemetry: null,
     ...rest,
   } satisfies RunSummary as RunSummary;
 }

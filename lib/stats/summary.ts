@@ -8,6 +8,7 @@ import type { Framework, LoadLevel, Path, Reuse, Scenario, ScenarioKey } from ".
 import type { RunConditions } from "./conditions.ts";
 import type { Delivery } from "./delivery.ts";
 import type { LatencyMs, PercentileName } from "./latency.ts";
+import type { Telemetry } from "./telemetry.ts";
 
 /** One run in numbers. Rates and latencies are those of the measurement window. */
 export interface RunSummary {
@@ -57,6 +58,8 @@ export interface RunSummary {
    * all are exact, 0 where none is (a closed loop with more than 5 % unfinished).
    */
   exactUpTo: number;
+  /** What the samplers saw; null when nothing was measured, or none of it can be read. */
+  telemetry: Telemetry | null;
 }
 
 /** A central value over the rounds, with its interval. */

@@ -40,7 +40,10 @@ export interface LocustTotals {
 }
 
 /** What each field of `final.json` must be. */
-const FINAL_FIELDS: Record<Exclude<keyof FinalAccount, "processes" | "connections">, "count" | "number"> = {
+const FINAL_FIELDS: Record<
+  Exclude<keyof FinalAccount, "processes" | "connections">,
+  "count" | "number"
+> = {
   schemaVersion: "count",
   requests: "count",
   failures: "count",

@@ -100,7 +100,13 @@ export const RESOURCE_COLUMNS = [
   "processes",
 ] as const;
 
-/** Columns of `postgres.csv`: a row per second, counters cumulative, of the run's database. */
+/**
+ * Columns of `postgres.csv`: a row per second, of the run's database. Connections are the app's (or
+ * PgBouncer's for it) by state; `waiting_*` are those of the active ones that wait, by the type of
+ * their wait event, and `wait_events` names the events, as in `Lock:transactionid=3 LWLock:WALWrite=1`.
+ * From `sessions` on counters are cumulative. The last four columns of the list were not written by
+ * earlier versions.
+ */
 export const POSTGRES_COLUMNS = [
   "time_us",
   "backends",
@@ -114,9 +120,20 @@ export const POSTGRES_COLUMNS = [
   "tup_returned",
   "tup_fetched",
   "tup_inserted",
+  "waiting_lwlock",
+  "waiting_io",
+  "waiting_other",
+  "wait_events",
 ] as const;
 
-/** Columns of `pgbouncer.csv`: a row per second, `total_*` cumulative; header only when direct. */
+/**
+ * Columns of `pgbouncer.csv`: a row per second, of the run's database, `total_*` cumulative; header
+ * only when direct. `used_clients`, `login_clients` and `used_servers` are those of `SHOW LISTS`, of
+ * all databases. `last_client_id` is the number of the newest client: PgBouncer counts clients and
+ * servers together as they come. It is asked for at the first and last reading and at the window's
+ * ends, each time by a login of our own, and empty elsewhere and with PgBouncer before 1.24. The columns from `sv_tested` on were not written by
+ * earlier versions.
+ */
 export const PGBOUNCER_COLUMNS = [
   "time_us",
   "cl_active",
@@ -130,4 +147,14 @@ export const PGBOUNCER_COLUMNS = [
   "total_query_count",
   "total_wait_time_us",
   "total_query_time_us",
+  "sv_tested",
+  "total_xact_time_us",
+  "total_server_assignment_count",
+  "used_clients",
+  "login_clients",
+  "used_servers",
+  "last_client_id",
 ] as const;
+
+/** How many of their columns the files of earlier versions have. */
+export const EARLIER_COLUMNS = { "postgres.csv": 12, "pgbouncer.csv": 12 } as const;

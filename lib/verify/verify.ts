@@ -11,7 +11,7 @@ import { waitUntil } from "../engine/wait.ts";
 import { PoolscopeError } from "../errors.ts";
 import type { Scenario } from "../scenario.ts";
 import type { Verification } from "../store/manifest.ts";
-import { readPgbouncer } from "../telemetry/sampler.ts";
+import { openConsole, readPgbouncer } from "../telemetry/pgbouncer.ts";
 import { checkContract, readContract } from "./contract.ts";
 
 /** Seconds that the app may take until every worker has answered. */
@@ -44,8 +44,7 @@ export async function verifyApp(
   const cases = readContract();
   const contractRequests = await checkContract(services.appUrl, cases, identity, signal);
   const database = postgres({ ...services.postgres, max: 1, onnotice: () => {} });
-  const pooler = services.pgbouncer &&
-    postgres({ ...services.pgbouncer, max: 1, prepare: false, fetch_types: false });
+  const pooler = services.pgbouncer && openConsole(services.pgbouncer);
   try {
     await checkDatabase(database);
     const pgbouncerQueries = pooler && await countQueries(services, pooler);

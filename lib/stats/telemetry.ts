@@ -1,0 +1,169 @@
+/**
+ * What PostgreSQL and PgBouncer did within the measurement window.
+ *
+ * @module
+ */
+
+import type { DataFrame } from "nodejs-polars";
+import type { Window } from "./window.ts";
+
+/** What PostgreSQL did for the app within the window. */
+export interface PostgresActivity {
+  /** New sessions of the run's database. */
+  sessions: number;
+  /**
+   * Transactions, committed and rolled back, without the one by which PostgreSQL begins a session.
+   * Each backend reports its own once a second.
+   */
+  transactions: number;
+  /** The largest number of the app's connections (PgBouncer's, when pooled) of any reading. */
+  maxConnections: number;
+}
+
+/** What PgBouncer did within the window. */
+export interface PgbouncerActivity {
+  /** Transactions and queries, by `total_xact_count` and `total_query_count`. */
+  transactions: number;
+  queries: number;
+  /** How long clients waited for a server, all together, by `total_wait_time`. */
+  waitUs: number;
+  /** The largest number of the app's client connections, and of server connections. */
+  maxClients: number;
+  maxServers: number;
+  /**
+   * Logins of clients, from the numbers that PgBouncer gives its connections as they come: exact to
+   * a few. Null with a PgBouncer that does not show them (before 1.24).
+   */
+  logins: number | null;
+}
+
+/** What the samplers saw of a run; a part is null where there was none, or it cannot be read. */
+export interface Telemetry {
+  postgres: PostgresActivity | null;
+  /** Null when the path is direct. */
+  pgbouncer: PgbouncerActivity | null;
+}
+
+/** One column of a series, with the time of each reading. */
+interface Series {
+  timesUs: number[];
+  values: number[];
+}
+
+function seriesOf(frame: DataFrame, columns: readonly string[]): Series {
+  const parts = columns.map((name) => frame.getColumn(name).toArray() as (number | null)[]);
+  return {
+    timesUs: frame.getColumn("time_us").toArray().map(Number),
+    values: parts[0]!.map((_, i) => parts.reduce((sum, part) => sum + Number(part[i] ?? 0), 0)),
+  };
+}
+
+/**
+ * A counter at a point in time, by the straight line between the readings around it: those are
+ * right beside the window's begin and end, where all went well.
+ */
+function counterAt({ timesUs, values }: Series, timeUs: number): number {
+  const after = timesUs.findIndex((time) => time >= timeUs);
+  if (after <= 0) return values[Math.max(0, after)]!;
+  const share = (timeUs - timesUs[after - 1]!) / (timesUs[after]! - timesUs[after - 1]!);
+  return values[after - 1]! + share * (values[after]! - values[after - 1]!);
+}
+
+/** What was counted within a window. */
+function countWithin(frame: DataFrame, columns: string[], window: Window): number {
+  const series = seriesOf(frame, columns);
+  return Math.round(counterAt(series, window.endUs) - counterAt(series, window.startUs));
+}
+
+/** The largest value of the readings of a window. */
+function maxWithin(frame: DataFrame, columns: string[], { startUs, endUs }: Window): number {
+  const { timesUs, values } = seriesOf(frame, columns);
+  return values.reduce(
+    (max, value, i) => timesUs[i]! >= startUs && timesUs[i]! <= endUs ? Math.max(max, value) : max,
+    0,
+  );
+}
+
+/**
+ * Why a window cannot be told from the readings of a series; null when it can.
+ *
+ * @param frame A frame of `readPostgres` or `readPgbouncer`.
+ * @param counters Its cumulative columns.
+ * @param window The measurement window.
+ */
+export function findGap(
+  frame: DataFrame,
+  counters: readonly string[],
+  { startUs, endUs }: Window,
+): string | null {
+  const { timesUs } = seriesOf(frame, ["time_us"]);
+  const seconds = (us: number) => `${(us / 1e6).toFixed(1)} s`;
+  if (timesUs.length === 0) return "it has no readings";
+  const first = timesUs[0]!;
+  const last = timesUs.at(-1)!;
+  if (first > startUs) return `its readings begin ${seconds(first - startUs)} into the window`;
+  if (last < endUs) return `its readings end ${seconds(endUs - last)} before the window does`;
+  for (const counter of counters) {
+    const { values } = seriesOf(frame, [counter]);
+    const at = values.findIndex((value, i) => i > 0 && value < values[i - 1]!);
+    if (at > 0) return `${counter} falls on line ${at + 2}: the server was started anew`;
+  }
+  return null;
+}
+
+/** Counters that the summary is made of. */
+export const POSTGRES_COUNTERS = ["sessions", "xact_commit", "xact_rollback"] as const;
+export const PGBOUNCER_COUNTERS = [
+  "total_xact_count",
+  "total_query_count",
+  "total_wait_time_us",
+] as const;
+
+/**
+ * PostgreSQL's part.
+ *
+ * @param postgres A frame of `readPostgres` without a gap.
+ * @param window The measurement window.
+ */
+export function postgresActivity(postgres: DataFrame, window: Window): PostgresActivity {
+  const sessions = countWithin(postgres, ["sessions"], window);
+  const all = countWithin(postgres, ["xact_commit", "xact_rollback"], window);
+  return {
+    sessions,
+    transactions: Math.max(0, all - sessions),
+    maxConnections: maxWithin(postgres, ["backends"], window),
+  };
+}
+
+/**
+ * PgBouncer's part.
+ *
+ * @param pgbouncer A frame of `readPgbouncer` without a gap.
+ * @param sessions New sessions of PostgreSQL within the window, which are PgBouncer's servers; null
+ * where they are not known.
+ * @param window The measurement window.
+ */
+export function pgbouncerActivity(
+  pgbouncer: DataFrame,
+  sessions: number | null,
+  window: Window,
+): PgbouncerActivity {
+  const servers = ["sv_active", "sv_idle", "sv_used", "sv_login", "sv_tested"];
+  return {
+    transactions: countWithin(pgbouncer, ["total_xact_count"], window),
+    queries: countWithin(pgbouncer, ["total_query_count"], window),
+    waitUs: countWithin(pgbouncer, ["total_wait_time_us"], window),
+    maxClients: maxWithin(pgbouncer, ["cl_active", "cl_waiting"], window),
+    maxServers: maxWithin(pgbouncer, servers, window),
+    logins: sessions === null ? null : countLogins(pgbouncer, sessions, window),
+  };
+}
+
+/** Logins within the window; each reading of the number was a login itself. */
+function countLogins(pgbouncer: DataFrame, sessions: number, window: Window): number | null {
+  const column = "last_client_id";
+  const known = pgbouncer.filter(pgbouncer.getColumn(column).isNotNull());
+  if (known.height === 0 || findGap(known, [column], window) !== null) return null;
+  // Clients and servers are counted together.
+  return Math.max(0, countWithin(known, [column], window) - 1 - sessions);
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DataFrame } from "nodejs-polars";
+import { readPgbouncer, readPostgres } from "../frames/run_files.ts";
+import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
+import {
+  findGap,
+  PGBOUNCER_COUNTERS,
+  pgbouncerActivity,
+  POSTGRES_COUNTERS,
+  postgresActivity,
+} from "./telemetry.ts";
+
+type Values = Record<string, number | string>;
+
+/** A frame of such rows, read from a file as a run's are; what is not given is 0. */
+async function frameOf(kind: "postgres" | "pgbouncer", rows: Values[]): Promise<DataFrame> {
+  const folder = mkdtempSync(join(tmpdir(), "poolscope-test-"));
+  try {
+    const columns = kind === "postgres" ? POSTGRES_COLUMNS : PGBOUNCER_COLUMNS;
+    const lines = rows.map((row) =>
+      columns.map((column) => row[column] ?? (column === "wait_events" ? "" : 0)).join(",")
+    );
+    writeFileSync(join(folder, `${kind}.csv`), [columns.join(","), ...lines].join("\n") + "\n");
+    return await (kind === "postgres" ? readPostgres : readPgbouncer)(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const S = 1e6;
+const window = { startUs: 100 * S, endUs: 104 * S };
+
+Deno.test("postgresActivity() counts between the window's ends, not between the readings", async () => {
+  const frame = await frameOf("postgres", [
+    { time_us: 98 * S, backends: 90, sessions: 5, xact_commit: 0, xact_rollback: 0 },
+    // Half a second before and after the beginning.
+    { time_us: 99.5 * S, backends: 70, sessions: 10, xact_commit: 100, xact_rollback: 10 },
+    { time_us: 100.5 * S, backends: 40, sessions: 20, xact_commit: 200, xact_rollback: 30 },
+    { time_us: 103.9 * S, backends: 45, sessions: 50, xact_commit: 900, xact_rollback: 100 },
+    // Right after the end.
+    { time_us: 104.0001 * S, backends: 80, sessions: 51, xact_commit: 1000, xact_rollback: 100 },
+    { time_us: 105 * S, backends: 99, sessions: 99, xact_commit: 5000, xact_rollback: 900 },
+  ]);
+  const activity = postgresActivity(frame, window);
+  assert.deepEqual(activity, { sessions: 36, transactions: 850 + 80 - 36, maxConnections: 45 });
+  assert.equal(findGap(frame, POSTGRES_COUNTERS, window), null);
+});
+
+Deno.test("findGap() says what is missing: beginning, end, all, or a server that was started anew", async () => {
+  const gap = async (rows: Values[]) =>
+    findGap(await frameOf("postgres", rows), POSTGRES_COUNTERS, window);
+  assert.equal(await gap([]), "it has no readings");
+  assert.equal(
+    await gap([{ time_us: 101.5 * S }, { time_us: 105 * S }]),
+    "its readings begin 1.5 s into the window",
+  );
+  assert.equal(
+    await gap([{ time_us: 99 * S }, { time_us: 101 * S }]),
+    "its readings end 3.0 s before the window does",
+  );
+  assert.equal(
+    await gap([
+      { time_us: 99 * S, xact_commit: 5 },
+      { time_us: 101 * S, xact_commit: 9 },
+      { time_us: 105 * S, xact_commit: 2 },
+    ]),
+    "xact_commit falls on line 4: the server was started anew",
+  );
+});
+
+const pooler = (time: number, id: number | "", rest: Values = {}) => ({
+  ...{
+    time_us: Math.round(time * S),
+    cl_active: 6,
+    cl_waiting: 4,
+    sv_active: 3,
+    sv_idle: 2,
+    last_client_id: id,
+  },
+  ...{
+    total_xact_count: Math.round(100 * (time - 90)),
+    total_query_count: Math.round(300 * (time - 90)),
+  },
+  ...{ total_wait_time_us: Math.round(5000 * (time - 90)) },
+  ...rest,
+});
+
+Deno.test("pgbouncerActivity() counts transactions, queries and waiting, and the largest pools", async () => {
+  const frame = await frameOf("pgbouncer", [
+    pooler(99, 40, { cl_waiting: 900, sv_login: 50 }),
+    pooler(100, 41),
+    pooler(102, "", { cl_active: 10, cl_waiting: 54, sv_active: 18, sv_used: 1, sv_login: 1 }),
+    pooler(104, 42),
+    pooler(105, 43, { cl_waiting: 700 }),
+  ]);
+  assert.equal(findGap(frame, PGBOUNCER_COUNTERS, window), null);
+  const counts = { transactions: 400, queries: 1200, waitUs: 20_000, maxClients: 64 };
+  const expected = { ...counts, maxServers: 22 };
+  assert.deepEqual(pgbouncerActivity(frame, 0, window), { ...expected, logins: 0 });
+  assert.equal(pgbouncerActivity(frame, null, window).logins, null);
+});
+
+Deno.test("pgbouncerActivity() tells logins from the numbers of clients, less servers and its own", async () => {
+  const frame = await frameOf("pgbouncer", [
+    pooler(99, 40),
+    pooler(100, 100),
+    ...[101, 102, 103].map((time) => pooler(time, "")),
+    pooler(104, 1101),
+    pooler(104.5, 1102),
+  ]);
+  // Ten were servers, and one was the sampler.
+  assert.equal(pgbouncerActivity(frame, 10, window).logins, 990);
+  const old = await frameOf("pgbouncer", [pooler(99, ""), pooler(101, ""), pooler(105, "")]);
+  assert.equal(pgbouncerActivity(old, 10, window).logins, null);
+  const cut = await frameOf("pgbouncer", [pooler(99, 4), pooler(101, 5), pooler(105, "")]);
+  assert.equal(pgbouncerActivity(cut, 10, window).logins, null);
+});

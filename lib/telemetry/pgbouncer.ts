@@ -1,0 +1,80 @@
+/**
+ * What PgBouncer's console tells of a run's database.
+ *
+ * @module
+ */
+
+import postgres from "postgres";
+import type { Access } from "../engine/engine.ts";
+import type { Row } from "./postgres.ts";
+
+/** Opens a connection that speaks the console's part of the protocol: simple queries only. */
+export function openConsole(access: Access): postgres.Sql {
+  return postgres({
+    ...{ ...access, max: 1, max_lifetime: null, connect_timeout: 5 },
+    // With either of them the console is asked for what it does not know.
+    ...{ prepare: false, fetch_types: false },
+    onnotice: () => {},
+  });
+}
+
+function sum(rows: Iterable<Row>, key: string): number {
+  let total = 0;
+  for (const row of rows) total += Number(row[key] ?? 0);
+  return total;
+}
+
+/**
+ * Reads PgBouncer's pools, counters and lists: three questions, sent at once.
+ *
+ * @param sql A connection of {@linkcode openConsole}.
+ * @param database The run's database, as PgBouncer calls it.
+ */
+export async function readPgbouncer(sql: postgres.Sql, database: string): Promise<Row> {
+  const ask = async (what: string) =>
+    [...await sql.unsafe(`show ${what}`).simple()] as unknown as Row[];
+  const [allPools = [], allStats = [], lists = []] = await Promise.all(
+    ["pools", "stats", "lists"].map(ask),
+  );
+  const ofDatabase = (row: Row) => row.database === database;
+  const pools = allPools.filter(ofDatabase);
+  const stats = allStats.filter(ofDatabase);
+  const list = (name: string) => Number(lists.find((row) => row.list === name)?.items ?? 0);
+  return {
+    cl_active: sum(pools, "cl_active"),
+    cl_waiting: sum(pools, "cl_waiting"),
+    sv_active: sum(pools, "sv_active"),
+    sv_idle: sum(pools, "sv_idle"),
+    sv_used: sum(pools, "sv_used"),
+    sv_login: sum(pools, "sv_login"),
+    maxwait_us: sum(pools, "maxwait") * 1e6 + sum(pools, "maxwait_us"),
+    total_xact_count: sum(stats, "total_xact_count"),
+    total_query_count: sum(stats, "total_query_count"),
+    total_wait_time_us: sum(stats, "total_wait_time"),
+    total_query_time_us: sum(stats, "total_query_time"),
+    sv_tested: sum(pools, "sv_tested"),
+    total_xact_time_us: sum(stats, "total_xact_time"),
+    total_server_assignment_count: sum(stats, "total_server_assignment_count"),
+    used_clients: list("used_clients"),
+    login_clients: list("login_clients"),
+    used_servers: list("used_servers"),
+  };
+}
+
+/**
+ * The number of the newest client, by logging in: PgBouncer counts its connections as they come, and
+ * tells the numbers of those that are there. Costs it a login, so that it is not for every reading.
+ *
+ * @param access The console.
+ * @returns The number; null with a PgBouncer that does not tell (before 1.24).
+ */
+export async function readLastClient(access: Access): Promise<number | null> {
+  const sql = openConsole(access);
+  try {
+    const clients = [...await sql.unsafe("show clients").simple()] as unknown as Row[];
+    const ids = clients.map(({ id }) => Number(id)).filter(Number.isSafeInteger);
+    return ids.length === 0 ? null : Math.max(...ids);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What PostgreSQL tells of a run's database, by one question on one connection.
+ *
+ * @module
+ */
+
+import postgres from "postgres";
+import type { Access } from "../engine/engine.ts";
+
+/** One row of a CSV file, by column. */
+export type Row = Record<string, string | number | null>;
+
+/** How long a server may take to let a sampler in, in seconds. */
+const CONNECT_TIMEOUT_S = 5;
+
+/**
+ * Opens a sampler's connection: to the maintenance database, so that the sampler is no session and
+ * no transaction of the run's, and as administrator, so that slots stay reserved for it.
+ */
+export function openServer(access: Access): postgres.Sql {
+  return postgres({
+    ...{ ...access, database: "postgres" },
+    ...{ max: 1, max_lifetime: null, fetch_types: false, connect_timeout: CONNECT_TIMEOUT_S },
+    onnotice: () => {},
+  });
+}
+
+/**
+ * Of the run's database, backends of the app alone: those by the functions that the views are made
+ * of, which spares their joins. The time is the server's own, as that of the requests is, for the
+ * load runs on its machine.
+ */
+const QUERY = `
+  with backend as materialized (
+    select state, case when state = 'active' then wait_event_type end as kind, wait_event
+    from pg_stat_get_activity(null)
+    where datid = $1::oid and usesysid = $2::oid
+  )
+  select
+    (extract(epoch from clock_timestamp()) * 1000000)::bigint as time_us,
+    a.*,
+    (
+      select string_agg(event, ' ' order by event) from (
+        select kind || ':' || wait_event || '=' || count(*) as event
+        from backend where kind is not null group by kind, wait_event
+      ) waiting
+    ) as wait_events,
+    pg_stat_get_db_sessions($1) as sessions,
+    pg_stat_get_db_xact_commit($1) as xact_commit,
+    pg_stat_get_db_xact_rollback($1) as xact_rollback,
+    pg_stat_get_db_tuples_returned($1) as tup_returned,
+    pg_stat_get_db_tuples_fetched($1) as tup_fetched,
+    pg_stat_get_db_tuples_inserted($1) as tup_inserted
+  from (
+    select
+      count(*) as backends,
+      count(*) filter (where state = 'active') as active,
+      count(*) filter (where state = 'idle') as idle,
+      count(*) filter (where state like 'idle in transaction%') as idle_in_transaction,
+      count(*) filter (where kind = 'Lock') as waiting_lock,
+      count(*) filter (where kind = 'LWLock') as waiting_lwlock,
+      count(*) filter (where kind = 'IO') as waiting_io,
+      count(*) filter (where kind not in ('Lock', 'LWLock', 'IO')) as waiting_other
+    from backend
+  ) a`;
+
+/** Reads what one database and one role's backends in it have done so far. */
+export class PostgresReader {
+  #sql: postgres.Sql;
+  #database: string;
+  #role: string;
+
+  private constructor(sql: postgres.Sql, database: string, role: string) {
+    this.#sql = sql;
+    this.#database = database;
+    this.#role = role;
+  }
+
+  /**
+   * Looks up database and role, which do not change while a run lasts.
+   *
+   * @param sql A connection of {@linkcode openServer}.
+   * @param database The run's database.
+   * @param role The app's role.
+   * @throws {Error} If the server does not answer, or has no such database or role.
+   */
+  static async open(sql: postgres.Sql, database: string, role: string): Promise<PostgresReader> {
+    const [found] = await sql`
+      select d.oid::text as database, r.oid::text as role
+      from pg_database d, pg_roles r where d.datname = ${database} and r.rolname = ${role}`;
+    if (found === undefined) throw new Error(`there is no database ${database} of ${role}`);
+    return new PostgresReader(sql, found.database, found.role);
+  }
+
+  /** Takes one reading; the statement is prepared by the first. */
+  async read(): Promise<Row> {
+    const [row] = await this.#sql.unsafe(QUERY, [this.#database, this.#role], { prepare: true });
+    return row as unknown as Row;
+  }
+
+  /**
+   * How far the server's clock is ahead of ours, in microseconds: 0 where the difference is too
+   * small to be told from the time of an answer.
+   */
+  async clockOffsetUs(nowUs: () => number): Promise<number> {
+    let best = { tripUs: Infinity, offsetUs: 0 };
+    for (let i = 0; i < 5; i++) {
+      const sent = nowUs();
+      const { time_us } = await this.read();
+      const tripUs = nowUs() - sent;
+      if (tripUs < best.tripUs) best = { tripUs, offsetUs: Number(time_us) - sent - tripUs / 2 };
+    }
+    return Math.abs(best.offsetUs) <= best.tripUs ? 0 : Math.round(best.offsetUs);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Readings at regular times, one at a time: a source that is slow to answer must not pile them up.
+ *
+ * @module
+ */
+
+/** Unix time in microseconds, by a clock whose differences are monotonic. */
+export function nowUs(): number {
+  return Math.round((performance.timeOrigin + performance.now()) * 1000);
+}
+
+/** Takes one reading; `asked` is true of those that were asked for by their time. */
+export type Reading = (asked: boolean) => Promise<void>;
+
+/** Takes readings until it is stopped. */
+export class SampleLoop {
+  #read: Reading;
+  #intervalUs: number;
+  #extraUs: number[] = [];
+  #lastUs = nowUs();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pending: Promise<void> = Promise.resolve();
+  #reading = false;
+  #ended = false;
+  #failure: unknown = null;
+
+  /**
+   * Begins; the first reading is due after one interval.
+   *
+   * @param read Takes one reading. An error ends the loop, and is thrown when it is stopped.
+   * @param intervalMs Time from one reading's being due to the next.
+   */
+  constructor(read: Reading, intervalMs: number) {
+    this.#read = read;
+    this.#intervalUs = intervalMs * 1000;
+    this.#schedule();
+  }
+
+  /** Adds times at which a reading is due as well, in place of those added before. */
+  at(timesUs: number[]): void {
+    this.#extraUs = timesUs.filter((timeUs) => timeUs > this.#lastUs);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#ended || this.#reading) return;
+    const dueUs = Math.min(this.#lastUs + this.#intervalUs, ...this.#extraUs);
+    // A millisecond late at the least: never before the time that it is due at.
+    const waitMs = Math.max(0, (dueUs - nowUs()) / 1000 + 1);
+    this.#timer = setTimeout(() => this.#pending = this.#take(dueUs), waitMs);
+  }
+
+  async #take(dueUs: number): Promise<void> {
+    this.#reading = true;
+    const asked = this.#extraUs.includes(dueUs);
+    this.#extraUs = this.#extraUs.filter((timeUs) => timeUs > dueUs);
+    try {
+      await this.#read(asked);
+    } catch (error) {
+      this.#ended = true;
+      this.#failure = error;
+    }
+    this.#reading = false;
+    // Readings that were due meanwhile are left out, but for those that were asked for.
+    const behind = Math.floor((nowUs() - dueUs) / this.#intervalUs);
+    this.#lastUs = dueUs + Math.max(0, behind) * this.#intervalUs;
+    this.#schedule();
+  }
+
+  /**
+   * Ends the readings; one that is being taken is waited for.
+   *
+   * @throws What a reading threw.
+   */
+  async stop(): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    await this.#pending;
+    if (this.#failure !== null) throw this.#failure;
+  }
+}
