@@ -338,7 +338,7 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
     table,
     /django \(per_request.* opened [\d,.]+ sessions per 1,000 requests direct, [\d.]+ pooled/,
   );
-  match(table, /transactions per request: fastapi 1\.\d+, django 1\.\d+ and flask 1\.\d+/);
+  match(table, /data statements per request: fastapi 1\.\d+, django 1\.\d+ and flask 1\.\d+/);
   match(table, /waited for by condition; \d+\.\d s per run/);
   const django = pairEvidence(own).find(({ pair }) => pair.framework === "django")!;
   if (django.rounds > 0) {

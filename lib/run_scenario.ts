@@ -34,6 +34,7 @@ import type {
 } from "./store/manifest.ts";
 import { Sampler } from "./telemetry/sampler.ts";
 import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
+import { readWork } from "./verify/contract.ts";
 import { verifyApp } from "./verify/verify.ts";
 
 /** More failed requests than this share of the window's make the run a failed one. */
@@ -188,6 +189,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
     verification: progress.verification,
+    work: readWork(),
     files: await hashRunFiles(folder),
   };
   rmSync(reserve, { force: true });

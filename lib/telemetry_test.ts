@@ -11,7 +11,7 @@ import { readPgbouncer, readPostgres, readResources } from "./frames/run_files.t
 import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import {
-  findGap,
+  findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
   POSTGRES_COUNTERS,
@@ -92,7 +92,7 @@ Deno.test("sampler counts sessions and transactions of the window, and reads at 
     async (run) => window = await windowOf(run, 40),
     async (folder) => {
       const postgres = await readPostgres(folder);
-      equal(findGap(postgres, POSTGRES_COUNTERS, window), null);
+      equal(findFault(postgres, POSTGRES_COUNTERS, window), null);
       const { sessions, transactions, maxConnections } = postgresActivity(postgres, window);
       // At this interval, all readings but the first and the last are those that were asked for.
       equal(postgres.height, 4);
@@ -120,7 +120,7 @@ Deno.test("sampler counts PgBouncer's queries and logins, of clients that come a
       async (run) => window = await windowOf(run, 40),
       async (folder) => {
         const pgbouncer = await readPgbouncer(folder);
-        equal(findGap(pgbouncer, PGBOUNCER_COUNTERS, window), null);
+        equal(findFault(pgbouncer, PGBOUNCER_COUNTERS, window), null);
         const { sessions } = postgresActivity(await readPostgres(folder), window);
         const seen = pgbouncerActivity(pgbouncer, sessions, window);
         equal(seen.transactions, 40);

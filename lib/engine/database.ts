@@ -71,6 +71,8 @@ export async function prepareDatabase(access: Access): Promise<PreparedDatabase>
   try {
     await setPassword(first, APP_USER, appPassword);
     await setPassword(first, ADMIN_USER, adminPassword);
+    // In the maintenance database, from where it tells of all of them.
+    await first.unsafe("create extension if not exists pg_stat_statements");
     const [role] = await first`select rolpassword from pg_authid where rolname = ${APP_USER}`;
     const changed = { ...access, password: adminPassword };
     const appSecret = String(role?.rolpassword);
@@ -112,6 +114,8 @@ export async function cloneTemplate(admin: postgres.Sql): Promise<void> {
     await admin.unsafe(
       `create database ${DATABASE} template ${TEMPLATE} owner ${APP_USER} strategy file_copy`,
     );
+    // Of runs before this one nothing is asked any more.
+    await admin.unsafe("select pg_stat_statements_reset()");
     // Without it the copy would be written back during the load.
     await admin.unsafe("checkpoint");
   };

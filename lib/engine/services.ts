@@ -194,6 +194,8 @@ export function postgresSettings(scenario: Scenario): Record<string, string> {
     log_timezone: "UTC",
     password_encryption: "scram-sha-256",
     scram_iterations: String(scenario.scramIterations),
+    // Counts statements for the samplers; what it costs is the same for every arm.
+    shared_preload_libraries: "pg_stat_statements",
   };
 }
 

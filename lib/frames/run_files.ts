@@ -138,6 +138,18 @@ export function readPgbouncer(folder: string): Promise<DataFrame> {
   );
 }
 
+/** Reads `statements.csv`: what the app had PostgreSQL execute, a row per statement and reading. */
+export function readStatements(folder: string): Promise<DataFrame> {
+  return readCsv(join(folder, "statements.csv"), [
+    integer("time_us", "time_us"),
+    text("query_id", "query_id"),
+    integer("calls", "calls"),
+    integer("rows", "rows"),
+    number("exec_ms", "exec_ms"),
+    text("query", "query"),
+  ]);
+}
+
 /** Reads `locust_stats.csv`, Locust's own totals: a row per route and one `Aggregated`. */
 export function readLocustStats(folder: string): Promise<DataFrame> {
   return readCsv(join(folder, "locust_stats.csv"), [

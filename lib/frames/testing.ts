@@ -16,6 +16,7 @@ import {
   RESOURCE_COLUMNS,
   runFolder,
   SCHEMA_VERSION,
+  STATEMENT_COLUMNS,
 } from "../store/layout.ts";
 import type { FinalAccount, Manifest } from "../store/manifest.ts";
 
@@ -231,6 +232,7 @@ export function syntheticManifest(
       pgbouncerQueries: scenario.path === "pooled" ? { before: 3, after: 4 } : null,
       throughPgbouncer: scenario.path === "pooled",
     },
+    work: { "/users/{id}": { statements: 1, rows: 1 } },
     files: {},
     ...changes,
   };
@@ -264,7 +266,14 @@ function telemetryFiles(plan: Plan, scenario: Scenario, rps: number): Record<str
     return [columns.join(","), ...lines].join("\n") + "\n";
   };
   const pooled = scenario.path === "pooled";
+  const calls = (second: number) => Math.round(rps * second);
+  const statements = [0, plan.warmUpS, plan.warmUpS + plan.windowS + 1].flatMap((second) =>
+    [["11", "SELECT * FROM users WHERE id = $1"], ["12", "BEGIN"]].map(([id, query]) =>
+      [EPOCH_US + second * 1e6, id, calls(second), calls(second), calls(second) / 8, query].join()
+    )
+  );
   return {
+    "statements.csv": [STATEMENT_COLUMNS.join(), ...statements].join("\n") + "\n",
     "postgres.csv": table(POSTGRES_COLUMNS, (second) => ({
       ...{ backends: 8, active: 2, idle: 6, sessions: 8 },
       ...{ xact_commit: Math.round(rps * second), wait_events: "" },

@@ -49,7 +49,7 @@ const FLAWS: Flaw[] = [
   },
   {
     flaw: "Frameworks sent different numbers of queries per request",
-    gates: [],
+    gates: ["unequal_work"],
     otherwise: equalWork,
   },
   {
@@ -95,20 +95,20 @@ function reuseClaims(study: Study): string {
   return [...new Set(texts)].join("; ");
 }
 
-/** Transactions per request by framework, as PostgreSQL counted them. */
+/** Data statements per request by framework, as PostgreSQL counted them. */
 function equalWork(study: Study): string {
   const frameworks = [...new Set(study.scenarios.map(({ framework }) => framework))];
   const texts = frameworks.flatMap((framework) => {
-    const values = study.runs.flatMap(({ scenario, telemetry, requests }) =>
-      scenario.framework !== framework || telemetry?.postgres == null || requests === 0
-        ? []
-        : [telemetry.postgres.transactions / requests]
+    const own = study.runs.flatMap(({ scenario, telemetry }) =>
+      scenario.framework === framework && telemetry?.work != null ? [telemetry.work] : []
     );
-    return values.length === 0 ? [] : [`${framework} ${median(values)!.toFixed(2)}`];
+    const perRequest = own.filter(({ requests }) => requests > 0)
+      .map(({ dataStatements, requests }) => dataStatements / requests);
+    return perRequest.length === 0 ? [] : [`${framework} ${median(perRequest)!.toFixed(2)}`];
   });
   const counted = texts.length === 0
     ? ""
-    : `; PostgreSQL counted transactions per request: ${formatList(texts)}`;
+    : `; PostgreSQL counted data statements per request: ${formatList(texts)}`;
   return `not repeated: one contract, answers compared before each load${counted}`;
 }
 

@@ -20,24 +20,26 @@ import {
   readPostgres,
   readRequests,
   readResources,
+  readStatements,
 } from "../frames/run_files.ts";
 import type { PlannedRun } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
 import {
-  findGap,
+  findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
   POSTGRES_COUNTERS,
   postgresActivity,
   type Telemetry,
 } from "../stats/telemetry.ts";
+import { workWithin } from "../stats/work.ts";
 import type { Window } from "../stats/window.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { checkCounts, readFinal, readLocustTotals } from "../store/account.ts";
 import { hashFile, readManifest, readText } from "../store/files.ts";
-import { RUN_FILES, runFolder } from "../store/layout.ts";
+import { LATER_FILES, RUN_FILES, runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 
 /** A run as it counts. */
@@ -66,6 +68,7 @@ const READERS: Record<RunFile, (folder: string) => unknown> = {
   },
   "postgres.csv": readPostgres,
   "pgbouncer.csv": readPgbouncer,
+  "statements.csv": readStatements,
 };
 
 /** The fault of a file that its reader names, or null. */
@@ -207,11 +210,12 @@ export async function readRun(
       const hash = manifest.files[name];
       // A failed run has the files that it came to; requests.csv is read below in any case.
       if (hash === undefined && (manifest.status === "failed" || name === "requests.csv")) continue;
+      if (manifest.work === undefined && LATER_FILES.includes(name)) continue;
       const fault = await findDamage(folder, name, hash);
       if (fault !== null) faults.set(name, fault);
     }
     const requests = await requestsOf(manifest, folder, faults);
-    const telemetry = await telemetryOf(manifest, folder, faults);
+    const telemetry = await telemetryOf(manifest, requests, folder, faults);
     const sources = await sourcesOf(folder, faults);
     const run = summariseRun(manifest, requests, arm, telemetry, sources);
     if (manifest.status === "ok" && !AGREEING.some((name) => faults.has(name))) {
@@ -262,39 +266,51 @@ async function requestsOf(
   return null;
 }
 
+/** What the samplers of a run wrote, and the counters in it. */
+const SAMPLED = {
+  "postgres.csv": { read: readPostgres, counters: POSTGRES_COUNTERS },
+  "pgbouncer.csv": { read: readPgbouncer, counters: PGBOUNCER_COUNTERS },
+} as const;
+
 /**
  * What the samplers of a run saw. Their files carry no throughput, so that what is wrong with them
  * is told and nothing else; of a run that failed, a server may have taken its part with it.
  */
 async function telemetryOf(
   manifest: Manifest,
+  requests: DataFrame | null,
   folder: string,
   faults: Map<RunFile, FileError>,
 ): Promise<Telemetry | null> {
   const { window, status, scenario } = manifest;
-  if (window === null) return null;
-  const read = async (
-    name: "postgres.csv" | "pgbouncer.csv",
-    counters: readonly string[],
-  ): Promise<DataFrame | null> => {
+  if (window === null || requests === null) return null;
+  const tell = async <T>(name: RunFile, look: () => Promise<T | string>): Promise<T | null> => {
     if (faults.has(name)) return null;
-    const file = join(folder, name);
     try {
-      const frame = await (name === "postgres.csv" ? readPostgres : readPgbouncer)(folder);
-      const gap = findGap(frame, counters, window);
-      if (gap !== null) throw new FileError(file, null, gap);
-      return frame;
+      const seen = await look();
+      if (typeof seen === "string") throw new FileError(join(folder, name), null, seen);
+      return seen;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       if (status === "ok") faults.set(name, error);
       return null;
     }
   };
-  const database = await read("postgres.csv", POSTGRES_COUNTERS);
-  const pooler = scenario.path === "pooled"
-    ? await read("pgbouncer.csv", PGBOUNCER_COUNTERS)
-    : null;
+  const series = (name: keyof typeof SAMPLED) =>
+    tell(name, async () => {
+      const { read, counters } = SAMPLED[name];
+      const frame = await read(folder);
+      return findFault(frame, counters, window) ?? frame;
+    });
+  const database = await series("postgres.csv");
+  const pooler = scenario.path === "pooled" ? await series("pgbouncer.csv") : null;
   const postgres = database && postgresActivity(database, window);
   const pgbouncer = pooler && pgbouncerActivity(pooler, postgres?.sessions ?? null, window);
-  return postgres === null && pgbouncer === null ? null : { postgres, pgbouncer };
+  const work = manifest.work === undefined
+    ? null
+    : await tell("statements.csv", async () =>
+      workWithin(await readStatements(folder), requests, window, manifest.work));
+  return postgres === null && pgbouncer === null && work === null
+    ? null
+    : { postgres, pgbouncer, work };
 }

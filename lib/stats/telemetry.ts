@@ -6,6 +6,7 @@
 
 import type { DataFrame } from "nodejs-polars";
 import type { Window } from "./window.ts";
+import type { Work } from "./work.ts";
 
 /** What PostgreSQL did for the app within the window. */
 export interface PostgresActivity {
@@ -42,10 +43,12 @@ export interface Telemetry {
   postgres: PostgresActivity | null;
   /** Null when the path is direct. */
   pgbouncer: PgbouncerActivity | null;
+  /** What the requests had PostgreSQL execute; null in runs of earlier versions. */
+  work: Work | null;
 }
 
 /** One column of a series, with the time of each reading. */
-interface Series {
+export interface Series {
   timesUs: number[];
   values: number[];
 }
@@ -62,7 +65,7 @@ function seriesOf(frame: DataFrame, columns: readonly string[]): Series {
  * A counter at a point in time, by the straight line between the readings around it: those are
  * right beside the window's begin and end, where all went well.
  */
-function counterAt({ timesUs, values }: Series, timeUs: number): number {
+export function counterAt({ timesUs, values }: Series, timeUs: number): number {
   const after = timesUs.findIndex((time) => time >= timeUs);
   if (after <= 0) return values[Math.max(0, after)]!;
   const share = (timeUs - timesUs[after - 1]!) / (timesUs[after]! - timesUs[after - 1]!);
@@ -85,30 +88,38 @@ function maxWithin(frame: DataFrame, columns: string[], { startUs, endUs }: Wind
 }
 
 /**
- * Why a window cannot be told from the readings of a series; null when it can.
+ * Why a window cannot be told from readings; null when it can.
+ *
+ * @param timesUs The times of the readings, in order.
+ * @param window The measurement window.
+ */
+export function findGap(timesUs: readonly number[], { startUs, endUs }: Window): string | null {
+  const seconds = (us: number) => `${(us / 1e6).toFixed(1)} s`;
+  const [first, last] = [timesUs[0], timesUs.at(-1)];
+  if (first === undefined || last === undefined) return "it has no readings";
+  if (first > startUs) return `its readings begin ${seconds(first - startUs)} into the window`;
+  if (last < endUs) return `its readings end ${seconds(endUs - last)} before the window does`;
+  return null;
+}
+
+/**
+ * Why what was counted within a window cannot be told from a series; null when it can.
  *
  * @param frame A frame of `readPostgres` or `readPgbouncer`.
  * @param counters Its cumulative columns.
  * @param window The measurement window.
  */
-export function findGap(
+export function findFault(
   frame: DataFrame,
   counters: readonly string[],
-  { startUs, endUs }: Window,
+  window: Window,
 ): string | null {
-  const { timesUs } = seriesOf(frame, ["time_us"]);
-  const seconds = (us: number) => `${(us / 1e6).toFixed(1)} s`;
-  if (timesUs.length === 0) return "it has no readings";
-  const first = timesUs[0]!;
-  const last = timesUs.at(-1)!;
-  if (first > startUs) return `its readings begin ${seconds(first - startUs)} into the window`;
-  if (last < endUs) return `its readings end ${seconds(endUs - last)} before the window does`;
   for (const counter of counters) {
     const { values } = seriesOf(frame, [counter]);
     const at = values.findIndex((value, i) => i > 0 && value < values[i - 1]!);
     if (at > 0) return `${counter} falls on line ${at + 2}: the server was started anew`;
   }
-  return null;
+  return findGap(frame.getColumn("time_us").toArray().map(Number), window);
 }
 
 /** Counters that the summary is made of. */
@@ -163,7 +174,7 @@ export function pgbouncerActivity(
 function countLogins(pgbouncer: DataFrame, sessions: number, window: Window): number | null {
   const column = "last_client_id";
   const known = pgbouncer.filter(pgbouncer.getColumn(column).isNotNull());
-  if (known.height === 0 || findGap(known, [column], window) !== null) return null;
+  if (known.height === 0 || findFault(known, [column], window) !== null) return null;
   // Clients and servers are counted together.
   return Math.max(0, countWithin(known, [column], window) - 1 - sessions);
 }

@@ -6,7 +6,7 @@ import type { DataFrame } from "nodejs-polars";
 import { readPgbouncer, readPostgres } from "../frames/run_files.ts";
 import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
 import {
-  findGap,
+  findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
   POSTGRES_COUNTERS,
@@ -46,12 +46,12 @@ Deno.test("postgresActivity() counts between the window's ends, not between the 
   ]);
   const activity = postgresActivity(frame, window);
   assert.deepEqual(activity, { sessions: 36, transactions: 850 + 80 - 36, maxConnections: 45 });
-  assert.equal(findGap(frame, POSTGRES_COUNTERS, window), null);
+  assert.equal(findFault(frame, POSTGRES_COUNTERS, window), null);
 });
 
-Deno.test("findGap() says what is missing: beginning, end, all, or a server that was started anew", async () => {
+Deno.test("findFault() says what is missing: beginning, end, all, or a server that was started anew", async () => {
   const gap = async (rows: Values[]) =>
-    findGap(await frameOf("postgres", rows), POSTGRES_COUNTERS, window);
+    findFault(await frameOf("postgres", rows), POSTGRES_COUNTERS, window);
   assert.equal(await gap([]), "it has no readings");
   assert.equal(
     await gap([{ time_us: 101.5 * S }, { time_us: 105 * S }]),
@@ -96,7 +96,7 @@ Deno.test("pgbouncerActivity() counts transactions, queries and waiting, and the
     pooler(104, 42),
     pooler(105, 43, { cl_waiting: 700 }),
   ]);
-  assert.equal(findGap(frame, PGBOUNCER_COUNTERS, window), null);
+  assert.equal(findFault(frame, PGBOUNCER_COUNTERS, window), null);
   const counts = { transactions: 400, queries: 1200, waitUs: 20_000, maxClients: 64 };
   const expected = { ...counts, maxServers: 22 };
   assert.deepEqual(pgbouncerActivity(frame, 0, window), { ...expected, logins: 0 });

@@ -64,7 +64,11 @@ export const RUN_FILES = [
   "resources.csv",
   "postgres.csv",
   "pgbouncer.csv",
+  "statements.csv",
 ] as const;
+
+/** Files of {@linkcode RUN_FILES} that earlier versions did not write. */
+export const LATER_FILES: readonly string[] = ["statements.csv"];
 
 /**
  * Columns of `requests.csv`, one row per request in order of completion. Times are microseconds;
@@ -154,6 +158,20 @@ export const PGBOUNCER_COLUMNS = [
   "login_clients",
   "used_servers",
   "last_client_id",
+] as const;
+
+/**
+ * Columns of `statements.csv`: what the app has had PostgreSQL execute so far, by
+ * `pg_stat_statements`. A row per statement at the first and last reading and at the window's ends,
+ * counters cumulative; `query` has its constants replaced by `$1` and is cut to 300 characters.
+ */
+export const STATEMENT_COLUMNS = [
+  "time_us",
+  "query_id",
+  "calls",
+  "rows",
+  "exec_ms",
+  "query",
 ] as const;
 
 /** How many of their columns the files of earlier versions have. */

@@ -39,6 +39,14 @@ export interface Verification {
 /** How round-trip times are made: `relay` is a process that holds bytes back (lib/engine/network.py). */
 export type NetworkMethod = "relay";
 
+/** What the contract lets a request of one route ask of the database. */
+export interface RouteWork {
+  /** Statements that read or write data. */
+  statements: number;
+  /** Rows that they return. */
+  rows: number;
+}
+
 /** What was asked of one leg, and what was seen of it before the load. */
 export interface LegInForce {
   /** Milliseconds; `measured` is what the leg adds to a query, null where nothing stands between. */
@@ -170,6 +178,8 @@ export interface Manifest {
   exitCodes: Record<string, number | null>;
   /** Null when the run failed before. */
   verification: Verification | null;
+  /** The contract's work by route, as in `requests.csv`; not there in runs of earlier versions. */
+  work?: Record<string, RouteWork>;
   /** SHA-256 of each file beside the manifest. */
   files: Record<string, string>;
 }

@@ -64,6 +64,20 @@ const QUERY = `
     from backend
   ) a`;
 
+/** Statements of one role in one database; one reading has one time. */
+const STATEMENTS = `
+  select
+    (extract(epoch from statement_timestamp()) * 1000000)::bigint as time_us,
+    queryid::text as query_id,
+    sum(calls)::bigint as calls,
+    sum(rows)::bigint as rows,
+    sum(total_exec_time) as exec_ms,
+    min(left(regexp_replace(query, '\\s+', ' ', 'g'), 300)) as query
+  from pg_stat_statements(true)
+  where dbid = $1 and userid = $2
+  group by queryid
+  order by queryid`;
+
 /** Reads what one database and one role's backends in it have done so far. */
 export class PostgresReader {
   #sql: postgres.Sql;
@@ -96,6 +110,14 @@ export class PostgresReader {
   async read(): Promise<Row> {
     const [row] = await this.#sql.unsafe(QUERY, [this.#database, this.#role], { prepare: true });
     return row as unknown as Row;
+  }
+
+  /** Reads what has been executed so far, a row for each statement. */
+  async readStatements(): Promise<Row[]> {
+    const rows = await this.#sql.unsafe(STATEMENTS, [this.#database, this.#role], {
+      prepare: true,
+    });
+    return [...rows] as unknown as Row[];
   }
 
   /**

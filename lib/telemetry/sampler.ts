@@ -12,7 +12,12 @@ import type postgres from "postgres";
 import { APP_USER } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
 import { PoolscopeError } from "../errors.ts";
-import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS, RESOURCE_COLUMNS } from "../store/layout.ts";
+import {
+  PGBOUNCER_COLUMNS,
+  POSTGRES_COLUMNS,
+  RESOURCE_COLUMNS,
+  STATEMENT_COLUMNS,
+} from "../store/layout.ts";
 import { openConsole, readLastClient, readPgbouncer } from "./pgbouncer.ts";
 import { openServer, PostgresReader, type Row } from "./postgres.ts";
 import { nowUs, type Reading, SampleLoop } from "./sample_loop.ts";
@@ -89,16 +94,16 @@ export class Sampler implements AsyncDisposable {
 
   /** What to read, each by itself: a server that hangs must not keep the others from being seen. */
   #readings(): Reading[] {
-    return [
+    const own: Reading[] = [
       () => this.#readResources(),
-      () => this.#readPostgres(),
-      ...(this.#console === null ? [] : [(asked: boolean) => this.#readPgbouncer(asked)]),
+      (asked) => this.#readPostgres(asked),
     ];
+    return this.#console === null ? own : [...own, (asked) => this.#readPgbouncer(asked)];
   }
 
   #write(file: keyof typeof FILES, rows: Row[]): void {
     const lines = rows.map((row) =>
-      FILES[file].map((column) => row[column] ?? "").join(",") + "\n"
+      FILES[file].map((column) => field(row[column])).join(",") + "\n"
     );
     appendFileSync(join(this.folder, file), lines.join(""));
   }
@@ -119,9 +124,11 @@ export class Sampler implements AsyncDisposable {
     );
   }
 
-  async #readPostgres(): Promise<void> {
+  async #readPostgres(asked: boolean): Promise<void> {
     const row = await answer(this.#postgres!.read());
     if (row !== null) this.#write("postgres.csv", [row]);
+    const statements = asked ? await answer(this.#postgres!.readStatements()) : null;
+    if (statements !== null) this.#write("statements.csv", statements);
   }
 
   async #readPgbouncer(asked: boolean): Promise<void> {
@@ -172,7 +179,14 @@ const FILES = {
   "resources.csv": RESOURCE_COLUMNS as readonly string[],
   "postgres.csv": POSTGRES_COLUMNS as readonly string[],
   "pgbouncer.csv": PGBOUNCER_COLUMNS as readonly string[],
+  "statements.csv": STATEMENT_COLUMNS as readonly string[],
 };
+
+/** A value as a field of a CSV file. */
+function field(value: string | number | null | undefined): string {
+  const text = String(value ?? "");
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
 
 /** An answer, or null: a dead server is the run's finding, not the sampler's. */
 async function answer<T>(asked: Promise<T>): Promise<T | null> {

@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
+import type { RouteWork } from "../store/manifest.ts";
 
 /** What stands where a value differs from answer to answer. */
 export type Varying = "integer" | "timestamp" | "app" | "nonce";
@@ -36,6 +37,17 @@ export function readContract(): ContractCase[] {
     cases: ContractCase[];
   };
   return [...cases.filter((one) => !changesData(one)), ...cases.filter(changesData)];
+}
+
+/** The work of a request of each route, by the route's name. */
+export function readWork(): Record<string, RouteWork> {
+  const { routes } = JSON.parse(readFileSync(join(ROOT, "apps", "contract.json"), "utf8")) as {
+    routes: { name: string; statements: { rows: number }[] }[];
+  };
+  return Object.fromEntries(routes.map(({ name, statements }) => [name, {
+    statements: statements.length,
+    rows: statements.reduce((sum, { rows }) => sum + rows, 0),
+  }]));
 }
 
 /** Whether a case leaves a row behind, so that others would see it. */

@@ -1,0 +1,109 @@
+/**
+ * Whether an app did the work that the contract asks for: frameworks that do different work are not
+ * compared.
+ *
+ * @module
+ */
+
+import type { RunSummary } from "../stats/summary.ts";
+import type { Work } from "../stats/work.ts";
+
+/**
+ * By how much statements or rows per request may differ from the contract's: requests that are
+ * under way when the window begins and ends make some tenths of a percent.
+ */
+export const WORK_TOLERANCE = 0.05;
+/** Fewer requests than this do not tell: those under way are then too large a part. */
+export const LEAST_WORK_REQUESTS = 200;
+
+/** An arm that did other work than the contract's. */
+export interface UnequalWork {
+  /** The arm's label within its study, which names the framework. */
+  arm: string;
+  /** One sentence per deviation, without the arm and without a full stop. */
+  what: string[];
+}
+
+const per = (count: number, requests: number) => (count / requests).toFixed(2);
+
+/** How the work of some requests deviates from the contract's, in words. */
+function deviations(work: Work, queries: number | null): string[] {
+  const { requests, contract } = work;
+  if (contract === null || requests < LEAST_WORK_REQUESTS) return [];
+  const texts: string[] = [];
+  const compare = (what: string, seen: number, asked: number, why: [string, string]) => {
+    if (Math.abs(seen - asked) <= WORK_TOLERANCE * asked) return;
+    texts.push(
+      `${per(seen, requests)} ${what} per request where the contract has ${
+        per(asked, requests)
+      }: the app ${seen > asked ? why[0] : why[1]}`,
+    );
+  };
+  compare("data statements", work.dataStatements, contract.statements, [
+    "asks the database more than once for what one statement gives",
+    "answers without asking the database, as from a cache",
+  ]);
+  compare("rows", work.rows, contract.rows, [
+    "reads rows that no answer needs",
+    "answers without reading what it shows",
+  ]);
+  const executed = work.dataStatements + work.transactionControl;
+  if (queries !== null && queries < (1 - WORK_TOLERANCE) * executed) {
+    const share = Math.round(100 * (1 - queries / executed));
+    texts.push(
+      `PgBouncer saw ${per(queries, requests)} queries per request and PostgreSQL executed ${
+        per(executed, requests)
+      }: ${share} % went past PgBouncer`,
+    );
+  }
+  return texts;
+}
+
+function sumWork(all: readonly Work[]): Work {
+  const sum = (value: (work: Work) => number) => all.reduce((total, one) => total + value(one), 0);
+  const contracts = all.map(({ contract }) => contract);
+  return {
+    requests: sum((work) => work.requests),
+    dataStatements: sum((work) => work.dataStatements),
+    rows: sum((work) => work.rows),
+    transactionControl: sum((work) => work.transactionControl),
+    setup: sum((work) => work.setup),
+    dataMs: sum((work) => work.dataMs),
+    otherMs: sum((work) => work.otherMs),
+    contract: contracts.includes(null) ? null : {
+      statements: contracts.reduce((total, contract) => total + contract!.statements, 0),
+      rows: contracts.reduce((total, contract) => total + contract!.rows, 0),
+    },
+  };
+}
+
+/**
+ * How a run's work deviates from the contract's, in sentences; empty where it does not, or where it
+ * was not recorded.
+ */
+export function unequalWork({ telemetry }: Pick<RunSummary, "telemetry">): string[] {
+  if (telemetry === null || telemetry.work === null) return [];
+  return deviations(telemetry.work, telemetry.pgbouncer?.queries ?? null);
+}
+
+/**
+ * The arms of a study that did other work than the contract's, over all their successful runs. None
+ * of them may stand in a comparison.
+ *
+ * @param runs The study's runs.
+ */
+export function findUnequalWork(runs: readonly RunSummary[]): UnequalWork[] {
+  const arms = Map.groupBy(
+    runs.filter(({ status, telemetry }) => status === "ok" && telemetry?.work != null),
+    ({ arm }) => arm,
+  );
+  return [...arms].flatMap(([arm, own]) => {
+    const seen = own.map(({ telemetry }) => telemetry!);
+    const pooled = seen.map(({ pgbouncer }) => pgbouncer?.queries ?? null);
+    const queries = pooled.includes(null)
+      ? null
+      : pooled.reduce<number>((total, count) => total + count!, 0);
+    const what = deviations(sumWork(seen.map(({ work }) => work!)), queries);
+    return what.length === 0 ? [] : [{ arm, what }];
+  });
+}

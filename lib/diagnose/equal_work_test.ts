@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { createScenario } from "../scenario.ts";
+import { unmeasuredRun } from "../stats/summarise.ts";
+import type { RunSummary } from "../stats/summary.ts";
+import type { Work } from "../stats/work.ts";
+import { findUnequalWork, unequalWork } from "./equal_work.ts";
+
+const honest: Work = {
+  ...{ requests: 1000, dataStatements: 1100, rows: 5850, transactionControl: 2000, setup: 3 },
+  ...{ dataMs: 900, otherMs: 40, contract: { statements: 1102, rows: 5800 } },
+};
+
+function run(arm: string, changes: Partial<Work>, queries: number | null = null): RunSummary {
+  const [framework, path] = arm.split(" ") as ["flask", "direct"];
+  const scenario = createScenario({ framework, path, users: 10 });
+  const pgbouncer = queries === null ? null : {
+    ...{ transactions: queries, queries, waitUs: 0, maxClients: 8, maxServers: 8, logins: 0 },
+  };
+  return {
+    ...unmeasuredRun({ scenarioId: arm, scenario, arm, round: 1, status: "ok", cause: null }),
+    telemetry: { postgres: null, pgbouncer, work: { ...honest, ...changes } },
+  };
+}
+
+Deno.test("unequalWork() finds nothing in an app that does what the contract says", () => {
+  assert.deepEqual(unequalWork(run("flask direct", {})), []);
+  assert.deepEqual(unequalWork(run("flask pooled", {}, 3100)), []);
+  // A driver that prepares each statement sends more.
+  assert.deepEqual(unequalWork(run("flask pooled", {}, 4300)), []);
+  // Not recorded, too little to tell, or of a version without a contract.
+  assert.deepEqual(unequalWork({ telemetry: null }), []);
+  assert.deepEqual(unequalWork(run("flask direct", { requests: 50, dataStatements: 500 })), []);
+  assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1, contract: null })), []);
+});
+
+Deno.test("unequalWork() names what is too much, too little, and what went past PgBouncer", () => {
+  assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 2100, rows: 6850 })), [
+    "2.10 data statements per request where the contract has 1.10: the app asks the database more than once for what one statement gives",
+    "6.85 rows per request where the contract has 5.80: the app reads rows that no answer needs",
+  ]);
+  assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 600 })), [
+    "0.60 data statements per request where the contract has 1.10: the app answers without asking the database, as from a cache",
+  ]);
+  assert.deepEqual(unequalWork(run("flask pooled", {}, 1550)), [
+    "PgBouncer saw 1.55 queries per request and PostgreSQL executed 3.10: 50 % went past PgBouncer",
+  ]);
+});
+
+Deno.test("findUnequalWork() judges each arm over all its successful runs", () => {
+  const few = { requests: 150, dataStatements: 315, contract: { statements: 165, rows: 5850 } };
+  const found = findUnequalWork([
+    run("flask direct", few),
+    run("flask direct", few),
+    run("django direct", {}),
+    { ...run("django direct", { dataStatements: 9000 }), status: "failed" },
+  ]);
+  assert.deepEqual(found.map(({ arm }) => arm), ["flask direct"]);
+  assert.match(
+    found[0]!.what[0]!,
+    /^2\.10 data statements per request where the contract has 1\.10/,
+  );
+});
