@@ -17,7 +17,7 @@ import type { Study } from "./report/study.ts";
 import { setUpNotebooks } from "./setup/mod.ts";
 import { type NewEvent, stampEvent, type StudyEvent } from "./store/events.ts";
 import { ROOT } from "./store/layout.ts";
-import { isComplete } from "./store/studies.ts";
+import { isOpenLoopComplete } from "./store/studies.ts";
 import { lockStudy } from "./store/lock.ts";
 
 /** Options of {@linkcode exportStudy}. */
@@ -52,7 +52,7 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   const folder = join(study.folder, "report");
   const { name, manifests } = study;
   const openLoop = await study.openLoop();
-  if (study.complete && !isComplete(study.folder)) {
+  if (study.complete && !isOpenLoopComplete(study.folder)) {
     const toCome = openLoop === null ? "all" : String(openLoop.missing.length);
     throw new PoolscopeError(
       `Cannot export study "${name}": ${toCome} runs of its open loop are to come; finish them with \`deno task run --study ${name}\``,

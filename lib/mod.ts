@@ -48,17 +48,18 @@ export { explainExit, locustCommand } from "./load/locust.ts";
 export { checkCounts, convertRequests, readFinal, readLocustTotals } from "./load/requests.ts";
 
 export { deliveryTrouble } from "./stats/delivery.ts";
+export { compareScenarios } from "./stats/comparisons.ts";
 export { comparisonPower } from "./stats/detectable.ts";
 export { decideFamily, stoppingRule } from "./stats/family.ts";
 export { coefficientOfVariation, meanInterval, medianRange } from "./stats/interval.ts";
 export { checkLittlesLaw } from "./stats/littles_law.ts";
 export { nearestRank, percentile } from "./stats/percentile.ts";
-export { pairedRatio, ratioVerdict } from "./stats/ratio.ts";
+export { pairedRatio } from "./stats/ratio.ts";
 export { nominalLevels } from "./stats/spending.ts";
 export { checkSteadyState, findTrend } from "./stats/steady_state.ts";
 export { studentTQuantile } from "./stats/student_t.ts";
 export { differingSettings, summariseScenarios } from "./stats/summarise.ts";
-export { pairName, pathClaim } from "./figures/claims.ts";
+export { pairName, pathClaim, rangeClaim } from "./figures/claims.ts";
 export { Figure } from "./figures/figure.ts";
 export { p95ComparisonFigure, rpsComparisonFigure } from "./figures/comparison.ts";
 export { distributionFigure } from "./figures/distribution.ts";
@@ -66,7 +67,7 @@ export { formatNumber } from "./figures/format.ts";
 export { latencyFigure } from "./figures/latency.ts";
 export { scenarioMatrixFigure } from "./figures/matrix.ts";
 export { openLoopFigure } from "./figures/open_loop.ts";
-export { ratioFigure } from "./figures/ratio.ts";
+export { armRatioFigure, ratioFigure } from "./figures/ratio.ts";
 export { resourceFigure } from "./figures/resource.ts";
 export { throughputFigure } from "./figures/throughput.ts";
 export { Markdown, Table } from "./report/display.ts";
@@ -75,7 +76,9 @@ export { flawsTable } from "./report/flaws.ts";
 export { readGates } from "./report/gates.ts";
 export {
   conclusion,
+  describeSpent,
   describeStudy,
+  readArmRatios,
   readFailures,
   readLatency,
   readRatios,
@@ -84,6 +87,7 @@ export {
 export { openLoopTable, readOpenLoop } from "./report/open_loop.ts";
 export { publishedTable } from "./report/published.ts";
 export {
+  armRatioTable,
   failuresTable,
   matrixTable,
   ratioTable,

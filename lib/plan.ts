@@ -51,6 +51,11 @@ export interface Plan {
   windowS: number;
   /** Passes over all scenarios. */
   rounds: number;
+  /**
+   * Rounds to which the scenarios of undecided comparisons are extended at most; no fewer than
+   * `rounds`. @default rounds, so that nothing is extended
+   */
+  maxRounds?: number;
   /** Seed of the order within each round and of the load's choices. */
   seed: number;
   /** The cells, in the order in which tables list them. */
@@ -91,6 +96,30 @@ function matrix(
       )
     )
   );
+}
+
+/** One more cell, the same as the given one under another name: the A/A arm of a plan. */
+function copyOf(scenarios: Scenario[], wanted: Partial<Scenario>): Scenario[] {
+  const original = scenarios.find((scenario) =>
+    Object.entries(wanted).every(([key, value]) => scenario[key as keyof Scenario] === value)
+  )!;
+  return [...scenarios, { ...original, replica: 1 }];
+}
+
+/**
+ * Each framework twice, and Flask once more with a delay. The database is some way off and has no
+ * quota, and the users are few, so that throughput goes by how long a request takes.
+ */
+function controlScenarios(): Scenario[] {
+  const cell = (framework: Framework, settings: Settings = {}) =>
+    createScenario({
+      ...{ framework, path: "direct", users: 4, dbCpus: null, rttAppDbMs: 10 },
+      ...settings,
+    });
+  return [
+    ...FRAMEWORKS.flatMap((framework) => [cell(framework), cell(framework, { replica: 1 })]),
+    cell("flask", { appDelayMs: 4 }),
+  ];
 }
 
 /** The published result's own settings, flaws included (see the README's table of them). */
@@ -142,9 +171,27 @@ const NAMED: Record<string, () => Plan> = {
     warmUpS: 15,
     windowS: 60,
     rounds: 6,
+    // EXTENSION times the rounds; how many of them are used depends on the noise (lib/stats/family.ts).
+    maxRounds: 18,
     seed: 1,
-    scenarios: matrix([10, 100, 500, 1000], { spawnRate: 100 }),
+    // The cell with the largest spread in studies on two cores (CV 18 % over 5 rounds), and all
+    // services in its path: were anything found where there is nothing, it would be there.
+    scenarios: copyOf(matrix([10, 100, 500, 1000], { spawnRate: 100 }), {
+      ...{ framework: "django", path: "pooled", users: 1000 },
+    }),
     openLoop: { shares: [0.5, 0.8, 0.95], rounds: 6, warmUpS: 5, windowS: 30 },
+  }),
+  control: () => ({
+    name: "control",
+    purpose:
+      "One slow-down of known size, and every arm twice: is the one found, and nothing else?",
+    functionalCheck: false,
+    warmUpS: 1,
+    windowS: 5,
+    rounds: 8,
+    maxRounds: 16,
+    seed: 1,
+    scenarios: controlScenarios(),
   }),
   seed: () => ({
     name: "seed",
@@ -205,7 +252,7 @@ function readPlanFile(file: string): Plan {
  * Reads a plan from JSON. Scenarios may give only what differs from the defaults.
  *
  * @param text The JSON text: `name`, `rounds`, `warmUpS`, `windowS` and `scenarios`, and
- * optionally `purpose`, `seed`, `functionalCheck` and `openLoop`.
+ * optionally `purpose`, `seed`, `functionalCheck`, `maxRounds` and `openLoop`.
  * @param source What to call the text in errors, such as its file name.
  * @throws {UsageError} If the text is not JSON or a field is missing, unknown or out of range.
  *
@@ -241,6 +288,7 @@ export function parsePlan(text: string, source: string): Plan {
     warmUpS: (v) => typeof v === "number" && v >= 0 && Number.isFinite(v),
     windowS: (v) => typeof v === "number" && v > 0 && Number.isFinite(v),
     rounds: (v) => Number.isInteger(v) && (v as number) >= 1,
+    maxRounds: (v) => v === undefined || Number.isInteger(v),
     seed: (v) => v === undefined || Number.isInteger(v),
     scenarios: (v) => Array.isArray(v) && v.length > 0,
     openLoop: (v) => v === undefined || isOpenLoopPlan(v),
@@ -273,16 +321,30 @@ export function parsePlan(text: string, source: string): Plan {
     warmUpS: value.warmUpS as number,
     windowS: value.windowS as number,
     rounds: value.rounds as number,
+    ...(value.maxRounds === undefined ? {} : { maxRounds: value.maxRounds as number }),
     seed: (value.seed as number | undefined) ?? 1,
     scenarios,
     ...(value.openLoop === undefined ? {} : { openLoop: value.openLoop as OpenLoopPlan }),
   };
+  if (plan.maxRounds !== undefined && plan.maxRounds < plan.rounds) {
+    fail(`maxRounds is ${plan.maxRounds}, below rounds ${plan.rounds}`);
+  }
   if (plan.openLoop !== undefined && scenarios.every(({ users }) => users === null)) {
     fail("it has an openLoop and no scenario with users, whose throughput that would go by");
   }
-  if (new Set(scenarios.map(scenarioId)).size < scenarios.length) {
-    fail("two scenarios have the same values; use rounds to repeat a scenario");
+  const ids = new Set(scenarios.map(scenarioId));
+  if (ids.size < scenarios.length) {
+    fail(
+      "two scenarios have the same values; use rounds to repeat a scenario, or replica for an A/A copy",
+    );
   }
+  scenarios.forEach((scenario, i) => {
+    if (scenario.replica > 0 && !ids.has(scenarioId({ ...scenario, replica: 0 }))) {
+      fail(
+        `scenario ${i + 1} is a copy of one that the plan does not have; add it without replica`,
+      );
+    }
+  });
   return plan;
 }
 
@@ -316,6 +378,8 @@ export interface PlanChanges {
   settings?: Settings;
   /** Rounds, warm-up and window of the open loop become no longer than these. @default the plan's */
   rounds?: number;
+  /** Rounds of undecided comparisons. @default the plan's; with `rounds`, no more than those */
+  maxRounds?: number;
   /** @default the plan's */
   warmUpS?: number;
   /** @default the plan's */
@@ -366,6 +430,11 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
   );
   // A plan's scenarios name every setting, so what a changed one implies has to be changed too.
   const settings = withOneLoop(changes.settings ?? {});
+  if (settings.replica !== undefined) {
+    throw new UsageError(
+      "Cannot set replica for every scenario: it names one copy of a scenario, for a plan file",
+    );
+  }
   const given: LoadLevel[] = [
     ...(changes.users ?? []).map((users) => ({ users, arrivalRate: null })),
     ...(changes.arrivalRates ?? []).map((arrivalRate) => ({ users: null, arrivalRate })),
@@ -379,18 +448,24 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
     );
   }
   const cells = new Map<string, Scenario>();
-  for (const scenario of kept) {
+  const changed = (scenario: Scenario, level: Partial<LoadLevel> = {}) =>
+    createScenario({ ...scenario, ...level, ...pgbouncerFor(settings), ...settings });
+  for (const scenario of kept.filter(({ replica }) => replica === 0)) {
     const { users, arrivalRate } = scenario;
     for (const level of given.length > 0 ? given : [{ users, arrivalRate }]) {
-      const cell = createScenario({
-        ...scenario,
-        ...level,
-        ...pgbouncerFor(settings),
-        ...settings,
-      });
+      const cell = changed(scenario, level);
       cells.set(scenarioId(cell), cell);
     }
   }
+  const copies = plan.scenarios.filter(({ replica }) => replica > 0);
+  const keptCopies = copies.map((copy) => ({ ...changed(copy), replica: copy.replica }))
+    .filter((copy) => cells.has(scenarioId({ ...copy, replica: 0 })));
+  // A plan with an A/A arm keeps one, whatever is left of it.
+  const last = [...cells.values()].at(-1);
+  if (copies.length > 0 && keptCopies.length === 0 && last !== undefined) {
+    keptCopies.push({ ...last, replica: 1 });
+  }
+  for (const copy of keptCopies) cells.set(scenarioId(copy), copy);
   if (cells.size === 0) {
     throw new UsageError(
       `Cannot narrow plan "${plan.name}": no scenario is left for ${frameworks.join(", ")} × ${
@@ -398,7 +473,8 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
       }`,
     );
   }
-  const { openLoop, ...rest } = plan;
+  const { openLoop, maxRounds: planned, ...rest } = plan;
+  const maxRounds = changes.maxRounds ?? (changes.rounds === undefined ? planned : undefined);
   const closed = [...cells.values()].some((cell) => cell.users !== null);
   const followUp = openLoop === undefined || changes.openLoop === false || !closed ? {} : {
     openLoop: {
@@ -408,16 +484,17 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
       windowS: Math.min(openLoop.windowS, changes.windowS ?? Infinity),
     },
   };
-  const changed: Plan = {
+  const narrowed: Plan = {
     ...rest,
     ...followUp,
     rounds: changes.rounds ?? plan.rounds,
+    ...(maxRounds === undefined ? {} : { maxRounds }),
     warmUpS: changes.warmUpS ?? plan.warmUpS,
     windowS: changes.windowS ?? plan.windowS,
     seed: changes.seed ?? plan.seed,
     scenarios: [...cells.values()],
   };
-  return parsePlan(JSON.stringify(changed), plan.name);
+  return parsePlan(JSON.stringify(narrowed), plan.name);
 }
 
 /** A setting of one loop ends the plan's other loop. */
@@ -456,6 +533,10 @@ function mulberry32(seed: number): () => number {
  * Expands a plan into its runs: every scenario once in each round, in a seeded random order within
  * the round (Fisher–Yates), so that drift of the machine favours no arm.
  *
+ * @param plan The plan.
+ * @param rounds Rounds to expand. Of those beyond the plan's a study does only some scenarios; their
+ * order and places are those of a whole round, whichever these are. @default the plan's
+ *
  * @example
  * ```ts
  * import { namedPlan, planRuns } from "poolscope";
@@ -464,10 +545,10 @@ function mulberry32(seed: number): () => number {
  * console.assert(runs.length === 60 && runs[0]!.round === 1 && runs[59]!.round === 5);
  * ```
  */
-export function planRuns(plan: Plan): PlannedRun[] {
+export function planRuns(plan: Plan, rounds: number = plan.rounds): PlannedRun[] {
   const random = mulberry32(plan.seed);
   const runs: PlannedRun[] = [];
-  for (let round = 1; round <= plan.rounds; round++) {
+  for (let round = 1; round <= rounds; round++) {
     const order = [...plan.scenarios];
     for (let i = order.length - 1; i > 0; i--) {
       const j = Math.floor(random() * (i + 1));

@@ -12,6 +12,7 @@ import {
   planRuns,
 } from "./plan.ts";
 import { scenarioId } from "./scenario.ts";
+import { EXTENSION } from "./stats/family.ts";
 import { ROOT } from "./store/layout.ts";
 
 Deno.test("namedPlan() has the plans of the README with their cells and rounds", () => {
@@ -22,8 +23,23 @@ Deno.test("namedPlan() has the plans of the README with their cells and rounds",
   };
   deepEqual(shape("smoke"), [6, [10], 1, 3, true]);
   deepEqual(shape("quick"), [12, [10, 100], 5, 7, false]);
-  deepEqual(shape("reference"), [24, [10, 100, 500, 1000], 6, 60, false]);
+  deepEqual(shape("reference"), [25, [10, 100, 500, 1000], 6, 60, false]);
   deepEqual(shape("seed"), [12, [500, 1000], 1, 60, false]);
+});
+
+Deno.test("namedPlan() extends undecided comparisons of reference alone, and gives it an A/A arm", () => {
+  const reference = namedPlan("reference");
+  equal(reference.maxRounds, EXTENSION * reference.rounds);
+  const copies = reference.scenarios.filter(({ replica }) => replica > 0);
+  deepEqual(copies.map((copy) => ({ ...copy, replica: 0 })), [
+    reference.scenarios.find(({ framework, path, users }) =>
+      framework === "django" && path === "pooled" && users === 1000
+    ),
+  ]);
+  for (const name of ["smoke", "quick", "seed"]) {
+    equal(namedPlan(name).maxRounds, undefined);
+    equal(namedPlan(name).scenarios.every(({ replica }) => replica === 0), true);
+  }
 });
 
 Deno.test("namedPlan() finishes the ramp within the warm-up, but for the published settings", () => {
@@ -55,6 +71,12 @@ Deno.test("parsePlan() reads back what it wrote, and names what is wrong", () =>
     ["{", /not JSON/],
     [[], /not an object/],
     [{ ...plan, rounds: 0 }, /field "rounds" is 0/],
+    [{ ...plan, maxRounds: 4 }, /maxRounds is 4, below rounds 5/],
+    [{ ...plan, maxRounds: "10" }, /field "maxRounds" is "10"/],
+    [
+      { ...plan, scenarios: [{ framework: "flask", path: "direct", users: 1, replica: 1 }] },
+      /scenario 1 is a copy of one that the plan does not have/,
+    ],
     [{ ...plan, windowS: undefined }, /field "windowS" is missing/],
     [{ ...plan, lenght: 1 }, /unknown field "lenght"/],
     [{ ...plan, scenarios: [] }, /field "scenarios"/],
@@ -98,6 +120,28 @@ Deno.test("changePlan() filters, adds users and sets settings on a copy", () => 
     throws(() => changePlan(plan, { users: [users] }), /users/);
   }
   throws(() => changePlan(plan, { windowS: 0 }), /windowS/);
+});
+
+Deno.test("changePlan() takes --rounds for what it says: no further ones unless asked for", () => {
+  const reference = namedPlan("reference");
+  equal(changePlan(reference, { windowS: 5 }).maxRounds, 18);
+  equal(changePlan(reference, { rounds: 3 }).maxRounds, undefined);
+  equal(changePlan(reference, { rounds: 3, maxRounds: 9 }).maxRounds, 9);
+  equal(changePlan(namedPlan("quick"), { maxRounds: 15 }).maxRounds, 15);
+  throws(() => changePlan(reference, { maxRounds: 2 }), /maxRounds is 2, below rounds 6/);
+});
+
+Deno.test("changePlan() keeps an A/A arm, of its cell or of the last that is left", () => {
+  const copies = (changes: Parameters<typeof changePlan>[1]) =>
+    changePlan(namedPlan("reference"), changes).scenarios.filter(({ replica }) => replica > 0)
+      .map(({ framework, path, users, dbCpus }) => [framework, path, users, dbCpus]);
+  deepEqual(copies({ windowS: 5 }), [["django", "pooled", 1000, 0.5]]);
+  deepEqual(copies({ frameworks: ["django"], settings: { dbCpus: 1 } }), [
+    ["django", "pooled", 1000, 1],
+  ]);
+  deepEqual(copies({ frameworks: ["flask"] }), [["flask", "pooled", 1000, 0.5]]);
+  deepEqual(copies({ users: [10, 50] }), [["flask", "pooled", 50, 0.5]]);
+  throws(() => copies({ settings: { replica: 1 } }), /Cannot set replica for every scenario/);
 });
 
 Deno.test("changePlan() turns a closed loop into an open one and back", () => {
@@ -154,6 +198,15 @@ Deno.test("planRuns() runs each scenario once per round in an order that the see
   deepEqual(runs.map((run) => run.order), runs.map((_, i) => i + 1));
   deepEqual(planRuns(plan), runs);
   notDeepEqual(planRuns({ ...plan, seed: 2 }), runs);
+});
+
+Deno.test("planRuns() beyond the plan's rounds goes on where they end", () => {
+  const plan = namedPlan("quick");
+  const longer = planRuns(plan, 8);
+  deepEqual(longer.slice(0, 60), planRuns(plan));
+  deepEqual(longer.map((run) => run.order), longer.map((_, i) => i + 1));
+  // The same as of a plan that had so many rounds from the start.
+  deepEqual(longer, planRuns({ ...plan, rounds: 8 }));
 });
 
 Deno.test("planHash() of a closed loop is that of the time before there was an open one", () => {

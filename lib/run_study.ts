@@ -12,14 +12,7 @@ import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
 import { appOptions, readApp } from "./engine/services.ts";
 import { PoolscopeError, UsageError } from "./errors.ts";
-import {
-  changePlan,
-  namedPlan,
-  type Plan,
-  type PlanChanges,
-  type PlannedRun,
-  planRuns,
-} from "./plan.ts";
+import { changePlan, namedPlan, type Plan, type PlanChanges, type PlannedRun } from "./plan.ts";
 import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
@@ -34,7 +27,15 @@ import { ROOT, runFolder, studyFolder, studyName } from "./store/layout.ts";
 import { differingVersions, type Manifest } from "./store/manifest.ts";
 import type { FinishedRun } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
-import { findStudy, openLoopStudy, openStudyFolder, readPlan } from "./store/studies.ts";
+import {
+  findStudy,
+  isDecided,
+  knownRuns,
+  markDecided,
+  openLoopStudy,
+  openStudyFolder,
+  readPlan,
+} from "./store/studies.ts";
 
 /** The engines that can be asked for. */
 export const ENGINES = ["auto", "docker", "local"] as const;
@@ -121,14 +122,22 @@ async function conduct(
   { name, folder, plan, lockFolder }: Conducted,
   options: RunStudyOptions,
 ): Promise<Study> {
-  const runs = planRuns(plan);
   const labels = armLabels(plan.scenarios);
   // Who only reads a complete study needs no lock.
-  if ((await findPending(folder, runs, options)).runs.length === 0) return await loadStudy(folder);
+  const before = await findPending(folder, knownRuns(folder, plan), options);
+  if (before.runs.length === 0) {
+    const study = await loadStudy(folder);
+    if (study.complete) return settle(study);
+  }
 
   using lock = await lockStudy(lockFolder, isInKernel() ? "a notebook kernel" : "another start");
   // Looked at again under the lock: another runner may have gone on meanwhile.
-  const { runs: pending, damaged } = await findPending(folder, runs, options);
+  const known = knownRuns(folder, plan);
+  const { runs: unfinished, damaged } = await findPending(folder, known, options);
+  // Every planned run is there and no further one was begun: the numbers say which are wanted.
+  let pending = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
+  const runs = [...new Set([...known, ...pending])];
+  markDecided(folder, null);
   const warnings = await checkMachine(plan);
   const view = options.onEvent ?? notebookView();
   using events = new EventLog(join(folder, "events.jsonl"), [view]);
@@ -136,7 +145,7 @@ async function conduct(
   events.emit({
     ...{ event: "study_started", study: name, runs: runs.length },
     complete: runs.length - pending.length,
-    matrix: describeMatrix(folder, plan, pending),
+    matrix: describeMatrix(folder, plan, runs, pending),
   });
   const note = (text: string) => events.emit({ event: "note", text });
   if (lock.recovered !== null) {
@@ -166,23 +175,58 @@ async function conduct(
     machine: await describeMachine(engine),
   };
   let failed = 0;
-  for (const run of pending) {
-    signal.throwIfAborted();
-    const { id: scenarioId, round, order } = run;
-    const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
-    events.emit({ event: "run_started", order, scenarioId, round, label });
-    const manifest = await runScenario(run, context);
-    if (manifest.status === "failed") failed++;
-    events.emit({
-      ...{ event: "run_finished", order, scenarioId, round },
-      ...{ status: manifest.status, cause: manifest.cause },
-      ...await headline(folder, manifest),
-      tookS: wallClockS(manifest),
-    });
-  }
+  let study: Study;
+  let planned = runs.length;
+  do {
+    for (const run of pending) {
+      signal.throwIfAborted();
+      const { id: scenarioId, round, order } = run;
+      const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
+      events.emit({ event: "run_started", order, scenarioId, round, label });
+      const manifest = await runScenario(run, context);
+      if (manifest.status === "failed") failed++;
+      events.emit({
+        ...{ event: "run_finished", order, scenarioId, round },
+        ...{ status: manifest.status, cause: manifest.cause },
+        ...await headline(folder, manifest),
+        tookS: wallClockS(manifest),
+      });
+    }
+    // A look at the data: comparisons that stay undecided get further rounds, up to the budget.
+    study = await loadStudy(folder);
+    pending = study.missing;
+    if (pending.length > 0) {
+      planned += pending.length;
+      events.emit({ event: "rounds_added", ...describeFurther(study), runs: planned });
+    }
+  } while (pending.length > 0);
+  settle(study);
   const tookS = (performance.now() - begun) / 1000;
   events.emit({ event: "study_finished", study: name, failed, tookS });
-  return await loadStudy(folder);
+  return study;
+}
+
+/** What undecided comparisons ask for, as it is announced. */
+function describeFurther({ family }: Study) {
+  const { looks, next, comparisons } = family;
+  return {
+    rounds: looks[looks.indexOf(next!.rounds) - 1]!,
+    maxRounds: next!.rounds,
+    undecided: comparisons.filter(({ open }) => open).length,
+    comparisons: comparisons.length,
+    scenarioIds: next!.scenarios,
+  };
+}
+
+/** Writes down that a study that could have been extended is over, and at what. */
+function settle(study: Study): Study {
+  const { folder, plan, family, rule } = study;
+  if (isDecided(folder, plan)) return study;
+  markDecided(folder, {
+    ...{ looks: family.looks, maxRounds: rule.maxRounds },
+    comparisons: family.comparisons.map(({ id, n, verdict }) => ({ id, rounds: n, verdict })),
+  });
+  return study;
 }
 
 /**
@@ -196,11 +240,16 @@ export function openStudy(name = "newest"): Promise<Study> {
 }
 
 /** The cells of the plan, and what of them needs no run any more. */
-function describeMatrix(folder: string, plan: Plan, pending: PlannedRun[]): StudyMatrix {
+function describeMatrix(
+  folder: string,
+  plan: Plan,
+  runs: PlannedRun[],
+  pending: PlannedRun[],
+): StudyMatrix {
   const labels = armLabels(plan.scenarios);
   const waiting = new Set(pending.map(({ order }) => order));
   const cells = new Map<string, MatrixCell>();
-  for (const { id, order, round, scenario } of planRuns(plan)) {
+  for (const { id, order, round, scenario } of runs) {
     const manifest = waiting.has(order) ? null : readManifest(runFolder(folder, id, round));
     const { users, arrivalRate } = scenario;
     const cell = cells.get(id) ??

@@ -112,6 +112,16 @@ export interface Scenario {
   tlsAppPgbouncer: boolean;
   /** Whether PgBouncer's connections to PostgreSQL are encrypted; as `tlsAppDb` unless set. */
   tlsPgbouncerDb: boolean;
+  /**
+   * Time that the app waits before it handles a request, in milliseconds: a slow-down of known size,
+   * to see whether a study finds it.
+   */
+  appDelayMs: number;
+  /**
+   * Which copy of the scenario this is, for an A/A comparison; 0 for the scenario itself. It changes
+   * the id and nothing else.
+   */
+  replica: number;
 }
 
 /** Two services that are connected, and the scenario's settings of the network between them. */
@@ -162,6 +172,8 @@ const COMMON: Omit<Scenario, "framework" | "path" | "threads" | "reuse"> = {
   tlsAppDb: false,
   tlsAppPgbouncer: false,
   tlsPgbouncerDb: false,
+  appDelayMs: 0,
+  replica: 0,
 };
 
 /** Equal connection budgets: 2 workers × 32 threads, or 2 workers × a pool of 32. */
@@ -232,6 +244,8 @@ const RULES: Record<ScenarioKey, Rule> = {
   tlsAppDb: "boolean",
   tlsAppPgbouncer: "boolean",
   tlsPgbouncerDb: "boolean",
+  appDelayMs: { min: 0, max: 1000 },
+  replica: { min: 0, max: 9, whole: true },
 };
 
 /** The fields of a scenario, in the order in which tables show them. */
@@ -442,6 +456,8 @@ const LATER_KEYS: ScenarioKey[] = [
   "tlsAppDb",
   "tlsAppPgbouncer",
   "tlsPgbouncerDb",
+  "appDelayMs",
+  "replica",
 ];
 
 /** A scenario for hashing: without what came later, where that is at its default. */
@@ -536,8 +552,8 @@ function armSettings(scenario: Scenario): Partial<Scenario> {
 }
 
 /**
- * Names the arms of a set of scenarios: framework and path, and those settings that differ between
- * arms of the same framework and path.
+ * Names the arms of a set of scenarios: framework and path, those settings that differ between arms
+ * of the same framework and path, and `A/A` for a copy.
  *
  * @param scenarios The scenarios of one plan.
  * @returns The arm's label for each scenario id.
@@ -562,11 +578,13 @@ export function armLabels(scenarios: Scenario[]): Map<string, string> {
   const labels = new Map<string, string>();
   for (const [group, members] of groups) {
     const varying = SCENARIO_KEYS.filter((key) =>
-      new Set(members.map((member) => armSettings(member)[key])).size > 1
+      key !== "replica" && new Set(members.map((member) => armSettings(member)[key])).size > 1
     );
     for (const member of members) {
       const suffix = varying.map((key) => `, ${key}=${member[key]}`).join("");
-      labels.set(scenarioId(member), group + suffix);
+      const { replica } = member;
+      const copy = replica === 0 ? "" : `, A/A${replica === 1 ? "" : ` ${replica}`}`;
+      labels.set(scenarioId(member), group + suffix + copy);
     }
   }
   return labels;

@@ -199,3 +199,19 @@ Deno.test("loadLevels() has each level once, users before arrival rates", () => 
   ]);
   deepEqual(levels.map(levelLabel), ["1 user", "100 users", "12.5/s", "90/s"]);
 });
+
+Deno.test("a copy has an id and a label of its own, and no setting", () => {
+  const original = createScenario({ framework: "flask", path: "direct", users: 10 });
+  const copy = createScenario({ framework: "flask", path: "direct", users: 10, replica: 1 });
+  const other = createScenario({ framework: "flask", path: "direct", users: 10, workers: 4 });
+  notEqual(scenarioId(copy), scenarioId(original));
+  match(scenarioId(copy), /^flask-direct-10u-/);
+  const labels = armLabels([original, copy]);
+  deepEqual([...labels.values()], ["flask direct", "flask direct, A/A"]);
+  equal(
+    armLabels([original, copy, other, { ...copy, replica: 2 }]).get(
+      scenarioId({ ...copy, replica: 2 }),
+    ),
+    "flask direct, workers=2, A/A 2",
+  );
+});

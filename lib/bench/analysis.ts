@@ -14,14 +14,13 @@ import { syntheticManifest } from "../frames/testing.ts";
 import { namedPlan, type Plan, planRuns } from "../plan.ts";
 import { type CommandOptions, runCommand } from "../setup/command.ts";
 import { findPython } from "../setup/python.ts";
-import { pathComparisons } from "../stats/comparisons.ts";
-import { decideFamily, stoppingRule } from "../stats/family.ts";
+import { compareScenarios } from "../stats/comparisons.ts";
 import { checkLittlesLaw } from "../stats/littles_law.ts";
 import { sortedUs } from "../stats/latency.ts";
 import { median, nearestRank } from "../stats/percentile.ts";
 import { meanServiceS, windowSeries } from "../stats/series.ts";
 import { checkSteadyState, STEADY_PARTS } from "../stats/steady_state.ts";
-import { measureCut, pathRatios, summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
+import { measureCut, summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { cutWindow, type Window } from "../stats/window.ts";
 import { REQUEST_COLUMNS } from "../store/layout.ts";
@@ -146,9 +145,7 @@ function summarise(plan: Plan, runs: LoadedRun[]): unknown {
     };
   });
   const scenarios = summariseScenarios(summaries);
-  const ratios = pathRatios(scenarios, summaries);
-  const comparisons = pathComparisons(ratios, summaries);
-  return [windows, scenarios, decideFamily(comparisons, stoppingRule(plan.rounds))];
+  return [windows, scenarios, compareScenarios(plan, scenarios, summaries)];
 }
 
 /** The three percentiles of the correct answers of one run, in microseconds. */

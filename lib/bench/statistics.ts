@@ -8,7 +8,8 @@ import { existsSync } from "node:fs";
 import { readPairedRuns } from "../frames/recorded_runs.ts";
 import { namedPlan } from "../plan.ts";
 import { binomialTail } from "../stats/binomial.ts";
-import { EXTENSION, stoppingRule } from "../stats/family.ts";
+import { pairScenarios } from "../stats/comparisons.ts";
+import { stoppingRule } from "../stats/family.ts";
 import {
   pairedBootstrap,
   pairedNormal,
@@ -20,7 +21,7 @@ import { type Noise, readNoise, withOutliers } from "./noise.ts";
 import type { BenchOptions } from "./options.ts";
 import { type Random, seededDraws } from "./random.ts";
 import { countFalseAlarms, RECORDED_PAIRS, recordPairs } from "./real_pairs.ts";
-import { countComparisons, simulateStudies, type StudyCounts } from "./synthetic_studies.ts";
+import { simulateStudies, type StudyCounts } from "./synthetic_studies.ts";
 
 /** The result, as DESIGN's table of benchmarks names it. */
 export interface StatisticsResult {
@@ -54,8 +55,8 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
   compareMethods(noise, seededDraws(seed), log);
 
   const plan = namedPlan("reference");
-  const rule = stoppingRule(plan.rounds, EXTENSION * plan.rounds);
-  const comparisons = countComparisons(plan);
+  const rule = stoppingRule(plan.rounds, plan.maxRounds);
+  const comparisons = pairScenarios(plan.scenarios).length;
   log(
     `Studies of the reference plan: ${comparisons} comparisons, ${rule.rounds} rounds, up to ${rule.maxRounds} of what is undecided`,
   );

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Plan } from "../plan.ts";
 import { type Comparison, decideFamily, type StoppingRule } from "../stats/family.ts";
 import type { Noise } from "./noise.ts";
 import type { Random } from "./random.ts";
@@ -24,14 +23,6 @@ export interface StudyCounts {
   comparisons: number;
   /** Rounds of the last look that was planned, over all studies. */
   plannedRounds: number;
-}
-
-/**
- * How many comparisons the report of a plan makes: pooled against direct for each framework and
- * number of users, and the A/A arm.
- */
-export function countComparisons(plan: Plan): number {
-  return plan.scenarios.filter(({ path }) => path === "pooled").length + 1;
 }
 
 /**

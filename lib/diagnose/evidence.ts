@@ -58,7 +58,9 @@ function perThousand(run: RunSummary, count: number | null | undefined): number 
 /** What was counted of one pair. */
 function evidenceOf(pair: PathRatio, runs: readonly RunSummary[]): PairEvidence {
   const counting = (id: string) =>
-    runs.filter((run) => run.scenarioId === id && run.status !== "failed" && run.telemetry !== null);
+    runs.filter((run) =>
+      run.scenarioId === id && run.status !== "failed" && run.telemetry !== null
+    );
   const [directs, pooleds] = [counting(pair.direct), counting(pair.pooled)];
   const rounds = directs.filter((a) => pooleds.some((b) => b.round === a.round)).length;
   const sessions = (run: RunSummary) => perThousand(run, run.telemetry!.postgres?.sessions);

@@ -91,6 +91,8 @@ const percent = (share: number) => {
   const value = 100 * share;
   return `${Math.abs(value) < 0.05 ? 0 : value.toFixed(value >= 10 ? 0 : 1)} %`;
 };
+/** A threshold as it is published. */
+const stated = (share: number) => `${Number((100 * share).toPrecision(4))} %`;
 const ms = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 const cores = (value: number) => `${value.toFixed(2)} cores`;
 
@@ -185,7 +187,7 @@ export const GATES: readonly Gate[] = [
     kind: "reject",
     title: "Generator held back",
     fires: `a process of the load generator used more than ${MOST_GENERATOR_CORES} cores, or its ` +
-      `quota held it back for more than ${percent(MOST_GENERATOR_THROTTLED)} of the window`,
+      `quota held it back for more than ${stated(MOST_GENERATOR_THROTTLED)} of the window`,
     cause: "the generator, not the service, was the slowest part",
     next: "lower the load, give the generator cores of its own, or lift its CPU quota",
     run: ({ conditions: { generator, services } }) => {
@@ -204,8 +206,8 @@ export const GATES: readonly Gate[] = [
     id: "generator_late",
     kind: "reject",
     title: "Generator late",
-    fires: `more than ${percent(MOST_LATE)} of an open loop's requests were sent more than 10 ms ` +
-      `late, or the event loop ran more than ${MOST_LAG_MS} ms and ${percent(MOST_LAG_SHARE)} of ` +
+    fires: `more than ${stated(MOST_LATE)} of an open loop's requests were sent more than 10 ms ` +
+      `late, or the event loop ran more than ${MOST_LAG_MS} ms and ${stated(MOST_LAG_SHARE)} of ` +
       `the median latency late on average`,
     cause: "the generator did not get the CPU when it needed it",
     next: "lower the load, or give the generator cores of its own",
@@ -224,7 +226,7 @@ export const GATES: readonly Gate[] = [
     id: "not_delivered",
     kind: "reject",
     title: "Load not delivered",
-    fires: `less than ${percent(LEAST_DELIVERED)} of an open loop's requests were sent`,
+    fires: `less than ${stated(LEAST_DELIVERED)} of an open loop's requests were sent`,
     cause: "more requests were without an answer than the generator may have open",
     next: "lower the arrival rate: the service cannot serve this one",
     run: ({ delivery }) => {
@@ -239,9 +241,8 @@ export const GATES: readonly Gate[] = [
     id: "no_steady_state",
     kind: "reject",
     title: "No steady state",
-    fires:
-      `throughput or service time has a trend of more than ${percent(TOLERATED_CHANGE)} over ` +
-      `the window, significant at ${percent(TREND_LEVEL)}`,
+    fires: `throughput or service time has a trend of more than ${stated(TOLERATED_CHANGE)} over ` +
+      `the window, significant at ${stated(TREND_LEVEL)}`,
     cause: "the ramp, a queue that still fills, a cache that still warms, or another program",
     next: "a longer warm-up (--warm-up-s) or fewer users",
     run: (run) => seeTrends(run, true),
@@ -250,9 +251,9 @@ export const GATES: readonly Gate[] = [
     id: "steady_state_unknown",
     kind: "reject",
     title: "Steady state not shown",
-    fires: `throughput or service time changed by more than ${percent(LARGEST_CHANGE)} over the ` +
+    fires: `throughput or service time changed by more than ${stated(LARGEST_CHANGE)} over the ` +
       `window, or by more than ${
-        percent(TOLERATED_CHANGE)
+        stated(TOLERATED_CHANGE)
       } where its moments depend on each other ` +
       `too much to test that`,
     cause: "the window is short for the latencies in it, or something stepped up or down within it",
@@ -264,7 +265,7 @@ export const GATES: readonly Gate[] = [
     kind: "reject",
     title: "Little's law broken",
     fires:
-      `throughput × (service time + think time) is more than ${percent(LITTLE_TOLERANCE)} off ` +
+      `throughput × (service time + think time) is more than ${stated(LITTLE_TOLERANCE)} off ` +
       `the users that were there`,
     cause: "some users waited for the whole window while others were served, or stopped asking",
     next: "a longer warm-up and window (--warm-up-s, --window-s) or fewer users",
@@ -278,10 +279,11 @@ export const GATES: readonly Gate[] = [
     id: "unequal_work",
     kind: "reject",
     title: "Other work than the contract's",
-    fires: `data statements or rows per request were more than ${percent(WORK_TOLERANCE)} off the ` +
+    fires: `data statements or rows per request were more than ${stated(WORK_TOLERANCE)} off the ` +
       `contract's, or queries went past PgBouncer`,
     cause: "the app asks more often than it must, answers from a cache, or takes another way",
-    next: "make the app do what apps/CONTRACT.md says: frameworks that do different work do not compare",
+    next:
+      "make the app do what apps/CONTRACT.md says: frameworks that do different work do not compare",
     run: (run) => {
       const what = run.status === "failed" ? [] : unequalWork(run);
       return what.length === 0 ? null : { text: what.join("; "), size: what.length };
@@ -291,7 +293,7 @@ export const GATES: readonly Gate[] = [
     id: "ramp_in_window",
     kind: "limit",
     title: "Ramp counted as measurement",
-    fires: `less than ${percent(LEAST_USERS)} of the users ran when the window began`,
+    fires: `less than ${stated(LEAST_USERS)} of the users ran when the window began`,
     cause: "the warm-up is shorter than the ramp",
     next: "a longer warm-up (--warm-up-s) or a higher spawnRate",
     run: ({ scenario: { users }, conditions: { generator } }) =>
@@ -353,7 +355,7 @@ export const GATES: readonly Gate[] = [
     id: "steal",
     kind: "limit",
     title: "Time stolen by the hypervisor",
-    fires: `more than ${percent(MOST_STOLEN)} of all cores' time`,
+    fires: `more than ${stated(MOST_STOLEN)} of all cores' time`,
     cause: "other guests of the same host",
     next:
       "measure at another time or on a dedicated machine; rounds and intervals show what it costs",
@@ -366,9 +368,7 @@ export const GATES: readonly Gate[] = [
     id: "host_load",
     kind: "limit",
     title: "Other programs on the machine",
-    fires: `what is no service of the run used more than ${
-      percent(MOST_OTHERS)
-    } of all cores' time`,
+    fires: `what is no service of the run used more than ${stated(MOST_OTHERS)} of all cores' time`,
     cause: "another program, or another study",
     next: "end what else runs here, and run the study again",
     run: ({ conditions: { host } }) =>
@@ -423,7 +423,7 @@ export const GATES: readonly Gate[] = [
     id: "ports_scarce",
     kind: "limit",
     title: "Ephemeral ports run short",
-    fires: `more than ${percent(MOST_PORTS)} of the ephemeral ports were in use or in TIME_WAIT`,
+    fires: `more than ${stated(MOST_PORTS)} of the ephemeral ports were in use or in TIME_WAIT`,
     cause: "connections are opened and closed faster than their ports become free",
     next: `keep connections, or sysctl -w net.ipv4.ip_local_port_range="15000 60999"`,
     run: ({ conditions: { tcp } }) => {
@@ -437,7 +437,7 @@ export const GATES: readonly Gate[] = [
     id: "connections_lost",
     kind: "limit",
     title: "Connections not kept",
-    fires: `more than ${percent(MOST_OPENED)} of the requests opened a connection, or a request ` +
+    fires: `more than ${stated(MOST_OPENED)} of the requests opened a connection, or a request ` +
       `lost its own before the answer`,
     cause: "the app or what stands before it closes connections that clients would keep",
     next:
@@ -523,9 +523,8 @@ export const GATES: readonly Gate[] = [
     id: "at_quota",
     kind: "finding",
     title: "At its CPU quota",
-    fires:
-      `a service used at least ${percent(AT_QUOTA)} of its quota, or was held back by it for ` +
-      `${percent(THROTTLED)} of the window`,
+    fires: `a service used at least ${stated(AT_QUOTA)} of its quota, or was held back by it for ` +
+      `${stated(THROTTLED)} of the window`,
     cause: "this quota decides the throughput, whatever else differs",
     next: "read ratios as those of this quota; raise it to see what comes next",
     run: ({ status, conditions: { services } }) => {
@@ -544,7 +543,7 @@ export const GATES: readonly Gate[] = [
     id: "machine_full",
     kind: "finding",
     title: "The machine's cores are used up",
-    fires: `busy and stolen time are at least ${percent(FULL_MACHINE)} of all cores' time`,
+    fires: `busy and stolen time are at least ${stated(FULL_MACHINE)} of all cores' time`,
     cause: "the cores, which app, database and generator share, decide the throughput",
     next: "more cores, or a lower load, to see the services' own limits",
     run: ({ status, conditions: { host } }) => {

@@ -26,6 +26,7 @@ export const APP_SETTINGS = [
   "reuse",
   "preparedStatements",
   "listenBacklog",
+  "appDelayMs",
   "host",
   "port",
   "nonce",
@@ -151,10 +152,12 @@ export function appOptions(app: AppDefinition, scenario: Scenario): Record<strin
       `Cannot run ${app.name} with reuse "${scenario.reuse}": it supports ${app.reuse.join(", ")}`,
     );
   }
-  const { workers, threads, poolSize, reuse, preparedStatements, listenBacklog } = scenario;
+  const { workers, threads, poolSize, reuse, preparedStatements } = scenario;
+  const { listenBacklog, appDelayMs } = scenario;
   const databaseTls = sslMode(legsOf(scenario)[0]!.tls);
   return named(app, {
-    ...{ workers, threads, poolSize, reuse, preparedStatements, listenBacklog, databaseTls },
+    ...{ workers, threads, poolSize, reuse, preparedStatements, listenBacklog, appDelayMs },
+    databaseTls,
   });
 }
 
@@ -321,6 +324,7 @@ export function composeVariables(
     POOL_SIZE: String(scenario.poolSize),
     REUSE: scenario.reuse,
     PREPARED_STATEMENTS: String(scenario.preparedStatements),
+    APP_DELAY_MS: String(scenario.appDelayMs),
     NONCE: nonce,
     LISTEN_BACKLOG: String(scenario.listenBacklog),
     LOCUST_CPUSET: cpuSets.locust ?? "",

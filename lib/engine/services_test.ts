@@ -52,6 +52,25 @@ Deno.test("appOptions() is equal on both paths, and an app's places differ in ho
   }
 });
 
+Deno.test("a copy is told to no service, and a delay to the app alone", () => {
+  const scenario = createScenario({ framework: "flask", path: "pooled", users: 1 });
+  const app = readApp("flask");
+  const none = { nonce: "n", cpuSets: {} };
+  const told = (one: Scenario) => [
+    appOptions(app, one),
+    composeVariables(one, none),
+    postgresSettings(one),
+  ];
+  deepEqual(told({ ...scenario, replica: 1 }), told(scenario));
+  const delayed = { ...scenario, appDelayMs: 2.5 };
+  deepEqual(appOptions(app, delayed), { ...appOptions(app, scenario), APP_DELAY_MS: "2.5" });
+  deepEqual(composeVariables(delayed, none), {
+    ...composeVariables(scenario, none),
+    APP_DELAY_MS: "2.5",
+  });
+  deepEqual(postgresSettings(delayed), postgresSettings(scenario));
+});
+
 Deno.test("parseApp() names the file and the field that is wrong", () => {
   const file = "apps/flask_app/app.json";
   const good = JSON.parse(readFileSync(join(ROOT, file), "utf8"));

@@ -1,22 +1,27 @@
 /**
- * Titles that claim exactly what the data support. An interval that includes 1 is "no clear
- * difference", a single run decides nothing, and a functional check concludes nothing.
+ * Titles that claim exactly what the data support. A difference inside the noise is
+ * "indistinguishable", a single run decides nothing, and a functional check concludes nothing.
+ * Throughput is tested; of latency is told where the runs lie.
  *
  * @module
  */
 
 import type { StudyContext } from "../stats/context.ts";
-import { rangeVerdict, ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import type { ComparisonVerdict } from "../stats/family.ts";
+import { compareRanges, type RangeRelation } from "../stats/ratio.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { LoadLevel } from "../scenario.ts";
-import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import type { Estimate, PathRatio, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
 import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
 
+/** What a test says of a comparison; `open` while further rounds are to come. */
+export type Verdict = ComparisonVerdict | "open";
+
 /** One comparison of a pooled with a direct scenario. */
-export interface PathComparison extends LoadLevel {
+export interface PathComparison<V = Verdict> extends LoadLevel {
   /** What is compared, with its reuse: see {@linkcode pairName}. */
   name: string;
-  verdict: Verdict;
+  verdict: V;
   /** Pooled over direct; null when there is none. */
   ratio: number | null;
   /** For the verdict `none`: what failed, such as `direct failed`. */
@@ -60,13 +65,18 @@ export function whatFailed(
   return parts.length === 0 ? "no common round" : parts.join(", ");
 }
 
+/** The verdict on a ratio; nothing is called indistinguishable while rounds are to come. */
+export function verdictOf({ verdict, open }: Pick<ThroughputRatio, "verdict" | "open">): Verdict {
+  return open && verdict === "indistinguishable" ? "open" : verdict;
+}
+
 /** Throughput ratios as comparisons. */
 export function throughputComparisons(ratios: readonly PathRatio[]): PathComparison[] {
   return ratios.map((ratio) => ({
     name: pairName(ratio),
     users: ratio.users,
     arrivalRate: ratio.arrivalRate,
-    verdict: ratioVerdict(ratio.ratio),
+    verdict: verdictOf(ratio),
     ratio: ratio.ratio?.value ?? null,
     missing: whatFailed(ratio),
   }));
@@ -81,25 +91,25 @@ export function percentileOf(scenario: ScenarioSummary, percentile: Percentile):
 }
 
 /**
- * Latency percentiles of paired scenarios as comparisons. A lower bound can be the higher of two,
- * never surely the lower.
+ * Latency percentiles of paired scenarios, by the ranges of their runs. A lower bound can be the
+ * higher of two, never surely the lower.
  */
 export function latencyComparisons(
   ratios: readonly PathRatio[],
   scenarios: readonly ScenarioSummary[],
   percentile: Percentile,
-): PathComparison[] {
+): PathComparison<RangeRelation>[] {
   const byId = new Map(scenarios.map((scenario) => [scenario.scenarioId, scenario]));
   return ratios.flatMap((ratio) => {
     const [direct, pooled] = [byId.get(ratio.direct), byId.get(ratio.pooled)];
     if (direct === undefined || pooled === undefined) return [];
     const [base, other] = [percentileOf(direct, percentile), percentileOf(pooled, percentile)];
-    let verdict = rangeVerdict(
+    let verdict = compareRanges(
       { estimate: base, n: direct.n },
       { estimate: other, n: pooled.n },
     );
-    if (verdict === "higher" && isLowerBound(direct, percentile)) verdict = "unclear";
-    if (verdict === "lower" && isLowerBound(pooled, percentile)) verdict = "unclear";
+    if (verdict === "above" && isLowerBound(direct, percentile)) verdict = "overlap";
+    if (verdict === "below" && isLowerBound(pooled, percentile)) verdict = "overlap";
     return [{
       name: pairName(ratio),
       users: ratio.users,
@@ -122,8 +132,8 @@ interface Part {
   missing: string;
 }
 
-function partsByVerdict(comparisons: readonly PathComparison[]): Map<Verdict, Part[]> {
-  const parts = new Map<Verdict, Part[]>();
+function partsByVerdict<V>(comparisons: readonly PathComparison<V>[]): Map<V, Part[]> {
+  const parts = new Map<V, Part[]>();
   for (const name of new Set(comparisons.map((comparison) => comparison.name))) {
     const own = comparisons.filter((comparison) => comparison.name === name);
     const verdicts = new Set(own.map((comparison) => comparison.verdict));
@@ -144,11 +154,44 @@ function partsByVerdict(comparisons: readonly PathComparison[]): Map<Verdict, Pa
 /** A list of names that would fill a line by itself is shortened to one word. */
 const LONG = 60;
 
+function namesOf(parts: readonly Part[]): string {
+  return formatList(parts.map(({ name, at }) => name + at));
+}
+
+function forOrElsewhere(words: string, parts: readonly Part[]): string {
+  const names = namesOf(parts);
+  return names.length > LONG ? `${words} elsewhere` : `${words} for ${names}`;
+}
+
+/** What failed, and what ran only once, after a claim. */
+function restOf(parts: ReadonlyMap<string, Part[]>, single: boolean): string {
+  return [
+    single && parts.has("single")
+      ? [`one run decides nothing for ${namesOf(parts.get("single")!)}`]
+      : [],
+    (parts.get("none") ?? []).map(({ name, at, missing }) => `${missing} for ${name}${at}`),
+  ].flat().map((text) => `; ${text}`).join("");
+}
+
+/** What is said where nothing was compared: a check, no pair, one run, or nothing but failures. */
+function emptyClaim(
+  measure: string,
+  parts: ReadonlyMap<string, Part[]>,
+  context: Pick<StudyContext, "functionalCheck"> | undefined,
+): string | null {
+  if (context?.functionalCheck) return `Functional check only: ${measure}, without a conclusion`;
+  if (parts.size === 0) return `${capitalise(measure)}, without a comparison of paths`;
+  if ([...parts.keys()].some((verdict) => verdict !== "single" && verdict !== "none")) return null;
+  const rest = restOf(parts, false);
+  if (parts.has("single")) return `One run per cell decides nothing about ${measure}${rest}`;
+  return `No ${measure} to compare${rest.replace(";", ":")}`;
+}
+
 /**
- * A claim about pooled against direct, in one sentence without its full stop.
+ * A claim about pooled against direct throughput, in one sentence without its full stop.
  *
  * @param measure What is compared, such as `throughput`.
- * @param comparisons The comparisons.
+ * @param comparisons The comparisons, decided as one family.
  * @param context The study's circumstances.
  *
  * @example
@@ -157,8 +200,8 @@ const LONG = 60;
  *
  * const comparison = { name: "flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
  * console.assert(
- *   pathClaim("throughput", [{ ...comparison, verdict: "unclear", ratio: 1.1 }]) ===
- *     "No clear difference between direct and pooled throughput for flask (app_pool)",
+ *   pathClaim("throughput", [{ ...comparison, verdict: "indistinguishable", ratio: 1.1 }]) ===
+ *     "Direct and pooled throughput are indistinguishable for flask (app_pool)",
  * );
  * ```
  */
@@ -167,38 +210,76 @@ export function pathClaim(
   comparisons: readonly PathComparison[],
   context?: Pick<StudyContext, "functionalCheck">,
 ): string {
-  if (context?.functionalCheck) return `Functional check only: ${measure}, without a conclusion`;
-  if (comparisons.length === 0) return `${capitalise(measure)}, without a comparison of paths`;
   const parts = partsByVerdict(comparisons);
-  const names = (verdict: Verdict) =>
-    formatList((parts.get(verdict) ?? []).map(({ name, at }) => name + at));
-  const failures = (parts.get("none") ?? [])
-    .map(({ name, at, missing }) => `${missing} for ${name}${at}`);
-  const single = parts.has("single");
+  const empty = emptyClaim(measure, parts, context);
+  if (empty !== null) return empty;
+  const alike = (["indistinguishable", "open"] as const).filter((verdict) => parts.has(verdict));
+  const words = { indistinguishable: "indistinguishable", open: "not decided yet" };
   const decided = [...(parts.get("higher") ?? []), ...(parts.get("lower") ?? [])];
-  const rest = [
-    single && (decided.length > 0 || parts.has("unclear"))
-      ? [`one run decides nothing for ${names("single")}`]
-      : [],
-    failures,
-  ].flat().map((text) => `; ${text}`).join("");
-
+  const rest = restOf(parts, true);
   if (decided.length > 0) {
     const ratios = decided.map(({ name, at, ratios }, i) =>
       `${formatSpan(ratios, formatRatio)}${i === 0 ? " direct's" : ""} for ${name}${at}`
     );
-    const unclear = !parts.has("unclear")
-      ? ""
-      : names("unclear").length > LONG
-      ? "; no clear difference elsewhere"
-      : `; no clear difference for ${names("unclear")}`;
-    return `Pooled ${measure} is ${formatList(ratios)}${unclear}${rest}`;
+    const others = alike.map((verdict) =>
+      `; ${forOrElsewhere(words[verdict], parts.get(verdict)!)}`
+    );
+    return `Pooled ${measure} is ${formatList(ratios)}${others.join("")}${rest}`;
   }
-  if (parts.has("unclear")) {
-    // Where the others of a pair failed or ran once, the rest of the title says so.
-    const pairs = formatList(parts.get("unclear")!.map(({ name }) => name));
-    return `No clear difference between direct and pooled ${measure} for ${pairs}${rest}`;
-  }
-  if (single) return `One run per cell decides nothing about ${measure}${rest}`;
-  return `No ${measure} to compare: ${failures.join("; ")}`;
+  const claims = alike.map((verdict, i) =>
+    `${i === 0 ? `Direct and pooled ${measure} are ` : ""}${words[verdict]} for ${
+      // Where the others of a pair failed or ran once, the rest of the title says so.
+      alike.length > 1 ? namesOf(parts.get(verdict)!) : formatList(
+        parts.get(verdict)!.map(({ name }) => name),
+      )}`
+  );
+  return claims.join("; ") + rest;
+}
+
+/**
+ * What the runs' ranges of pooled and direct say of a latency, in one sentence without its full
+ * stop. It describes the runs that were made, and tests nothing.
+ *
+ * @param measure What is compared, such as `P95 service time`.
+ * @param comparisons The comparisons.
+ * @param context The study's circumstances.
+ *
+ * @example
+ * ```ts
+ * import { rangeClaim } from "poolscope";
+ *
+ * const comparison = { name: "flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
+ * console.assert(
+ *   rangeClaim("P95 service time", [{ ...comparison, verdict: "above", ratio: 2 }]) ===
+ *     "In every run, pooled P95 service time is above direct's: 2.00× for flask (app_pool)",
+ * );
+ * ```
+ */
+export function rangeClaim(
+  measure: string,
+  comparisons: readonly PathComparison<RangeRelation>[],
+  context?: Pick<StudyContext, "functionalCheck">,
+): string {
+  const parts = partsByVerdict(comparisons);
+  const empty = emptyClaim(measure, parts, context);
+  if (empty !== null) return empty;
+  const apart = (["above", "below"] as const).filter((relation) => parts.has(relation));
+  const lead = apart.map((relation, i) => {
+    const ratios = parts.get(relation)!.map(({ name, at, ratios }) =>
+      `${formatSpan(ratios, formatRatio)} for ${name}${at}`
+    );
+    const whose = i === 0 ? `pooled ${measure} is ${relation} direct's` : `${relation} it`;
+    return `${whose}: ${formatList(ratios)}`;
+  });
+  const others = [
+    parts.has("overlap") ? [forOrElsewhere("ranges overlap", parts.get("overlap")!)] : [],
+    parts.has("few") ? [forOrElsewhere("fewer than 4 runs", parts.get("few")!)] : [],
+  ].flat();
+  const rest = restOf(parts, true);
+  if (lead.length > 0) return `In every run, ${[...lead, ...others].join("; ")}${rest}`;
+  const pairs = (relation: RangeRelation) =>
+    formatList((parts.get(relation) ?? []).map(({ name }) => name));
+  return parts.has("overlap")
+    ? `Runs of direct and pooled overlap in ${measure} for ${pairs("overlap")}${rest}`
+    : `Fewer than 4 runs per cell tell nothing of ${measure} for ${pairs("few")}${rest}`;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { PathComparison } from "./claims.ts";
-import { latencyComparisons, pairName, pathClaim } from "./claims.ts";
+import { latencyComparisons, pairName, pathClaim, rangeClaim, verdictOf } from "./claims.ts";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 
 const comparison = (
@@ -29,17 +29,20 @@ Deno.test("pathClaim() claims what intervals decide, and nothing elsewhere", () 
       comparison("a (x)", 100, "higher", 2),
       comparison("a (x)", 1000, "higher", 3),
       comparison("b (y)", 100, "lower", 0.5),
-      comparison("b (y)", 1000, "unclear", 0.9),
+      comparison("b (y)", 1000, "indistinguishable", 0.9),
     ]),
     "Pooled throughput is 2.00× to 3.00× direct's for a (x) and 0.50× for b (y) at 100 users; " +
-      "no clear difference for b (y) at 1000 users",
+      "indistinguishable for b (y) at 1000 users",
   );
 });
 
 Deno.test("pathClaim() says when nothing is clear, failed or decided", () => {
   assert.equal(
-    pathClaim("throughput", [comparison("a (x)", 1, "unclear"), comparison("b (y)", 1, "unclear")]),
-    "No clear difference between direct and pooled throughput for a (x) and b (y)",
+    pathClaim("throughput", [
+      comparison("a (x)", 1, "indistinguishable"),
+      comparison("b (y)", 1, "indistinguishable"),
+    ]),
+    "Direct and pooled throughput are indistinguishable for a (x) and b (y)",
   );
   assert.equal(
     pathClaim("throughput", [comparison("a (x)", 1, "single", 7)]),
@@ -52,10 +55,10 @@ Deno.test("pathClaim() says when nothing is clear, failed or decided", () => {
   assert.equal(
     pathClaim("throughput", [
       comparison("a (x)", 1, "none", null),
-      comparison("a (x)", 2, "unclear"),
+      comparison("a (x)", 2, "indistinguishable"),
     ]),
-    "No clear difference between direct and pooled throughput for a (x); " +
-      "direct failed for a (x) at 1 users",
+    "Direct and pooled throughput are indistinguishable for a (x); " +
+      "direct failed for a (x) at 1 user",
   );
   assert.equal(pathClaim("throughput", []), "Throughput, without a comparison of paths");
 });
@@ -66,6 +69,52 @@ Deno.test("pathClaim() of a functional check claims nothing", () => {
   });
   assert.match(claim, /^Functional check only/);
   assert.ok(!claim.includes("9"));
+});
+
+Deno.test("pathClaim() calls nothing indistinguishable that is not decided yet", () => {
+  const open = verdictOf({ verdict: "indistinguishable", open: true });
+  assert.equal(open, "open");
+  assert.equal(verdictOf({ verdict: "higher", open: false }), "higher");
+  assert.equal(
+    pathClaim("throughput", [
+      comparison("a (x)", 1, "indistinguishable"),
+      comparison("b (y)", 1, open),
+    ]),
+    "Direct and pooled throughput are indistinguishable for a (x); not decided yet for b (y)",
+  );
+});
+
+Deno.test("rangeClaim() tells where runs lie, in no test's words", () => {
+  const of = (
+    name: string,
+    users: number,
+    verdict: Parameters<typeof rangeClaim>[1][number]["verdict"],
+    ratio: number | null = 1,
+  ) => ({ name, users, arrivalRate: null, verdict, ratio, missing: "direct failed" });
+  assert.equal(
+    rangeClaim("P95 service time", [
+      of("a (x)", 100, "above", 2),
+      of("a (x)", 1000, "above", 3),
+      of("b (y)", 100, "below", 0.5),
+      of("b (y)", 1000, "overlap", 0.9),
+      of("c (z)", 1000, "none", null),
+    ]),
+    "In every run, pooled P95 service time is above direct's: 2.00× to 3.00× for a (x); " +
+      "below it: 0.50× for b (y) at 100 users; ranges overlap for b (y) at 1000 users; " +
+      "direct failed for c (z)",
+  );
+  assert.equal(
+    rangeClaim("P95 service time", [of("a (x)", 1, "overlap"), of("b (y)", 1, "overlap")]),
+    "Runs of direct and pooled overlap in P95 service time for a (x) and b (y)",
+  );
+  assert.equal(
+    rangeClaim("P95 service time", [of("a (x)", 1, "few")]),
+    "Fewer than 4 runs per cell tell nothing of P95 service time for a (x)",
+  );
+  assert.equal(
+    rangeClaim("P95 service time", [of("a (x)", 1, "single")]),
+    "One run per cell decides nothing about P95 service time",
+  );
 });
 
 Deno.test("latencyComparisons() never takes a lower bound for the lower value", () => {
@@ -89,7 +138,7 @@ Deno.test("latencyComparisons() never takes a lower bound for the lower value", 
   const verdict = (direct: boolean, pooled: boolean) =>
     latencyComparisons([pair], [scenario("d", 10, direct), scenario("p", 50, pooled)], 95)[0]!
       .verdict;
-  assert.equal(verdict(false, false), "higher");
-  assert.equal(verdict(false, true), "higher");
-  assert.equal(verdict(true, false), "unclear");
+  assert.equal(verdict(false, false), "above");
+  assert.equal(verdict(false, true), "above");
+  assert.equal(verdict(true, false), "overlap");
 });

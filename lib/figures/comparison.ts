@@ -8,7 +8,7 @@ import * as Plot from "@observablehq/plot";
 import { levelLabel, loadLevels } from "../scenario.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
-import { latencyComparisons, pathClaim, throughputComparisons } from "./claims.ts";
+import { latencyComparisons, pathClaim, rangeClaim, throughputComparisons } from "./claims.ts";
 import { facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "./format.ts";
@@ -254,7 +254,7 @@ export function rpsComparisonFigure(
       [
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
-          ? "lines are 95 % t intervals of the mean"
+          ? "lines are 95 % t intervals of each mean; the title goes by ratios paired by round"
           : scenarios.some((scenario) => scenario.n === 1)
           ? "a single run has no interval"
           : [],
@@ -286,7 +286,7 @@ export function p95ComparisonFigure(
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, 95);
   return composeFigure({
     title: options.title ??
-      pathClaim(`P95 ${latencyName(scenarios)}`, comparisons, options.context),
+      rangeClaim(`P95 ${latencyName(scenarios)}`, comparisons, options.context),
     subtitle: `P95 ${latencyAxis(scenarios)}${log ? ", logarithmic scale" : ""}, less is better`,
     legend: pathLegend(scenarios, [], 95),
     body,
@@ -296,7 +296,7 @@ export function p95ComparisonFigure(
       [
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
-          ? "median of the runs' percentiles, lines from smallest to largest run"
+          ? "median of the runs' percentiles, lines from smallest to largest run: described, not tested"
           : scenarios.some((scenario) => scenario.n === 1)
           ? "a single run has no range"
           : [],

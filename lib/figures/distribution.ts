@@ -8,7 +8,7 @@ import * as Plot from "@observablehq/plot";
 import { compareLevels } from "../scenario.ts";
 import type { LatencyPoint } from "../stats/distribution.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
-import { latencyComparisons, pathClaim } from "./claims.ts";
+import { latencyComparisons, rangeClaim } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { atLevels, capitalise, formatCount, formatNumber } from "./format.ts";
 import {
@@ -154,7 +154,7 @@ export function distributionFigure(
   const claim = level.length === 0
     ? `How long answers took ${atLevels([shown])}`
     : `${capitalise(atLevels([shown]))}: ${
-      pathClaim(
+      rangeClaim(
         `P95 ${latencyName([shown])}`,
         latencyComparisons(ratios, level, 95),
         options.context,

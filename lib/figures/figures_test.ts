@@ -92,8 +92,11 @@ Deno.test("ratioFigure() has a row for every pair, and a cross where there is no
   assert.equal(marks(figure, "ratio").length, 5);
   assert.equal(marks(figure, "interval").length, 5);
   assert.equal(marks(figure, "failed").length, 1);
+  // A band for each: what its noise would have hidden.
+  assert.equal(marks(figure, "not detectable").length, 5);
+  assert.match(textOf(figure), /simultaneous: in 95 % of studies all 6 of them hold/);
   assert.match(figure.title, /^Pooled throughput is 2\.01× direct's for django \(persistent\)/);
-  assert.match(textOf(figure), /2\.01× \[1\.99, 2\.03\]/);
+  assert.match(textOf(figure), /2\.01× \[1\.98, 2\.04\]/);
 });
 
 Deno.test("rpsComparisonFigure() and p95ComparisonFigure() label every value", () => {
@@ -179,7 +182,10 @@ Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went w
     /Rejected: flask pooled at 90\/s: generator late: 3\.0 % sent more than 10 ms/,
   );
   assert.match(text, /open loop, constant arrivals/);
-  assert.match(figure.title, /^Pooled P95 response time at equal arrival rates is 2\.0\d×/);
+  assert.match(
+    figure.title,
+    /^In every run, pooled P95 response time at equal arrival rates is above direct's: 2\.0\d×/,
+  );
 });
 
 Deno.test("openLoopFigure() of one round decides nothing, and of none says so", async () => {

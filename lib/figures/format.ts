@@ -38,6 +38,11 @@ export function formatRatioEnd(value: number): string {
   return value < 0.01 ? "< 0.01" : value.toFixed(value >= 10 ? 1 : 2);
 }
 
+/** A ratio below 1 as a slow-down in whole per cent, rounded up: `18 %` of 0.823. */
+export function formatSlowdown(ratio: number): string {
+  return `${Math.max(1, Math.ceil(100 * (1 - ratio)))} %`;
+}
+
 /** A share of 0 to 1 in per cent: `3.1 %`. */
 export function formatPercent(share: number): string {
   const percent = share * 100;
@@ -73,7 +78,9 @@ export function atLevels(levels: readonly LoadLevel[]): string {
   const users = all.flatMap((level) => level.users ?? []).map(String);
   const rates = all.flatMap((level) => level.arrivalRate ?? []).map(String);
   return [
-    ...(users.length > 0 ? [`at ${formatList(users)} users`] : []),
+    ...(users.length > 0
+      ? [`at ${formatList(users)} ${users.join() === "1" ? "user" : "users"}`]
+      : []),
     ...(rates.length > 0 ? [`at ${formatList(rates)}/s`] : []),
   ].join(" and ");
 }

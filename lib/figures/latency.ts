@@ -1,5 +1,5 @@
 import type { ScenarioSummary } from "../stats/summary.ts";
-import { latencyComparisons, pathClaim, type Percentile, percentileOf } from "./claims.ts";
+import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
 import { type FigureOptions, latencyAxis, latencyName, tooFewRequests } from "./options.ts";
@@ -30,12 +30,11 @@ export function latencyFigure(
       run: (run) => (run.responseMs ?? run.serviceMs)[`p${percentile}`],
       axis: `P${percentile} ${latencyAxis(scenarios)}`,
       interval:
-        "median of the runs' percentiles, bars from smallest to largest run; a difference " +
-        "is claimed when the bars of at least 4 runs each do not overlap",
+        "median of the runs' percentiles, bars from smallest to largest run: described, not tested",
       percentile,
       note: tooFewRequests(scenarios, percentile),
     },
-    pathClaim(`P${percentile} ${latencyName(scenarios)}`, comparisons, options.context),
+    rangeClaim(`P${percentile} ${latencyName(scenarios)}`, comparisons, options.context),
     options,
   );
 }

@@ -446,7 +446,11 @@ export function levelsFigure(
   options: FigureOptions,
 ): Figure {
   if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
-  const facets = facetsOf(scenarios, options.ratios ?? []);
+  // A copy has one load level and no other path: it belongs to the comparisons alone.
+  const facets = facetsOf(
+    scenarios.filter(({ scenario }) => !scenario.replica),
+    options.ratios ?? [],
+  );
   const { body, clipped, log } = drawLevels(facets, measure, options.runs ?? []);
   const several = scenarios.some((scenario) => scenario.n > 1);
   const runs = several && (options.runs?.length ?? 0) > 0;

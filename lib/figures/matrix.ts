@@ -75,7 +75,9 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
       ? `0 of ${plan.rounds}`
       : summary.n === 0
       ? summary.failedRuns > 0 ? "failed" : "rejected"
-      : `${summary.n} of ${plan.rounds}`;
+      : `${summary.n} of ${
+        Math.max(plan.rounds, summary.n + summary.failedRuns + summary.rejectedRuns)
+      }`;
     return {
       arm: labels.get(id)!,
       level: levelLabel(scenario),

@@ -7,7 +7,7 @@
 import type { Plan } from "../plan.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { StudyContext } from "../stats/context.ts";
-import { latencyComparisons, pathClaim, type Percentile, percentileOf } from "./claims.ts";
+import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
 import { emptyFigure, tooFewRequests } from "./options.ts";
@@ -38,7 +38,7 @@ export function openLoopClaim(
   percentile: Percentile,
 ): string {
   const comparisons = latencyComparisons(ratios, scenarios, percentile);
-  return pathClaim(`P${percentile} response time at equal arrival rates`, comparisons, context);
+  return rangeClaim(`P${percentile} response time at equal arrival rates`, comparisons, context);
 }
 
 /**
@@ -65,8 +65,7 @@ export function openLoopFigure(
       run: (run) => run.responseMs?.[`p${percentile}`] ?? null,
       axis: `P${percentile} response time in ms, from when a request was due`,
       interval:
-        "median of the runs' percentiles, bars from smallest to largest run; a difference is " +
-        "claimed when the bars of at least 4 runs each do not overlap",
+        "median of the runs' percentiles, bars from smallest to largest run: described, not tested",
       percentile,
       note: few === null ? rates : `${rates}; ${few}`,
     },

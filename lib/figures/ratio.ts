@@ -1,17 +1,25 @@
 /**
- * Pooled over direct throughput, one row for each comparison.
+ * Ratios of throughput, one row for each comparison.
  *
  * @module
  */
 
 import * as Plot from "@observablehq/plot";
-import { ratioVerdict } from "../stats/ratio.ts";
 import { levelLabel, type LoadLevel } from "../scenario.ts";
-import type { PathRatio } from "../stats/summary.ts";
-import { pairName, pathClaim, throughputComparisons, whatFailed } from "./claims.ts";
-import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
+import type { StudyContext } from "../stats/context.ts";
+import type { ArmRatio, PathRatio, ThroughputRatio } from "../stats/summary.ts";
+import { pairName, pathClaim, throughputComparisons, verdictOf, whatFailed } from "./claims.ts";
+import {
+  BODY_WIDTH,
+  composeFigure,
+  type Drawing,
+  drawPlot,
+  type Figure,
+  type LegendEntry,
+} from "./figure.ts";
 import {
   atLevels,
+  capitalise,
   formatInterval,
   formatList,
   formatRatio,
@@ -22,18 +30,45 @@ import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
-interface Row {
+/** A comparison and how its row is labelled. */
+interface Compared {
+  ratio: ThroughputRatio;
   key: string;
   label: string;
+  /** What stands in a row without a ratio. */
+  missing: string;
+}
+
+interface Row {
+  key: string;
   value: number;
   low: number;
   high: number;
+  /** The least ratios that would have been found; null where nothing would. */
+  found: { low: number; high: number } | null;
   clear: boolean;
   color: string;
   text: string;
 }
 
+/** Which way is faster, and in whose colour. */
+interface Directions {
+  higher: { text: string; color: string };
+  lower: { text: string; color: string };
+}
+
+const PATH_DIRECTIONS: Directions = {
+  higher: { text: "pooled faster →", color: PATH_STYLE.pooled.color },
+  lower: { text: "← direct faster", color: PATH_STYLE.direct.color },
+};
+const ARM_DIRECTIONS: Directions = {
+  higher: { text: "faster →", color: INK },
+  lower: { text: "← slower", color: INK },
+};
+
 const ROW_HEIGHT = 26;
+/** What would not have been found: a band behind the interval. */
+const BAND = "#e8ecf0";
 
 function labelOf(ratio: PathRatio): string {
   const { label, reuse } = ratio;
@@ -41,22 +76,28 @@ function labelOf(ratio: PathRatio): string {
   return `${name}, ${levelLabel(ratio)}`;
 }
 
-function rowsOf(ratios: readonly PathRatio[]): Row[] {
-  return ratios.flatMap((pair) => {
-    if (pair.ratio === null) return [];
-    const { value, low, high } = pair.ratio;
-    const verdict = ratioVerdict(pair.ratio);
+/** A comparison of two arms in words: `flask direct twice (A/A), 100 users`. */
+export function armRatioLabel({ kind, baseArm, otherArm, ...level }: ArmRatio): string {
+  const name = kind === "replica" ? `${baseArm} twice (A/A)` : `${otherArm} over ${baseArm}`;
+  return `${name}, ${levelLabel(level)}`;
+}
+
+function rowsOf(compared: readonly Compared[], directions: Directions): Row[] {
+  return compared.flatMap(({ ratio: { ratio, detectable, ...rest }, key }) => {
+    if (ratio === null) return [];
+    const { value, low, high } = ratio;
+    const verdict = verdictOf(rest);
     const clear = verdict === "higher" || verdict === "lower";
     return [{
-      key: `${pair.direct} ${pair.pooled}`,
-      label: labelOf(pair),
+      key,
       value,
       low: low ?? value,
       high: high ?? value,
+      found: detectable === null ? null : { low: detectable, high: 1 / detectable },
       clear,
-      color: clear ? PATH_STYLE[verdict === "higher" ? "pooled" : "direct"].color : MUTED,
+      color: clear ? directions[verdict].color : MUTED,
       text: `${formatRatio(value)} ${
-        low === null ? "(one run)" : formatInterval(pair.ratio, formatRatioEnd)
+        low === null ? "(one run)" : formatInterval(ratio, formatRatioEnd)
       }`,
     }];
   });
@@ -70,14 +111,14 @@ function ratioTicks(low: number, high: number): number[] {
   return all.filter((tick) => tick >= low && tick <= high);
 }
 
-function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boolean } {
-  const rows = rowsOf(ratios);
-  const missing = ratios.filter((pair) => pair.ratio === null)
-    .map((pair) => ({ key: `${pair.direct} ${pair.pooled}`, pair }));
-  const keys = ratios.map((pair) => `${pair.direct} ${pair.pooled}`);
-  const labels = new Map(
-    ratios.map((pair, i) => [keys[i]!, wrapText(labelOf(pair), 250, 13)]),
-  );
+function drawForest(
+  compared: readonly Compared[],
+  directions: Directions,
+): { body: Drawing; clipped: boolean } {
+  const rows = rowsOf(compared, directions);
+  const missing = compared.filter(({ ratio }) => ratio.ratio === null);
+  const keys = compared.map(({ key }) => key);
+  const labels = new Map(compared.map(({ key, label }) => [key, wrapText(label, 250, 13)]));
   const lines = Math.max(...[...labels.values()].map((label) => label.length));
   const values = rows.map((row) => row.value);
   // Intervals more than fourfold beyond all values would flatten the rest; they are cut there.
@@ -95,7 +136,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
   const marginBottom = 26;
   const body = drawPlot({
     width: BODY_WIDTH,
-    height: marginTop + marginBottom + ratios.length * (ROW_HEIGHT + 15 * (lines - 1)),
+    height: marginTop + marginBottom + compared.length * (ROW_HEIGHT + 15 * (lines - 1)),
     marginTop,
     marginBottom,
     marginLeft: 12 + Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13))),
@@ -105,6 +146,14 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
     color: { type: "identity" },
     marks: [
       Plot.ruleX(ticks, { stroke: GRID }),
+      Plot.ruleY(rows.filter(({ found }) => found !== null), {
+        y: "key",
+        x1: (row: Row) => within(row.found!.low),
+        x2: (row: Row) => within(row.found!.high),
+        stroke: BAND,
+        strokeWidth: 15,
+        ariaDescription: "not detectable",
+      }),
       Plot.ruleX([1], { stroke: INK, strokeDasharray: "4 3", ariaDescription: "no difference" }),
       // An axis mark would leave out labels of a logarithmic scale as it sees fit.
       Plot.text(ticks, {
@@ -123,7 +172,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
         color: INK,
         tickFormat: (key: string) => labels.get(key)!.join("\n"),
       }),
-      Plot.text(["pooled faster →"], {
+      Plot.text([directions.higher.text], {
         x: () => 1,
         frameAnchor: "top",
         textAnchor: "start",
@@ -133,7 +182,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
         fontSize: 12,
         fill: MUTED,
       }),
-      Plot.text(["← direct faster"], {
+      Plot.text([directions.lower.text], {
         x: () => 1,
         frameAnchor: "top",
         textAnchor: "end",
@@ -180,7 +229,7 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
       }),
       Plot.text(missing, {
         y: "key",
-        text: ({ pair }: { pair: PathRatio }) => whatFailed(pair),
+        text: "missing",
         frameAnchor: "right",
         textAnchor: "start",
         dx: 12,
@@ -192,9 +241,43 @@ function drawForest(ratios: readonly PathRatio[]): { body: Drawing; clipped: boo
   return { body, clipped: rows.some((row) => row.low < low || row.high > high) };
 }
 
+/** What the caption says of the method and its reach. */
+function describeMethod(compared: readonly Compared[], context?: StudyContext): string[] {
+  const rounds = compared.filter(({ ratio }) => ratio.n > 0).map(({ ratio }) => ratio.n);
+  if (rounds.length === 0) return ["no round to compare"];
+  const n = `n = ${formatSpan(rounds, String)} ${
+    Math.max(...rounds) === 1 ? "round" : "rounds"
+  } per row`;
+  if (rounds.every((one) => one === 1)) return [n, "a single round has no interval"];
+  const all = context?.comparisons ?? compared.length;
+  return [
+    n,
+    "geometric mean of the ratios paired by round",
+    all === 1
+      ? "95 % t interval of their logarithms"
+      : `t intervals of their logarithms, simultaneous: in 95 % of studies all ${all} of them hold`,
+    compared.some(({ ratio }) => ratio.detectable !== null)
+      ? "the band is what would not have been found in 90 % of studies"
+      : [],
+  ].flat();
+}
+
+function legendOf(compared: readonly Compared[]): LegendEntry[] {
+  const once = compared.some(({ ratio }) => ratio.verdict === "single");
+  return [
+    { label: "different", color: INK, symbol: "circle" },
+    {
+      label: once ? "indistinguishable, or one run" : "indistinguishable",
+      color: MUTED,
+      symbol: "ring",
+    },
+  ];
+}
+
 /**
- * Pooled over direct throughput for each framework and load, with the line of no
- * difference. Filled dots are differences beyond the interval, open ones are not.
+ * Pooled over direct throughput for each framework and load, with the line of no difference. Filled
+ * dots are differences, open ones are inside the noise; the band behind each says how large a
+ * difference would have been found.
  *
  * @param ratios The ratios of a study.
  * @param options The study itself will do.
@@ -206,8 +289,11 @@ export function ratioFigure(
   if (ratios.length === 0) {
     return emptyFigure("No pair of direct and pooled arms to compare", options.context);
   }
-  const { body, clipped } = drawForest(ratios);
-  const compared = ratios.filter((pair) => pair.n > 0).map((pair) => pair.n);
+  const compared = ratios.map((ratio) => ({
+    ...{ ratio, key: `${ratio.direct} ${ratio.pooled}`, label: labelOf(ratio) },
+    missing: ratio.missing === "not run yet" ? ratio.missing : whatFailed(ratio),
+  }));
+  const { body, clipped } = drawForest(compared, PATH_DIRECTIONS);
   const unequal = [...new Set(ratios.flatMap((pair) => pair.differences))];
   const causes = new Map<string, { pair: PathRatio; levels: LoadLevel[] }>();
   for (const pair of ratios.filter((pair) => pair.missing !== null)) {
@@ -220,32 +306,83 @@ export function ratioFigure(
     title: options.title ??
       pathClaim("throughput", throughputComparisons(ratios), options.context),
     subtitle: "Throughput, pooled over direct, logarithmic scale",
-    legend: [
-      { label: "interval excludes 1×", color: INK, symbol: "circle" },
-      {
-        label: compared.includes(1) ? "no clear difference, or one run" : "no clear difference",
-        color: MUTED,
-        symbol: "ring",
-      },
-    ],
+    legend: legendOf(compared),
     body,
     failures: [...causes.values()].map(({ pair, levels }) =>
       `${pairName(pair)} ${atLevels(levels)}: ${pair.missing}`
     ),
     caption: caption(
       [
-        compared.length === 0
-          ? "no round to compare"
-          : `n = ${formatSpan(compared, String)} ${
-            Math.max(...compared) === 1 ? "round" : "rounds"
-          } per row`,
-        compared.every((n) => n === 1)
-          ? "a single round has no interval"
-          : "geometric mean of the ratios paired by round, 95 % t interval of their logarithms" +
-            (compared.length > 1 ? `, not corrected for ${compared.length} comparisons` : ""),
+        ...describeMethod(compared, options.context),
         unequal.length === 0
           ? []
           : [`${formatList(unequal)} differs between the paths: not the path's effect alone`],
+        clipped ? ["intervals reach beyond the scale"] : [],
+      ].flat(),
+      options.context,
+    ),
+  });
+}
+
+/** What copies and settings came to, as a title. */
+function armClaim(ratios: readonly ArmRatio[], context?: StudyContext): string {
+  if (context?.functionalCheck) return "Functional check only: arms, without a conclusion";
+  const words = (own: readonly ArmRatio[]) => {
+    const different = own.filter(({ verdict }) => verdict === "higher" || verdict === "lower");
+    return { different, names: formatList(different.map(nameOf)) };
+  };
+  const nameOf = ({ otherArm, ratio, verdict }: ArmRatio) =>
+    `${otherArm} is ${verdict === "higher" ? "faster" : "slower"}, ${formatRatio(ratio!.value)}`;
+  const copies = ratios.filter(({ kind }) => kind === "replica");
+  const settings = ratios.filter(({ kind }) => kind === "settings");
+  const decided = (own: readonly ArmRatio[]) => own.every(({ n, open }) => n > 1 && !open);
+  const parts = [
+    settings.length === 0 ? [] : [
+      words(settings).names ||
+      (decided(settings)
+        ? `No setting made a difference that was found`
+        : "The settings are not decided yet"),
+    ],
+    copies.length === 0 ? [] : [
+      words(copies).different.length > 0
+        ? `the same arm twice came out different: ${words(copies).names}`
+        : decided(copies)
+        ? "the same arm twice is indistinguishable"
+        : "the same arm twice is not decided yet",
+    ],
+  ].flat();
+  return capitalise(parts.join("; "));
+}
+
+/**
+ * Throughput of copies (A/A) and of other settings over the arms that they are compared with. A copy
+ * that came out different says that this study's verdicts are not to be trusted.
+ *
+ * @param ratios The `armRatios` of a study.
+ * @param options The study itself will do.
+ */
+export function armRatioFigure(
+  ratios: readonly ArmRatio[],
+  options: Omit<FigureOptions, "ratios" | "runs"> = {},
+): Figure {
+  if (ratios.length === 0) {
+    return emptyFigure("No arm ran twice or with other settings", options.context);
+  }
+  const compared = ratios.map((ratio) => ({
+    ...{ ratio, key: `${ratio.base} ${ratio.other}`, label: armRatioLabel(ratio) },
+    missing: ratio.missing === "not run yet" ? ratio.missing : "no common round",
+  }));
+  const { body, clipped } = drawForest(compared, ARM_DIRECTIONS);
+  return composeFigure({
+    title: options.title ?? armClaim(ratios, options.context),
+    subtitle: "Throughput over that of the arm compared with, logarithmic scale",
+    legend: legendOf(compared),
+    body,
+    failures: ratios.filter(({ missing }) => missing !== null)
+      .map((ratio) => `${armRatioLabel(ratio)}: ${ratio.missing}`),
+    caption: caption(
+      [
+        ...describeMethod(compared, options.context),
         clipped ? ["intervals reach beyond the scale"] : [],
       ].flat(),
       options.context,

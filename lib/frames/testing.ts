@@ -359,6 +359,21 @@ export function syntheticStudy(
   mkdirSync(folder);
   writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
   const runs = planRuns(plan);
+  addRuns(folder, plan, runs, describe);
+  return {
+    folder,
+    firstRun: runFolder(folder, runs[0]!.id, 1),
+    [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
+  };
+}
+
+/** Writes runs into a study's folder; see {@linkcode syntheticStudy}. */
+export function addRuns(
+  folder: string,
+  plan: Plan,
+  runs: readonly PlannedRun[],
+  describe: (run: PlannedRun) => SyntheticRun,
+): void {
   for (const planned of runs) {
     const run = describe(planned);
     if (run.absent) continue;
@@ -384,9 +399,4 @@ export function syntheticStudy(
       JSON.stringify(syntheticManifest(plan, planned, failed), null, 2),
     );
   }
-  return {
-    folder,
-    firstRun: runFolder(folder, runs[0]!.id, 1),
-    [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),
-  };
 }

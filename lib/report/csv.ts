@@ -1,6 +1,6 @@
 /**
- * `summary.csv` and `runs.csv`: a row per scenario and a row per run, for those who go on in a
- * spreadsheet.
+ * `summary.csv`, `comparisons.csv` and `runs.csv`: a row per scenario, per comparison and per run, for
+ * those who go on in a spreadsheet.
  *
  * @module
  */
@@ -9,7 +9,8 @@ import { gatesOfRun } from "../diagnose/gates.ts";
 import type { Delivery } from "../stats/delivery.ts";
 import { type PercentileName, PERCENTS } from "../stats/latency.ts";
 import { isLowerBound } from "../stats/summarise.ts";
-import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import type { ArmRatio, RunSummary, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
+import { verdictOf } from "../figures/claims.ts";
 import type { Study } from "./study.ts";
 
 /** One column of a file: its header, and its field of a row. */
@@ -41,6 +42,40 @@ function statusOf({ n, failedRuns, rejectedRuns }: ScenarioSummary): string {
   if (n > 0) return failedRuns > 0 ? "partly failed" : rejectedRuns > 0 ? "partly rejected" : "ok";
   return failedRuns > 0 ? "failed" : "rejected";
 }
+
+/** A comparison of throughput with what it compares. */
+interface ComparisonRow {
+  kind: "path" | ArmRatio["kind"];
+  base: string;
+  other: string;
+  ratio: ThroughputRatio;
+}
+
+/** What is said of a comparison; empty where a scenario is in none. */
+const RATIO_COLUMNS: Column<ThroughputRatio | undefined>[] = [
+  ["ratio", (pair) => pair?.ratio?.value ?? null],
+  ["ratio_low", (pair) => pair?.ratio?.low ?? null],
+  ["ratio_high", (pair) => pair?.ratio?.high ?? null],
+  ["verdict", (pair) => pair === undefined ? null : verdictOf(pair)],
+  ["detectable_ratio", (pair) => pair?.detectable ?? null],
+  ["ratio_rounds", (pair) => pair?.n ?? null],
+];
+
+const COMPARISON_COLUMNS: Column<ComparisonRow>[] = [
+  ["kind", (row) => row.kind],
+  ["framework", (row) => row.ratio.framework],
+  ["users", (row) => row.ratio.users],
+  ["arrival_rate", (row) => row.ratio.arrivalRate],
+  ["reuse", (row) => row.ratio.reuse],
+  ["base_id", (row) => row.base],
+  ["other_id", (row) => row.other],
+  ...RATIO_COLUMNS.map(([header, field]): Column<ComparisonRow> => [
+    header,
+    (row) => field(row.ratio),
+  ]),
+  ["differences", (row) => row.ratio.differences.join(" ")],
+  ["missing", (row) => row.ratio.missing],
+];
 
 const SCENARIO_COLUMNS: Column<ScenarioRow>[] = [
   ["framework", (s) => s.framework],
@@ -121,16 +156,40 @@ function csv<Row>(columns: Column<Row>[], rows: readonly Row[]): string {
 }
 
 /**
- * The scenarios as CSV: the published table's columns, and percentiles, error rate, n and spread.
+ * The scenarios as CSV: the published table's columns, percentiles, error rate, n and spread, and
+ * beside each pooled scenario its ratio over the direct one.
  *
- * @param study A study.
+ * @param study The study.
  */
-export function summaryCsv({ scenarios, runs }: Pick<Study, "scenarios" | "runs">): string {
+export function summaryCsv(
+  { scenarios, runs, ratios }: Pick<Study, "scenarios" | "runs" | "ratios">,
+): string {
+  const byPooled = new Map(ratios.map((ratio) => [ratio.pooled, ratio]));
+  const columns = RATIO_COLUMNS.map(([header, field]): Column<ScenarioRow> => [
+    header,
+    ({ scenarioId }) => field(byPooled.get(scenarioId)),
+  ]);
   const rows = scenarios.map((scenario) => {
     const own = runs.filter(({ scenarioId }) => scenarioId === scenario.scenarioId);
     return { ...scenario, gates: [...new Set(own.flatMap(gatesOfRun))] };
   });
-  return csv(SCENARIO_COLUMNS, rows);
+  return csv([...SCENARIO_COLUMNS, ...columns], rows);
+}
+
+/**
+ * The comparisons of throughput as CSV, all of them corrected for each other.
+ *
+ * @param study The study.
+ */
+export function comparisonsCsv({ ratios, armRatios }: Pick<Study, "ratios" | "armRatios">): string {
+  return csv(COMPARISON_COLUMNS, [
+    ...ratios.map((ratio): ComparisonRow => ({
+      ...{ kind: "path", base: ratio.direct, other: ratio.pooled, ratio },
+    })),
+    ...armRatios.map((ratio): ComparisonRow => ({
+      ...{ kind: ratio.kind, base: ratio.base, other: ratio.other, ratio },
+    })),
+  ]);
 }
 
 /**

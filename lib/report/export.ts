@@ -8,7 +8,7 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
 import { openLoopFigure } from "../figures/open_loop.ts";
-import { runsCsv, summaryCsv } from "./csv.ts";
+import { comparisonsCsv, runsCsv, summaryCsv } from "./csv.ts";
 import { summaryReport } from "./markdown.ts";
 import type { Study } from "./study.ts";
 
@@ -21,7 +21,7 @@ function writeWhole(file: string, content: string | Uint8Array): void {
 }
 
 /**
- * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `plots/rps_comparison.png` and
+ * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `comparisons.csv`, `plots/rps_comparison.png` and
  * `plots/p95_latency_comparison.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
  * `plots/open_loop_latency.png`.
  *
@@ -39,10 +39,15 @@ export function exportTables(
     ["summary_report.md", summaryReport(study, openLoop)],
     ["summary.csv", summaryCsv(study)],
     ["runs.csv", runsCsv(study.runs)],
+    ["comparisons.csv", comparisonsCsv(study)],
     ["plots/rps_comparison.png", rpsComparisonFigure(study.scenarios, study).png()],
     ["plots/p95_latency_comparison.png", p95ComparisonFigure(study.scenarios, study).png()],
     ...(openLoop === null ? [] : [
-      ["open_loop.csv", summaryCsv(openLoop)],
+      // Throughput at a given rate is what was offered: its ratio says nothing.
+      [
+        "open_loop.csv",
+        summaryCsv({ scenarios: openLoop.scenarios, runs: openLoop.runs, ratios: [] }),
+      ],
       ["open_loop_runs.csv", runsCsv(openLoop.runs)],
       ["plots/open_loop_latency.png", openLoopFigure(openLoop).png()],
     ] as [string, string | Uint8Array][]),

@@ -7,6 +7,7 @@
 import {
   conclusion,
   describeStudy,
+  readArmRatios,
   readFailures,
   readLatency,
   readRatios,
@@ -18,7 +19,13 @@ import { readGates } from "./gates.ts";
 import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { publishedTable } from "./published.ts";
 import type { Study } from "./study.ts";
-import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
+import {
+  armRatioTable,
+  failuresTable,
+  ratioTable,
+  referenceTable,
+  settingsTable,
+} from "./tables.ts";
 
 /**
  * The report of a study as Markdown. Its two plots are those that `exportTables` writes beside it.
@@ -44,7 +51,12 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
     "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",
     "## Pooled against direct",
     String(readRatios(study)),
-    ratioTable(study).markdown(),
+    ...(study.ratios.length === 0 ? [] : [ratioTable(study).markdown()]),
+    ...(study.armRatios.length === 0 ? [] : [
+      "## Arms that ran twice or with other settings",
+      String(readArmRatios(study)),
+      armRatioTable(study).markdown(),
+    ]),
     "## What the pooler did",
     String(readEvidence(study)),
     ...(study.ratios.length === 0 ? [] : [evidenceTable(study).markdown()]),

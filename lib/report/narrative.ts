@@ -10,8 +10,12 @@ import {
   pathClaim,
   type Percentile,
   percentileOf,
+  rangeClaim,
   throughputComparisons,
+  type Verdict,
+  verdictOf,
 } from "../figures/claims.ts";
+import { armRatioLabel } from "../figures/ratio.ts";
 import {
   atLevels,
   capitalise,
@@ -19,15 +23,17 @@ import {
   formatInterval,
   formatList,
   formatNumber,
+  formatPercent,
   formatRatio,
   formatRatioEnd,
+  formatSlowdown,
   formatSpan,
 } from "../figures/format.ts";
 import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../figures/options.ts";
 import { armLabels } from "../scenario.ts";
-import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
+import { describeNoDifference } from "../stats/family.ts";
 import { isLowerBound } from "../stats/summarise.ts";
-import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import type { ArmRatio, PathRatio, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
 
@@ -58,7 +64,8 @@ function extreme(
 export function describeStudy(study: Study): Markdown {
   const { plan, context } = study;
   const arms = new Set(armLabels(plan.scenarios).values()).size;
-  const planned = plan.scenarios.length * plan.rounds;
+  const planned = study.runs.length + study.missing.length;
+  const further = planned - plan.scenarios.length * plan.rounds;
   const done = study.complete
     ? "all complete"
     : `${study.runs.length} complete so far, ${formatCount(study.missing.length, "run")} to come`;
@@ -72,6 +79,8 @@ export function describeStudy(study: Study): Markdown {
       formatCount(plan.rounds, "round")
     } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
       formatCount(planned, "run")
+    }${
+      further > 0 ? `, ${further} of them in further rounds of undecided comparisons` : ""
     }, ${done}. ${capitalise(context.database)}.` +
       (context.network === null ? "" : ` ${capitalise(context.network)}.`) +
       (context.cores === null ? "" : ` ${describeCores(context, context.cores)}`) +
@@ -126,7 +135,7 @@ export function readLatency(study: Study, percentile: Percentile = 95): Markdown
     );
   }
   const comparisons = latencyComparisons(study.ratios, study.scenarios, percentile);
-  const claim = pathClaim(
+  const claim = rangeClaim(
     `P${percentile} ${latencyName(study.scenarios)}`,
     comparisons,
     study.context,
@@ -149,16 +158,65 @@ export function readLatency(study: Study, percentile: Percentile = 95): Markdown
   );
 }
 
-function ratioSentence(pair: PathRatio): string {
-  const name = `${pairName(pair)} ${atLevels([pair])}`;
-  const verdict = ratioVerdict(pair.ratio);
-  if (pair.ratio === null) return `${name}: no ratio, ${pair.missing}`;
+/** What a ratio says, without its name: verdict, ratio, interval, what could be found, rounds. */
+function ratioWords(pair: ThroughputRatio, higher: string, lower: string): string {
+  if (pair.ratio === null) return `no ratio, ${pair.missing}`;
   const value = formatRatio(pair.ratio.value);
-  if (verdict === "single") return `${name}: ${value} in one round, which decides nothing`;
-  const words = verdict === "unclear" ? "no clear difference" : `pooled ${verdict}`;
-  return `${name}: ${words}, ${value} ${
-    formatInterval(pair.ratio, formatRatioEnd)
-  }, n = ${pair.n} rounds`;
+  if (pair.verdict === "single") return `${value}: ${describeNoDifference(pair)}`;
+  const interval = formatInterval(pair.ratio, formatRatioEnd);
+  const found = describeNoDifference(pair);
+  const words = found === null
+    ? `${pair.verdict === "higher" ? higher : lower}, ${value} ${interval}${
+      pair.detectable === null
+        ? ""
+        : `; a difference of ${formatSlowdown(pair.detectable)} would have been found`
+    }`
+    : `${value} ${interval}, ${found}`;
+  return `${words}; ${formatCount(pair.n, "round")}`;
+}
+
+/** What the corrections are for, where several comparisons share them. */
+function describeFamily({ context: { comparisons } }: Study): string {
+  if (comparisons < 2) return "";
+  return ` The ${comparisons} intervals of this study are simultaneous: in 95 % of studies all of them ` +
+    `contain their ratio, and at most 5 % of studies call any equal arms different.`;
+}
+
+/**
+ * What a study spent on being sure: looks, rounds of each comparison, and the budget.
+ *
+ * @param study The study.
+ */
+export function describeSpent(study: Study): Markdown {
+  const { family: { looks, noise, comparisons, next }, rule } = study;
+  const compared = comparisons.filter(({ n }) => n > 1);
+  if (study.context.functionalCheck || compared.length === 0) return new Markdown("");
+  const noiseText = noise === null
+    ? ""
+    : ` A run's noise was ${formatPercent(noise)} (coefficient of variation, over ${
+      formatCount(rule.rounds, "round")
+    } of all comparisons).`;
+  if (rule.maxRounds === rule.rounds) {
+    return new Markdown(
+      `The plan has ${formatCount(rule.rounds, "round")} and no further ones.${noiseText}`,
+    );
+  }
+  const spent = [...new Set(comparisons.filter(({ open }) => !open).map(({ rounds }) => rounds))]
+    .sort((a, b) => a - b)
+    .map((rounds) => {
+      const ended = comparisons.filter((one) => !one.open && one.rounds === rounds);
+      return `${ended.length} after ${formatCount(rounds, "round")}`;
+    });
+  const open = comparisons.filter((one) => one.open).length;
+  const ends = [
+    ...(spent.length === 0 ? [] : [`ended ${formatList(spent)}`]),
+    ...(open === 0 ? [] : [`${open} ${next === null ? "undecided" : "not decided yet"}`]),
+  ];
+  return new Markdown(
+    `Of ${formatCount(comparisons.length, "comparison")}, ${formatList(ends)}; looks at ${
+      formatList(looks.map(String))
+    } rounds, of at most ${rule.maxRounds}.${noiseText}`,
+  );
 }
 
 /**
@@ -170,15 +228,42 @@ export function readRatios(study: Study): Markdown {
   if (study.ratios.length === 0) {
     return new Markdown(`${stamp(study)}This study has no pair of direct and pooled arms.`);
   }
-  const lines = study.ratios.map((pair) => `- ${ratioSentence(pair)}`);
-  const compared = study.ratios.filter((pair) => pair.n > 1).length;
-  const chance = 1 - 0.95 ** compared;
-  const note = compared < 2
-    ? ""
-    : `\n\nEach interval is a 95 % interval for its own line. Over ${compared} comparisons of equal arms, ` +
-      `at least one would exclude 1 by chance in up to ${Math.round(100 * chance)} % of studies.`;
+  const lines = study.ratios.map((pair) =>
+    `- ${pairName(pair)} ${atLevels([pair])}: ${ratioWords(pair, "pooled higher", "pooled lower")}`
+  );
+  const spent = String(describeSpent(study));
+  const note = study.context.functionalCheck ? "" : `${spent}${describeFamily(study)}`.trim();
   return new Markdown(
-    `${stamp(study)}Pooled over direct throughput:\n\n${lines.join("\n")}${note}`,
+    `${stamp(study)}Pooled over direct throughput:\n\n${lines.join("\n")}${
+      note === "" ? "" : `\n\n${note}`
+    }`,
+  );
+}
+
+function armRatioSentence(pair: ArmRatio): string {
+  const words = ratioWords(pair, "faster", "slower");
+  const alarm = pair.kind === "replica" && (pair.verdict === "higher" || pair.verdict === "lower")
+    ? ". **The same arm twice came out different: do not trust this study's verdicts**"
+    : "";
+  return `- ${armRatioLabel(pair)}: ${words}${alarm}`;
+}
+
+/**
+ * Reads the copies of arms (A/A) and those with other settings, one line for each.
+ *
+ * @param study The study.
+ */
+export function readArmRatios(study: Study): Markdown {
+  if (study.armRatios.length === 0) {
+    return new Markdown(
+      'No arm ran twice or with other settings. A plan file asks for a copy with `"replica": 1`; ' +
+        "`reference` has one.",
+    );
+  }
+  return new Markdown(
+    `${stamp(study)}Throughput of one arm over another:\n\n${
+      study.armRatios.map(armRatioSentence).join("\n")
+    }`,
   );
 }
 
@@ -201,36 +286,40 @@ export function readFailures(study: Study): Markdown {
 
 /** What the comparisons of one framework answer, in a few words. */
 function shortAnswer(pairs: readonly PathRatio[]): string {
-  const by = (verdict: Verdict) => pairs.filter(({ ratio }) => ratioVerdict(ratio) === verdict);
-  const [higher, lower, unclear] = [by("higher"), by("lower"), by("unclear")];
+  const by = (verdict: Verdict) => pairs.filter((pair) => verdictOf(pair) === verdict);
+  const [higher, lower, alike] = [by("higher"), by("lower"), by("indistinguishable")];
   const onlyPooled = pairs.filter(({ failedPaths }) => failedPaths.join() === "direct");
   if (higher.length > 0 && lower.length > 0) return "it depends on the load";
   if (onlyPooled.length > 0 && lower.length === 0) {
     return `only the pooled path held ${atLevels(onlyPooled)}`;
   }
   if (higher.length > 0) {
-    return unclear.length === 0
+    return alike.length === 0
       ? "yes, for throughput"
       : `for throughput it helped only ${atLevels(higher)}`;
   }
   if (lower.length > 0) {
-    return unclear.length === 0
+    return alike.length === 0
       ? "no, it costs throughput"
       : `no, it cost throughput ${atLevels(lower)} and gained none elsewhere`;
   }
-  return unclear.length > 0 ? "this study gives no reason to" : "undecided";
+  return alike.length > 0 ? "this study gives no reason to" : "undecided";
 }
 
-/** What happened to P95 latency, in a few words; empty where nothing clear did. */
+/** Where the runs' P95 latencies lie, in a few words. */
 function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
   const comparisons = latencyComparisons(pairs, study.scenarios, 95);
-  const parts = (["lower", "higher"] as const).flatMap((verdict) => {
-    const own = comparisons.filter((comparison) => comparison.verdict === verdict);
+  const parts = (["below", "above"] as const).flatMap((relation) => {
+    const own = comparisons.filter((comparison) => comparison.verdict === relation);
     if (own.length === 0) return [];
     const ratios = formatList(own.map(({ ratio }) => formatRatio(ratio!)));
-    return [`pooled P95 ${latencyName(pairs)} ${verdict} ${atLevels(own)} (${ratios})`];
+    return [
+      `P95 ${latencyName(pairs)} of every pooled run ${relation} every direct one's ${
+        atLevels(own)
+      } (medians: ${ratios})`,
+    ];
   });
-  return parts.length === 0 ? `no clear difference in P95 ${latencyName(pairs)}` : parts.join(", ");
+  return parts.length === 0 ? `P95 ${latencyName(pairs)}: no ranges apart` : parts.join(", ");
 }
 
 /** The answer for one framework (and settings), over all levels of load. */
@@ -239,16 +328,23 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
   const words: [Verdict, string][] = [
     ["higher", "pooled throughput higher"],
     ["lower", "pooled throughput lower"],
-    ["unclear", "no clear difference in throughput"],
+    ["indistinguishable", "throughput indistinguishable"],
+    ["open", "throughput not decided yet"],
     ["single", "a single round, which decides nothing,"],
   ];
   const parts = words.flatMap(([verdict, text]) => {
-    const own = pairs.filter(({ ratio }) => ratioVerdict(ratio) === verdict);
+    const own = pairs.filter((pair) => verdictOf(pair) === verdict);
     if (own.length === 0) return [];
     const values = own.map(({ ratio }) =>
       `${formatRatio(ratio!.value)} ${formatInterval(ratio!, formatRatioEnd)}`.trim()
     );
-    return [`${text} ${atLevels(own)} (${formatList(values)})`];
+    const found = own.flatMap(({ detectable }) => detectable ?? []);
+    const missed = verdict !== "indistinguishable" || found.length === 0
+      ? ""
+      : `; slow-downs of ${
+        formatSpan(found.toSorted((a, b) => b - a), formatSlowdown)
+      } would have been found`;
+    return [`${text} ${atLevels(own)} (${formatList(values)}${missed})`];
   });
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(`${atLevels(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
@@ -268,6 +364,23 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
   }${n}.${differences}`;
 }
 
+/** What a copy says of how far the study can be believed, in one sentence. */
+function readCopy(pair: ArmRatio): string {
+  const name = `${pair.baseArm} ${atLevels([pair])}`;
+  const value = pair.ratio === null
+    ? pair.missing
+    : `${formatRatio(pair.ratio.value)} ${formatInterval(pair.ratio, formatRatioEnd)}`.trim();
+  switch (verdictOf(pair)) {
+    case "higher":
+    case "lower":
+      return `**${name}, run twice under two names (A/A), came out different (${value}): do not trust this study's verdicts.**`;
+    case "indistinguishable":
+      return `${name}, run twice under two names (A/A), was indistinguishable from itself: ${value}.`;
+    default:
+      return `${name}, run twice under two names (A/A), is not decided yet: ${value}.`;
+  }
+}
+
 /**
  * The answer to the question, for each framework with its reuse: should I put PgBouncer in front?
  *
@@ -281,8 +394,9 @@ export function conclusion(study: Study): Markdown {
     );
   }
   if (study.ratios.length === 0) {
+    const arms = study.armRatios.length === 0 ? "" : `\n\n${readArmRatios(study)}`;
     return new Markdown(
-      "No conclusion about PgBouncer: this study has no pair of direct and pooled arms.",
+      `No conclusion about PgBouncer: this study has no pair of direct and pooled arms.${arms}`,
     );
   }
   const groups = new Map<string, PathRatio[]>();
@@ -292,6 +406,7 @@ export function conclusion(study: Study): Markdown {
   }
   const { context } = study;
   const scope = [
+    ...study.armRatios.filter(({ kind }) => kind === "replica").map(readCopy),
     `These answers hold for this machine, these settings and the way each app reuses its connections; ${context.database}${
       context.network === null ? "" : `; ${context.network}`
     }.`,

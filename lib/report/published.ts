@@ -7,7 +7,6 @@
 import { formatList, formatNumber, formatRatio } from "../figures/format.ts";
 import { namedPlan } from "../plan.ts";
 import type { Framework, Path, ScenarioKey } from "../scenario.ts";
-import { ratioVerdict } from "../stats/ratio.ts";
 import { differingSettings } from "../stats/summarise.ts";
 import { type CellValue, Table } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -51,14 +50,16 @@ function publishedRatio(framework: Framework): { text: string; ratio: number } {
 
 /** Whether a study agrees with a published ratio: in direction, and within its interval or not. */
 function verdictOn(published: number, pair: Study["ratios"][number]): string {
-  const verdict = ratioVerdict(pair.ratio);
+  const { verdict } = pair;
   if (verdict === "none") return pair.missing ?? "no ratio";
+  if (pair.open) return "not decided yet";
   if (verdict === "single") return "one run decides nothing";
   const { low, high } = pair.ratio!;
   const within = published >= low! && published <= high!;
-  if (verdict === "unclear") {
-    return within ? "no clear difference here; published ratio inside the interval" : "not met: " +
-      "no clear difference here";
+  if (verdict === "indistinguishable") {
+    return within
+      ? "indistinguishable here; published ratio inside the interval"
+      : "not met: indistinguishable here";
   }
   if ((verdict === "higher") !== (published > 1)) return "not met: the opposite direction";
   return within

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
-import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import { addRuns, syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
 import { namedPlan, type PlannedRun } from "../plan.ts";
 import { Markdown, Table } from "./display.ts";
 import { exportTables } from "./export.ts";
 import {
   conclusion,
   describeStudy,
+  readArmRatios,
   readFailures,
   readLatency,
   readRatios,
@@ -17,6 +18,9 @@ import {
 import { PUBLISHED, publishedTable } from "./published.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
 import { openLoopStudy } from "../store/studies.ts";
+import { summaryReport } from "./markdown.ts";
+import { armRatioFigure } from "../figures/ratio.ts";
+import { createScenario } from "../scenario.ts";
 import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { loadStudy } from "./study.ts";
 import { failuresTable, matrixTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
@@ -126,6 +130,106 @@ Deno.test("tables say what failed, what was set and what was compared", () => {
   );
 });
 
+/** Flask pooled a little slower than direct, with noise that a few rounds do not see through. */
+const NOISE = [0.1, -0.12, 0.06, 0.02, -0.1, 0.11, -0.03, 0.08, -0.09, 0.05, -0.07, 0.04];
+
+/** A plan that may be extended: two pairs, and a copy. */
+function extensiblePlan() {
+  const cell = (framework: "django" | "flask", path: "direct" | "pooled", replica = 0) =>
+    createScenario({ framework, path, users: 10, replica });
+  return syntheticPlan({
+    ...{ rounds: 4, maxRounds: 12, windowS: 10 },
+    scenarios: [
+      ...[cell("django", "direct"), cell("django", "pooled")],
+      ...[cell("flask", "direct"), cell("flask", "pooled"), cell("flask", "direct", 1)],
+    ],
+  });
+}
+
+/** Django pooled is four times as fast; the others differ by noise alone. */
+function noisy({ scenario: { framework, path, replica }, round }: PlannedRun): SyntheticRun {
+  const noise = (shift: number) => NOISE[(round + shift) % NOISE.length]!;
+  const rps = 200 * (1 + noise(path === "pooled" ? 3 : replica === 0 ? 0 : 6));
+  return { rps: framework === "django" && path === "pooled" ? 4 * rps : rps, medianMs: 10 };
+}
+
+Deno.test("loadStudy() asks for further rounds of undecided comparisons, and of no others", async () => {
+  const extensible = extensiblePlan();
+  using own = syntheticStudy(extensible, noisy);
+  const first = await loadStudy(own.folder);
+  assert.deepEqual(
+    [...first.ratios, ...first.armRatios].map(({ verdict, open }) => [verdict, open]),
+    [["higher", false], ["indistinguishable", true], ["indistinguishable", true]],
+  );
+  const [, second] = first.family.looks as [number, number, number];
+  assert.equal(first.complete, false);
+  assert.deepEqual(
+    [...new Set(first.missing.map((run) => run.scenario.framework))],
+    ["flask"],
+  );
+  assert.equal(first.missing.length, 3 * (second - 4));
+  assert.ok(first.missing.every((run) => run.round > 4 && run.round <= second));
+  assert.match(plain(readRatios(first)), /flask \(app_pool\) at 10 users: .*, not decided yet: /);
+  assert.match(plain(ratioTable(first).markdown()), /flask .*\| not decided yet \|/);
+
+  // Some further runs are there, as after an interruption: the others are wanted, in order.
+  const some = first.missing.slice(0, 4);
+  addRuns(own.folder, extensible, some, noisy);
+  const interrupted = await loadStudy(own.folder);
+  assert.deepEqual(interrupted.missing, first.missing.slice(4));
+  assert.deepEqual(interrupted.family.looks, first.family.looks);
+
+  let extended = interrupted;
+  while (!extended.complete) {
+    addRuns(own.folder, extensible, extended.missing, noisy);
+    extended = await loadStudy(own.folder);
+  }
+  const last = extended.family.looks.at(-1)!;
+  assert.equal(extended.family.next, null);
+  assert.deepEqual(extended.ratios.map(({ n }) => n), [4, last]);
+  assert.deepEqual(extended.armRatios.map(({ n, verdict }) => [n, verdict]), [
+    [last, "indistinguishable"],
+  ]);
+  // What ended at the first look stays what it was.
+  assert.deepEqual(extended.ratios[0], first.ratios[0]);
+  assert.equal(extended.runs.length, 5 * 4 + 3 * (last - 4));
+  const text = plain(readRatios(extended));
+  assert.match(
+    text,
+    new RegExp(`Of 3 comparisons, ended 1 after 4 rounds and 2 after ${last} rounds`),
+  );
+  assert.match(text, /of at most 12\. A run's noise was \d/);
+  assert.match(text, /in 95 % of studies all of them contain their ratio/);
+  assert.match(plain(readArmRatios(extended)), /flask direct twice \(A\/A\), 10 users: .*indist/);
+  assert.match(
+    plain(describeStudy(extended)),
+    /of them in further rounds of undecided comparisons/,
+  );
+  assert.match(matrixTable(extended).markdown(), new RegExp(`django direct.*4 of 4`));
+  assert.match(
+    matrixTable(extended).markdown(),
+    new RegExp(`flask direct, A/A.*${last} of ${last}`),
+  );
+  assert.match(summaryReport(extended), /## Arms that ran twice or with other settings/);
+  assert.doesNotMatch(settingsTable(extended).markdown(), /replica/);
+  // The same files, read again, decide the same.
+  assert.deepEqual((await loadStudy(own.folder)).family, extended.family);
+});
+
+Deno.test("a copy that came out different is told as what it is", async () => {
+  using own = syntheticStudy(extensiblePlan(), (run) => ({
+    ...noisy(run),
+    ...(run.scenario.replica > 0 ? { rps: 600 + run.round } : {}),
+  }));
+  const study = await loadStudy(own.folder);
+  assert.equal(study.armRatios[0]!.verdict, "higher");
+  assert.match(String(readArmRatios(study)), /do not trust this study's verdicts/);
+  assert.match(
+    armRatioFigure(study.armRatios, study).title,
+    /^The same arm twice came out different: flask direct, A\/A is faster, 3\.\d\d×$/,
+  );
+});
+
 Deno.test("publishedTable() compares direction and ratio, and names what differs", () => {
   assert.equal(PUBLISHED.length, 6);
   const [fastapi, django, flask] = publishedTable(study).rows;
@@ -133,7 +237,7 @@ Deno.test("publishedTable() compares direction and ratio, and names what differs
   assert.match(String(django![1]), /61 → 377: 6\.18×/);
   assert.equal(django![3], "met in direction, not in size");
   assert.match(String(django![4]), /workers.*reuse.*preparedStatements/);
-  assert.match(String(flask![3]), /no clear difference here/);
+  assert.match(String(flask![3]), /indistinguishable here/);
   assert.equal(publishedTable(smoke).rows.length, 0);
 });
 
@@ -147,7 +251,7 @@ Deno.test("conclusion() answers for each framework, names its reuse, n and inter
     text,
     /\*\*django, reuse `persistent`: yes, for throughput\.\*\*.*6\.00× \[6\.00, 6\.00\]/,
   );
-  assert.match(text, /pooled P95 service time lower at 1000 users/);
+  assert.match(text, /P95 service time of every pooled run below every direct one's at 1000 users/);
   assert.match(text, /\*\*flask, reuse `app_pool`: this study gives no reason to\.\*\*/);
   assert.match(text, /n = 5/);
   assert.match(text, /database: 0\.5 CPU, 512 MiB/);
@@ -185,11 +289,12 @@ Deno.test("limits that are not in force are said beside the answer", async () =>
 
 Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary file", () => {
   const files = exportTables(study);
-  assert.equal(files.length, 5);
+  assert.equal(files.length, 6);
   assert.ok(files.every((file) => existsSync(file)));
   assert.deepEqual(
     readdirSync(join(folder.folder, "report"), { recursive: true }).map(String).sort(),
     [
+      "comparisons.csv",
       "plots",
       "plots/p95_latency_comparison.png",
       "plots/rps_comparison.png",
@@ -210,6 +315,11 @@ Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary 
   );
   assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,,failed,,/);
   assert.match(django!, /^django,pooled,django pooled,persistent,1000,,ok,378,/);
+  assert.match(django!, /,6,6,6,higher,1,5$/);
+  const [columns, one, two] = readFileSync(files[3]!, "utf8").split("\n");
+  assert.match(columns!, /^kind,framework,.*ratio,ratio_low,ratio_high,verdict,detectable_ratio/);
+  assert.match(one!, /^path,fastapi,1000,,app_pool,.*,none,,0,,direct failed/);
+  assert.match(two!, /^path,django,.*,6,6,6,higher,1,5,/);
 });
 
 Deno.test("a Table escapes HTML and Markdown", () => {
@@ -298,7 +408,7 @@ Deno.test("the report of a study holds its open loop", async () => {
   const text = plain(readOpenLoop(open));
   assert.match(
     text,
-    /^Pooled P95 response time at equal arrival rates is 3\.00× to 3\.01× direct's/,
+    /^In every run, pooled P95 response time at equal arrival rates is above direct's: 3\.00× to 3/,
   );
   assert.match(text, /At the highest rate, P95 response time was for fastapi at 95\/s direct \d+/);
   assert.match(
@@ -320,7 +430,7 @@ Deno.test("the report of a study holds its open loop", async () => {
   const files = exportTables(closed, open);
   assert.ok(files.some((file) => file.endsWith("plots/open_loop_latency.png")));
   const report = readFileSync(files[0]!, "utf8");
-  assert.match(report, /## Latency at equal load\n\nPooled P95 response time/);
+  assert.match(report, /## Latency at equal load\n\nIn every run, pooled P95 response time/);
   const [header, first] = readFileSync(
     files.find((file) => file.endsWith("open_loop.csv"))!,
     "utf8",

@@ -15,11 +15,13 @@ import { armLabels, compareLevels, type LoadLevel, loadLevels } from "../scenari
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
 import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
-import { pathRatios, summariseScenarios } from "../stats/summarise.ts";
-import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { compareScenarios } from "../stats/comparisons.ts";
+import type { FamilyResult, StoppingRule } from "../stats/family.ts";
+import { summariseScenarios } from "../stats/summarise.ts";
+import type { ArmRatio, PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { openLoopFolder, runFolder, studyName } from "../store/layout.ts";
 import { differingVersions, type Manifest } from "../store/manifest.ts";
-import { readPlan } from "../store/studies.ts";
+import { knownRuns, readPlan } from "../store/studies.ts";
 import { readRun } from "./read_run.ts";
 
 /** What is read from a study's folder, before anything is derived from it. */
@@ -42,7 +44,7 @@ export class Study {
   readonly plan: Plan;
   /** The manifests of all complete runs that can be read, in the plan's order. */
   readonly manifests: Manifest[];
-  /** Runs that were planned and have no manifest. */
+  /** Runs to come: the plan's that have no manifest, or further ones that the numbers ask for. */
   readonly missing: PlannedRun[];
   /** Every run in numbers, in the plan's order. */
   readonly runs: RunSummary[];
@@ -50,6 +52,12 @@ export class Study {
   readonly scenarios: ScenarioSummary[];
   /** Pooled over direct throughput. */
   readonly ratios: PathRatio[];
+  /** Copies (A/A) and other settings over the arms that they are compared with. */
+  readonly armRatios: ArmRatio[];
+  /** When the study looks at its data. */
+  readonly rule: StoppingRule;
+  /** All comparisons of throughput, decided together: looks taken, noise, what is to come. */
+  readonly family: FamilyResult;
   /** The circumstances that captions and conclusions name. */
   readonly context: StudyContext;
   /** What is wrong with files of the study, a line each. */
@@ -61,18 +69,26 @@ export class Study {
     this.folder = files.folder;
     this.plan = files.plan;
     this.manifests = files.manifests;
-    this.missing = files.missing;
     this.runs = files.runs;
     this.warnings = files.warnings;
     // Tables list the scenarios as the plan does, whatever order they were run in.
     const place = new Map([...armLabels(files.plan.scenarios).keys()].map((id, i) => [id, i]));
     this.scenarios = summariseScenarios(files.runs)
       .sort((a, b) => place.get(a.scenarioId)! - place.get(b.scenarioId)!);
-    this.ratios = pathRatios(this.scenarios, this.runs);
+    const { ratios, armRatios, rule, family } = compareScenarios(
+      files.plan,
+      this.scenarios,
+      files.runs,
+    );
+    this.ratios = ratios;
+    this.armRatios = armRatios;
+    this.rule = rule;
+    this.family = family;
+    this.missing = files.missing.length > 0 ? files.missing : furtherRuns(files, family);
     this.context = studyContext(files.plan, files.manifests);
   }
 
-  /** True when every planned run has its manifest. */
+  /** True when every planned run has its manifest and the numbers ask for no further ones. */
   get complete(): boolean {
     return this.missing.length === 0;
   }
@@ -136,6 +152,8 @@ export class Study {
     const points: LatencyPoint[] = [];
     for (const scenario of this.scenarios) {
       if (compareLevels(scenario, level) !== 0 || scenario.n === 0) continue;
+      // A copy shows the shape of its original once more.
+      if (scenario.scenario.replica) continue;
       const cuts = [];
       for (const manifest of this.manifests) {
         const { round } = manifest;
@@ -165,6 +183,15 @@ export class Study {
   }
 }
 
+/** The runs of further rounds that undecided comparisons ask for, without those that are there. */
+function furtherRuns({ plan, runs }: StudyFiles, { next }: FamilyResult): PlannedRun[] {
+  if (next === null) return [];
+  const known = new Set(runs.map(({ scenarioId, round }) => `${scenarioId} ${round}`));
+  return planRuns(plan, next.rounds).filter(({ id, round }) =>
+    next.scenarios.includes(id) && !known.has(`${id} ${round}`)
+  );
+}
+
 /** What tells that plan.json is not the plan that the runs were made with. */
 function planWarnings(plan: Plan, manifests: readonly Manifest[]): string[] {
   const hash = planHash(plan);
@@ -190,7 +217,7 @@ export async function loadStudy(folder: string): Promise<Study> {
   await loadPolars();
   const labels = armLabels(plan.scenarios);
   const files: StudyFiles = { folder, plan, manifests: [], missing: [], runs: [], warnings: [] };
-  for (const planned of planRuns(plan)) {
+  for (const planned of knownRuns(folder, plan)) {
     const read = await readRun(folder, planned, labels.get(planned.id));
     if (read === null) {
       files.missing.push(planned);

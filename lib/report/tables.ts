@@ -11,6 +11,7 @@ import {
   formatPercent,
   formatRatio,
   formatRatioEnd,
+  formatSlowdown,
 } from "../figures/format.ts";
 import {
   armLabels,
@@ -24,14 +25,14 @@ import {
   scenarioId,
   type ScenarioKey,
 } from "../scenario.ts";
+import { verdictOf } from "../figures/claims.ts";
 import { describeLoop, latencyName } from "../figures/options.ts";
 import { describeLimits, LEG_TITLES } from "../stats/context.ts";
 import type { Delivery } from "../stats/delivery.ts";
-import { ratioVerdict, type Verdict } from "../stats/ratio.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
-import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import type { Estimate, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
 import type { LegInForce } from "../store/manifest.ts";
-import { type CellValue, Table } from "./display.ts";
+import { type CellValue, Table, type TableColumn } from "./display.ts";
 import type { Study } from "./study.ts";
 
 const right = (header: string) => ({ header, align: "right" as const });
@@ -78,7 +79,7 @@ function inBrackets({ failedRps, rejectedRps }: ScenarioSummary): string | null 
 
 /** Settings of an arm beside framework and path, empty when its label has none. */
 function armSettings({ arm }: ScenarioSummary): string {
-  return arm.includes(", ") ? ` ${arm.slice(arm.indexOf(", "))}` : "";
+  return arm.includes(", ") ? arm.slice(arm.indexOf(", ")) : "";
 }
 
 /**
@@ -152,56 +153,105 @@ export function referenceTable(study: Study): Table {
   );
 }
 
-/** A verdict on pooled throughput in words. */
-function verdictWords(verdict: Verdict, { missing }: PathRatio): string {
+/** A verdict on a ratio in words. */
+function verdictWords(pair: ThroughputRatio, higher: string, lower: string): string {
+  const verdict = verdictOf(pair);
   switch (verdict) {
     case "higher":
-      return "pooled faster";
+      return higher;
     case "lower":
-      return "direct faster";
-    case "unclear":
-      return "no clear difference";
+      return lower;
+    case "open":
+      return "not decided yet";
     case "single":
       return "one run decides nothing";
     case "none":
-      return missing ?? "no ratio";
+      return pair.missing ?? "no ratio";
+    case "indistinguishable":
+      return verdict;
   }
 }
 
+/** What stands in every table of ratios: ratio, interval, rounds, verdict and what could be found. */
+function ratioCells(
+  study: Study,
+  pair: ThroughputRatio,
+  higher: string,
+  lower: string,
+): CellValue[] {
+  return [
+    shown(pair.ratio, formatRatio),
+    pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || "one run",
+    pair.n,
+    study.context.functionalCheck && pair.ratio !== null
+      ? "functional check only"
+      : verdictWords(pair, higher, lower),
+    pair.detectable === null ? null : formatSlowdown(pair.detectable),
+  ];
+}
+
+const RATIO_COLUMNS: TableColumn[] = [
+  right("ratio"),
+  right("95 % interval"),
+  right("rounds"),
+  left("verdict"),
+  right("slow-down found"),
+];
+
+/** What the columns of ratios hold, for those who have not read the prose. */
+function describeColumns({ context: { comparisons } }: Study): string {
+  const several = comparisons > 1 ? `, simultaneous over ${comparisons} comparisons` : "";
+  return `paired by round; intervals${
+    several || " of 95 %"
+  }; slow-down found: in 90 % of studies like this`;
+}
+
 /**
- * Pooled over direct throughput for each pair, with interval and verdict.
+ * Pooled over direct throughput for each pair: ratio, simultaneous interval, rounds spent, verdict,
+ * and the least slow-down that would have been found.
  *
  * @param study The study.
  */
 export function ratioTable(study: Study): Table {
   return new Table(
-    `${checkStamp(study)}Pooled over direct throughput, paired by round`,
+    `${checkStamp(study)}Pooled over direct throughput, ${describeColumns(study)}`,
     [
       left("framework"),
       left("reuse"),
       right("load"),
-      right("ratio"),
-      right("95 % interval"),
-      right("n"),
-      left("verdict"),
+      ...RATIO_COLUMNS,
       left("settings that differ"),
     ],
-    study.ratios.map((pair) => {
-      const verdict = study.context.functionalCheck && pair.ratio !== null
-        ? "functional check only"
-        : verdictWords(ratioVerdict(pair.ratio), pair);
-      return [
-        pair.label,
-        pair.reuse,
-        levelLabel(pair),
-        shown(pair.ratio, formatRatio),
-        pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || "one run",
-        pair.n,
-        verdict,
-        pair.differences.length === 0 ? "none" : formatList(pair.differences),
-      ];
-    }),
+    study.ratios.map((pair) => [
+      pair.label,
+      pair.reuse,
+      levelLabel(pair),
+      ...ratioCells(study, pair, "pooled faster", "direct faster"),
+      pair.differences.length === 0 ? "none" : formatList(pair.differences),
+    ]),
     new Set(study.ratios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),
+  );
+}
+
+/**
+ * The same for copies (A/A) and other settings, each over the arm that it is compared with.
+ *
+ * @param study The study.
+ */
+export function armRatioTable(study: Study): Table {
+  return new Table(
+    study.armRatios.length === 0
+      ? "No arm ran twice or with other settings"
+      : `${checkStamp(study)}Throughput of one arm over another, ${describeColumns(study)}`,
+    [left("arm"), left("over"), right("load"), ...RATIO_COLUMNS, left("settings that differ")],
+    study.armRatios.map((pair) => [
+      pair.otherArm,
+      pair.baseArm,
+      levelLabel(pair),
+      ...ratioCells(study, pair, "faster", "slower"),
+      pair.kind === "replica" ? "none: the same twice" : formatList(pair.differences),
+    ]),
+    new Set(study.armRatios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),
   );
 }
 
@@ -228,7 +278,7 @@ export function failuresTable(study: Study): Table {
       ]);
     }
   }
-  const planned = study.plan.scenarios.length * study.plan.rounds;
+  const planned = study.runs.length + study.missing.length;
   const missing = study.missing.length === 0 ? "" : `; ${study.missing.length} not run yet`;
   return new Table(
     rows.length === 0
@@ -239,6 +289,9 @@ export function failuresTable(study: Study): Table {
     new Set(rows.keys()),
   );
 }
+
+/** What names a scenario, and is no setting of its arm. */
+const NAMED_KEYS: ScenarioKey[] = ["framework", "path", "users", "arrivalRate", "replica"];
 
 function show(value: Scenario[ScenarioKey] | undefined): string {
   // A study that is older than the setting.
@@ -284,7 +337,7 @@ export function settingsTable(study: Study): Table {
   const distinct = (values: string[]) => [...new Set(values)].join(" or ");
 
   for (const key of SCENARIO_KEYS) {
-    if (key === "framework" || key === "path" || key === "users" || key === "arrivalRate") continue;
+    if (NAMED_KEYS.includes(key)) continue;
     add(key, (arm) =>
       distinct(
         scenariosOf(arm).filter((scenario) => acts(scenario, key)).map((scenario) =>
@@ -377,7 +430,8 @@ export function settingsTable(study: Study): Table {
  * @param study The study.
  */
 export function matrixTable(study: Study): Table {
-  const { scenarios, rounds } = study.plan;
+  const { scenarios } = study.plan;
+  const toCome = (id: string) => study.missing.filter((run) => run.id === id).length;
   const labels = armLabels(scenarios);
   const levels = loadLevels(scenarios);
   const rows = [...new Set(labels.values())].map((arm): CellValue[] => {
@@ -395,10 +449,10 @@ export function matrixTable(study: Study): Table {
         if (planned === undefined) return null;
         const id = scenarioId(planned);
         const cell = study.scenarios.find((scenario) => scenario.scenarioId === id);
-        const { failedRuns = 0, rejectedRuns = 0 } = cell ?? {};
+        const { n = 0, failedRuns = 0, rejectedRuns = 0 } = cell ?? {};
         const failed = failedRuns === 0 ? "" : `, ${failedRuns} failed`;
         const rejected = rejectedRuns === 0 ? "" : `, ${rejectedRuns} rejected`;
-        return `${cell?.n ?? 0} of ${rounds}${failed}${rejected}`;
+        return `${n} of ${n + failedRuns + rejectedRuns + toCome(id)}${failed}${rejected}`;
       }),
     ];
   });

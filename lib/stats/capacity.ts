@@ -56,7 +56,7 @@ export function groupArms(
 
 /**
  * The plan of the open loop that a study's plan asks for: each arm at the given shares of the
- * capacity of the weakest arm in its comparison.
+ * capacity of the weakest arm in its comparison. Copies stay behind: they are there for throughput.
  *
  * @param plan The study's plan.
  * @param scenarios Its scenarios over their rounds.
@@ -71,7 +71,8 @@ export function openLoopPlan(
   const { openLoop } = plan;
   if (openLoop === undefined) return null;
   const cells = new Map<string, Scenario>();
-  for (const { arms, capacityRps } of groupArms(scenarios, ratios)) {
+  const originals = scenarios.filter(({ scenario }) => !scenario.replica);
+  for (const { arms, capacityRps } of groupArms(originals, ratios)) {
     if (capacityRps === null) continue;
     for (const arm of arms) {
       const { scenario } = scenarios.find((one) => one.arm === arm && one.users !== null)!;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createScenario, scenarioId } from "../scenario.ts";
-import { pathComparisons } from "./comparisons.ts";
-import { unmeasuredRun } from "./summarise.ts";
+import { compareScenarios, compareThroughput, pairScenarios } from "./comparisons.ts";
+import { namedPlan } from "../plan.ts";
+import { summariseScenarios, unmeasuredRun } from "./summarise.ts";
 import type { RunSummary } from "./summary.ts";
 
 const scenarios = (["direct", "pooled"] as const).map((path) =>
@@ -17,20 +18,81 @@ function run(which: 0 | 1, round: number, rps: number): RunSummary {
   return { ...unmeasuredRun({ ...head, status, cause: null }), rps };
 }
 
-Deno.test("pathComparisons() pairs by round, and counts rounds that failed as done", () => {
+Deno.test("compareThroughput() pairs by round, and counts rounds that failed as done", () => {
   const runs = [run(0, 2, 120), run(0, 1, 100), run(1, 1, 200), run(1, 2, 0), run(0, 3, 90)];
-  const [comparison] = pathComparisons([{ direct, pooled }], runs);
-  assert.deepEqual(comparison, {
-    id: pooled,
+  assert.deepEqual(compareThroughput("x", direct, pooled, runs), {
+    id: "x",
     scenarios: [direct, pooled],
     rounds: 2,
     pairs: [{ round: 1, base: 100, other: 200 }],
   });
 });
 
-Deno.test("pathComparisons() counts rounds from the first on", () => {
-  const runs = [run(0, 2, 120), run(1, 2, 130)];
-  const [comparison] = pathComparisons([{ direct, pooled }], runs);
-  assert.equal(comparison!.rounds, 0);
-  assert.deepEqual(comparison!.pairs, [{ round: 2, base: 120, other: 130 }]);
+Deno.test("compareThroughput() counts rounds from the first on", () => {
+  const comparison = compareThroughput("x", direct, pooled, [run(0, 2, 120), run(1, 2, 130)]);
+  assert.equal(comparison.rounds, 0);
+  assert.deepEqual(comparison.pairs, [{ round: 2, base: 120, other: 130 }]);
+});
+
+Deno.test("pairScenarios() compares paths, settings with the plan's first, and copies", () => {
+  const base = { framework: "django", users: 10 } as const;
+  const plan = [
+    createScenario({ ...base, path: "direct" }),
+    createScenario({ ...base, path: "pooled" }),
+    createScenario({ ...base, path: "direct", reuse: "per_request" }),
+    createScenario({ ...base, path: "pooled", reuse: "per_request" }),
+    createScenario({ ...base, path: "pooled", defaultPoolSize: 5 }),
+    createScenario({ ...base, path: "direct", users: 20 }),
+    createScenario({ ...base, path: "pooled", replica: 1 }),
+    createScenario({ ...base, path: "pooled", replica: 2 }),
+  ];
+  const pairs = pairScenarios(plan).map(({ kind, base, other, differences }) =>
+    [kind, plan.indexOf(base), plan.indexOf(other), differences.join()].join(" ").trim()
+  );
+  assert.deepEqual(pairs, [
+    ...["path 0 1", "path 2 3", "path 0 4"],
+    ...["settings 0 2 reuse", "settings 1 3 reuse", "settings 1 4 defaultPoolSize"],
+    ...["replica 1 6", "replica 1 7"],
+  ]);
+});
+
+Deno.test("pairScenarios() of the reference plan are its twelve pairs and one A/A", () => {
+  const kinds = pairScenarios(namedPlan("reference").scenarios).map(({ kind }) => kind);
+  assert.deepEqual(kinds, [...Array(12).fill("path"), "replica"]);
+});
+
+Deno.test("compareScenarios() decides paths, settings and copies as one family", () => {
+  const copy = createScenario({ framework: "flask", path: "direct", users: 10, replica: 1 });
+  const slow = createScenario({ framework: "flask", path: "direct", users: 10, workers: 1 });
+  const plan = { scenarios: [...scenarios, copy, slow], rounds: 5 };
+  const factors = [1, 1, 1, 0.8];
+  const noise = [0, 0.01, -0.01, 0.005, -0.005];
+  const runs = plan.scenarios.flatMap((scenario, i) =>
+    noise.map((_, round): RunSummary => {
+      const head = { scenarioId: scenarioId(scenario), scenario, arm: "", round: round + 1 };
+      const rps = 100 * factors[i]! * (1 + noise[(round + i) % 5]!);
+      return { ...unmeasuredRun({ ...head, status: "ok", cause: null }), rps };
+    })
+  );
+  const { ratios, armRatios, family } = compareScenarios(plan, summariseScenarios(runs), runs);
+  assert.equal(family.comparisons.length, 3);
+  // Corrected for three: Bonferroni's level of a family, not 5 % each.
+  assert.ok(family.comparisons.every(({ level }) => level === 0.05 / 3));
+  assert.deepEqual(ratios.map(({ verdict }) => verdict), ["indistinguishable"]);
+  assert.deepEqual(
+    armRatios.map(({ kind, verdict, label, otherArm, differences }) =>
+      [kind, verdict, label, otherArm, differences.join()].join("|")
+    ),
+    [
+      "settings|lower|flask direct, workers=1|flask direct, workers=1|workers",
+      "replica|indistinguishable|flask direct, workers=2|flask direct, workers=2, A/A|",
+    ],
+  );
+  assert.ok(armRatios.every(({ n, detectable }) => n === 5 && detectable! > 0.9));
+});
+
+Deno.test("compareScenarios() knows its comparisons before the first run", () => {
+  const { ratios, family } = compareScenarios({ scenarios, rounds: 5 }, [], []);
+  assert.deepEqual([ratios[0]!.missing, ratios[0]!.open], ["not run yet", true]);
+  assert.deepEqual(family.next, { rounds: 5, scenarios: [direct, pooled] });
 });

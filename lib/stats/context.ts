@@ -7,6 +7,7 @@
 import type { Plan } from "../plan.ts";
 import { type Leg, legsOf } from "../scenario.ts";
 import type { Limits, Manifest } from "../store/manifest.ts";
+import { pairScenarios } from "./comparisons.ts";
 
 /** The circumstances of a study. */
 export interface StudyContext {
@@ -16,6 +17,8 @@ export interface StudyContext {
   functionalCheck: boolean;
   /** Rounds planned. */
   rounds: number;
+  /** Comparisons of throughput that the study makes; every verdict is corrected for all of them. */
+  comparisons: number;
   /** Length of the measurement window in seconds. */
   windowS: number;
   /** The database's limits in force, for example `database: 0.5 CPU, 512 MiB`. */
@@ -115,6 +118,7 @@ export function studyContext(plan: Plan, manifests: readonly Manifest[]): StudyC
     plan: plan.name,
     functionalCheck: plan.functionalCheck,
     rounds: plan.rounds,
+    comparisons: pairScenarios(plan.scenarios).length,
     windowS: plan.windowS,
     database: describeDatabase(plan, manifests),
     network: describeNetwork(plan),

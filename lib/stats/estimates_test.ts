@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
 import { median, nearestRank, percentile } from "./percentile.ts";
-import { pairedRatio, rangeVerdict, ratioVerdict } from "./ratio.ts";
+import { compareRanges, pairedRatio } from "./ratio.ts";
 
 const close = (actual: number, expected: number, tolerance = 1e-6) =>
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);
@@ -79,23 +79,15 @@ Deno.test("pairedRatio() without rounds, with one, and with a zero", () => {
   assert.throws(() => pairedRatio([{ base: 0, other: 4 }]), /ratio 4\/0/);
 });
 
-Deno.test("ratioVerdict() needs an interval that excludes 1", () => {
-  assert.equal(ratioVerdict({ value: 2, low: 1.1, high: 3 }), "higher");
-  assert.equal(ratioVerdict({ value: 0.5, low: 0.3, high: 0.9 }), "lower");
-  assert.equal(ratioVerdict({ value: 2, low: 0.9, high: 4 }), "unclear");
-  assert.equal(ratioVerdict({ value: 2, low: null, high: null }), "single");
-  assert.equal(ratioVerdict(null), "none");
-});
-
-Deno.test("rangeVerdict() needs four runs each and ranges apart", () => {
+Deno.test("compareRanges() needs four runs each and ranges apart", () => {
   const low = { value: 10, low: 9, high: 11 };
   const high = { value: 20, low: 19, high: 21 };
   const one = { value: 20, low: null, high: null };
   const of = (estimate: typeof low | typeof one | null, n: number) => ({ estimate, n });
-  assert.equal(rangeVerdict(of(low, 4), of(high, 4)), "higher");
-  assert.equal(rangeVerdict(of(high, 4), of(low, 4)), "lower");
-  assert.equal(rangeVerdict(of(low, 3), of(high, 4)), "unclear");
-  assert.equal(rangeVerdict(of(low, 4), of({ ...high, low: 10.5 }, 4)), "unclear");
-  assert.equal(rangeVerdict(of(low, 4), of(one, 1)), "single");
-  assert.equal(rangeVerdict(of(null, 0), of(high, 4)), "none");
+  assert.equal(compareRanges(of(low, 4), of(high, 4)), "above");
+  assert.equal(compareRanges(of(high, 4), of(low, 4)), "below");
+  assert.equal(compareRanges(of(low, 3), of(high, 4)), "few");
+  assert.equal(compareRanges(of(low, 4), of({ ...high, low: 10.5 }, 4)), "overlap");
+  assert.equal(compareRanges(of(low, 4), of(one, 1)), "single");
+  assert.equal(compareRanges(of(null, 0), of(high, 4)), "none");
 });

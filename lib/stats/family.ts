@@ -86,6 +86,8 @@ export interface ComparisonResult {
   /** Geometric mean of the ratios with its simultaneous 95 % interval; null without a round. */
   ratio: Estimate | null;
   verdict: ComparisonVerdict;
+  /** Rounds at the look at which it ended, failed ones among them; of an open one, those it has. */
+  rounds: number;
   /** True while further rounds are wanted; the verdict is then not the last word. */
   open: boolean;
   /** Two-sided level of the interval after all corrections, below 0.05; null without one. */
@@ -235,6 +237,7 @@ export function decideFamily(
       results.set(comparison, {
         ...describe(moments, levelOf(m), different.has(comparison)),
         id: comparison.id,
+        rounds: Math.min(rounds, comparison.rounds),
         open: isOpen,
       });
       if (isOpen) open.push(comparison);
@@ -254,7 +257,7 @@ function describe(
   { n, mean, deviation }: Moments,
   level: number,
   different: boolean,
-): Omit<ComparisonResult, "id" | "open"> {
+): Omit<ComparisonResult, "id" | "rounds" | "open"> {
   if (n === 0) return { n, ratio: null, verdict: "none", level: null, detectable: null };
   const value = Math.exp(mean);
   if (n === 1) {
@@ -294,7 +297,9 @@ export function describeNoDifference(
     case "indistinguishable": {
       const found = detectable === null
         ? "no difference would have been found reliably"
-        : `a slow-down of ${Math.ceil(100 * (1 - detectable))} % would have been found`;
+        : `a slow-down of ${
+          Math.max(1, Math.ceil(100 * (1 - detectable)))
+        } % would have been found`;
       return `${open ? "not decided yet" : "indistinguishable"}: ${found}`;
     }
   }

@@ -45,42 +45,31 @@ export function pairedRatio(pairs: readonly Pair[], confidence = 0.95): Estimate
   };
 }
 
-/** What a ratio with its interval allows to say. */
-export type Verdict = "higher" | "lower" | "unclear" | "single" | "none";
-
 /**
- * Reads a ratio: `higher` or `lower` only when its interval excludes 1, `single` when one round
- * gave no interval, `none` when there is no ratio.
- *
- * @example
- * ```ts
- * import { ratioVerdict } from "poolscope";
- *
- * console.assert(ratioVerdict({ value: 1.2, low: 0.9, high: 1.6 }) === "unclear");
- * ```
+ * How the runs of two arms lie to each other: `above` or `below` when every run of the one is beyond
+ * every run of the other, else `overlap`; `few` with less than four runs each, `single` with one,
+ * `none` without.
  */
-export function ratioVerdict(ratio: Estimate | null): Verdict {
-  if (ratio === null) return "none";
-  if (ratio.low === null || ratio.high === null) return "single";
-  return ratio.low > 1 ? "higher" : ratio.high < 1 ? "lower" : "unclear";
-}
+export type RangeRelation = "above" | "below" | "overlap" | "few" | "single" | "none";
+
+/** Below this number of runs, ranges that lie apart say little: that is chance in 1 of 10 cases at 3. */
+const LEAST_RUNS = 4;
 
 /**
- * Compares two medians by the ranges of their runs: `higher` or `lower` only when every run of
- * `other` lies beyond every run of `base` and each has at least four. If both came from one
- * distribution, that would happen with probability 2 / C(8, 4) = 2.9 % at four runs each and less
- * with more (the extreme of the exact rank-sum test: Mann & Whitney, 1947).
+ * Describes two medians by the ranges of their runs. This is no test: it is not corrected for the
+ * number of such descriptions that a report makes.
  *
  * @param base The median with its range, and how many runs it has.
  * @param other Likewise.
+ * @returns How `other` lies to `base`.
  */
-export function rangeVerdict(
+export function compareRanges(
   base: { estimate: Estimate | null; n: number },
   other: { estimate: Estimate | null; n: number },
-): Verdict {
+): RangeRelation {
   const [a, b] = [base.estimate, other.estimate];
   if (a === null || b === null) return "none";
   if (a.low === null || a.high === null || b.low === null || b.high === null) return "single";
-  if (base.n < 4 || other.n < 4) return "unclear";
-  return b.low > a.high ? "higher" : b.high < a.low ? "lower" : "unclear";
+  if (base.n < LEAST_RUNS || other.n < LEAST_RUNS) return "few";
+  return b.low > a.high ? "above" : b.high < a.low ? "below" : "overlap";
 }

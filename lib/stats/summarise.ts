@@ -19,8 +19,7 @@ import {
   responseTimes,
   sortedUs,
 } from "./latency.ts";
-import { pairedRatio } from "./ratio.ts";
-import type { Estimate, PathRatio, RunSummary, ScenarioSummary } from "./summary.ts";
+import type { Estimate, RunSummary, ScenarioSummary } from "./summary.ts";
 import { cutWindow, type Window, type WindowCut } from "./window.ts";
 
 /** Above this share of unfinished over completed requests, percentiles are lower bounds. */
@@ -230,8 +229,9 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
 }
 
 /**
- * Settings besides the path that differ between two scenarios and act on both paths: PgBouncer's
- * own settings change nothing in a direct scenario, not even its id, and so are no difference.
+ * Settings besides the path that differ between two scenarios and act in both: between the paths,
+ * PgBouncer's own change nothing in a direct scenario, not even its id, and so are no difference.
+ * That one is a copy of the other is none either.
  *
  * @example
  * ```ts
@@ -244,91 +244,14 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
  * ```
  */
 export function differingSettings(a: Scenario, b: Scenario): ScenarioKey[] {
-  const base: Scenario = { ...a, path: "direct" };
+  const base: Scenario = a.path === b.path ? a : { ...a, path: "direct" };
   return SCENARIO_KEYS.filter((key) =>
-    key !== "path" && a[key] !== b[key] &&
+    key !== "path" && key !== "replica" && a[key] !== b[key] &&
     scenarioId({ ...base, [key]: b[key] }) !== scenarioId(base)
   );
-}
-
-/** What both arms of a pair share, as a label: the pooled arm's if it names settings. */
-function pairLabel(direct: ScenarioSummary, pooled: ScenarioSummary): string {
-  const arm = pooled.arm.includes(", ") ? pooled.arm : direct.arm;
-  return arm.replace(/ (direct|pooled)(?=,|$)/, "");
 }
 
 /** A scenario's cause without the arm's name, which stands beside it wherever it is shown. */
 export function shortCause({ arm, cause }: Pick<ScenarioSummary, "arm" | "cause">): string {
   return (cause ?? "no cause was recorded").replace(`${arm}: `, "");
-}
-
-/** Why a scenario has no run that counts: it failed, or gates rejected all that did not. */
-function whyNone(scenario: ScenarioSummary): string {
-  return scenario.failedRuns > 0
-    ? `failed: ${shortCause(scenario)}`
-    : `rejected: ${scenario.rejection}`;
-}
-
-function missingRatio(without: readonly ScenarioSummary[]): string {
-  if (without.length === 0) return "no round in which both runs count";
-  const [first, second] = without.map(whyNone);
-  if (first === second) return `direct and pooled ${first}`;
-  return without.map((scenario) => `${scenario.path} ${whyNone(scenario)}`).join("; ");
-}
-
-/**
- * Pooled over direct throughput, for each pooled scenario and the direct one of the same framework
- * and load level that it differs from least. Settings that differ all the same are listed in
- * `differences`: such a ratio compares more than the path. Rounds in which either run failed or was
- * rejected are left out, and a pair without any common round says why.
- *
- * @param scenarios The scenarios of one study.
- * @param runs Its runs.
- */
-export function pathRatios(
-  scenarios: readonly ScenarioSummary[],
-  runs: readonly RunSummary[],
-): PathRatio[] {
-  const okRps = new Map(
-    runs.filter((run) => run.status === "ok" && run.rps > 0)
-      .map((run) => [`${run.scenarioId}/${run.round}`, run.rps]),
-  );
-  return scenarios.filter((scenario) => scenario.path === "pooled").flatMap((pooled) => {
-    const candidates = scenarios
-      .filter((other) =>
-        other.path === "direct" && other.framework === pooled.framework &&
-        other.users === pooled.users && other.arrivalRate === pooled.arrivalRate
-      )
-      .map((direct) => ({
-        direct,
-        differences: differingSettings(direct.scenario, pooled.scenario),
-      }))
-      .sort((a, b) => a.differences.length - b.differences.length);
-    if (candidates.length === 0) return [];
-    const { direct, differences } = candidates[0]!;
-    const rounds = new Set(runs.map((run) => run.round));
-    const pairs = [...rounds].flatMap((round) => {
-      const base = okRps.get(`${direct.scenarioId}/${round}`);
-      const other = okRps.get(`${pooled.scenarioId}/${round}`);
-      return base === undefined || other === undefined ? [] : [{ base, other }];
-    });
-    const without = [direct, pooled].filter((scenario) => scenario.n === 0);
-    const failed = without.filter((scenario) => scenario.failedRuns > 0);
-    return [{
-      framework: pooled.framework,
-      users: pooled.users,
-      arrivalRate: pooled.arrivalRate,
-      label: pairLabel(direct, pooled),
-      reuse: pooled.scenario.reuse,
-      differences,
-      direct: direct.scenarioId,
-      pooled: pooled.scenarioId,
-      n: pairs.length,
-      ratio: pairedRatio(pairs),
-      missing: pairs.length > 0 ? null : missingRatio(without),
-      failedPaths: failed.map((scenario) => scenario.path),
-      rejectedPaths: without.filter((scenario) => !failed.includes(scenario))
-        .map((scenario) => scenario.path),
-    }];
-  });
 }

@@ -14,14 +14,9 @@ import { planRuns } from "../plan.ts";
 import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
 import { deliveryTrouble } from "./delivery.ts";
 import { percentilesMs } from "./latency.ts";
+import { compareScenarios } from "./comparisons.ts";
 import { studyContext } from "./context.ts";
-import {
-  differingSettings,
-  isLowerBound,
-  pathRatios,
-  summariseRun,
-  summariseScenarios,
-} from "./summarise.ts";
+import { differingSettings, isLowerBound, summariseRun, summariseScenarios } from "./summarise.ts";
 import { NO_CONDITIONS } from "./conditions.ts";
 import type { RunSummary } from "./summary.ts";
 import { cutWindow } from "./window.ts";
@@ -286,10 +281,12 @@ Deno.test("summariseScenarios() never gives throughput below 0", () => {
 });
 
 function ratiosOf(runs: RunSummary[]) {
-  return pathRatios(summariseScenarios(runs), runs);
+  const scenarios = [...new Map(runs.map((run) => [run.scenarioId, run.scenario])).values()];
+  const rounds = Math.max(...runs.map((run) => run.round));
+  return compareScenarios({ scenarios, rounds }, summariseScenarios(runs), runs).ratios;
 }
 
-Deno.test("pathRatios() pairs by round and leaves out rounds with a failure", () => {
+Deno.test("compareScenarios() pairs by round and leaves out rounds with a failure", () => {
   const [ratio] = ratiosOf([
     run(direct, 1, 100),
     run(pooled, 1, 200),
@@ -303,7 +300,7 @@ Deno.test("pathRatios() pairs by round and leaves out rounds with a failure", ()
   assert.deepEqual([ratio!.label, ratio!.reuse, ratio!.differences], ["flask", "app_pool", []]);
 });
 
-Deno.test("pathRatios() says why there is no ratio", () => {
+Deno.test("compareScenarios() says why there is no ratio", () => {
   const failure = { status: "failed", cause: "flask direct: too many clients already" } as const;
   const [ratio] = ratiosOf([run(direct, 1, 1, failure), run(pooled, 1, 200)]);
   assert.equal(ratio!.ratio, null);
@@ -311,7 +308,7 @@ Deno.test("pathRatios() says why there is no ratio", () => {
   assert.deepEqual(ratio!.failedPaths, ["direct"]);
 });
 
-Deno.test("pathRatios() pairs what differs least, and says in what", () => {
+Deno.test("compareScenarios() pairs what differs least, and says in what", () => {
   const off = createScenario({ ...pooled, preparedStatements: false });
   const fewer = createScenario({ ...direct, workers: 1 });
   const ratios = ratiosOf([run(fewer, 1, 10), run(direct, 1, 100), run(off, 1, 150)]);
@@ -320,7 +317,7 @@ Deno.test("pathRatios() pairs what differs least, and says in what", () => {
   assert.deepEqual(ratios[0]!.differences, ["preparedStatements"]);
 });
 
-Deno.test("pathRatios() has none where one path was not run", () => {
+Deno.test("compareScenarios() has none where one path was not run", () => {
   assert.deepEqual(ratiosOf([run(pooled, 1, 100)]), []);
   const other = createScenario({ ...direct, users: 500 });
   assert.deepEqual(ratiosOf([run(pooled, 1, 100), run(other, 1, 100)]), []);
@@ -329,6 +326,12 @@ Deno.test("pathRatios() has none where one path was not run", () => {
 Deno.test("differingSettings() ignores what acts on one path only", () => {
   assert.deepEqual(differingSettings(direct, { ...pooled, defaultPoolSize: 3 }), []);
   assert.deepEqual(differingSettings(direct, { ...pooled, dbCpus: null }), ["dbCpus"]);
+  // Within one path, PgBouncer's own act where there is a PgBouncer.
+  assert.deepEqual(differingSettings(pooled, { ...pooled, defaultPoolSize: 3 }), [
+    "defaultPoolSize",
+  ]);
+  assert.deepEqual(differingSettings(direct, { ...direct, defaultPoolSize: 3 }), []);
+  assert.deepEqual(differingSettings(direct, { ...direct, replica: 1 }), []);
 });
 
 Deno.test("studyContext() names round-trip times and encryption where there are some", () => {

@@ -7,6 +7,7 @@
 import type { Framework, LoadLevel, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
 import type { RunConditions } from "./conditions.ts";
 import type { Delivery } from "./delivery.ts";
+import type { ComparisonVerdict } from "./family.ts";
 import type { LatencyMs, PercentileName } from "./latency.ts";
 import type { Telemetry } from "./telemetry.ts";
 
@@ -117,26 +118,52 @@ export interface ScenarioSummary extends LoadLevel {
   rejectedRps: number | null;
 }
 
-/** Pooled over direct throughput for one framework, load level and set of settings. */
-export interface PathRatio extends LoadLevel {
+/** Throughput of one scenario over that of another, as decided within the family of its study. */
+export interface ThroughputRatio extends LoadLevel {
   framework: Framework;
-  /** What both arms share: the framework, and settings that tell it from other pairs. */
+  /** What both scenarios share: the framework, and settings that tell the pair from others. */
   label: string;
   /** How the app keeps its connections; no pooling conclusion holds without naming it. */
   reuse: Reuse;
-  /** Settings besides the path and PgBouncer's own that differ between the two arms. */
+  /** Settings that differ, besides the path and PgBouncer's own where that is what is compared. */
   differences: ScenarioKey[];
+  /** Rounds behind the ratio: those up to the look at which it ended, where both runs count. */
+  n: number;
+  /**
+   * Geometric mean of the ratios paired by round with its simultaneous 95 % interval (see
+   * `decideFamily`); null when n is 0.
+   */
+  ratio: Estimate | null;
+  /** What may be said of it, corrected for all comparisons of the study. */
+  verdict: ComparisonVerdict;
+  /** True while further rounds are wanted. */
+  open: boolean;
+  /** The slow-down that would have been found in 90 % of studies, as a ratio below 1; or null. */
+  detectable: number | null;
+  /** Why there is no ratio, or null. */
+  missing: string | null;
+}
+
+/** Pooled over direct throughput for one framework, load level and set of settings. */
+export interface PathRatio extends ThroughputRatio {
   /** The direct and the pooled scenario's id. */
   direct: string;
   pooled: string;
-  /** Rounds in which both runs count. */
-  n: number;
-  /** Geometric mean of the ratios paired by round, and its 95 % interval; null when n is 0. */
-  ratio: Estimate | null;
-  /** Why there is no ratio, or null. */
-  missing: string | null;
   /** The paths of which no run succeeded: why there is no ratio. */
   failedPaths: Path[];
   /** The paths of which gates rejected every run that did not fail. */
   rejectedPaths: Path[];
+}
+
+/** Two arms of one framework, path and load: a scenario and its copy, or other settings. */
+export interface ArmRatio extends ThroughputRatio {
+  /** `replica`: the same twice (A/A). `settings`: they differ in `differences`. */
+  kind: "replica" | "settings";
+  path: Path;
+  /** The scenario that is compared with, and the one that is compared, by id. */
+  base: string;
+  other: string;
+  /** Their arms' labels. */
+  baseArm: string;
+  otherArm: string;
 }

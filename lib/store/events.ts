@@ -82,6 +82,19 @@ export type StudyEvent =
       trouble?: string | null;
       tookS: number;
     }
+    /**
+     * Comparisons are undecided after `rounds` rounds: these scenarios get as many more as make
+     * `maxRounds`. `runs` counts all runs of the study with them.
+     */
+    | {
+      event: "rounds_added";
+      rounds: number;
+      maxRounds: number;
+      undecided: number;
+      comparisons: number;
+      scenarioIds: string[];
+      runs: number;
+    }
     | { event: "study_finished"; study: string; failed: number; tookS: number }
     /** The study was told to end; what runs is being stopped. */
     | { event: "interrupted" }

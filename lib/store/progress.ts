@@ -133,6 +133,10 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
         last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS, trouble },
       };
     }
+    case "rounds_added": {
+      const { runs, scenarioIds, maxRounds } = event;
+      return { ...state, runs, matrix: withRounds(state.matrix, scenarioIds, maxRounds) };
+    }
     case "study_finished":
       return { ...state, current: null, done: true, tookS: event.tookS };
     case "interrupted":
@@ -173,6 +177,21 @@ function withOutcome(
   const cells = matrix.cells.map((cell) =>
     cell.scenarioId === scenarioId
       ? { ...cell, rounds: cell.rounds.with(round - 1, outcome) }
+      : cell
+  );
+  return { ...matrix, cells };
+}
+
+/** The matrix with so many rounds of some scenarios, the new ones to do. */
+function withRounds(
+  matrix: StudyMatrix | null,
+  scenarioIds: string[],
+  rounds: number,
+): StudyMatrix | null {
+  if (matrix === null) return null;
+  const cells = matrix.cells.map((cell) =>
+    scenarioIds.includes(cell.scenarioId)
+      ? { ...cell, rounds: Array.from({ length: rounds }, (_, i) => cell.rounds[i] ?? null) }
       : cell
   );
   return { ...matrix, cells };

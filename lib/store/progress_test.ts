@@ -155,3 +155,19 @@ Deno.test("foldEvent() goes from set-up to runs to the report and to an end", ()
   ]);
   deepEqual([stopping, ended, current], [false, true, null]);
 });
+
+Deno.test("foldEvent() adds further rounds to the cells that get them, and to what is left", () => {
+  const further: NewEvent = {
+    ...{ event: "rounds_added", rounds: 2, maxRounds: 4, undecided: 1, comparisons: 2 },
+    ...{ scenarioIds: ["b"], runs: 6 },
+  };
+  const state = fold([
+    matrix(cell("a", ok(10), ok(10)), cell("b", ok(10), ok(10))),
+    further,
+  ]);
+  deepEqual(state.matrix?.cells.map(({ rounds }) => rounds), [
+    [ok(10), ok(10)],
+    [ok(10), ok(10), null, null],
+  ]);
+  deepEqual([state.runs, remainingS(state, START)], [6, 20]);
+});

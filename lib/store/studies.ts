@@ -5,10 +5,10 @@
  * @module
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { FileError, PoolscopeError, UsageError } from "../errors.ts";
-import { parsePlan, type Plan, planHash, planRuns } from "../plan.ts";
+import { parsePlan, type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
 import { readManifest, writeAtomic } from "./files.ts";
 
@@ -23,16 +23,58 @@ export function readPlan(folder: string): Plan {
   return parsePlan(readFileSync(file, "utf8"), file);
 }
 
-/** Whether every planned run of a study has its manifest, those of its open loop too. */
+/** Whether a run has a manifest, which means that it is complete. */
+function isDone(folder: string, { id, round }: PlannedRun): boolean {
+  return existsSync(join(runFolder(folder, id, round), "manifest.json"));
+}
+
+/**
+ * The runs of a study: all of its plan's rounds, and those of further rounds that are complete. Which
+ * further runs are to come is for the study's numbers to say.
+ */
+export function knownRuns(folder: string, plan: Plan): PlannedRun[] {
+  return planRuns(plan, plan.maxRounds)
+    .filter((run) => run.round <= plan.rounds || isDone(folder, run));
+}
+
+/**
+ * Whether a study is over: its numbers ask for no further rounds. It is written down by
+ * {@linkcode markDecided}, for numbers are not read here; where it is not, it can be worked out again.
+ */
+export function isDecided(folder: string, plan: Plan): boolean {
+  return (plan.maxRounds ?? plan.rounds) === plan.rounds || existsSync(join(folder, DECIDED));
+}
+
+/** What is left behind by a study that asks for no further rounds. */
+const DECIDED = "decided.json";
+
+/**
+ * Writes down that a study's numbers ask for no further rounds, or takes that back.
+ *
+ * @param folder The study's folder.
+ * @param decision What was spent; null where further rounds are to come.
+ */
+export function markDecided(folder: string, decision: Record<string, unknown> | null): void {
+  const file = join(folder, DECIDED);
+  if (decision === null) rmSync(file, { force: true });
+  else writeAtomic(file, JSON.stringify(decision, null, 2) + "\n");
+}
+
+/** Whether all runs of a study have their manifest and ask for no more, those of its open loop too. */
 export function isComplete(folder: string): boolean {
   const plan = readPlan(folder);
-  const runs = planRuns(plan).map((run) => runFolder(folder, run.id, run.round));
-  if (!runs.every((run) => existsSync(join(run, "manifest.json")))) return false;
+  return planRuns(plan).every((run) => isDone(folder, run)) && isDecided(folder, plan) &&
+    isOpenLoopComplete(folder);
+}
+
+/** Whether the open loop that a study's plan asks for is complete, or there can be none. */
+export function isOpenLoopComplete(folder: string): boolean {
+  const plan = readPlan(folder);
   if (plan.openLoop === undefined) return true;
   const followUp = openLoopFolder(folder);
   if (existsSync(join(followUp, "plan.json"))) return isComplete(followUp);
   // Where nothing succeeded there is no capacity that an open loop could go by.
-  return runs.every((run) => isFailed(run));
+  return planRuns(plan).every(({ id, round }) => isFailed(runFolder(folder, id, round)));
 }
 
 function isFailed(run: string): boolean {

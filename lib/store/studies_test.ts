@@ -7,7 +7,16 @@ import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
 import { EventLog } from "./events.ts";
 import { hashFile, readManifest, writeAtomic } from "./files.ts";
 import { runFolder, SCHEMA_VERSION, studyFolder, studyName } from "./layout.ts";
-import { findStudy, isComplete, listStudies, openLoopStudy, openStudyFolder } from "./studies.ts";
+import {
+  findStudy,
+  isComplete,
+  isOpenLoopComplete,
+  knownRuns,
+  listStudies,
+  markDecided,
+  openLoopStudy,
+  openStudyFolder,
+} from "./studies.ts";
 
 const plan = changePlan(namedPlan("smoke"), { frameworks: ["flask"] });
 const now = new Date("2026-01-02T03:04:05Z");
@@ -140,4 +149,31 @@ Deno.test("isComplete() waits for the open loop, unless nothing succeeded that i
   equal(openLoopStudy(openStudyFolder(plan, { root, study: "x" }).folder, () => null), null);
   // It is part of its study, and none of its own.
   deepEqual(listStudies(root).filter((name) => name.includes("open-loop")), []);
+});
+
+Deno.test("isComplete() waits for the word that no further rounds are wanted", () => {
+  const root = Deno.makeTempDirSync();
+  const extensible = changePlan(plan, { maxRounds: 3, openLoop: false });
+  const { folder } = openStudyFolder(extensible, { root, now });
+  complete(folder);
+  equal(isOpenLoopComplete(folder), true);
+  equal(isComplete(folder), false);
+  equal(openStudyFolder(extensible, { root, now }).folder, folder);
+  markDecided(folder, { looks: [1] });
+  equal(isComplete(folder), true);
+  markDecided(folder, null);
+  equal(isComplete(folder), false);
+});
+
+Deno.test("knownRuns() are the plan's, and of further rounds what is there", () => {
+  const root = Deno.makeTempDirSync();
+  const extensible = changePlan(plan, { maxRounds: 3 });
+  const { folder } = openStudyFolder(extensible, { root, now });
+  deepEqual(knownRuns(folder, extensible), planRuns(plan));
+  const further = planRuns(plan, 3).at(-1)!;
+  const place = runFolder(folder, further.id, further.round);
+  mkdirSync(place, { recursive: true });
+  deepEqual(knownRuns(folder, extensible), planRuns(plan));
+  writeFileSync(join(place, "manifest.json"), "{}");
+  deepEqual(knownRuns(folder, extensible), [...planRuns(plan), further]);
 });

@@ -24,6 +24,7 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   "arrival-rate": { value: "LIST", help: "open loop: requests due per second, such as 50,80" },
   set: { value: "KEY=VALUE", help: "a setting for every scenario, such as reuse=per_request" },
   rounds: { value: "N", help: "passes over all scenarios" },
+  "max-rounds": { value: "N", help: "up to so many where a comparison stays undecided" },
   "warm-up": { value: "S", help: "seconds before the measurement window" },
   window: { value: "S", help: "seconds of the measurement window" },
   "no-open-loop": { value: "", help: "without the open loop that follows at equal arrival rates" },
@@ -78,6 +79,7 @@ export function parseStudyOptions(
     "arrival-rate": { type: "string", multiple: true },
     set: { type: "string", multiple: true },
     rounds: { type: "string" },
+    "max-rounds": { type: "string" },
     "warm-up": { type: "string" },
     window: { type: "string" },
     seed: { type: "string" },
@@ -93,7 +95,9 @@ export function parseStudyOptions(
   }
   const list = (texts: string[] | undefined) => texts?.flatMap((text) => text.split(","));
   const toNumber = (text: string) => text.trim() === "" ? NaN : Number(text);
-  const number = (name: "rounds" | "warm-up" | "window" | "seed"): number | undefined => {
+  const number = (
+    name: "rounds" | "max-rounds" | "warm-up" | "window" | "seed",
+  ): number | undefined => {
     const text = values[name];
     if (text === undefined) return undefined;
     const value = toNumber(text);
@@ -110,6 +114,7 @@ export function parseStudyOptions(
     arrivalRates: list(values["arrival-rate"])?.map(toNumber),
     settings,
     rounds: number("rounds"),
+    maxRounds: number("max-rounds"),
     warmUpS: number("warm-up"),
     windowS: number("window"),
     seed: number("seed"),

@@ -362,6 +362,17 @@ export function eventLines(before: StudyProgress, event: StudyEvent): string[] {
       return [plainText(event.text)];
     case "run_finished":
       return [runLine(before, event)];
+    case "rounds_added": {
+      const { rounds, maxRounds, undecided, comparisons, scenarioIds, runs } = event;
+      const further = runs - before.runs;
+      return [
+        `After ${rounds} rounds ${undecided} of ${comparisons} comparisons ${
+          undecided === 1 ? "is" : "are"
+        } undecided: up to round ${maxRounds} for ${scenarioIds.length} scenarios, ${further} further run${
+          further === 1 ? "" : "s"
+        }`,
+      ];
+    }
     case "study_finished":
       return [`${finishedLine(before)} in ${formatDuration(event.tookS)}`];
     case "study_stopped":

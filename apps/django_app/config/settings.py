@@ -9,8 +9,10 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 
 # There are no sessions, forms, users or pages here, so no middleware has anything to do; FastAPI
-# and Flask run none either. SECRET_KEY is left out because nothing is signed.
-MIDDLEWARE: list[str] = []
+# and Flask run none either, but for a delay that is asked for. SECRET_KEY is left out because
+# nothing is signed.
+DELAY_S = env.DELAY_S
+MIDDLEWARE: list[str] = ["blog.delay.wait_first"] if DELAY_S > 0 else []
 INSTALLED_APPS = ["blog"]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

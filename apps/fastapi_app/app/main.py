@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.api import errors
+from app.api.delay import Delay
 from app.api.routes import health, posts, users
+from app.core.config import settings
 from app.core.db import engine
 
 
@@ -19,6 +21,8 @@ async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
 
 # No documentation routes, and no redirects of trailing slashes: the other apps have neither.
 app = FastAPI(title="Poolscope blog", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+if settings.app_delay_ms > 0:
+    app.add_middleware(Delay, seconds=settings.app_delay_ms / 1000)
 errors.install(app)
 app.include_router(health.router)
 app.include_router(users.router)

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import db, errors, views
+from . import db, delay, errors, views
 from .config import Config
 
 
@@ -14,5 +14,6 @@ def create_app() -> Flask:
     app.config.from_object(Config)
     db.init_app(app)
     errors.init_app(app)
+    delay.init_app(app)
     app.register_blueprint(views.bp)
     return app

@@ -16,6 +16,17 @@ def _number(name: str, default: int, high: int = 100_000) -> int:
     return int(raw)
 
 
+def _seconds(name: str, high_ms: int = 1000) -> float:
+    raw = os.environ.get(name, "0")
+    try:
+        ms = float(raw)
+    except ValueError:
+        ms = -1
+    if not 0 <= ms <= high_ms:
+        raise SystemExit(f"Cannot start: {name} is {raw!r}: must be a number from 0 to {high_ms}")
+    return ms / 1000
+
+
 def _choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     raw = os.environ.get(name, default)
     if raw not in choices:
@@ -50,4 +61,5 @@ class Config:
     POOL_SIZE = _number("DB_POOL_SIZE", 32)
     PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false")) == "true"
 
+    DELAY_S = _seconds("APP_DELAY_MS")
     NONCE = _text("APP_NONCE", "")

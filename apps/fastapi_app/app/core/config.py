@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     db_pool_size: Count = 32
     db_prepared_statements: bool = True
 
+    app_delay_ms: Annotated[float, Field(ge=0, le=1000)] = 0
     app_nonce: str = ""
 
     @property
