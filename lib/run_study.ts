@@ -312,7 +312,7 @@ async function checkMachine({ scenarios }: Plan): Promise<string[]> {
 const OFFER = "or use --engine local";
 
 /** Opens the engine that was asked for; for `auto`, the best one that works here. */
-async function openEngine(
+export async function openEngine(
   study: string,
   made: Manifest[],
   { engine = "auto", dockerHost }: RunStudyOptions,

@@ -64,6 +64,7 @@ function sumWork(all: readonly Work[]): Work {
   const contracts = all.map(({ contract }) => contract);
   return {
     requests: sum((work) => work.requests),
+    serviceMs: sum((work) => work.serviceMs),
     dataStatements: sum((work) => work.dataStatements),
     rows: sum((work) => work.rows),
     transactionControl: sum((work) => work.transactionControl),

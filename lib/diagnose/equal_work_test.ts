@@ -7,14 +7,22 @@ import { findUnequalWork, unequalWork } from "./equal_work.ts";
 
 const honest: Work = {
   ...{ requests: 1000, dataStatements: 1100, rows: 5850, transactionControl: 2000, setup: 3 },
-  ...{ dataMs: 900, otherMs: 40, contract: { statements: 1102, rows: 5800 } },
+  ...{ serviceMs: 9000, dataMs: 900, otherMs: 40, contract: { statements: 1102, rows: 5800 } },
 };
 
 function run(arm: string, changes: Partial<Work>, queries: number | null = null): RunSummary {
   const [framework, path] = arm.split(" ") as ["flask", "direct"];
   const scenario = createScenario({ framework, path, users: 10 });
   const pgbouncer = queries === null ? null : {
-    ...{ transactions: queries, queries, waitUs: 0, maxClients: 8, maxServers: 8, logins: 0 },
+    ...{
+      transactions: queries,
+      queries,
+      waitUs: 0,
+      queryUs: 0,
+      maxClients: 8,
+      maxServers: 8,
+      logins: 0,
+    },
   };
   return {
     ...unmeasuredRun({ scenarioId: arm, scenario, arm, round: 1, status: "ok", cause: null }),

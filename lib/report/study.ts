@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
+import { findUnequalWork, type UnequalWork } from "../diagnose/equal_work.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests, readResources } from "../frames/run_files.ts";
@@ -60,7 +61,9 @@ export class Study {
   readonly family: FamilyResult;
   /** The circumstances that captions and conclusions name. */
   readonly context: StudyContext;
-  /** What is wrong with files of the study, a line each. */
+  /** Arms that did other work than the contract's: they may stand in no comparison. */
+  readonly unequalWork: UnequalWork[];
+  /** What is wrong with files and work of the study, a line each. */
   readonly warnings: string[];
 
   /** @param files What was read; see {@linkcode loadStudy}. */
@@ -70,7 +73,11 @@ export class Study {
     this.plan = files.plan;
     this.manifests = files.manifests;
     this.runs = files.runs;
-    this.warnings = files.warnings;
+    this.unequalWork = findUnequalWork(files.runs);
+    this.warnings = [
+      ...files.warnings,
+      ...this.unequalWork.map(({ arm, what }) => `${arm}: ${what.join("; ")}; it bars any ranking`),
+    ];
     // Tables list the scenarios as the plan does, whatever order they were run in.
     const place = new Map([...armLabels(files.plan.scenarios).keys()].map((id, i) => [id, i]));
     this.scenarios = summariseScenarios(files.runs)

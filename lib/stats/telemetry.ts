@@ -28,6 +28,8 @@ export interface PgbouncerActivity {
   queries: number;
   /** How long clients waited for a server, all together, by `total_wait_time`. */
   waitUs: number;
+  /** How long servers were busy with queries, as PgBouncer sees it, by `total_query_time`. */
+  queryUs: number;
   /** The largest number of the app's client connections, and of server connections. */
   maxClients: number;
   maxServers: number;
@@ -128,6 +130,7 @@ export const PGBOUNCER_COUNTERS = [
   "total_xact_count",
   "total_query_count",
   "total_wait_time_us",
+  "total_query_time_us",
 ] as const;
 
 /**
@@ -164,6 +167,7 @@ export function pgbouncerActivity(
     transactions: countWithin(pgbouncer, ["total_xact_count"], window),
     queries: countWithin(pgbouncer, ["total_query_count"], window),
     waitUs: countWithin(pgbouncer, ["total_wait_time_us"], window),
+    queryUs: countWithin(pgbouncer, ["total_query_time_us"], window),
     maxClients: maxWithin(pgbouncer, ["cl_active", "cl_waiting"], window),
     maxServers: maxWithin(pgbouncer, servers, window),
     logins: sessions === null ? null : countLogins(pgbouncer, sessions, window),
@@ -177,4 +181,42 @@ function countLogins(pgbouncer: DataFrame, sessions: number, window: Window): nu
   if (known.height === 0 || findFault(known, [column], window) !== null) return null;
   // Clients and servers are counted together.
   return Math.max(0, countWithin(known, [column], window) - 1 - sessions);
+}
+
+/** New connections for every 1,000 answered requests. */
+export interface Churn {
+  /** New sessions of PostgreSQL. */
+  sessions: number;
+  /** Logins to PgBouncer; null when the path is direct, or PgBouncer does not tell. */
+  logins: number | null;
+}
+
+/**
+ * How often connections were opened anew: what a claim about their reuse rests on.
+ *
+ * @param run A run's answered requests and what the samplers saw.
+ * @returns Null where either is unknown.
+ *
+ * @example
+ * ```ts
+ * import { connectionChurn } from "./telemetry.ts";
+ *
+ * const postgres = { sessions: 50, transactions: 900, maxConnections: 9 };
+ * const churn = connectionChurn({
+ *   requests: 1000,
+ *   telemetry: { postgres, pgbouncer: null, work: null },
+ * });
+ * console.assert(churn?.sessions === 50 && churn.logins === null);
+ * ```
+ */
+export function connectionChurn(
+  { requests, telemetry }: { requests: number; telemetry: Telemetry | null },
+): Churn | null {
+  if (requests === 0 || telemetry === null || telemetry.postgres === null) return null;
+  const per = (count: number) => 1000 * count / requests;
+  const logins = telemetry.pgbouncer?.logins ?? null;
+  return {
+    sessions: per(telemetry.postgres.sessions),
+    logins: logins === null ? null : per(logins),
+  };
 }

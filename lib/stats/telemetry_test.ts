@@ -6,6 +6,7 @@ import type { DataFrame } from "nodejs-polars";
 import { readPgbouncer, readPostgres } from "../frames/run_files.ts";
 import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
 import {
+  connectionChurn,
   findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
@@ -85,6 +86,7 @@ const pooler = (time: number, id: number | "", rest: Values = {}) => ({
     total_query_count: Math.round(300 * (time - 90)),
   },
   ...{ total_wait_time_us: Math.round(5000 * (time - 90)) },
+  total_query_time_us: Math.round(2000 * (time - 90)),
   ...rest,
 });
 
@@ -97,7 +99,13 @@ Deno.test("pgbouncerActivity() counts transactions, queries and waiting, and the
     pooler(105, 43, { cl_waiting: 700 }),
   ]);
   assert.equal(findFault(frame, PGBOUNCER_COUNTERS, window), null);
-  const counts = { transactions: 400, queries: 1200, waitUs: 20_000, maxClients: 64 };
+  const counts = {
+    transactions: 400,
+    queries: 1200,
+    waitUs: 20_000,
+    queryUs: 8000,
+    maxClients: 64,
+  };
   const expected = { ...counts, maxServers: 22 };
   assert.deepEqual(pgbouncerActivity(frame, 0, window), { ...expected, logins: 0 });
   assert.equal(pgbouncerActivity(frame, null, window).logins, null);
@@ -117,4 +125,22 @@ Deno.test("pgbouncerActivity() tells logins from the numbers of clients, less se
   assert.equal(pgbouncerActivity(old, 10, window).logins, null);
   const cut = await frameOf("pgbouncer", [pooler(99, 4), pooler(101, 5), pooler(105, "")]);
   assert.equal(pgbouncerActivity(cut, 10, window).logins, null);
+});
+
+Deno.test("connectionChurn() is per 1,000 requests, and unknown where either part is", () => {
+  const postgres = { sessions: 4, transactions: 4000, maxConnections: 20 };
+  const pgbouncer = {
+    ...{ transactions: 4000, queries: 4000, waitUs: 0, queryUs: 0, maxClients: 9, maxServers: 20 },
+    logins: 3900,
+  };
+  const telemetry = { postgres, pgbouncer, work: null };
+  assert.deepEqual(connectionChurn({ requests: 4000, telemetry }), { sessions: 1, logins: 975 });
+  const direct = { ...telemetry, pgbouncer: null };
+  assert.deepEqual(connectionChurn({ requests: 4000, telemetry: direct }), {
+    ...{ sessions: 1, logins: null },
+  });
+  assert.equal(connectionChurn({ requests: 0, telemetry }), null);
+  assert.equal(connectionChurn({ requests: 10, telemetry: null }), null);
+  const unseen = { ...telemetry, postgres: null };
+  assert.equal(connectionChurn({ requests: 10, telemetry: unseen }), null);
 });

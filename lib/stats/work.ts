@@ -5,6 +5,7 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
+import { OUTCOMES, requestColumns } from "../frames/columns.ts";
 import type { RouteWork } from "../store/manifest.ts";
 import { counterAt, findGap } from "./telemetry.ts";
 import type { Window } from "./window.ts";
@@ -16,6 +17,8 @@ export type StatementKind = "data" | "transaction" | "setup";
 export interface Work {
   /** Correct answers within the window. */
   requests: number;
+  /** Their service times, all together, in milliseconds. */
+  serviceMs: number;
   /** Statements that read or write data, and the rows that they returned. */
   dataStatements: number;
   rows: number;
@@ -86,6 +89,7 @@ export function workWithin(
   const answered = countRoutes(requests, window);
   const work: Work = {
     requests: answered.reduce((sum, { count }) => sum + count, 0),
+    serviceMs: answered.reduce((sum, { serviceMs }) => sum + serviceMs, 0),
     ...{ dataStatements: 0, rows: 0, transactionControl: 0, setup: 0, dataMs: 0, otherMs: 0 },
     contract: contract === undefined ? null : sumContract(answered, contract),
   };
@@ -115,23 +119,34 @@ export function workWithin(
   return work;
 }
 
+/** Correct answers of one route. */
+interface Answers {
+  route: string;
+  count: number;
+  /** Their service times, all together. */
+  serviceMs: number;
+}
+
 /** Correct answers within the window, by route. */
-function countRoutes(requests: DataFrame, window: Window): { route: string; count: number }[] {
-  const counts = new Map<string, number>();
+function countRoutes(requests: DataFrame, window: Window): Answers[] {
+  const counts = new Map<string, Answers>();
   const routes = requests.getColumn("route").toArray() as string[];
-  const errors = requests.getColumn("error").toArray() as (string | null)[];
-  const starts = requests.getColumn("start_us").toArray() as (number | bigint)[];
-  const services = requests.getColumn("service_us").toArray() as (number | bigint)[];
-  for (let i = 0; i < routes.length; i++) {
-    const endUs = Number(starts[i]) + Number(services[i]);
-    if (errors[i] !== null || endUs < window.startUs || endUs >= window.endUs) continue;
-    counts.set(routes[i]!, (counts.get(routes[i]!) ?? 0) + 1);
+  const { length, startUs, serviceUs, outcome } = requestColumns(requests);
+  for (let i = 0; i < length; i++) {
+    const endUs = startUs[i]! + serviceUs[i]!;
+    if (outcome[i] !== OUTCOMES.correct || endUs < window.startUs || endUs >= window.endUs) {
+      continue;
+    }
+    const own = counts.get(routes[i]!) ?? { route: routes[i]!, count: 0, serviceMs: 0 };
+    counts.set(own.route, own);
+    own.count++;
+    own.serviceMs += serviceUs[i]! / 1000;
   }
-  return [...counts].map(([route, count]) => ({ route, count }));
+  return [...counts.values()];
 }
 
 function sumContract(
-  answered: readonly { route: string; count: number }[],
+  answered: readonly Answers[],
   contract: Record<string, RouteWork>,
 ): RouteWork {
   const sum = { statements: 0, rows: 0 };

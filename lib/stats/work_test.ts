@@ -87,7 +87,14 @@ Deno.test("workWithin() counts calls, rows and time of the window by kind, and t
     [104 * S, "4", 2, 2, 0.5, "select current_schema()"],
   ], { "GET /posts": { statements: 1, rows: 20 }, "POST /posts": { statements: 2, rows: 2 } });
   assert.deepEqual(work, {
-    ...{ requests: 5, dataStatements: 46, rows: 806, transactionControl: 40, setup: 2 },
+    ...{
+      requests: 5,
+      serviceMs: 250,
+      dataStatements: 46,
+      rows: 806,
+      transactionControl: 40,
+      setup: 2,
+    },
     ...{ dataMs: 7, otherMs: 2 },
     contract: { statements: 6, rows: 82 },
   });

@@ -7,6 +7,7 @@ import type { BenchOptions } from "../bench/options.ts";
 import { benchOverhead } from "../bench/overhead.ts";
 import { benchRecorder } from "../bench/recorder.ts";
 import { benchStatistics } from "../bench/statistics.ts";
+import { benchTelemetry } from "../bench/telemetry.ts";
 import { UsageError } from "../errors.ts";
 import { ENGINES } from "../run_study.ts";
 import { parseOptions, runTask } from "./cli.ts";
@@ -19,6 +20,7 @@ const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = 
   generator: benchGenerator,
   recorder: benchRecorder,
   statistics: benchStatistics,
+  telemetry: benchTelemetry,
 };
 
 await runTask(async (signal) => {

@@ -21,6 +21,7 @@ export class SampleLoop {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pending: Promise<void> = Promise.resolve();
   #reading = false;
+  #paused = false;
   #ended = false;
   #failure: unknown = null;
 
@@ -44,7 +45,7 @@ export class SampleLoop {
 
   #schedule(): void {
     clearTimeout(this.#timer);
-    if (this.#ended || this.#reading) return;
+    if (this.#ended || this.#paused || this.#reading) return;
     const dueUs = Math.min(this.#lastUs + this.#intervalUs, ...this.#extraUs);
     // A millisecond late at the least: never before the time that it is due at.
     const waitMs = Math.max(0, (dueUs - nowUs()) / 1000 + 1);
@@ -65,6 +66,13 @@ export class SampleLoop {
     // Readings that were due meanwhile are left out, but for those that were asked for.
     const behind = Math.floor((nowUs() - dueUs) / this.#intervalUs);
     this.#lastUs = dueUs + Math.max(0, behind) * this.#intervalUs;
+    this.#schedule();
+  }
+
+  /** Leaves readings out from now on, or takes them again, the next after one interval. */
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    this.#lastUs = nowUs();
     this.#schedule();
   }
 

@@ -92,6 +92,11 @@ export class Sampler implements AsyncDisposable {
     for (const loop of this.#loops) loop.at(times);
   }
 
+  /** Leaves readings out from now on, or takes them again. */
+  pause(paused: boolean): void {
+    for (const loop of this.#loops) loop.pause(paused);
+  }
+
   /** What to read, each by itself: a server that hangs must not keep the others from being seen. */
   #readings(): Reading[] {
     const own: Reading[] = [

@@ -1,0 +1,151 @@
+/**
+ * `deno task bench telemetry`: what the samplers cost the run that they watch.
+ *
+ * @module
+ */
+
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { requestColumns } from "../frames/columns.ts";
+import { readRequests } from "../frames/run_files.ts";
+import { locustCommand } from "../load/locust.ts";
+import { convertRequests } from "../load/requests.ts";
+import { PoolscopeError } from "../errors.ts";
+import { openEngine } from "../run_study.ts";
+import { createScenario, scenarioId } from "../scenario.ts";
+import { connect } from "../engine/database.ts";
+import type { Access } from "../engine/engine.ts";
+import { percentile } from "../stats/percentile.ts";
+import { pairedRatio } from "../stats/ratio.ts";
+import { nowUs } from "../telemetry/sample_loop.ts";
+import { Sampler } from "../telemetry/sampler.ts";
+import { verifyApp } from "../verify/verify.ts";
+import type { BenchOptions } from "./options.ts";
+import { seededDraws } from "./random.ts";
+
+/** The result, as DESIGN's table of benchmarks names it. */
+export interface TelemetryResult {
+  /** Pairs of blocks. */
+  pairs: number;
+  /** What sampling takes of throughput, and adds to the 95th percentile, in percent. */
+  throughput_cost_pct: number;
+  p95_cost_pct: number;
+  /** The upper ends of their 95 % intervals. */
+  throughput_cost_pct_upper: number;
+  p95_cost_pct_upper: number;
+  /** True when the default, shorter set was run. */
+  partial?: true;
+}
+
+const WARM_UP_S = 5;
+/** Of a block, after what was before has died away. */
+const SETTLE_S = 0.4;
+/** As many readings as seconds: what a run of any length has. */
+const BLOCK_S = 3;
+
+/** A block in Unix time, microseconds. */
+interface Block {
+  startUs: number;
+  endUs: number;
+}
+
+/**
+ * One run under load whose telemetry is switched on and off by lot: readings each second, and
+ * PostgreSQL's count of statements. The database is at its quota, where whatever it does for the
+ * samplers is missing to the requests.
+ */
+export async function benchTelemetry(options: BenchOptions): Promise<TelemetryResult> {
+  const { full, engine: kind, seed, signal, log } = options;
+  const pairs = full ? 90 : 20;
+  const folder = Deno.makeTempDirSync({ prefix: "poolscope-bench-" });
+  mkdirSync(join(folder, "logs"));
+  try {
+    await using engine = await openEngine("bench", [], { engine: kind }, log, signal);
+    const scenario = createScenario({ framework: "flask", path: "pooled", users: 50 });
+    const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
+    await engine.startDatabase(scenario);
+    const blocks: [on: Block, off: Block][] = [];
+    {
+      await using services = await engine.startRun(run, folder);
+      const locust = services.startLoad(locustCommand({
+        ...{ ...services.generator, scenario, seed, warmUpS: WARM_UP_S },
+        windowS: pairs * 2 * (BLOCK_S + SETTLE_S) * 1.1 + 2,
+      }));
+      await verifyApp(services, scenario, { signal });
+      await services.applyLimits();
+      await using sampler = await Sampler.start(services, folder);
+      await locust.release();
+      await sleep(WARM_UP_S * 1000);
+      const random = seededDraws(seed);
+      for (let i = 0; i < pairs; i++) {
+        signal.throwIfAborted();
+        if (locust.exit !== null) {
+          throw new PoolscopeError(`Cannot measure the samplers: ${locust.logTail(1)}`);
+        }
+        const first = random.uniform() < 0.5;
+        const one = await block(first, sampler, services.postgres);
+        const two = await block(!first, sampler, services.postgres);
+        blocks.push(first ? [one, two] : [two, one]);
+      }
+      await locust.stop();
+      await locust.collect();
+    }
+    await convertRequests(folder);
+    const measured = await measureBlocks(folder, blocks);
+    const cost = (key: "rps" | "p95Us") =>
+      pairedRatio(measured.map(([on, off]) => ({ base: off[key], other: on[key] })))!;
+    const [rps, p95] = [cost("rps"), cost("p95Us")];
+    const percent = (ratio: number) => Number((100 * ratio).toFixed(2));
+    const mean = measured.reduce((sum, [, off]) => sum + off.rps, 0) / pairs;
+    log(`${pairs} pairs of blocks of ${BLOCK_S} s at ${Math.round(mean)} requests/s`);
+    return {
+      pairs,
+      throughput_cost_pct: percent(1 - rps.value),
+      p95_cost_pct: percent(p95.value - 1),
+      throughput_cost_pct_upper: percent(1 - rps.low!),
+      p95_cost_pct_upper: percent(p95.high! - 1),
+      ...(full ? {} : { partial: true }),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Switches telemetry and lets a block pass. */
+async function block(on: boolean, sampler: Sampler, access: Access): Promise<Block> {
+  sampler.pause(!on);
+  const sql = connect({ ...access, database: "postgres" });
+  try {
+    const track = on ? "top" : "none";
+    await sql.unsafe(`alter system set pg_stat_statements.track = ${track}`);
+    await sql.unsafe(`alter system set compute_query_id = ${on ? "auto" : "off"}`);
+    await sql.unsafe("select pg_reload_conf()");
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+  await sleep(SETTLE_S * 1000);
+  const startUs = nowUs();
+  await sleep(BLOCK_S * 1000);
+  return { startUs, endUs: nowUs() };
+}
+
+/** Throughput and 95th percentile of each block, by the requests that were answered in it. */
+async function measureBlocks(folder: string, blocks: [Block, Block][]) {
+  const { length, startUs, serviceUs, outcome } = requestColumns(await readRequests(folder));
+  const measure = (block: Block) => {
+    const own: number[] = [];
+    for (let i = 0; i < length; i++) {
+      const endUs = startUs[i]! + serviceUs[i]!;
+      if (outcome[i] === 0 && endUs >= block.startUs && endUs < block.endUs) {
+        own.push(serviceUs[i]!);
+      }
+    }
+    const seconds = (block.endUs - block.startUs) / 1e6;
+    return { rps: own.length / seconds, p95Us: percentile(own, 95)! };
+  };
+  return blocks.map(([on, off]) => [measure(on), measure(off)] as const);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,194 @@
+/** Apps that do other work than the contract's, and honest ones, each under real load. */
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Engine, RunServices } from "./engine/engine.ts";
+import { LocalEngine } from "./engine/local.ts";
+import type { Plan } from "./plan.ts";
+import { planRuns } from "./plan.ts";
+import { loadStudy } from "./report/study.ts";
+import { runScenario } from "./run_scenario.ts";
+import { createScenario, type Framework, FRAMEWORKS, type Path } from "./scenario.ts";
+import { setUp } from "./setup/mod.ts";
+import { EventLog } from "./store/events.ts";
+import { ROOT } from "./store/layout.ts";
+
+const tools = await setUp();
+
+/** A change of a file of an app. */
+interface Change {
+  file: string;
+  from: string;
+  to: string;
+}
+
+function alter(appsRoot: string, { file, from, to }: Change): void {
+  const path = join(appsRoot, "apps", file);
+  const text = readFileSync(path, "utf8");
+  ok(text.includes(from), `${file} has no ${from}`);
+  writeFileSync(path, text.replace(from, to));
+}
+
+/** Runs arms of altered apps, and tells what is found of them before anything is compared. */
+async function study(
+  arms: { framework: Framework; path: Path }[],
+  changes: (appsRoot: string) => Change[],
+  verified: (services: RunServices, appsRoot: string) => void = () => {},
+) {
+  const root = Deno.makeTempDirSync({ prefix: "poolscope-work-" });
+  try {
+    cpSync(join(ROOT, "apps"), join(root, "apps"), { recursive: true });
+    for (const change of changes(root)) alter(root, change);
+    const folder = join(root, "study");
+    mkdirSync(folder);
+    const plan: Plan = {
+      ...{ name: "work", purpose: "Equal work.", functionalCheck: true, rounds: 1, seed: 1 },
+      ...{ warmUpS: 1.5, windowS: 5 },
+      scenarios: arms.map((arm) => createScenario({ ...arm, users: 20 })),
+    };
+    writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
+    await using engine = new LocalEngine(tools, () => {}, { appsRoot: root });
+    for (const run of planRuns(plan)) {
+      const manifest = await runScenario(run, {
+        ...{ study: "work", folder, plan },
+        engine: whenVerified(engine, (services) => verified(services, root)),
+        events: new EventLog(join(folder, "events.jsonl")),
+        machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
+        signal: new AbortController().signal,
+      });
+      equal(manifest.cause, null);
+    }
+    const read = await loadStudy(folder);
+    for (const { arm, telemetry } of read.runs) {
+      const { requests, dataStatements, rows, transactionControl, contract } = telemetry!.work!;
+      const per = (count: number) => (count / requests).toFixed(3);
+      console.log(
+        `  ${arm}: ${requests} requests, ${per(dataStatements)} data statements (${
+          per(contract!.statements)
+        }), ${per(rows)} rows (${per(contract!.rows)}), ${per(transactionControl)} of control`,
+      );
+    }
+    for (const { arm, what } of read.unequalWork) console.log(`  ${arm}: ${what.join("; ")}`);
+    return read;
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+/** An engine of which the app changes its ways as soon as it is verified. */
+function whenVerified(engine: Engine, change: (services: RunServices) => void): Engine {
+  const startRun: Engine["startRun"] = async (run, folder) => {
+    const services = await engine.startRun(run, folder);
+    const applyLimits = services.applyLimits.bind(services);
+    services.applyLimits = () => {
+      change(services);
+      return applyLimits();
+    };
+    return services;
+  };
+  return new Proxy(engine, {
+    get(target, key) {
+      if (key === "startRun") return startRun;
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+Deno.test("honest apps of all frameworks and paths do the contract's work", async () => {
+  const arms = FRAMEWORKS.flatMap((framework) =>
+    (["direct", "pooled"] as const).map((path) => ({ framework, path }))
+  );
+  const { unequalWork, runs, warnings } = await study(arms, () => []);
+  deepEqual(unequalWork, []);
+  deepEqual(warnings, []);
+  for (const { arm, scenario, telemetry } of runs) {
+    const { requests, dataStatements, rows, transactionControl, contract } = telemetry!.work!;
+    ok(Math.abs(dataStatements / contract!.statements - 1) < 0.03, arm);
+    ok(Math.abs(rows / contract!.rows - 1) < 0.03, arm);
+    // SQLAlchemy begins and ends a transaction for each request, Django none.
+    const control = transactionControl / requests;
+    ok(Math.abs(control - (scenario.framework === "django" ? 0 : 2)) < 0.06, `${arm} ${control}`);
+  }
+});
+
+Deno.test("an app that issues one extra query, and one that caches answers, are named", async () => {
+  const { unequalWork, warnings } = await study(
+    [
+      { framework: "fastapi", path: "direct" },
+      { framework: "django", path: "pooled" },
+      { framework: "flask", path: "direct" },
+    ],
+    () => [
+      {
+        file: "fastapi_app/app/api/deps.py",
+        from: "        yield session\n",
+        to: '        await session.execute(text("SELECT id FROM users WHERE id = 1"))\n' +
+          "        yield session\n",
+      },
+      {
+        file: "fastapi_app/app/api/deps.py",
+        from: "from sqlalchemy.ext.asyncio import AsyncSession\n",
+        to: "from sqlalchemy import text\nfrom sqlalchemy.ext.asyncio import AsyncSession\n",
+      },
+      {
+        file: "django_app/blog/views.py",
+        from: "return JsonResponse([post_json(post) for post in newest], safe=False)",
+        to: "return JsonResponse(CACHE.get(limit) or " +
+          "CACHE.setdefault(limit, [post_json(post) for post in newest]), safe=False)",
+      },
+      {
+        file: "django_app/blog/views.py",
+        from: "class Month(Func):",
+        to: "CACHE = {}\n\n\nclass Month(Func):",
+      },
+    ],
+  );
+  const found = new Map(unequalWork.map(({ arm, what }) => [arm, what.join("; ")]));
+  deepEqual([...found.keys()].sort(), ["django pooled", "fastapi direct"]);
+  match(
+    found.get("fastapi direct")!,
+    /^2\.\d\d data statements per request where the contract has 1\.\d\d: the app asks the database/,
+  );
+  match(
+    found.get("django pooled")!,
+    /^0\.\d\d data statements per request where the contract has 1\.\d\d: the app answers without asking/,
+  );
+  ok(warnings.some((line) => /^fastapi direct: .*; it bars any ranking$/.test(line)));
+});
+
+Deno.test("an app that goes past PgBouncer once it is verified is named", async () => {
+  const { unequalWork } = await study(
+    [{ framework: "flask", path: "pooled" }, { framework: "fastapi", path: "pooled" }],
+    (appsRoot) => [
+      {
+        file: "flask_app/blog/db.py",
+        from: '        g.session = current_app.extensions["session_factory"]()\n',
+        to: [
+          '        factory = current_app.extensions["session_factory"]',
+          `        if os.path.exists("${appsRoot}/port") and os.urandom(1)[0] < 128:`,
+          '            if "past" not in current_app.extensions:',
+          `                port = int(open("${appsRoot}/port").read())`,
+          '                url = current_app.config["DATABASE_URL"].set(port=port)',
+          "                engine = create_engine(url, pool_size=8, max_overflow=0)",
+          '                current_app.extensions["past"] = sessionmaker(',
+          "                    engine, expire_on_commit=False)",
+          '            factory = current_app.extensions["past"]',
+          "        g.session = factory()",
+          "",
+        ].join("\n"),
+      },
+      {
+        file: "flask_app/blog/db.py",
+        from: "from flask import",
+        to: "import os\n\nfrom flask import",
+      },
+    ],
+    (services, appsRoot) => writeFileSync(join(appsRoot, "port"), String(services.postgres.port)),
+  );
+  deepEqual(unequalWork.map(({ arm }) => arm), ["flask pooled"]);
+  match(unequalWork[0]!.what.join(), /^PgBouncer saw [\d.]+ queries per request and PostgreSQL/);
+  const share = Number(/(\d+) % went past PgBouncer/.exec(unequalWork[0]!.what.join())![1]);
+  ok(share > 30 && share < 70, `${share} %`);
+});

@@ -1,0 +1,91 @@
+/**
+ * What of the load reached the database, and through how many connections.
+ *
+ * @module
+ */
+
+import { formatNumber } from "../figures/format.ts";
+import { levelLabel } from "../scenario.ts";
+import type { RunSummary } from "../stats/summary.ts";
+import { connectionChurn } from "../stats/telemetry.ts";
+import { type CellValue, Table } from "./display.ts";
+import type { Study } from "./study.ts";
+import { checkStamp } from "./tables.ts";
+
+const left = (header: string) => ({ header });
+const right = (header: string) => ({ header, align: "right" as const });
+
+/** The mean of what is known; null where nothing is. */
+function mean(values: (number | null | undefined)[]): number | null {
+  const known = values.filter((value) => value != null);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
+/** The largest of what is known; null where nothing is. */
+function largest(values: (number | null | undefined)[]): number | null {
+  const known = values.filter((value) => value != null);
+  return known.length === 0 ? null : Math.max(...known);
+}
+
+const shown = (value: number | null) => value === null ? null : formatNumber(value);
+const decimal = (value: number | null, digits = 2) => value === null ? null : value.toFixed(digits);
+
+/**
+ * New connections, the most connections of any moment, and the work for the database, of each
+ * scenario beside its throughput: means over its successful runs, of maxima the largest.
+ *
+ * @param study The study.
+ */
+export function telemetryTable(study: Study): Table {
+  const unequal = new Set(study.unequalWork.map(({ arm }) => arm));
+  const marked = new Set<number>();
+  const rows = study.scenarios.flatMap((scenario): CellValue[][] => {
+    const runs = study.runs.filter((run) =>
+      run.scenarioId === scenario.scenarioId && run.status === "ok" && run.telemetry !== null
+    );
+    return runs.length === 0 ? [] : [[
+      scenario.arm,
+      levelLabel(scenario),
+      scenario.rps && formatNumber(scenario.rps.value),
+      ...describeRuns(runs),
+    ]];
+  });
+  rows.forEach(([arm], i) => {
+    if (unequal.has(String(arm))) marked.add(i);
+  });
+  return new Table(
+    `${checkStamp(study)}Connections and work for the database${
+      marked.size === 0 ? "" : "; marked: not the contract's work, which bars any ranking"
+    }`,
+    [
+      ...[left("arm"), right("load"), right("RPS"), right("new sessions per 1,000 requests")],
+      ...[right("logins to PgBouncer per 1,000"), right("client connections, most")],
+      ...[right("connections to PostgreSQL, most"), right("data statements per request")],
+      ...[right("rows per request"), right("BEGIN, COMMIT … per request")],
+      ...[right("execution, ms per request"), right("wait in PgBouncer, ms per request")],
+    ],
+    rows,
+    marked,
+  );
+}
+
+function describeRuns(runs: readonly RunSummary[]): CellValue[] {
+  const churns = runs.map(connectionChurn);
+  const works = runs.flatMap(({ telemetry }) => telemetry!.work ?? []);
+  const perRequest = (value: (work: typeof works[number]) => number) =>
+    mean(works.map((work) => value(work) / work.requests));
+  const poolers = runs.flatMap(({ requests, telemetry }) =>
+    telemetry!.pgbouncer === null ? [] : [{ requests, ...telemetry!.pgbouncer }]
+  );
+  return [
+    shown(mean(churns.map((churn) => churn?.sessions))),
+    shown(mean(churns.map((churn) => churn?.logins))),
+    shown(largest(poolers.map(({ maxClients }) => maxClients))),
+    shown(largest(runs.map(({ telemetry }) => telemetry!.postgres?.maxConnections))),
+    decimal(perRequest((work) => work.dataStatements)),
+    decimal(perRequest((work) => work.rows)),
+    decimal(perRequest((work) => work.transactionControl)),
+    decimal(perRequest((work) => work.dataMs + work.otherMs)),
+    decimal(mean(poolers.map(({ waitUs, requests }) => waitUs / 1000 / requests))),
+  ];
+}
