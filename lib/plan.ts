@@ -186,7 +186,7 @@ const NAMED: Record<string, () => Plan> = {
     purpose:
       "One slow-down of known size, and every arm twice: is the one found, and nothing else?",
     functionalCheck: false,
-    warmUpS: 1,
+    warmUpS: 2,
     windowS: 5,
     rounds: 8,
     maxRounds: 16,

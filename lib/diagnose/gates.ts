@@ -124,8 +124,10 @@ function seeTrends(run: RunSummary, sure: boolean): Seen | null {
   const isSure = ({ p }: Trend) => p !== null && p < TREND_LEVEL;
   const all = largeTrends(run);
   if (all.some(([, trend]) => isSure(trend)) !== sure) return null;
+  // Of few requests a mean changes that much by chance.
+  const enough = run.requests - run.failures >= leastRequests(95);
   const trends = all.filter(([, trend]) =>
-    sure ? isSure(trend) : trend.p === null || Math.abs(trend.change) > LARGEST_CHANGE
+    sure ? isSure(trend) : trend.p === null || (enough && Math.abs(trend.change) > LARGEST_CHANGE)
   );
   if (trends.length === 0) return null;
   return {

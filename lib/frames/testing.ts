@@ -283,7 +283,7 @@ function telemetryFiles(plan: Plan, scenario: Scenario, rps: number): Record<str
       (second) => ({
         ...{ cl_active: 8, cl_waiting: 2, sv_active: 2, sv_idle: 6, last_client_id: 18 + second },
         total_xact_count: Math.round(rps * second),
-        total_query_count: Math.round(rps * second),
+        total_query_count: 2 * Math.round(rps * second),
         total_wait_time_us: 1000 * second,
       }),
     ),
