@@ -26,7 +26,9 @@ from geventhttpclient.response import HTTPConnectionClosed
 from greenlet import getcurrent
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from locust import User
+from locust.event import EventHook
 from locust.exception import CatchResponseError, StopTest
+from request_log import RecordedEvent
 
 # The system's own: gevent's would wait in a greenlet.
 Socket = gevent.monkey.get_original("socket", "socket")
@@ -37,6 +39,7 @@ HANDLED_AT_ONCE = 8
 READABLE, WRITABLE = 1, 2  # the event loop's names for what to watch
 TIMEOUT_CHECKS = 50  # in the time that a server may stay silent
 
+fire = EventHook.fire
 HUB = gevent.get_hub()
 LOOP = HUB.loop
 
@@ -403,17 +406,21 @@ class Connection:
         if intended_ns:
             intended_us = intended_ns // 1000 + EPOCH_OFFSET_US
             response_us = end_us - intended_us
-        event.fire(
+        status, length = self.status, len(self.content)
+        if event.__class__ is RecordedEvent:
+            times = intended_us, start_us, service_us, response_us
+            event.hear((route.key, *times, length, status, exception), end_us)
+        fire(
+            event,
             request_type=route.method,
             name=route.name,
             response_time=(response_us or service_us) / 1000,
-            response_length=len(self.content),
-            response=Response(self.status, self.headers.copy(), self.content, url),
+            response_length=length,
+            response=Response(status, self.headers.copy(), self.content, url),
             context=context,
             exception=exception,
             start_time=start_us / 1e6,
             url=url,
-            timing=(intended_us, start_us, service_us, response_us),
         )
 
 

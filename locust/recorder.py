@@ -51,7 +51,7 @@ from arrivals import Arrivals
 from clock import EPOCH_OFFSET_US, now_us
 from locust.event import EventHook
 from locust.runners import MasterRunner, WorkerRunner
-from request_log import RequestLog, write_whole
+from request_log import ROWS_AT_ONCE, RecordedEvent, RequestLog, write_whole
 from settings import number
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Recorder:
         self.log: RequestLog | None = None
         self.lag: LoopLag | None = None
         self.cpu_s: float | None = None
-        self.uncounted = EventHook()
+        self.uncounted = RecordedEvent(self.add_uncounted, 1)
         self.closed = False
         locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 0  # the history is whole at any time
         environment.events.test_start.add_listener(self.start)
@@ -132,18 +132,17 @@ class Recorder:
         self.warm_up_requests = self.drain_requests = 0
         self.reported = self._totals()
         end_on_interrupt(self.finish)
-        self.log.open_window = self._open_window
+        self.event = self.environment.events.request
+        RecordedEvent.replace(self.event, self.log.add, ROWS_AT_ONCE)
+        self.event.open_window = self._open_window
         if self.arrivals is None:
-            self.log.opens_at_us = self.window_start_us
+            self.event.opens_at_us = self.window_start_us
         else:
             self.arrivals.event_of = self.event_of
             self.arrivals.window_ns = tuple(
                 (time_us - EPOCH_OFFSET_US) * 1000
                 for time_us in (self.window_start_us, self.window_end_us)
             )
-            self.uncounted.add_listener(self.on_uncounted)
-        # The first to hear of each request: when the window opens, Locust must not have counted it.
-        self.environment.events.request._handlers.insert(0, self.log.on_request)
         for run in (self._run_phases, self._tick):
             gevent.spawn(run).link_exception(locust.log.greenlet_exception_logger(logger))
 
@@ -158,17 +157,19 @@ class Recorder:
             return self.environment.events.request
         return self.uncounted
 
-    def on_uncounted(self, timing: tuple[int, int, int, int], **request) -> None:
-        """A late answer of the warm-up, or one of the drain."""
+    def add_uncounted(self, rows: list[tuple]) -> None:
+        """Late answers of the warm-up, and those of the drain."""
+        self.event.drain()
         log = self.log
         counts = log.failures, log.late, log.late_max_us
-        log.on_request(timing=timing, **request)
+        log.add(rows)
         log.failures, log.late, log.late_max_us = counts
-        log.uncounted += 1
-        if timing[0] < self.window_start_us:
-            self.warm_up_requests += 1
-        else:
-            self.drain_requests += 1
+        log.uncounted += len(rows)
+        for _, intended_us, *_ in rows:
+            if intended_us < self.window_start_us:
+                self.warm_up_requests += 1
+            else:
+                self.drain_requests += 1
 
     def _run_phases(self) -> None:
         self._sleep_until(self.window_start_us)
@@ -220,12 +221,13 @@ class Recorder:
         """Nothing here waits: it may run in the event loop."""
         self.environment.runner.stats.reset_all()
         log = self.log
+        self.event.drain()
         self.warm_up_requests = log.uncounted = log.rows
         log.failures = log.late = log.late_max_us = 0
         self.users_at_window_start = self.environment.runner.user_count
         self.cpu_at_window_start_s = time.process_time()
         self.opened_at_window_start = lean.opened
-        log.opens_at_us = NEVER
+        self.event.opens_at_us = NEVER
         if self.arrivals is None:
             log.answered_from_us = self.window_start_us
         self.lag = LoopLag()
@@ -263,7 +265,9 @@ class Recorder:
         if self.arrivals is None or end_us < self.window_end_us:
             self.window_end_us = end_us
         self._stop_clocks()
-        self.environment.events.request._handlers.clear()  # nothing is counted any more
+        self.event.drain()
+        self.event.__class__ = EventHook  # nothing is counted any more
+        self.event._handlers.clear()
         requests = self.log.requests
         unanswered = self._add_arrivals() if self.arrivals else self._add_in_flight()
         self.log.close()
@@ -332,6 +336,7 @@ class Recorder:
 
     def report(self) -> None:
         """Rows to the file, and what was since the last report to whoever watches."""
+        self.event.drain()
         service_us = sorted(self.log.buffered_service_us())
         self.log.flush()
         (then_us, rows, failures), self.reported = self.reported, self._totals()

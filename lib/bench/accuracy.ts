@@ -4,7 +4,10 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { parseHostCpu } from "../engine/proc.ts";
 import { PoolscopeError } from "../errors.ts";
 import { readRequests } from "../frames/run_files.ts";
 import { loadPolars } from "../frames/polars.ts";
@@ -21,6 +24,8 @@ export interface AccuracyResult {
   cases: number;
   /** Over all cases and percentiles, the largest min(error / 1 %, error / 2 ms). */
   worst_excess: number;
+  /** Cases for which the host never left the machine's cores alone, and which count all the same. */
+  disturbed: number;
   /** True when the default, shorter set was run. */
   partial?: true;
 }
@@ -97,24 +102,53 @@ export function excess(measuredMs: number, trueMs: number): number {
   return Math.min(errorMs / (trueMs * 0.01), errorMs / 2);
 }
 
-/** Runs all cases; the full set three times, with other seeds, and with two processes. */
+/**
+ * A case of which the host took a larger share of the machine's time is run again: its percentiles
+ * are those of a generator that was not running. What the case found does not enter.
+ */
+const MOST_STOLEN = 0.02;
+const ATTEMPTS = 5;
+
+/** Time for further attempts, of all cases together, in seconds. */
+const AGAIN_S = { partial: 75, full: 900 };
+
+/** Runs all cases; the full set three times, with other seeds. */
 export async function benchAccuracy(options: BenchOptions): Promise<AccuracyResult> {
   const { full, seed, signal, log } = options;
   const python = await benchPython(signal);
   await loadPolars();
-  let [cases, worst] = [0, 0];
+  let [cases, worst, disturbed] = [0, 0, 0];
+  let leftS = full ? AGAIN_S.full : AGAIN_S.partial;
   for (let repeat = 0; repeat < (full ? 3 : 1); repeat++) {
     for (const one of CASES) {
-      const found = await measure(one, seed + repeat, python, signal, log);
-      worst = Math.max(worst, found);
+      let least = { stolen: Infinity, found: Infinity };
+      for (let attempt = 1; attempt <= ATTEMPTS && least.stolen > MOST_STOLEN; attempt++) {
+        const begun = performance.now();
+        const before = stolenS();
+        const found = await measure(one, seed + repeat, python, signal, log);
+        const tookS = (performance.now() - begun) / 1000;
+        const stolen = (stolenS() - before) / tookS / availableParallelism();
+        if (stolen < least.stolen) least = { stolen, found };
+        if (stolen > MOST_STOLEN) log(`the host took ${(100 * stolen).toFixed(1)} % of that time`);
+        if (attempt > 1) leftS -= tookS;
+        if (leftS < tookS) break;
+      }
+      if (least.stolen > MOST_STOLEN) disturbed++;
+      worst = Math.max(worst, least.found);
       cases++;
     }
   }
   return {
     cases,
     worst_excess: Number(worst.toFixed(3)),
+    disturbed,
     ...(full ? {} : { partial: true }),
   };
+}
+
+/** Time that the host has taken from this machine's cores, in seconds. */
+function stolenS(): number {
+  return parseHostCpu(readFileSync("/proc/stat", "utf8")).stolenS;
 }
 
 async function measure(

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
 import { explainExit, type LoadOptions, locustCommand, LOCUSTFILE } from "../load/locust.ts";
 import { ensurePython } from "../setup/python.ts";
@@ -123,7 +124,7 @@ export interface BenchRun extends Omit<LoadOptions, "locustfile"> {
   signal: AbortSignal;
   /** The core to use; null for any. @default {the clients'} */
   core?: number | null;
-  /** Send SIGTERM after so many seconds. */
+  /** Send SIGTERM so many seconds after the first report of the load. */
   terminateAfterS?: number;
   /** Changes the command. */
   argv?: (argv: string[]) => string[];
@@ -152,14 +153,32 @@ export async function runLocust(run: BenchRun): Promise<string> {
     stderr: "piped",
     signal,
   }).spawn();
-  const timer = terminateAfterS === undefined
+  const ended = new AbortController();
+  const terminated = terminateAfterS === undefined
     ? undefined
-    : setTimeout(() => child.kill("SIGTERM"), terminateAfterS * 1000);
+    : terminate(child, join(run.folder, ".live.json"), terminateAfterS, ended.signal);
   const output = await child.output();
-  clearTimeout(timer);
+  ended.abort();
+  await terminated;
   signal.throwIfAborted();
   const log = new TextDecoder().decode(output.stderr);
   const trouble = explainExit(output.code, output.signal, log);
   if (trouble !== null) throw new PoolscopeError(trouble);
   return log;
+}
+
+/** Ends a generator some seconds after it first reported. */
+async function terminate(
+  child: Deno.ChildProcess,
+  report: string,
+  afterS: number,
+  ended: AbortSignal,
+): Promise<void> {
+  try {
+    while (!existsSync(report)) await setTimeout(50, undefined, { signal: ended });
+    await setTimeout(afterS * 1000, undefined, { signal: ended });
+    child.kill("SIGTERM");
+  } catch (error) {
+    if (!ended.aborted) throw error;
+  }
 }

@@ -2,8 +2,8 @@
 
 Environment, besides the locustfile's own: POOLSCOPE_BENCH_LOCUST (the folder of the locustfile),
 POOLSCOPE_BENCH_PAIRS and POOLSCOPE_BENCH_BLOCK_S. Each pair is one block with and one without, in
-an order drawn from the seed. Writes blocks.json into the run folder: pairs of [CPU s, requests],
-the block with recording first.
+an order drawn from the seed. Writes blocks.json into the run folder: pairs of [CPU s, requests,
+steal s of the host], the block with recording first.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import gevent
 from locust import events
+from locust.event import EventHook
 
 sys.path.insert(0, os.environ["POOLSCOPE_BENCH_LOCUST"])
 
@@ -30,16 +31,22 @@ FOLDER = Path(os.environ["POOLSCOPE_RUN_FOLDER"])
 recorder.TICK_S, TICK_S = 3600.0, recorder.TICK_S
 
 
+def steal_s() -> float:
+    """What the host has taken from this machine's cores so far."""
+    with open("/proc/stat", encoding="ascii") as file:
+        return int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 @events.test_start.add_listener
 def on_test_start(environment, **_) -> None:
     gevent.spawn(measure, environment)
 
 
 def measure(environment) -> None:
-    handlers = environment.events.request._handlers
-    on_request = handlers[0]
+    event = environment.events.request
     while locustfile.recording.lag is None:
         gevent.sleep(0.05)
+    recorded = event.__class__
     stats = environment.runner.stats.total
     draw = random.Random(locustfile.SEED)
     pairs = []
@@ -48,18 +55,16 @@ def measure(environment) -> None:
         first_on = draw.random() < 0.5
         pair = {}
         for is_on in (first_on, not first_on):
-            if is_on and on_request not in handlers:
-                handlers.insert(0, on_request)
-            elif not is_on and on_request in handlers:
-                handlers.remove(on_request)
+            event.__class__ = recorded if is_on else EventHook
+            stolen_s = steal_s()
             requests, cpu_s = stats.num_requests, time.process_time()
             gevent.sleep(BLOCK_S)
             since_report_s += BLOCK_S * is_on
             if is_on and since_report_s >= TICK_S:
                 locustfile.recording.report()
                 since_report_s -= TICK_S
-            pair[is_on] = time.process_time() - cpu_s, stats.num_requests - requests
+            cpu_s = time.process_time() - cpu_s
+            pair[is_on] = cpu_s, stats.num_requests - requests, steal_s() - stolen_s
         pairs.append((pair[True], pair[False]))
-    if on_request not in handlers:
-        handlers.insert(0, on_request)
+    event.__class__ = recorded
     (FOLDER / "blocks.json").write_text(json.dumps(pairs))

@@ -5,15 +5,17 @@
  * @module
  */
 
+import { connectionBudget, type Scenario } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import type { Work } from "../stats/work.ts";
 
 /**
- * By how much statements or rows per request may differ from the contract's: requests that are
- * under way when the window begins and ends make some tenths of a percent.
+ * By how much statements or rows per request may differ from the contract's, beside the share of
+ * those requests that can be in the database when a window begins or ends: what is executed for
+ * them and what is answered may fall on two sides of it.
  */
 export const WORK_TOLERANCE = 0.05;
-/** Fewer requests than this do not tell: those under way are then too large a part. */
+/** Fewer requests than this do not tell. */
 export const LEAST_WORK_REQUESTS = 200;
 
 /** An arm that did other work than the contract's. */
@@ -26,13 +28,25 @@ export interface UnequalWork {
 
 const per = (count: number, requests: number) => (count / requests).toFixed(2);
 
-/** How the work of some requests deviates from the contract's, in words. */
-function deviations(work: Work, queries: number | null): string[] {
+/** Requests that can be in the database at the same time. */
+function mostUnderWay(scenario: Scenario): number {
+  return Math.min(scenario.users ?? Infinity, connectionBudget(scenario), scenario.maxConnections);
+}
+
+/**
+ * How the work of some requests deviates from the contract's, in words.
+ *
+ * @param work The work.
+ * @param queries What PgBouncer saw of it; null when the path is direct, or it is not known.
+ * @param underWay Requests that can be in the database at the windows' ends.
+ */
+function deviations(work: Work, queries: number | null, underWay: number): string[] {
   const { requests, contract } = work;
   if (contract === null || requests < LEAST_WORK_REQUESTS) return [];
+  const tolerance = WORK_TOLERANCE + underWay / requests;
   const texts: string[] = [];
   const compare = (what: string, seen: number, asked: number, why: [string, string]) => {
-    if (Math.abs(seen - asked) <= WORK_TOLERANCE * asked) return;
+    if (Math.abs(seen - asked) <= tolerance * asked) return;
     texts.push(
       `${per(seen, requests)} ${what} per request where the contract has ${
         per(asked, requests)
@@ -48,7 +62,7 @@ function deviations(work: Work, queries: number | null): string[] {
     "answers without reading what it shows",
   ]);
   const executed = work.dataStatements + work.transactionControl;
-  if (queries !== null && queries < (1 - WORK_TOLERANCE) * executed) {
+  if (queries !== null && queries < (1 - tolerance) * executed) {
     const share = Math.round(100 * (1 - queries / executed));
     texts.push(
       `PgBouncer saw ${per(queries, requests)} queries per request and PostgreSQL executed ${
@@ -82,9 +96,12 @@ function sumWork(all: readonly Work[]): Work {
  * How a run's work deviates from the contract's, in sentences; empty where it does not, or where it
  * was not recorded.
  */
-export function unequalWork({ telemetry }: Pick<RunSummary, "telemetry">): string[] {
+export function unequalWork(
+  { telemetry, scenario }: Pick<RunSummary, "telemetry" | "scenario">,
+): string[] {
   if (telemetry === null || telemetry.work === null) return [];
-  return deviations(telemetry.work, telemetry.pgbouncer?.queries ?? null);
+  const queries = telemetry.pgbouncer?.queries ?? null;
+  return deviations(telemetry.work, queries, mostUnderWay(scenario));
 }
 
 /**
@@ -104,7 +121,8 @@ export function findUnequalWork(runs: readonly RunSummary[]): UnequalWork[] {
     const queries = pooled.includes(null)
       ? null
       : pooled.reduce<number>((total, count) => total + count!, 0);
-    const what = deviations(sumWork(seen.map(({ work }) => work!)), queries);
+    const underWay = own.reduce((total, { scenario }) => total + mostUnderWay(scenario), 0);
+    const what = deviations(sumWork(seen.map(({ work }) => work!)), queries, underWay);
     return what.length === 0 ? [] : [{ arm, what }];
   });
 }

@@ -36,9 +36,12 @@ Deno.test("unequalWork() finds nothing in an app that does what the contract say
   // A driver that prepares each statement sends more.
   assert.deepEqual(unequalWork(run("flask pooled", {}, 4300)), []);
   // Not recorded, too little to tell, or of a version without a contract.
-  assert.deepEqual(unequalWork({ telemetry: null }), []);
+  assert.deepEqual(unequalWork({ ...run("flask direct", {}), telemetry: null }), []);
   assert.deepEqual(unequalWork(run("flask direct", { requests: 50, dataStatements: 500 })), []);
   assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1, contract: null })), []);
+  // Within 5 % and the ten requests that its ten users can have under way; and beyond.
+  assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1167 })), []);
+  assert.equal(unequalWork(run("flask direct", { dataStatements: 1169 })).length, 1);
 });
 
 Deno.test("unequalWork() names what is too much, too little, and what went past PgBouncer", () => {

@@ -106,7 +106,10 @@ Deno.test("findDocker() says when this user may not use the socket", async (t) =
       match(String(await findDocker(env)), /this user may not use .*; join the group docker/);
       return;
     }
-    // Root may use any: another user asks, with a copy of the module that it can read.
+    // Root may use any: another user asks, with copies of the module and of Deno that it can read.
+    const deno = join(folder.path, "deno");
+    Deno.copyFileSync(Deno.execPath(), deno);
+    Deno.chmodSync(deno, 0o755);
     mkdirSync(join(folder.path, "engine"));
     for (const name of ["engine/docker_host.ts", "errors.ts"]) {
       Deno.copyFileSync(new URL(`../${name}`, import.meta.url), join(folder.path, name));
@@ -118,7 +121,7 @@ Deno.test("findDocker() says when this user may not use the socket", async (t) =
     );
     mkdirSync(join(folder.path, "cache"));
     Deno.chownSync(join(folder.path, "cache"), 65_534, 65_534);
-    const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+    const { stdout, stderr, success } = await new Deno.Command(deno, {
       args: ["run", "--no-config", "--no-lock", "--allow-all", "--quiet", "ask.ts"],
       cwd: folder.path,
       env: { DENO_DIR: join(folder.path, "cache"), HOME: folder.path },

@@ -28,10 +28,8 @@ from heapq import heappop, heappush
 CHUNK = 65536
 #: Bytes on their way in one direction; who sends more waits, as with a full TCP window.
 MAX_IN_FLIGHT = 4 * 1024 * 1024
-#: What is due this soon, in nanoseconds, is handed on now: another wait would take longer.
-SOON = 20_000
-#: A wait is ended earlier by what waking up takes here, but at most by this.
-MAX_WAKE_UP = 100_000
+#: Waking up and handing on take a while, which is learnt and allowed for, up to this many ns each.
+MAX_ALLOWANCE = 100_000
 #: Linux's socket option and message by which the kernel tells when bytes arrived.
 SO_TIMESTAMPNS = 35
 
@@ -67,8 +65,8 @@ class Timer:
     def woken(self) -> None:
         """Learns from a wait that is over; epoll may tell of one twice."""
         if self.at != NEVER:
-            late = min(now_ns() - self.at, MAX_WAKE_UP)
-            self.wake_up = min(max(self.wake_up + late // 16, 0), MAX_WAKE_UP)
+            late = min(now_ns() - self.at, MAX_ALLOWANCE)
+            self.wake_up = min(max(self.wake_up + late // 16, 0), MAX_ALLOWANCE)
             self.at = NEVER
 
 
@@ -97,6 +95,13 @@ class Leg:
         if self._address is None:
             self._address = socket.getaddrinfo(*self.target, type=socket.SOCK_STREAM)[0][4]
         return self._address
+
+    def note_delivery(self, late: int) -> None:
+        """Counts one, and by how many nanoseconds it was late."""
+        self.chunks += 1
+        self.late += late
+        self.late_max = max(self.late_max, late)
+        self.late_counts[min((late // 1000).bit_length(), 23)] += 1
 
     def note_refusal(self) -> None:
         """Says once in the log that the target takes no connections."""
@@ -160,6 +165,8 @@ class Relay:
         #: What is on its way: (due, a number for those that are due together, where, what).
         self.way: list[tuple] = []
         self.sent = 0
+        #: How long handing on takes, on average over the last times.
+        self.handing_on = 0
         self.control = socket.create_server(tuple(config["control"]))
         self.control.setblocking(False)
         self.listeners = {leg.listener.fileno(): leg for leg in self.legs}
@@ -173,7 +180,7 @@ class Relay:
         while True:
             self.deliver_due()
             if self.way:
-                timer.wake_at(self.way[0][0])
+                timer.wake_at(self.way[0][0] - self.handing_on)
             for fd, events in self.epoll.poll():
                 end = ends.get(fd)
                 if end is not None:
@@ -198,20 +205,17 @@ class Relay:
         """Hands on what is due."""
         way = self.way
         while way:
-            now = now_ns()
-            if way[0][0] > now + SOON:
+            begun = now_ns()
+            if way[0][0] - self.handing_on > begun:
                 return
             due, _, end, item = heappop(way)
-            leg = end.leg
-            late = max(now - due, 0)
-            leg.chunks += 1
-            leg.late += late
-            leg.late_max = max(leg.late_max, late)
-            leg.late_counts[min((late // 1000).bit_length(), 23)] += 1
             if item is CONNECT:
                 self.connect(end)
             elif end.sock is not None:
                 self.deliver(end, item)
+            done = now_ns()
+            self.handing_on += (min(done - begun, MAX_ALLOWANCE) - self.handing_on) // 16
+            end.leg.note_delivery(max(done - due, 0))
 
     def accept(self, leg: Leg) -> None:
         """Takes new connections, which the target sees after one and a half round trips."""

@@ -67,8 +67,9 @@ async function makeBed(rttMs = RTT_MS, serve: (socket: Socket) => void = () => {
   };
 }
 
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+/** Of the lower quartiles: what else the machine does makes questions longer, and none shorter. */
+function lowerQuartile(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
 }
 
 async function readAll(connection: Deno.Conn): Promise<Uint8Array> {
@@ -98,7 +99,7 @@ Deno.test("network.py adds the round-trip time to each question, below a millise
       }
     }
     ways[1]![0].destroy();
-    const added = median(ways[0]![1]) - median(ways[1]![1]);
+    const added = lowerQuartile(ways[0]![1]) - lowerQuartile(ways[1]![1]);
     ok(Math.abs(added - rttMs) < 0.15, `${added} ms are added instead of ${rttMs}`);
     const { legs: [leg] } = await readNetwork(bed.control);
     deepEqual([leg!.connections, leg!.roundTrips], [1, 200]);

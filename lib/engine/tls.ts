@@ -121,8 +121,8 @@ export async function enableTls(
   await admin.unsafe(`alter system set ssl_cert_file = '${files.certificate}'`);
   await admin.unsafe(`alter system set ssl_key_file = '${files.key}'`);
   await admin.unsafe("alter system set ssl = on");
-  await admin.unsafe("select pg_reload_conf()");
   await waitUntil(async () => {
+    await admin.unsafe("select pg_reload_conf()");
     const sql = postgres({ ...access, max: 1, ssl: "require", connect_timeout: 5 });
     try {
       await sql`select 1`;

@@ -122,6 +122,15 @@ function isOfKind(value: unknown, kind: Kind): boolean {
   }
 }
 
+/** The contract's work by route; runs of earlier versions have none. */
+function isWork(work: unknown): boolean {
+  if (work === undefined) return true;
+  return isOfKind(work, "object") &&
+    Object.values(work as object).every((route) =>
+      isOfKind(route?.statements, "number") && isOfKind(route?.rows, "number")
+    );
+}
+
 /** A window in order, or none: without one a successful run has no numbers. */
 function isWindow(window: Manifest["window"] | undefined, status: unknown): boolean {
   if (window === null) return status === "failed";
@@ -159,5 +168,6 @@ export function readManifest(folder: string): Manifest | null {
   if (status !== "ok" && status !== "failed") fail("status", '"ok" or "failed"');
   if ((status === "ok") !== (cause === null)) fail("cause", "a text exactly when the run failed");
   if (!isWindow(window, status)) fail("window", "a start before an end");
+  if (!isWork(value.work)) fail("work", "statements and rows of each route");
   return value as unknown as Manifest;
 }

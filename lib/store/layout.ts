@@ -163,7 +163,7 @@ export const PGBOUNCER_COLUMNS = [
 /**
  * Columns of `statements.csv`: what the app has had PostgreSQL execute so far, by
  * `pg_stat_statements`. A row per statement at the first and last reading and at the window's ends,
- * counters cumulative; `query` has its constants replaced by `$1` and is cut to 300 characters.
+ * counters cumulative; `query` has its constants replaced by `$1` and is cut to 4,000 characters.
  */
 export const STATEMENT_COLUMNS = [
   "time_us",

@@ -44,4 +44,4 @@ await runTask(async (signal) => {
   }
   for (const file of ensureSecrets()) console.log(`Made ${file} for plain docker compose`);
   console.log(`Done in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
-});
+}, { interrupted: "Interrupted: images that were finished are kept, start again to go on" });

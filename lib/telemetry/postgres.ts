@@ -72,7 +72,7 @@ const STATEMENTS = `
     sum(calls)::bigint as calls,
     sum(rows)::bigint as rows,
     sum(total_exec_time) as exec_ms,
-    min(left(regexp_replace(query, '\\s+', ' ', 'g'), 300)) as query
+    min(left(regexp_replace(query, '\\s+', ' ', 'g'), 4000)) as query
   from pg_stat_statements(true)
   where dbid = $1 and userid = $2
   group by queryid
