@@ -71,6 +71,9 @@ export { armRatioFigure, ratioFigure } from "./figures/ratio.ts";
 export { resourceFigure } from "./figures/resource.ts";
 export { throughputFigure } from "./figures/throughput.ts";
 export { Markdown, Table } from "./report/display.ts";
+export { evidenceTable, readEvidence } from "./report/evidence.ts";
+export { flawsTable } from "./report/flaws.ts";
+export { readGates } from "./report/gates.ts";
 export {
   conclusion,
   describeSpent,

@@ -22,7 +22,7 @@ Deno.test("namedPlan() has the plans of the README with their cells and rounds",
     return [plan.scenarios.length, users, plan.rounds, plan.windowS, plan.functionalCheck];
   };
   deepEqual(shape("smoke"), [6, [10], 1, 3, true]);
-  deepEqual(shape("quick"), [12, [100, 1000], 5, 6, false]);
+  deepEqual(shape("quick"), [12, [10, 100], 5, 7, false]);
   deepEqual(shape("reference"), [25, [10, 100, 500, 1000], 6, 60, false]);
   deepEqual(shape("seed"), [12, [500, 1000], 1, 60, false]);
 });
@@ -60,7 +60,10 @@ Deno.test("namedPlan() keeps the published settings with their flaws in seed", (
 });
 
 Deno.test("namedPlan() names the plans when there is none of that name", () => {
-  throws(() => namedPlan("toString"), /no such plan; the plans are smoke, quick, reference, seed/);
+  throws(
+    () => namedPlan("toString"),
+    /no such plan; the plans are smoke, quick, reference, control, seed/,
+  );
   throws(() => namedPlan("nowhere.json"), /Cannot read plan "nowhere\.json"/);
 });
 

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
 import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
 import { readNetwork } from "./engine/network.ts";
+import { tcpBetween, type TcpState } from "./engine/tcp.ts";
 import { EngineLostError, PoolscopeError } from "./errors.ts";
 import { explainExit, locustCommand } from "./load/locust.ts";
 import {
@@ -28,6 +29,7 @@ import type {
   Manifest,
   NetworkInForce,
   ServiceLimits,
+  TcpCounts,
   Verification,
 } from "./store/manifest.ts";
 import { Sampler } from "./telemetry/sampler.ts";
@@ -40,6 +42,9 @@ export const MAX_ERROR_RATE = 0.01;
 
 /** Lines of each service's log that are searched for the cause of a failure. */
 const LOG_LINES = 1000;
+
+/** How often the load generator is looked at. */
+const POLL_MS = 250;
 
 /** Kept free on the disk while a run goes on, so that its manifest can be written when it is full. */
 const RESERVE_BYTES = 128 * 1024;
@@ -67,6 +72,7 @@ interface Progress {
   verification: Verification | null;
   limits: Record<string, ServiceLimits>;
   network: NetworkInForce | null;
+  tcp: TcpCounts | null;
   cpuSets: Record<string, string> | null;
   appOptions: Record<string, string>;
   exitCodes: Record<string, number | null>;
@@ -103,7 +109,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
 
   const progress: Progress = {
     ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
-    ...{ network: null, final: null, errors: [], loadStarted: null, thrown: null },
+    ...{ network: null, tcp: null, final: null, errors: [], loadStarted: null, thrown: null },
     ...{ cpuSets: null, unhealthy: {} },
     ...{ step: "start", memoryKills: {}, freeMiB: null },
   };
@@ -178,6 +184,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,
     network: progress.network,
+    tcp: progress.tcp,
     cpuSets: progress.cpuSets,
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
@@ -287,13 +294,18 @@ async function load(
       service.name !== "locust" && (service.exit !== null || service.unhealthy !== null)
     );
   let trouble: string | null = null;
+  let tcp: Promise<Record<string, TcpState>> | null = null;
+  const windowStart = performance.now() + plan.warmUpS * 1000;
   while (locust.exit === null) {
+    if (performance.now() >= windowStart) tcp ??= services.tcp();
     if (signal.aborted || broken() !== undefined) break;
     if (performance.now() > deadline) {
       trouble = "Locust did not end 30 s after the window; its log is in logs/";
       break;
     }
-    await Promise.race([locust.exited, new Promise((resolve) => setTimeout(resolve, 250))]);
+    const untilWindow = tcp === null ? windowStart - performance.now() : Infinity;
+    const pauseMs = Math.max(0, Math.min(POLL_MS, untilWindow));
+    await Promise.race([locust.exited, new Promise((resolve) => setTimeout(resolve, pauseMs))]);
     const live = readLive(folder);
     if (live === null) continue;
     if (live.phase !== phase) {
@@ -307,6 +319,7 @@ async function load(
     events.emit({ event: "live", order: run.order, users, rps, failuresPerS, p95Ms, ...open });
   }
   const cutShort = locust.exit === null;
+  if (tcp !== null) progress.tcp = tcpBetween(await tcp, await services.tcp());
   await locust.stop();
   await locust.collect();
   // Locust removes these, unless it was killed or the disk was full.

@@ -17,9 +17,9 @@ import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
-import { deliveryTrouble } from "./stats/delivery.ts";
 import { openLoopPlan } from "./stats/capacity.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
+import { readFinal } from "./store/account.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
@@ -394,13 +394,20 @@ async function headline(
   if (manifest.window === null) return none;
   // Without a file of requests a failed run has no numbers; its cause says why.
   if (manifest.files["requests.csv"] === undefined) return none;
-  const { readRequests } = await import("./frames/run_files.ts");
+  const { readRequests, readResources } = await import("./frames/run_files.ts");
+  const { judge } = await import("./report/read_run.ts");
   const { isLowerBound, summariseRun } = await import("./stats/summarise.ts");
-  const requests = await readRequests(runFolder(folder, manifest.scenarioId, manifest.round));
-  const run = await summariseRun(manifest, requests);
+  const own = runFolder(folder, manifest.scenarioId, manifest.round);
+  const ok = manifest.status === "ok";
+  const sources = {
+    final: ok ? readFinal(own) : null,
+    resources: ok ? await readResources(own) : null,
+  };
+  const measured = summariseRun(manifest, await readRequests(own), undefined, null, sources);
+  const run = judge(manifest, measured);
   const { rps, p95Ms } = run;
   return {
     ...{ rps, p95Ms, p95IsBound: isLowerBound(run, 95) },
-    trouble: deliveryTrouble(run.delivery),
+    trouble: run.status === "rejected" ? `rejected: ${run.cause}` : null,
   };
 }

@@ -239,6 +239,7 @@ class Connection:
     # The socket.
 
     def _connect(self) -> None:
+        global opened
         for family, address in self.addresses:
             try:
                 sock = Socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -253,6 +254,7 @@ class Connection:
             self.reading = self.writing = None
             code = sock.connect_ex(address)
             if code in (0, errno.EINPROGRESS):
+                opened += 1
                 self.connected = False
                 self._send_later(self.unsent)
                 return
@@ -439,6 +441,8 @@ def handle_received() -> None:
 
 
 connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+opened = 0
+"""Connections opened so far."""
 timer = None
 
 

@@ -193,7 +193,14 @@ class Recorder:
     def _stop_clocks(self) -> None:
         if self.cpu_s is None:
             self.cpu_s = time.process_time() - self.cpu_at_window_start_s
+            self.connections = self._connections_opened()
             self.lag.stop()
+
+    def _connections_opened(self) -> int | None:
+        """Over the window; Locust's own clients do not tell."""
+        if not any(issubclass(user, lean.LeanUser) for user in self.environment.user_classes):
+            return None
+        return lean.opened - self.opened_at_window_start
 
     def _sleep_until(self, due_us: float) -> None:
         gevent.sleep(0)
@@ -219,6 +226,7 @@ class Recorder:
         log.failures = log.late = log.late_max_us = 0
         self.users_at_window_start = self.environment.runner.user_count
         self.cpu_at_window_start_s = time.process_time()
+        self.opened_at_window_start = lean.opened
         self.event.opens_at_us = NEVER
         if self.arrivals is None:
             log.answered_from_us = self.window_start_us
@@ -280,6 +288,7 @@ class Recorder:
             "cpuS": round(self.cpu_s, 6),
             "loopLagMaxMs": round(max(lags_ms), 3),
             "loopLagMeanMs": round(sum(lags_ms) / len(lags_ms), 3),
+            "connections": self.connections,
             "seed": part.seed(self.seed),
         }
 
@@ -515,6 +524,9 @@ def merge_accounts(accounts: list[dict]) -> dict:
         "cpuS": round(over(sum, "cpuS"), 6),
         "loopLagMaxMs": over(max, "loopLagMaxMs"),
         "loopLagMeanMs": round(over(sum, "loopLagMeanMs") / len(accounts), 3),
+        "connections": None
+        if any(account["connections"] is None for account in accounts)
+        else over(sum, "connections"),
         "processes": [{field: account[field] for field in PROCESS_FIELDS} for account in accounts],
     }
     if merged["late"]:

@@ -333,6 +333,31 @@ export class Container implements RunningService {
     });
   }
 
+  /**
+   * Reads files of the running container, those of `/proc` too, which no archive has.
+   *
+   * @throws {Error} If it has ended, or a file cannot be read.
+   */
+  async readFiles<const T extends readonly string[]>(
+    paths: T,
+  ): Promise<{ [K in keyof T]: string }> {
+    const script = `for f in "$@"; do cat "$f" && printf '\\0'; done`;
+    const exec = await this.#container.exec({
+      Cmd: ["sh", "-c", script, "sh", ...paths],
+      ...{ AttachStdout: true, AttachStderr: false },
+    });
+    const stream = await exec.start({});
+    const output = new PassThrough();
+    this.#container.modem.demuxStream(stream, output, output);
+    stream.on("end", () => output.end());
+    stream.on("error", () => output.end());
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of output) chunks.push(chunk as Uint8Array);
+    const texts = Buffer.concat(chunks).toString("utf8").split("\0").slice(0, -1);
+    if (texts.length !== paths.length) throw new Error(`cannot read ${paths.join(", ")}`);
+    return texts as unknown as { [K in keyof T]: string };
+  }
+
   /** Copies the files of a folder in the container, running or not, into one of ours. */
   async fetch(from: string, to: string): Promise<void> {
     let archive: Uint8Array;

@@ -64,6 +64,7 @@ import {
   NETWORK_PORTS,
   readApp,
 } from "./services.ts";
+import { parseTcp, TCP_FILES, type TcpState } from "./tcp.ts";
 import { type Certificates, enableTls, makeCertificates } from "./tls.ts";
 import { directDependencies } from "./versions.ts";
 import { waitUntil } from "./wait.ts";
@@ -878,6 +879,18 @@ class DockerRun implements RunServices {
         ...{ memoryMiB: parseMemoryInUse(meminfo), processes: 0 },
       },
     ];
+  }
+
+  async tcp(): Promise<Record<string, TcpState>> {
+    const running = [...this.services.values()].filter(({ id, exit }) =>
+      id !== "" && exit === null
+    );
+    // One that has ended meanwhile counts nothing any more.
+    const states = await Promise.all(running.map(async (container) => {
+      const files = await container.readFiles(TCP_FILES).catch(() => null);
+      return files === null ? [] : [[container.name, parseTcp(files)] as const];
+    }));
+    return Object.fromEntries(states.flat());
   }
 
   async isPgbouncerSocket({ address }: Peer): Promise<boolean> {

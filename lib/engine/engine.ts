@@ -8,6 +8,7 @@
 import type { PlannedRun } from "../plan.ts";
 import type { Leg, Scenario } from "../scenario.ts";
 import type { Manifest, NetworkMethod, ServiceLimits } from "../store/manifest.ts";
+import type { TcpState } from "./tcp.ts";
 
 /** How a service ended: by itself with a code or signal. */
 export interface Exit {
@@ -132,6 +133,8 @@ export interface RunServices extends AsyncDisposable {
   readonly cpuSets: Record<string, string> | null;
   /** What each service and the host have used so far. */
   usage(): Promise<ServiceUsage[]>;
+  /** What the kernel has counted of TCP so far, by network namespace. */
+  tcp(): Promise<Record<string, TcpState>>;
   /** Whether PostgreSQL's client at this address and port is PgBouncer. */
   isPgbouncerSocket(peer: Peer): Promise<boolean>;
 }

@@ -69,6 +69,7 @@ import {
   postgresSettings,
   readApp,
 } from "./services.ts";
+import { parseTcp, TCP_FILES, type TcpState } from "./tcp.ts";
 import { type CertificateFiles, enableTls, makeCertificates, writeCertificates } from "./tls.ts";
 import { directDependencies, normaliseName } from "./versions.ts";
 
@@ -557,6 +558,11 @@ class LocalRun implements RunServices {
         processes: 0,
       },
     ]);
+  }
+
+  tcp(): Promise<Record<string, TcpState>> {
+    const read = (i: 0 | 1 | 2) => readFileSync(TCP_FILES[i], "utf8");
+    return Promise.resolve({ machine: parseTcp([read(0), read(1), read(2)]) });
   }
 
   isPgbouncerSocket({ port }: Peer): Promise<boolean> {

@@ -52,10 +52,17 @@ export function pairName(
   return notes.length === 0 ? label : `${label} (${notes.join("; ")})`;
 }
 
-/** Which paths failed, in words: `direct failed`. */
-export function whatFailed({ failedPaths }: Pick<PathRatio, "failedPaths">): string {
+/** Which paths failed or were rejected, in words: `direct failed`. */
+export function whatFailed(
+  { failedPaths, rejectedPaths }: Pick<PathRatio, "failedPaths" | "rejectedPaths">,
+): string {
   if (failedPaths.length === 2) return "both paths failed";
-  return failedPaths.length === 0 ? "no common round" : `${failedPaths[0]} failed`;
+  if (rejectedPaths.length === 2) return "both paths rejected";
+  const parts = [
+    ...failedPaths.map((path) => `${path} failed`),
+    ...rejectedPaths.map((path) => `${path} rejected`),
+  ];
+  return parts.length === 0 ? "no common round" : parts.join(", ");
 }
 
 /** The verdict on a ratio; nothing is called indistinguishable while rounds are to come. */
@@ -109,7 +116,8 @@ export function latencyComparisons(
       arrivalRate: ratio.arrivalRate,
       verdict,
       ratio: base === null || other === null ? null : other.value / base.value,
-      missing: ratio.failedPaths.length > 0 || (base !== null && other !== null)
+      missing: [...ratio.failedPaths, ...ratio.rejectedPaths].length > 0 ||
+          (base !== null && other !== null)
         ? whatFailed(ratio)
         : "too few requests",
     }];

@@ -132,6 +132,7 @@ Deno.test("latencyComparisons() never takes a lower bound for the lower value", 
     reuse: "app_pool",
     differences: [],
     failedPaths: [],
+    rejectedPaths: [],
     users: 1,
   } as unknown as PathRatio;
   const verdict = (direct: boolean, pooled: boolean) =>

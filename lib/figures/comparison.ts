@@ -14,7 +14,6 @@ import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "
 import { formatNumber } from "./format.ts";
 import {
   caption,
-  deliverySentences,
   describeLoop,
   describeN,
   emptyFigure,
@@ -23,10 +22,11 @@ import {
   latencyAxis,
   latencyName,
   pathLegend,
+  rejectionSentences,
   tooFewRequests,
 } from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
-import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
+import { FAILED, GRID, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
 interface Cell {
@@ -69,6 +69,14 @@ function cellsOf(
   });
 }
 
+/** The mark of what failed, or of what gates rejected. */
+function markOf(isFailed: boolean) {
+  return {
+    symbol: () => isFailed ? "times" as const : "triangle" as const,
+    stroke: isFailed ? FAILED : REJECTED,
+  };
+}
+
 function drawComparison(
   scenarios: readonly ScenarioSummary[],
   cells: Cell[],
@@ -80,8 +88,9 @@ function drawComparison(
     ...new Set(facetsOf(scenarios, ratios).flatMap((facet) => facet.scenarios.map((s) => s.arm))),
   ];
   const levels = loadLevels(scenarios).map(levelLabel);
-  const failed = scenarios.filter((scenario) => scenario.n === 0)
-    .map((scenario) => ({ arm: scenario.arm, level: levelLabel(scenario) }));
+  const without = (isFailed: boolean) =>
+    scenarios.filter(({ n, failedRuns }) => n === 0 && failedRuns > 0 === isFailed)
+      .map((scenario) => ({ arm: scenario.arm, level: levelLabel(scenario) }));
   const labels = new Map(arms.map((arm) => [arm, wrapText(arm, LABEL_MAX, 13)]));
   const marginLeft = 10 +
     Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13)));
@@ -182,36 +191,34 @@ function drawComparison(
         fill: INK,
         ariaDescription: "value",
       }),
-      ...cells.filter((cell) => cell.scenario.failedRuns > 0).map((cell) =>
-        Plot.dot([cell], {
-          ...at,
-          x: within(cell.high),
-          dx: 20 + textWidth(cell.text, 12),
-          r: 3.5,
-          symbol: () => "times",
-          stroke: FAILED,
-          strokeWidth: 1.5,
-          ariaDescription: "partly failed",
-        })
-      ),
-      Plot.dot(failed, {
-        ...at,
-        x: () => start,
-        dx: 10,
-        r: 5,
-        symbol: () => "times",
-        stroke: FAILED,
-        strokeWidth: 2,
-        ariaDescription: "failed",
+      ...cells.flatMap((cell) => {
+        const { failedRuns, rejectedRuns } = cell.scenario;
+        const kinds = [...(failedRuns > 0 ? [true] : []), ...(rejectedRuns > 0 ? [false] : [])];
+        return kinds.map((isFailed, i) =>
+          Plot.dot([cell], {
+            ...{ ...at, ...markOf(isFailed) },
+            x: within(cell.high),
+            dx: 20 + 13 * i + textWidth(cell.text, 12),
+            r: 3.5,
+            strokeWidth: 1.5,
+            ariaDescription: isFailed ? "partly failed" : "partly rejected",
+          })
+        );
       }),
-      Plot.text(failed, {
-        ...at,
-        x: () => start,
-        dx: 20,
-        text: () => "failed",
-        textAnchor: "start",
-        fontSize: 12,
-        fill: FAILED,
+      ...[true, false].flatMap((isFailed) => {
+        const text = isFailed ? "failed" : "rejected";
+        const own = without(isFailed);
+        return [
+          Plot.dot(own, {
+            ...{ ...at, ...markOf(isFailed), x: () => start },
+            ...{ dx: 10, r: 5, strokeWidth: 2, ariaDescription: text },
+          }),
+          Plot.text(own, {
+            ...{ ...at, x: () => start, dx: 20 },
+            text: () => text,
+            ...{ textAnchor: "start", fontSize: 12, fill: markOf(isFailed).stroke },
+          }),
+        ];
       }),
     ],
     color: { type: "identity" },
@@ -241,7 +248,8 @@ export function rpsComparisonFigure(
       entry.symbol === "circle" ? { ...entry, symbol: "square" } : entry
     ),
     body,
-    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
+    failures: failureSentences(scenarios),
+    rejections: rejectionSentences(scenarios),
     caption: caption(
       [
         describeN(scenarios),
@@ -282,7 +290,8 @@ export function p95ComparisonFigure(
     subtitle: `P95 ${latencyAxis(scenarios)}${log ? ", logarithmic scale" : ""}, less is better`,
     legend: pathLegend(scenarios, [], 95),
     body,
-    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
+    failures: failureSentences(scenarios),
+    rejections: rejectionSentences(scenarios),
     caption: caption(
       [
         describeN(scenarios),

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import * as Plot from "@observablehq/plot";
 import { Resvg } from "@resvg/resvg-js";
 import { parseHTML } from "linkedom";
-import { FAILED, FONT, INK, MUTED } from "./theme.ts";
+import { FAILED, FONT, INK, MUTED, REJECTED } from "./theme.ts";
 import { BOLD, escapeXml, textWidth, wrapText } from "./text.ts";
 
 /** A figure, ready to be shown, embedded or written. */
@@ -75,7 +75,7 @@ export interface Drawing {
 export interface LegendEntry {
   label: string;
   color: string;
-  symbol: "circle" | "square" | "ring" | "dot" | "times" | "line" | "dash";
+  symbol: "circle" | "square" | "ring" | "dot" | "times" | "triangle" | "line" | "dash";
 }
 
 /** The parts of a figure, from top to bottom. */
@@ -88,6 +88,8 @@ export interface FigureParts {
   body: Drawing;
   /** Sentences in the colour of failure, such as causes. */
   failures?: string[];
+  /** What gates rejected, and why, a line each. @default none */
+  rejections?: string[];
   /** n, the interval, the limits. */
   caption: string;
   /** What is shown, for those who cannot see it. @default title and subtitle */
@@ -135,6 +137,8 @@ function legendSymbol({ symbol, color }: LegendEntry, x: number, y: number): str
       return `<circle ${at} r="2.5" fill="${color}" fill-opacity="0.5"/>`;
     case "times":
       return `<path ${at} d="M-4,-4L4,4M-4,4L4,-4" stroke="${color}" stroke-width="2"/>`;
+    case "triangle":
+      return `<path ${at} d="M0,-5L4.8,3.5H-4.8Z" fill="#fff" stroke="${color}" stroke-width="2"/>`;
     case "line":
       return `<path ${at} d="M-8,0H8" stroke="${color}" stroke-width="2"/>`;
     case "dash":
@@ -192,6 +196,9 @@ export function composeFigure(parts: FigureParts): Figure {
   y += parts.body.height + 4;
   for (const failure of parts.failures ?? []) {
     lines(`× ${failure}`, { size: 12.5, height: 17, fill: FAILED });
+  }
+  for (const rejection of parts.rejections ?? []) {
+    lines(`Rejected: ${rejection}`, { size: 12.5, height: 17, fill: REJECTED });
   }
   lines(parts.caption, { size: 12, height: 17, fill: MUTED });
   const height = Math.ceil(y + PADDING * 0.75);

@@ -166,10 +166,10 @@ async function openLoopStudy(rounds: number): Promise<Study> {
 Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went wrong", async () => {
   const open = await openLoopStudy(4);
   const figure = openLoopFigure(open);
-  assert.equal(marks(figure, "scenario").length, 10);
+  assert.equal(marks(figure, "scenario").length, 9);
   assert.equal(marks(figure, "lower bound").length, 1);
   assert.equal(marks(figure, "failed").length, 1);
-  assert.equal(marks(figure, "not delivered").length, 1);
+  assert.equal(marks(figure, "rejected").length, 1);
   // Each small plot has its own rates.
   assert.deepEqual(
     marks(figure, "level").map((text) => text.textContent),
@@ -177,7 +177,10 @@ Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went w
   );
   const text = textOf(figure).replaceAll("\u00a0", " ");
   assert.match(text, /P95 response time in ms, from when a request was due/);
-  assert.match(text, /flask pooled at 90\/s: the generator could not keep up, 3\.0 % sent more/);
+  assert.match(
+    text,
+    /Rejected: flask pooled at 90\/s: generator late: 3\.0 % sent more than 10 ms/,
+  );
   assert.match(text, /open loop, constant arrivals/);
   assert.match(
     figure.title,

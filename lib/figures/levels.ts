@@ -13,16 +13,16 @@ import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "
 import { formatNumber } from "./format.ts";
 import {
   caption,
-  deliverySentences,
   describeLoop,
   describeN,
   emptyFigure,
   failureSentences,
   type FigureOptions,
   pathLegend,
+  rejectionSentences,
 } from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
-import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
+import { FAILED, GRID, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
 /** What is drawn against the load. */
@@ -51,12 +51,11 @@ interface Point {
   value: number | null;
   low: number | null;
   high: number | null;
-  failed: boolean;
-  /** Text for a scenario of which only some runs failed. */
-  partly: string | null;
+  /** Why there is no value; null where there is one. */
+  without: "failed" | "rejected" | null;
+  /** What became of some runs of a scenario that has a value. */
+  partly: ("failed" | "rejected")[];
   bound: boolean;
-  /** Whether some run did not get the load that was asked for. */
-  undelivered: boolean;
 }
 
 /** Where the levels stand on the axis of each small plot. */
@@ -102,7 +101,7 @@ function scaleOf(points: Point[], loose: number[], bounded: boolean, labelsBelow
   const top = Math.min(Math.max(largest, ...ends), 2 * largest);
   const low = log ? Math.max(smallest / 2, Math.min(smallest, ...ends.filter((e) => e > 0))) : 0;
   // Crosses of failures stand on the axis; on a logarithmic scale they need room below the values.
-  const failures = points.some((point) => point.failed || point.partly !== null);
+  const failures = points.some((point) => point.without !== null || point.partly.length > 0);
   const room = failures ? Math.sqrt(largest / smallest) : labelsBelow ? 2.5 : 1.5;
   const domain: [number, number] = log ? [low / room, top * 1.4] : [0, top * 1.08];
   return { log, domain, clipped: ends.some((end) => end > domain[1] || end < domain[0]) };
@@ -112,7 +111,7 @@ function pointsOf(facets: Facet[], places: Places, columns: number, measure: Mea
   return facets.flatMap((facet, i) =>
     facet.scenarios.map((scenario): Point => {
       const estimate = measure.estimate(scenario);
-      const all = scenario.n + scenario.failedRuns;
+      const { n, failedRuns, rejectedRuns } = scenario;
       return {
         fx: i % columns,
         fy: Math.floor(i / columns),
@@ -121,12 +120,12 @@ function pointsOf(facets: Facet[], places: Places, columns: number, measure: Mea
         value: estimate?.value ?? null,
         low: estimate?.low ?? null,
         high: estimate?.high ?? null,
-        failed: scenario.n === 0,
-        partly: scenario.n > 0 && scenario.failedRuns > 0
-          ? `${scenario.failedRuns} of ${all} failed`
-          : null,
+        without: n > 0 ? null : failedRuns > 0 ? "failed" : "rejected",
+        partly: n === 0 ? [] : [
+          ...(failedRuns > 0 ? ["failed" as const] : []),
+          ...(rejectedRuns > 0 ? ["rejected" as const] : []),
+        ],
         bound: measure.percentile !== null && isLowerBound(scenario, measure.percentile),
-        undelivered: scenario.troubledRuns > 0,
       };
     })
   );
@@ -176,14 +175,6 @@ function pathMarks(
       symbol,
       ariaDescription: "lower bound",
     }),
-    Plot.dot(drawn.filter((point) => point.undelivered), {
-      ...at,
-      y: "value",
-      stroke: FAILED,
-      strokeWidth: 1.5,
-      r: 9,
-      ariaDescription: "not delivered",
-    }),
     Plot.text(drawn.filter((point) => point.bound && !labelled), {
       ...at,
       dx: dx * 2.2,
@@ -226,48 +217,65 @@ function valueLabels(path: Path, points: Point[]): Plot.Markish[] {
   ];
 }
 
+/** The marks of what failed and of what gates rejected. */
+const WITHOUT = {
+  failed: { symbol: "times", stroke: FAILED },
+  rejected: { symbol: "triangle", stroke: REJECTED },
+} as const;
+
 /**
- * Marks of failures: a cross on the axis, where no value could be. A scenario of which only some
- * runs failed has a small one below its value.
+ * Marks of failures and rejections: on the axis, where no value could be. A scenario of which only
+ * some runs failed or were rejected has a small one below its value.
  */
 function failureMarks(points: Point[], floor: number): Plot.Markish[] {
-  return (["direct", "pooled"] as const).flatMap((path) => {
-    const failed = points.filter((point) => point.failed && point.path === path);
-    const partly = points.filter((point) => point.partly !== null && point.path === path);
-    const at = { x: "level", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
-    const cross = { ...at, symbol: "times" as const, stroke: FAILED };
-    return [
-      Plot.dot(failed, { ...cross, dy: -8, strokeWidth: 2, r: 5, ariaDescription: "failed" }),
-      // Upright, so that it stays in its own column however close the levels are.
-      Plot.text(failed, {
-        ...at,
-        dy: -17,
-        text: (point: Point) => `${point.path} failed`,
-        rotate: -90,
-        textAnchor: "start",
-        fill: FAILED,
-        fontSize: 11,
-      }),
-      Plot.dot(partly, {
-        ...cross,
-        dy: -6,
-        strokeWidth: 1.5,
-        r: 3,
-        ariaDescription: "partly failed",
-      }),
-      Plot.text(partly, {
-        ...at,
-        dy: -12,
-        text: "partly",
-        rotate: -90,
-        textAnchor: "start",
-        fill: FAILED,
-        stroke: "#fff",
-        strokeWidth: 3,
-        fontSize: 11,
-      }),
-    ];
-  });
+  return (["direct", "pooled"] as const).flatMap((path) =>
+    (["failed", "rejected"] as const).flatMap((kind) => {
+      const { symbol, stroke } = WITHOUT[kind];
+      const own = points.filter((point) => point.path === path);
+      const whole = own.filter((point) => point.without === kind);
+      const partly = own.filter((point) => point.partly.includes(kind));
+      const at = { x: "level", fx: "fx", fy: "fy", dx: SHIFT[path], y: () => floor };
+      const mark = { ...at, symbol, stroke };
+      // Where both are, one stands above the other.
+      const up = (point: Point) => point.partly.length > 1 && kind === "rejected";
+      return [
+        Plot.dot(whole, { ...mark, dy: -8, strokeWidth: 2, r: 5, ariaDescription: kind }),
+        // Upright, so that it stays in its own column however close the levels are.
+        Plot.text(whole, {
+          ...at,
+          dy: -17,
+          text: (point: Point) => `${point.path} ${kind}`,
+          rotate: -90,
+          textAnchor: "start",
+          fill: stroke,
+          fontSize: 11,
+        }),
+        ...[true, false].flatMap((raised) => {
+          const marked = partly.filter((point) => up(point) === raised);
+          return [
+            Plot.dot(marked, {
+              ...mark,
+              dy: raised ? -48 : -6,
+              strokeWidth: 1.5,
+              r: 3,
+              ariaDescription: `partly ${kind}`,
+            }),
+            Plot.text(marked, {
+              ...at,
+              dy: raised ? -54 : -12,
+              text: () => "partly",
+              rotate: -90,
+              textAnchor: "start",
+              fill: stroke,
+              stroke: "#fff",
+              strokeWidth: 3,
+              fontSize: 11,
+            }),
+          ];
+        }),
+      ];
+    })
+  );
 }
 
 function drawLevels(
@@ -455,7 +463,8 @@ export function levelsFigure(
       measure.percentile,
     ),
     body,
-    failures: [...failureSentences(scenarios), ...deliverySentences(scenarios)],
+    failures: failureSentences(scenarios),
+    rejections: rejectionSentences(scenarios),
     caption: caption(
       [
         describeN(scenarios),

@@ -18,7 +18,7 @@ import type { ScenarioSummary } from "../stats/summary.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { formatCount, formatList } from "./format.ts";
 import { caption, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
-import { FAILED, INK, MUTED, PATH_STYLE } from "./theme.ts";
+import { FAILED, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
 import { textWidth } from "./text.ts";
 
 /** Options of {@linkcode scenarioMatrixFigure}. */
@@ -74,14 +74,22 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
       : summary === undefined
       ? `0 of ${plan.rounds}`
       : summary.n === 0
-      ? "failed"
-      : `${summary.n} of ${Math.max(plan.rounds, summary.n + summary.failedRuns)}`;
+      ? summary.failedRuns > 0 ? "failed" : "rejected"
+      : `${summary.n} of ${
+        Math.max(plan.rounds, summary.n + summary.failedRuns + summary.rejectedRuns)
+      }`;
     return {
       arm: labels.get(id)!,
       level: levelLabel(scenario),
       color: PATH_STYLE[scenario.path].color,
       text,
-      failed: summary !== undefined && summary.failedRuns > 0,
+      mark: summary === undefined
+        ? null
+        : summary.failedRuns > 0
+        ? FAILED
+        : summary.rejectedRuns > 0
+        ? REJECTED
+        : null,
       scenario,
     };
   });
@@ -114,7 +122,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
         y: "arm",
         fill: "color",
         fillOpacity: 0.16,
-        stroke: (cell: typeof cells[number]) => cell.failed ? FAILED : "none",
+        stroke: (cell: typeof cells[number]) => cell.mark ?? "none",
         strokeWidth: 1.5,
         rx: 3,
         ariaDescription: "cell",
@@ -123,7 +131,7 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
         x: "level",
         y: "arm",
         text: "text",
-        fill: (cell: typeof cells[number]) => cell.failed ? FAILED : INK,
+        fill: (cell: typeof cells[number]) => cell.mark ?? INK,
         fontSize: 12,
       }),
       Plot.text(levels, {

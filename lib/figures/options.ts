@@ -10,9 +10,9 @@ import { leastRequests } from "../stats/latency.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Percentile, percentileOf } from "./claims.ts";
-import { atLevels, formatCount, formatList, formatPercent, formatSpan } from "./format.ts";
+import { atLevels, formatCount, formatList, formatSpan } from "./format.ts";
 import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
-import { FAILED, INK, PATH_STYLE } from "./theme.ts";
+import { FAILED, INK, PATH_STYLE, REJECTED } from "./theme.ts";
 
 /**
  * Options of a figure over scenarios. A `Study` has all of these fields but `title`, so that it can
@@ -29,10 +29,10 @@ export interface FigureOptions {
   title?: string;
 }
 
-/** How many successful runs are behind each scenario: `n = 5 runs per cell`. */
+/** How many runs that count are behind each scenario: `n = 5 runs per cell`. */
 export function describeN(scenarios: readonly ScenarioSummary[]): string {
   const counts = scenarios.filter((scenario) => scenario.n > 0).map((scenario) => scenario.n);
-  if (counts.length === 0) return "no run succeeded";
+  if (counts.length === 0) return "no run counts";
   const span = formatSpan(counts, String);
   return `n = ${span} ${span === "1" ? "run" : "runs"} per cell`;
 }
@@ -117,27 +117,25 @@ export function tooFewRequests(
   } requests per run, and is not shown where there were fewer: ${formatList(arms)}`;
 }
 
-/** With which arms the generator could not keep up, and by how much at worst, one sentence each. */
-export function deliverySentences(scenarios: readonly ScenarioSummary[]): string[] {
-  const troubled = scenarios.filter((scenario) => scenario.troubledRuns > 0);
-  return [...new Set(troubled.map(({ arm }) => arm))].map((arm) => {
-    const own = troubled.filter((scenario) => scenario.arm === arm);
-    const most = (key: "late" | "dropped") =>
-      Math.max(...own.map(({ delivery }) => delivery![key] / delivery!.arrivals));
-    const upTo = own.length > 1 ? "up to " : "";
-    const parts = [
-      most("dropped") > 0 ? [`${upTo}${formatPercent(most("dropped"))} never sent`] : [],
-      most("late") > 0
-        ? [`${upTo}${formatPercent(most("late"))} sent more than 10\u00a0ms late`]
-        : [],
-    ].flat();
-    const runs = own.reduce((sum, { n }) => sum + n, 0);
-    const bad = own.reduce((sum, { troubledRuns }) => sum + troubledRuns, 0);
-    const extent = runs === own.length ? "" : `, in ${bad} of ${runs} runs`;
-    return `${arm} ${atLevels(own)}: the generator could not keep up, ${
-      formatList(parts)
-    }${extent}`;
+/** Which scenarios have rejected runs, one sentence for each reason. */
+export function rejectionSentences(scenarios: readonly ScenarioSummary[]): string[] {
+  const rejected = scenarios.filter(({ rejectedRuns }) => rejectedRuns > 0);
+  // What was seen differs from run to run; what stands before the colon is the reason.
+  const reasonOf = ({ rejection }: ScenarioSummary) => rejection!.split(": ")[0]!;
+  return [...new Set(rejected.map(reasonOf))].map((reason) => {
+    const own = rejected.filter((scenario) => reasonOf(scenario) === reason);
+    if (own.length === 1) return `${describeRejected(own)}: ${own[0]!.rejection}`;
+    const arms = [...new Set(own.map(({ arm }) => arm))];
+    const cells = arms.map((arm) => describeRejected(own.filter((one) => one.arm === arm)));
+    return `${reason}: ${formatList(cells)}`;
   });
+}
+
+/** `flask direct at 100 and 1000 users (3 of 10 runs)`, of one arm. */
+function describeRejected(own: readonly ScenarioSummary[]): string {
+  const runs = own.reduce((sum, { rejectedRuns }) => sum + rejectedRuns, 0);
+  const all = own.reduce((sum, one) => sum + one.n + one.failedRuns + one.rejectedRuns, 0);
+  return `${own[0]!.arm} ${atLevels(own)}${runs === all ? "" : ` (${runs} of ${all} runs)`}`;
 }
 
 /**
@@ -162,8 +160,8 @@ export function pathLegend(
     ...paths,
     ...extra,
     ...(failed ? [{ label: "failed", color: FAILED, symbol: "times" as const }] : []),
-    ...(scenarios.some((scenario) => scenario.troubledRuns > 0)
-      ? [{ label: "generator fell behind", color: FAILED, symbol: "ring" as const }]
+    ...(scenarios.some((scenario) => scenario.rejectedRuns > 0)
+      ? [{ label: "rejected", color: REJECTED, symbol: "triangle" as const }]
       : []),
     ...(lowerBound
       ? [{ label: "≥ lower bound: too many unfinished", color: INK, symbol: "ring" as const }]

@@ -15,6 +15,9 @@ export const GRID = "#e4e7eb";
 /** Whatever failed. */
 export const FAILED = "#c0262d";
 
+/** What gates reject: neither a failure nor a result. */
+export const REJECTED = "#8a5a00";
+
 /** The family of every figure; the PNGs ship it, pages fall back to the system's. */
 export const FONT =
   "'Source Sans 3', 'Helvetica Neue', Arial, 'Liberation Sans', system-ui, sans-serif";

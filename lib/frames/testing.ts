@@ -317,7 +317,8 @@ function finalJson(rows: SyntheticRequest[], plan: Plan): FinalAccount {
     arrivals: open ? within.length : 0,
     late: within.filter((row) => row.startUs - (row.intendedUs ?? row.startUs) > 10_000).length,
     dropped: withError("dropped"),
-    usersAtWindowStart: 10,
+    // Rates and latencies are made up, so that no number of users would go with them.
+    usersAtWindowStart: 0,
     loopLagMeanMs: 0.1,
     processes: [{ seed: plan.seed, ...process }],
   };

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { gatesOfRun } from "../diagnose/gates.ts";
 import type { Delivery } from "../stats/delivery.ts";
 import { type PercentileName, PERCENTS } from "../stats/latency.ts";
 import { isLowerBound } from "../stats/summarise.ts";
@@ -32,6 +33,14 @@ function deliveryColumns<Row>(pick: (row: Row) => Delivery | null): Column<Row>[
     name,
     (row) => pick(row)?.[name] ?? null,
   ]);
+}
+
+/** A scenario with the ids of the gates that fired in its runs. */
+type ScenarioRow = ScenarioSummary & { gates: string[] };
+
+function statusOf({ n, failedRuns, rejectedRuns }: ScenarioSummary): string {
+  if (n > 0) return failedRuns > 0 ? "partly failed" : rejectedRuns > 0 ? "partly rejected" : "ok";
+  return failedRuns > 0 ? "failed" : "rejected";
 }
 
 /** A comparison of throughput with what it compares. */
@@ -68,14 +77,14 @@ const COMPARISON_COLUMNS: Column<ComparisonRow>[] = [
   ["missing", (row) => row.ratio.missing],
 ];
 
-const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
+const SCENARIO_COLUMNS: Column<ScenarioRow>[] = [
   ["framework", (s) => s.framework],
   ["path", (s) => s.path],
   ["arm", (s) => s.arm],
   ["reuse", (s) => s.scenario.reuse],
   ["users", (s) => s.users],
   ["arrival_rate", (s) => s.arrivalRate],
-  ["status", (s) => s.n === 0 ? "failed" : s.failedRuns > 0 ? "partly failed" : "ok"],
+  ["status", statusOf],
   ["rps", (s) => s.rps?.value ?? null],
   ["rps_low", (s) => s.rps?.low ?? null],
   ["rps_high", (s) => s.rps?.high ?? null],
@@ -88,20 +97,22 @@ const SCENARIO_COLUMNS: Column<ScenarioSummary>[] = [
     [`${name}_low_ms`, (s) => pick(s)?.low ?? null],
     [`${name}_high_ms`, (s) => pick(s)?.high ?? null],
   ]),
-  ...percentileColumns<ScenarioSummary>(
+  ...percentileColumns<ScenarioRow>(
     "response",
     (s, name) => s.responseMs?.[name]?.value ?? null,
   ),
-  ...percentileColumns<ScenarioSummary>("service", (s, name) => s.serviceMs[name]?.value ?? null),
+  ...percentileColumns<ScenarioRow>("service", (s, name) => s.serviceMs[name]?.value ?? null),
   ["percentiles_are_lower_bounds", (s) => String(isLowerBound(s, 99))],
   ["exact_up_to_percentile", (s) => s.n === 0 ? null : s.exactUpTo],
-  ...deliveryColumns<ScenarioSummary>((s) => s.delivery),
+  ...deliveryColumns<ScenarioRow>((s) => s.delivery),
   ["failures_per_s", (s) => s.failuresPerS],
   ["error_rate", (s) => s.errorRate],
   ["n", (s) => s.n],
   ["failed_runs", (s) => s.failedRuns],
+  ["rejected_runs", (s) => s.rejectedRuns],
   ["failed_rps", (s) => s.failedRps],
-  ["cause", (s) => s.cause],
+  ["cause", (s) => s.cause ?? s.rejection],
+  ["gates", (s) => s.gates.join(" ")],
   ["scenario_id", (s) => s.scenarioId],
 ];
 
@@ -126,6 +137,7 @@ const RUN_COLUMNS: Column<RunSummary>[] = [
   ["exact_up_to_percentile", (run) => run.measured ? run.exactUpTo : null],
   ...deliveryColumns<RunSummary>((run) => run.delivery),
   ["cause", (run) => run.cause],
+  ["gates", (run) => gatesOfRun(run).join(" ")],
 ];
 
 /** Numbers keep six significant digits: more than the data carry, and no noise of the machine's. */
@@ -149,13 +161,19 @@ function csv<Row>(columns: Column<Row>[], rows: readonly Row[]): string {
  *
  * @param study The study.
  */
-export function summaryCsv({ scenarios, ratios }: Pick<Study, "scenarios" | "ratios">): string {
+export function summaryCsv(
+  { scenarios, runs, ratios }: Pick<Study, "scenarios" | "runs" | "ratios">,
+): string {
   const byPooled = new Map(ratios.map((ratio) => [ratio.pooled, ratio]));
-  const columns = RATIO_COLUMNS.map(([header, field]): Column<ScenarioSummary> => [
+  const columns = RATIO_COLUMNS.map(([header, field]): Column<ScenarioRow> => [
     header,
     ({ scenarioId }) => field(byPooled.get(scenarioId)),
   ]);
-  return csv([...SCENARIO_COLUMNS, ...columns], scenarios);
+  const rows = scenarios.map((scenario) => {
+    const own = runs.filter(({ scenarioId }) => scenarioId === scenario.scenarioId);
+    return { ...scenario, gates: [...new Set(own.flatMap(gatesOfRun))] };
+  });
+  return csv([...SCENARIO_COLUMNS, ...columns], rows);
 }
 
 /**

@@ -44,7 +44,10 @@ export function exportTables(
     ["plots/p95_latency_comparison.png", p95ComparisonFigure(study.scenarios, study).png()],
     ...(openLoop === null ? [] : [
       // Throughput at a given rate is what was offered: its ratio says nothing.
-      ["open_loop.csv", summaryCsv({ scenarios: openLoop.scenarios, ratios: [] })],
+      [
+        "open_loop.csv",
+        summaryCsv({ scenarios: openLoop.scenarios, runs: openLoop.runs, ratios: [] }),
+      ],
       ["open_loop_runs.csv", runsCsv(openLoop.runs)],
       ["plots/open_loop_latency.png", openLoopFigure(openLoop).png()],
     ] as [string, string | Uint8Array][]),

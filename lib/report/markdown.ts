@@ -13,6 +13,9 @@ import {
   readRatios,
   readThroughput,
 } from "./narrative.ts";
+import { evidenceTable, readEvidence } from "./evidence.ts";
+import { flawsTable } from "./flaws.ts";
+import { readGates } from "./gates.ts";
 import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { publishedTable } from "./published.ts";
 import type { Study } from "./study.ts";
@@ -36,6 +39,8 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
   const sections = [
     `# Poolscope: ${study.name}`,
     String(describeStudy(study)),
+    "## Can these numbers be believed?",
+    String(readGates(study)),
     "## The answer",
     String(conclusion(study)),
     "## Throughput",
@@ -52,9 +57,13 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
       String(readArmRatios(study)),
       armRatioTable(study).markdown(),
     ]),
+    "## What the pooler did",
+    String(readEvidence(study)),
+    ...(study.ratios.length === 0 ? [] : [evidenceTable(study).markdown()]),
     ...(openLoop === null ? [] : [
       "## Latency at equal load",
       String(readOpenLoop(openLoop)),
+      String(readGates(openLoop)),
       "![Response time of both paths at equal arrival rates](plots/open_loop_latency.png)",
       openLoopTable(openLoop).markdown(),
     ]),
@@ -68,6 +77,7 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
     ...(failed ? [failuresTable(study).markdown()] : []),
     "## The published result",
     published.rows.length === 0 ? `${published.caption}.` : published.markdown(),
+    flawsTable(study).markdown(),
     "## Settings",
     settingsTable(study).markdown(),
   ];

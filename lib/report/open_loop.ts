@@ -13,7 +13,7 @@ import {
   formatNumber,
   formatPercent,
 } from "../figures/format.ts";
-import { deliverySentences, failureSentences } from "../figures/options.ts";
+import { failureSentences, rejectionSentences } from "../figures/options.ts";
 import {
   NO_OPEN_LOOP,
   openLoopClaim,
@@ -33,7 +33,7 @@ function readPair(results: OpenLoopResults, pair: PathRatio): string {
   const side = (scenario: ScenarioSummary | undefined) => {
     if (scenario === undefined) return "not run";
     const { path, n } = scenario;
-    if (n === 0) return `${path} failed`;
+    if (n === 0) return `${path} ${scenario.failedRuns > 0 ? "failed" : "rejected"}`;
     const estimate = percentileOf(scenario, percentile);
     if (estimate === null) return `${path} with too few requests`;
     const bound = isLowerBound(scenario, percentile) ? "at least " : "";
@@ -73,12 +73,12 @@ export function readOpenLoop(results: OpenLoopResults | null): Markdown {
     ? ""
     : `At the highest rate, P${percentile} response time was for ${formatList(pairs)}` +
       `${plan.rounds === 1 ? ", in one run each" : `, medians of up to ${plan.rounds} runs`}. `;
-  const delivery = deliverySentences(scenarios);
+  const rejections = rejectionSentences(scenarios);
   const failed = runs.filter((run) => run.status === "failed").length;
   const notes = [
-    ...(delivery.length === 0
+    ...(rejections.length === 0
       ? []
-      : [`**Not the load that was asked for:** ${capitalise(delivery.join("; "))}.`]),
+      : [`**Rejected, in no comparison:** ${capitalise(rejections.join("; "))}.`]),
     ...(failed === 0
       ? []
       : [`${formatCount(failed, "run")} failed: ${failureSentences(scenarios).join("; ")}.`]),

@@ -107,7 +107,7 @@ export function publishedTable(study: Study): Table {
   }
   return new Table(
     rows.length === 0
-      ? `${study.name} has no cells at ${PUBLISHED_USERS} users: nothing to hold against the published result`
+      ? `${study.name} has no cells at ${PUBLISHED_USERS} users: nothing to hold against the published result; the plans reference and seed have them`
       : `${
         checkStamp(study)
       }The published result (one run per cell, 1000 users, RPS direct → pooled) against ${study.name}`,

@@ -9,6 +9,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
+import { rejectRun } from "../diagnose/gates.ts";
 import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
 import { polars } from "../frames/polars.ts";
 import {
@@ -23,6 +24,7 @@ import {
 } from "../frames/run_files.ts";
 import type { PlannedRun } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
+import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
 import {
   findFault,
@@ -170,9 +172,12 @@ function unreadable(
   const cause = `${name}: the run cannot be read (${file}${line}: ${fault.what})`;
   return {
     manifest: manifest && { ...manifest, status: "failed", cause },
-    run: unmeasuredRun({
-      ...{ scenarioId: id, scenario, round, arm: arm ?? name, status: "failed", cause },
-    }),
+    run: {
+      ...unmeasuredRun({
+        ...{ scenarioId: id, scenario, round, arm: arm ?? name, status: "failed", cause },
+      }),
+      conditions: { ...NO_CONDITIONS, disagreement: `${file}${line}: ${fault.what}` },
+    },
   };
 }
 
@@ -210,24 +215,37 @@ export async function readRun(
       if (fault !== null) faults.set(name, fault);
     }
     const requests = await requestsOf(manifest, folder, faults);
-    const run = summariseRun(
-      manifest,
-      requests,
-      arm,
-      await telemetryOf(manifest, requests, folder, faults),
-    );
+    const telemetry = await telemetryOf(manifest, requests, folder, faults);
+    const sources = await sourcesOf(folder, faults);
+    const run = summariseRun(manifest, requests, arm, telemetry, sources);
     if (manifest.status === "ok" && !AGREEING.some((name) => faults.has(name))) {
       const disagreement = findDisagreement(manifest, run, requests!, folder);
       if (disagreement !== null) throw disagreement;
     } else if (manifest.status === "ok" && run.requests === run.failures) {
       throw new FileError(join(folder, "requests.csv"), null, "it has no correct answer");
     }
-    return { manifest, run, warnings: warnings() };
+    return { manifest, run: judge(manifest, run), warnings: warnings() };
   } catch (error) {
     if (!(error instanceof FileError) || error instanceof SchemaVersionError) throw error;
     const told = warnings().filter((text) => text !== error.message);
     return { ...unreadable(planned, arm, manifest, error), warnings: [error.message, ...told] };
   }
+}
+
+/** The files beside the requests that gates look at, as far as they can be trusted. */
+async function sourcesOf(folder: string, faults: Map<RunFile, FileError>): Promise<RunSources> {
+  const usable = (name: RunFile) => !faults.has(name) && existsSync(join(folder, name));
+  return {
+    final: usable("final.json") ? readFinal(folder) : null,
+    resources: usable("resources.csv") ? await readResources(folder) : null,
+  };
+}
+
+/** A run that a gate rejects counts as rejected; a functional check concludes nothing anyhow. */
+export function judge(manifest: Manifest, run: RunSummary): RunSummary {
+  if (run.status !== "ok" || manifest.plan.functionalCheck) return run;
+  const cause = rejectRun(run);
+  return cause === null ? run : { ...run, status: "rejected", cause };
 }
 
 /** The run's requests; a failed run may have been cut off at any point, and has none then. */

@@ -163,7 +163,11 @@ export class Study {
       if (scenario.scenario.replica) continue;
       const cuts = [];
       for (const manifest of this.manifests) {
-        if (manifest.scenarioId !== scenario.scenarioId || manifest.status !== "ok") continue;
+        const { round } = manifest;
+        const counts = this.runs.some((run) =>
+          run.scenarioId === scenario.scenarioId && run.round === round && run.status === "ok"
+        );
+        if (manifest.scenarioId !== scenario.scenarioId || !counts) continue;
         const folder = runFolder(this.folder, manifest.scenarioId, manifest.round);
         cuts.push({ requests: await readRequests(folder), window: manifest.window! });
       }

@@ -59,17 +59,22 @@ export function p999Of({ responseMs, serviceMs }: ScenarioSummary): Estimate | n
   return (responseMs ?? serviceMs)["p99.9"];
 }
 
-/** Failed as a whole, in part, or not at all, with the cause. */
+/** Failed or rejected, as a whole or in part, or neither, with the cause. */
 export function describeStatus(scenario: ScenarioSummary): string {
-  const { n, failedRuns, troubledRuns } = scenario;
-  if (failedRuns === 0 && troubledRuns > 0) {
-    return troubledRuns === n
-      ? "generator fell behind"
-      : `generator fell behind in ${troubledRuns} of ${n}`;
-  }
-  if (failedRuns === 0) return "ok";
-  const extent = n === 0 ? "failed" : `${failedRuns} of ${n + failedRuns} failed`;
-  return `${extent}: ${shortCause(scenario)}`;
+  const { n, failedRuns, rejectedRuns, rejection } = scenario;
+  const all = n + failedRuns + rejectedRuns;
+  const extent = (runs: number, word: string) => runs === all ? word : `${runs} of ${all} ${word}`;
+  const parts = [
+    ...(failedRuns > 0 ? [`${extent(failedRuns, "failed")}: ${shortCause(scenario)}`] : []),
+    ...(rejectedRuns > 0 ? [`${extent(rejectedRuns, "rejected")}: ${rejection}`] : []),
+  ];
+  return parts.length === 0 ? "ok" : parts.join("; ");
+}
+
+/** The throughput of runs that do not count. */
+function inBrackets({ failedRps, rejectedRps }: ScenarioSummary): string | null {
+  const rps = failedRps ?? rejectedRps;
+  return rps === null ? null : `(${formatNumber(rps)})`;
 }
 
 /** Settings of an arm beside framework and path, empty when its label has none. */
@@ -96,9 +101,7 @@ export function referenceTable(study: Study): Table {
       scenario.path,
       scenario.scenario.reuse,
       levelLabel(scenario),
-      scenario.rps === null
-        ? scenario.failedRps === null ? null : `(${formatNumber(scenario.failedRps)})`
-        : shown(scenario.rps),
+      scenario.rps === null ? inBrackets(scenario) : shown(scenario.rps),
       scenario.rps === null ? null : formatInterval(scenario.rps) || "one run",
       scenario.rpsCv === null ? null : formatPercent(scenario.rpsCv),
       ms(scenario.p50Ms, 50),
@@ -446,11 +449,10 @@ export function matrixTable(study: Study): Table {
         if (planned === undefined) return null;
         const id = scenarioId(planned);
         const cell = study.scenarios.find((scenario) => scenario.scenarioId === id);
-        const failed = cell === undefined || cell.failedRuns === 0
-          ? ""
-          : `, ${cell.failedRuns} failed`;
-        const done = (cell?.n ?? 0) + (cell?.failedRuns ?? 0);
-        return `${cell?.n ?? 0} of ${done + toCome(id)}${failed}`;
+        const { n = 0, failedRuns = 0, rejectedRuns = 0 } = cell ?? {};
+        const failed = failedRuns === 0 ? "" : `, ${failedRuns} failed`;
+        const rejected = rejectedRuns === 0 ? "" : `, ${rejectedRuns} rejected`;
+        return `${n} of ${n + failedRuns + rejectedRuns + toCome(id)}${failed}${rejected}`;
       }),
     ];
   });

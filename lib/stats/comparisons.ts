@@ -155,7 +155,7 @@ export function compareScenarios(
   const armRatios: ArmRatio[] = [];
   pairs.forEach(({ kind, other, differences, ids }, i) => {
     const [baseArm, otherArm] = ids.map((id) => labels.get(id)!) as [string, string];
-    const failed = ids.flatMap((id) => summaries.get(id) ?? []).filter(({ n }) => n === 0);
+    const without = ids.flatMap((id) => summaries.get(id) ?? []).filter(({ n }) => n === 0);
     const notRun = ids.some((id) => !summaries.has(id));
     const common: ThroughputRatio = {
       ...{ framework: other.framework, users: other.users, arrivalRate: other.arrivalRate },
@@ -165,11 +165,15 @@ export function compareScenarios(
         ? null
         : notRun
         ? "not run yet"
-        : missingRatio(failed, kind),
+        : missingRatio(without, kind),
     };
     if (kind === "path") {
-      const failedPaths = failed.map(({ path }) => path);
-      ratios.push({ ...common, direct: ids[0], pooled: ids[1], failedPaths });
+      const paths = (failed: boolean) =>
+        without.filter(({ failedRuns }) => failedRuns > 0 === failed).map(({ path }) => path);
+      ratios.push({
+        ...{ ...common, direct: ids[0], pooled: ids[1] },
+        ...{ failedPaths: paths(true), rejectedPaths: paths(false) },
+      });
     } else {
       const { path } = other;
       const label = kind === "replica" ? baseArm : otherArm;
@@ -192,16 +196,23 @@ function pairLabel(direct: string, pooled: string): string {
   return arm.replace(/ (direct|pooled)(?=,|$)/, "");
 }
 
-function missingRatio(failed: readonly ScenarioSummary[], kind: ScenarioPair["kind"]): string {
-  if (failed.length === 0) {
-    return `no round in which both ${kind === "path" ? "paths" : "arms"} succeeded`;
+/** Why a scenario has no run that counts: it failed, or gates rejected all that did not. */
+function whyNone(scenario: ScenarioSummary): string {
+  return scenario.failedRuns > 0
+    ? `failed: ${shortCause(scenario)}`
+    : `rejected: ${scenario.rejection}`;
+}
+
+function missingRatio(without: readonly ScenarioSummary[], kind: ScenarioPair["kind"]): string {
+  if (without.length === 0) {
+    return `no round in which both ${kind === "path" ? "paths" : "arms"} count`;
   }
-  const causes = failed.map((scenario) => ({
+  const whys = without.map((scenario) => ({
     name: kind === "path" ? scenario.path : scenario.arm,
-    cause: shortCause(scenario),
+    why: whyNone(scenario),
   }));
-  if (causes.length === 2 && causes[0]!.cause === causes[1]!.cause) {
-    return `${causes.map(({ name }) => name).join(" and ")} failed: ${causes[0]!.cause}`;
+  if (whys.length === 2 && whys[0]!.why === whys[1]!.why) {
+    return `${whys.map(({ name }) => name).join(" and ")} ${whys[0]!.why}`;
   }
-  return causes.map(({ name, cause }) => `${name} failed: ${cause}`).join("; ");
+  return whys.map(({ name, why }) => `${name} ${why}`).join("; ");
 }

@@ -8,7 +8,8 @@ import type { DataFrame } from "nodejs-polars";
 import { type Scenario, SCENARIO_KEYS, scenarioId, type ScenarioKey } from "../scenario.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type { RequestColumns } from "../frames/columns.ts";
-import { deliveryTrouble, sumDeliveries } from "./delivery.ts";
+import { NO_CONDITIONS, runConditions, type RunSources } from "./conditions.ts";
+import { sumDeliveries } from "./delivery.ts";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
 import {
   type LatencyMs,
@@ -31,14 +32,14 @@ const LATE_US = 10_000;
 type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
 
 /** What the requests of a run say. */
-export type Measures = Omit<RunSummary, keyof RunHead | "telemetry">;
+export type Measures = Omit<RunSummary, keyof RunHead | "telemetry" | "conditions">;
 
 /** A run of which there are no numbers: none was recorded, or what was cannot be read. */
 export function unmeasuredRun(
   { scenarioId, scenario, arm, round, status, cause }: RunHead,
 ): RunSummary {
   const head = { scenarioId, scenario, arm, round, status, cause };
-  return { ...head, ...noMeasures(), telemetry: null };
+  return { ...head, ...noMeasures(), telemetry: null, conditions: NO_CONDITIONS };
 }
 
 /** What is said where there are no requests. */
@@ -59,18 +60,30 @@ export function noMeasures(): Measures {
  * @param requests Its requests; null when the run failed before any load.
  * @param arm The arm's label within its study. @default framework and path
  * @param telemetry What the samplers saw. @default null
+ * @param sources The run's other files. @default none
  */
 export function summariseRun(
   manifest: Manifest,
   requests: DataFrame | null,
   arm = `${manifest.scenario.framework} ${manifest.scenario.path}`,
   telemetry: RunSummary["telemetry"] = null,
+  sources: RunSources = { final: null, resources: null },
 ): RunSummary {
   const run = unmeasuredRun({ ...manifest, arm });
-  if (requests === null || manifest.window === null) return run;
+  const { window, scenario } = manifest;
+  if (requests === null || window === null) {
+    const verified = manifest.verification?.ok ?? false;
+    return { ...run, conditions: { ...run.conditions, verified } };
+  }
 
-  const openLoop = manifest.scenario.arrivalRate !== null;
-  return { ...run, ...measure(requests, manifest.window, openLoop), telemetry };
+  const openLoop = scenario.arrivalRate !== null;
+  const cut = cutWindow(requests, window, openLoop);
+  return {
+    ...run,
+    ...measureCut(cut, window, openLoop),
+    telemetry,
+    conditions: runConditions(manifest, requests, cut, window, sources),
+  };
 }
 
 /**
@@ -153,8 +166,8 @@ function notNegative(estimate: Estimate | null): Estimate | null {
 }
 
 /**
- * Scenarios over their rounds, in the order of their first run. Failed runs are counted and keep
- * their own throughput; they enter no mean and no median.
+ * Scenarios over their rounds, in the order of their first run. Failed and rejected runs are
+ * counted and keep their own throughput; they enter no mean and no median.
  *
  * @example
  * ```ts
@@ -172,6 +185,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
     const first = group[0]!;
     const ok = group.filter((run) => run.status === "ok");
     const failed = group.filter((run) => run.status === "failed");
+    const rejected = group.filter((run) => run.status === "rejected");
     const measured = group.filter((run) => run.measured);
     const throughputs = ok.map((run) => run.rps);
     // A percentile that some runs have too few requests for would be one of the others alone.
@@ -195,6 +209,8 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       n: ok.length,
       failedRuns: failed.length,
       cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
+      rejectedRuns: rejected.length,
+      rejection: mostFrequent(rejected.map((run) => run.cause!)),
       rps: notNegative(meanInterval(throughputs)),
       rpsCv: coefficientOfVariation(throughputs),
       p50Ms: overRounds((run) => run.p50Ms),
@@ -203,11 +219,11 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       serviceMs: percentiles((run) => run.serviceMs),
       responseMs: first.scenario.arrivalRate === null ? null : percentiles((run) => run.responseMs),
       exactUpTo: Math.min(100, ...ok.map((run) => run.exactUpTo)),
-      delivery: sumDeliveries(ok.map((run) => run.delivery)),
-      troubledRuns: ok.filter((run) => deliveryTrouble(run.delivery) !== null).length,
+      delivery: sumDeliveries([...ok, ...rejected].map((run) => run.delivery)),
       failuresPerS: mean(measured.map((run) => run.failuresPerS)),
       errorRate: answered === 0 ? null : sum(group.map((run) => run.failures)) / answered,
       failedRps: mean(failed.filter((run) => run.measured).map((run) => run.rps)),
+      rejectedRps: mean(rejected.map((run) => run.rps)),
     };
   });
 }

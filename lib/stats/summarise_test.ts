@@ -17,6 +17,7 @@ import { percentilesMs } from "./latency.ts";
 import { compareScenarios } from "./comparisons.ts";
 import { studyContext } from "./context.ts";
 import { differingSettings, isLowerBound, summariseRun, summariseScenarios } from "./summarise.ts";
+import { NO_CONDITIONS } from "./conditions.ts";
 import type { RunSummary } from "./summary.ts";
 import { cutWindow } from "./window.ts";
 
@@ -236,6 +237,7 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     delivery: null,
     serviceMs: percentilesMs(new Float64Array()),
     responseMs: null,
+    conditions: NO_CONDITIONS,
     telemetry: null,
     ...rest,
   } satisfies RunSummary as RunSummary;

@@ -5,6 +5,7 @@
  */
 
 import type { Framework, LoadLevel, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
+import type { RunConditions } from "./conditions.ts";
 import type { Delivery } from "./delivery.ts";
 import type { ComparisonVerdict } from "./family.ts";
 import type { LatencyMs, PercentileName } from "./latency.ts";
@@ -20,10 +21,12 @@ export interface RunSummary {
   arm: string;
   /** From 1. */
   round: number;
-  /** `ok` or `failed`. */
-  status: "ok" | "failed";
-  /** Why it failed; null when it did not. */
+  /** `rejected`: it did not fail, but a gate says that its numbers support no sentence. */
+  status: "ok" | "failed" | "rejected";
+  /** Why it failed or was rejected; null when neither. */
   cause: string | null;
+  /** What is known of its circumstances, which gates look at. */
+  conditions: RunConditions;
   /** False when there are no requests to count: before any load, or unreadable. */
   measured: boolean;
   /** Requests answered in the window, failures among them. */
@@ -70,7 +73,7 @@ export interface Estimate {
   high: number | null;
 }
 
-/** One scenario over its rounds. Failed runs are counted and never averaged in. */
+/** One scenario over its rounds. Failed and rejected runs are counted and never averaged in. */
 export interface ScenarioSummary extends LoadLevel {
   /** The scenario's id. */
   scenarioId: string;
@@ -81,12 +84,16 @@ export interface ScenarioSummary extends LoadLevel {
   /** Shorthands of the scenario, for tables and figures. */
   framework: Framework;
   path: Path;
-  /** Runs that succeeded: the n behind every value below. */
+  /** Runs that count: the n behind every value below. */
   n: number;
   /** Runs that failed. */
   failedRuns: number;
   /** The most frequent cause of failed runs; null when none failed. */
   cause: string | null;
+  /** Runs that a gate rejected. */
+  rejectedRuns: number;
+  /** The most frequent reason; null when none was rejected. */
+  rejection: string | null;
   /** Mean throughput and its 95 % t interval; null when no run succeeded. */
   rps: Estimate | null;
   /** Coefficient of variation of throughput over rounds, 0 to 1; null below two runs. */
@@ -99,16 +106,16 @@ export interface ScenarioSummary extends LoadLevel {
   p99Ms: Estimate | null;
   /** Percentiles above this one are lower bounds in some run. */
   exactUpTo: number;
-  /** What became of the arrivals of all successful runs; null in a closed loop. */
+  /** What became of the arrivals of all measured runs that did not fail; null in a closed loop. */
   delivery: Delivery | null;
-  /** Successful runs whose load was not what was asked for; see `deliveryTrouble`. */
-  troubledRuns: number;
   /** Mean failures per second over all measured runs, failed ones among them; null without any. */
   failuresPerS: number | null;
   /** Failed requests over all answered, all runs together; null when nothing was answered. */
   errorRate: number | null;
   /** Mean throughput of the failed runs that were measured, shown as failed; null without any. */
   failedRps: number | null;
+  /** Mean throughput of the rejected runs, shown as rejected; null without any. */
+  rejectedRps: number | null;
 }
 
 /** Throughput of one scenario over that of another, as decided within the family of its study. */
@@ -144,6 +151,8 @@ export interface PathRatio extends ThroughputRatio {
   pooled: string;
   /** The paths of which no run succeeded: why there is no ratio. */
   failedPaths: Path[];
+  /** The paths of which gates rejected every run that did not fail. */
+  rejectedPaths: Path[];
 }
 
 /** Two arms of one framework, path and load: a scenario and its copy, or other settings. */

@@ -40,7 +40,10 @@ export interface LocustTotals {
 }
 
 /** What each field of `final.json` must be. */
-const FINAL_FIELDS: Record<Exclude<keyof FinalAccount, "processes">, "count" | "number"> = {
+const FINAL_FIELDS: Record<
+  Exclude<keyof FinalAccount, "processes" | "connections">,
+  "count" | "number"
+> = {
   schemaVersion: "count",
   requests: "count",
   failures: "count",
@@ -86,6 +89,8 @@ export function readFinal(folder: string): FinalAccount {
   for (const [i, process] of value.processes.entries()) {
     checkFields(file, Object(process), PROCESS_FIELDS, `processes[${i}].`);
   }
+  const { connections = null } = value;
+  if (connections !== null) checkFields(file, value, { connections: "count" }, "");
   const account = value as unknown as FinalAccount;
   if (account.schemaVersion !== SCHEMA_VERSION) {
     throw new FileError(

@@ -76,6 +76,18 @@ export interface NetworkInForce {
   deliveries: Partial<Record<Leg["name"], Deliveries>>;
 }
 
+/**
+ * What the kernel counted of TCP from the window's begin to its end, where the services run: on the
+ * local engine the whole machine, on Docker the containers of the run together.
+ */
+export interface TcpCounts {
+  /** Connections that found a listen queue full. */
+  listenOverflows: number;
+  /** Ephemeral ports in use at the end, connections in TIME_WAIT among them, and how many there are. */
+  portsInUse: number;
+  ports: number;
+}
+
 /** What must not differ between runs that are compared with each other, with its name. */
 const DECISIVE: Record<string, string> = {
   postgres: "PostgreSQL",
@@ -158,6 +170,8 @@ export interface Manifest {
    * they share the host's.
    */
   cpuSets: Record<string, string> | null;
+  /** Null when the run failed before its window; missing in manifests of earlier versions. */
+  tcp?: TcpCounts | null;
   /** What the scenario said to the app, by the names of its environment variables. */
   appOptions: Record<string, string>;
   /** How each service ended: exit code, or null when Poolscope stopped it. */
@@ -204,6 +218,11 @@ export interface FinalAccount {
   /** The event loop's lag over the window: largest and mean, in milliseconds. */
   loopLagMaxMs: number;
   loopLagMeanMs: number;
+  /**
+   * Connections opened over the window; null where the client does not tell, missing in accounts of
+   * earlier versions.
+   */
+  connections?: number | null;
   /** The generating processes; the fields above are their sums and extremes. */
   processes: GeneratorProcess[];
 }

@@ -1,0 +1,657 @@
+/**
+ * Gates: what must hold before a number supports a sentence. One table, each line with its published
+ * threshold, what it looks at, the likely cause and the next step.
+ *
+ * - *Reject*: the run's numbers support no sentence; it enters no mean and no comparison.
+ * - *Limit*: the numbers hold, and what is said of them holds no further than this.
+ * - *Finding*: nothing is wrong; this is why the numbers are what they are.
+ *
+ * @module
+ */
+
+import type { Plan } from "../plan.ts";
+import { connectionBudget, type Scenario } from "../scenario.ts";
+import { LEAST_USERS } from "../stats/conditions.ts";
+import type { StudyContext } from "../stats/context.ts";
+import { LEAST_DELIVERED, MOST_LATE } from "../stats/delivery.ts";
+import { leastRequests } from "../stats/latency.ts";
+import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
+import { TOLERATED_CHANGE, type Trend, TREND_LEVEL } from "../stats/steady_state.ts";
+import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import type { Manifest } from "../store/manifest.ts";
+import { findUnequalWork, WORK_TOLERANCE } from "./equal_work.ts";
+
+/** A change of half of the mean is no steady state, however little a test can tell it from chance. */
+export const LARGEST_CHANGE = 0.5;
+/** A process runs on one core: a generator above this is the slowest part of the experiment. */
+export const MOST_GENERATOR_CORES = 0.9;
+/** A generator that its quota holds back for longer than this share of the window measures itself. */
+export const MOST_GENERATOR_THROTTLED = 0.01;
+/** An event loop later than this on average is late as an arrival is: it shows in every latency… */
+export const MOST_LAG_MS = 10;
+/** …unless it is below this share of the median, which then hardly shows it. */
+export const MOST_LAG_SHARE = 0.1;
+/** The doctor warns from the same share of all cores' time on. */
+export const MOST_STOLEN = 0.02;
+/** Twice what Poolscope itself takes beside a run; more is another program's. */
+export const MOST_OTHERS = 0.1;
+/** Above this share of the requests that open a connection, users do not keep theirs. */
+export const MOST_OPENED = 0.05;
+/** Above this share of the ephemeral ports in use, the next connections may not get one. */
+export const MOST_PORTS = 0.8;
+/** From this share of its quota on a service has no reserve: the quota ends within one period. */
+export const AT_QUOTA = 0.95;
+/** A service that is held back for this share of the time waits for its quota. */
+export const THROTTLED = 0.05;
+/** Above this share of all cores' time, whatever comes next waits for a core. */
+export const FULL_MACHINE = 0.95;
+/** Connections that PostgreSQL keeps for superusers: its default. */
+const RESERVED_CONNECTIONS = 3;
+
+/** What a gate does to what is said. */
+export type GateKind = "reject" | "limit" | "finding";
+
+/** What gates look at; a `Study` is one. */
+export interface GateStudy {
+  plan: Plan;
+  manifests: readonly Manifest[];
+  runs: readonly RunSummary[];
+  scenarios: readonly ScenarioSummary[];
+  ratios: readonly PathRatio[];
+  context: StudyContext;
+}
+
+/** What a gate saw in one run. */
+interface Seen {
+  text: string;
+  /** Of several runs the one that counts most is told. */
+  size: number;
+}
+
+/** A line of the table. */
+export interface Gate {
+  /** Short and stable, for CSVs. */
+  id: string;
+  kind: GateKind;
+  /** What is the matter, in a few words. */
+  title: string;
+  /** When it fires. */
+  fires: string;
+  /** The likely cause. */
+  cause: string;
+  /** What to do. */
+  next: string;
+  /** What it sees in a run; null when it does not fire. */
+  run?: (run: RunSummary) => Seen | null;
+  /** What it sees in a study as a whole, a text each. */
+  study?: (study: GateStudy) => string[];
+}
+
+const percent = (share: number) => {
+  const value = 100 * share;
+  return `${Math.abs(value) < 0.05 ? 0 : value.toFixed(value >= 10 ? 0 : 1)} %`;
+};
+/** A threshold as it is published. */
+const stated = (share: number) => `${Number((100 * share).toPrecision(4))} %`;
+const ms = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+const cores = (value: number) => `${value.toFixed(2)} cores`;
+
+const TITLES: Record<string, string> = {
+  postgres: "PostgreSQL",
+  pgbouncer: "PgBouncer",
+  app: "the app",
+  locust: "the generator",
+};
+
+function describeTrend(name: string, { change }: Trend): string {
+  return `${name} ${change < 0 ? "fell" : "rose"} by ${percent(Math.abs(change))}`;
+}
+
+/** The trends that are large, largest first. */
+function largeTrends({ conditions: { steady } }: RunSummary): [string, Trend][] {
+  if (steady === null) return [];
+  const trends: [string, Trend][] = [
+    ["throughput", steady.throughput],
+    ["service time", steady.serviceTime],
+  ];
+  return trends.filter(([, { change }]) => Math.abs(change) > TOLERATED_CHANGE)
+    .sort(([, a], [, b]) => Math.abs(b.change) - Math.abs(a.change));
+}
+
+/** What is told of trends that are surely there, or that may be. */
+function seeTrends(run: RunSummary, sure: boolean): Seen | null {
+  if (run.status === "failed") return null;
+  const isSure = ({ p }: Trend) => p !== null && p < TREND_LEVEL;
+  const all = largeTrends(run);
+  if (all.some(([, trend]) => isSure(trend)) !== sure) return null;
+  // Of few requests a mean changes that much by chance.
+  const enough = run.requests - run.failures >= leastRequests(95);
+  const trends = all.filter(([, trend]) =>
+    sure ? isSure(trend) : trend.p === null || (enough && Math.abs(trend.change) > LARGEST_CHANGE)
+  );
+  if (trends.length === 0) return null;
+  return {
+    text: `${
+      trends.map(([name, trend]) => describeTrend(name, trend)).join(" and ")
+    } in the window`,
+    size: Math.max(...trends.map(([, { change }]) => Math.abs(change))),
+  };
+}
+
+/** The scenarios of a plan by framework, in words: `fastapi 64, django 6`. */
+function byFramework(
+  scenarios: readonly Scenario[],
+  value: (scenario: Scenario) => string | number,
+): { text: string; distinct: number } {
+  const values = new Map<string, Set<string>>();
+  for (const scenario of scenarios) {
+    const own = values.get(scenario.framework) ?? new Set();
+    values.set(scenario.framework, own.add(String(value(scenario))));
+  }
+  const texts = [...values].map(([name, own]) => [name, [...own].join(" or ")]);
+  return {
+    text: texts.map((pair) => pair.join(" ")).join(", "),
+    distinct: new Set(texts.map(([, text]) => text)).size,
+  };
+}
+
+const budgetOf = (scenario: Scenario) => {
+  const budget = connectionBudget(scenario);
+  return Number.isFinite(budget) ? budget : "unbounded";
+};
+
+/** All gates, in the order in which they are told. */
+export const GATES: readonly Gate[] = [
+  {
+    id: "not_verified",
+    kind: "reject",
+    title: "Not verified",
+    fires: "the checks before the load (contract, nonce, path, network) did not all hold",
+    cause: "the app did not start, answers otherwise than the contract says, or takes another way",
+    next: "see the run's cause and logs/app.log",
+    run: ({ status, cause, conditions }) =>
+      status === "failed" && conditions.verified === false
+        ? { text: cause ?? "no cause was recorded", size: 1 }
+        : null,
+  },
+  {
+    id: "counts_disagree",
+    kind: "reject",
+    title: "Counts disagree",
+    fires: "requests.csv, final.json and Locust's totals do not count the same requests",
+    cause: "files were changed or cut short, or the locustfile raised exceptions",
+    next: "run it again: --retry-failed",
+    run: ({ conditions: { disagreement } }) =>
+      disagreement === null ? null : { text: disagreement, size: 1 },
+  },
+  {
+    id: "generator_throttled",
+    kind: "reject",
+    title: "Generator held back",
+    fires: `a process of the load generator used more than ${MOST_GENERATOR_CORES} cores, or its ` +
+      `quota held it back for more than ${stated(MOST_GENERATOR_THROTTLED)} of the window`,
+    cause: "the generator, not the service, was the slowest part",
+    next: "lower the load, give the generator cores of its own, or lift its CPU quota",
+    run: ({ conditions: { generator, services } }) => {
+      const held = services.find(({ service }) => service === "locust")?.throttled ?? 0;
+      if (held > MOST_GENERATOR_THROTTLED) {
+        return {
+          text: `held back by its quota for ${percent(held)} of the window`,
+          size: 1 + held,
+        };
+      }
+      if (generator === null || generator.busiest <= MOST_GENERATOR_CORES) return null;
+      return { text: `one process used ${cores(generator.busiest)}`, size: generator.busiest };
+    },
+  },
+  {
+    id: "generator_late",
+    kind: "reject",
+    title: "Generator late",
+    fires: `more than ${stated(MOST_LATE)} of an open loop's requests were sent more than 10 ms ` +
+      `late, or the event loop ran more than ${MOST_LAG_MS} ms and ${stated(MOST_LAG_SHARE)} of ` +
+      `the median latency late on average`,
+    cause: "the generator did not get the CPU when it needed it",
+    next: "lower the load, or give the generator cores of its own",
+    run: ({ delivery, conditions: { generator }, p50Ms }) => {
+      const late = delivery === null ? 0 : delivery.late / delivery.arrivals;
+      if (late > MOST_LATE) {
+        return { text: `${percent(late)} sent more than 10 ms late`, size: late };
+      }
+      const lag = generator?.lagMeanMs ?? 0;
+      return lag > MOST_LAG_MS && lag > MOST_LAG_SHARE * (p50Ms ?? 0)
+        ? { text: `its event loop ran ${ms(lag)} late on average`, size: lag / MOST_LAG_MS }
+        : null;
+    },
+  },
+  {
+    id: "not_delivered",
+    kind: "reject",
+    title: "Load not delivered",
+    fires: `less than ${stated(LEAST_DELIVERED)} of an open loop's requests were sent`,
+    cause: "more requests were without an answer than the generator may have open",
+    next: "lower the arrival rate: the service cannot serve this one",
+    run: ({ delivery }) => {
+      if (delivery === null || delivery.arrivals === 0) return null;
+      const sent = 1 - delivery.dropped / delivery.arrivals;
+      return sent < LEAST_DELIVERED
+        ? { text: `${percent(1 - sent)} of the requests were never sent`, size: 1 - sent }
+        : null;
+    },
+  },
+  {
+    id: "no_steady_state",
+    kind: "reject",
+    title: "No steady state",
+    fires: `throughput or service time has a trend of more than ${stated(TOLERATED_CHANGE)} over ` +
+      `the window, significant at ${stated(TREND_LEVEL)}`,
+    cause: "the ramp, a queue that still fills, a cache that still warms, or another program",
+    next: "a longer warm-up (--warm-up-s) or fewer users",
+    run: (run) => seeTrends(run, true),
+  },
+  {
+    id: "steady_state_unknown",
+    kind: "reject",
+    title: "Steady state not shown",
+    fires: `throughput or service time changed by more than ${stated(LARGEST_CHANGE)} over the ` +
+      `window, or by more than ${
+        stated(TOLERATED_CHANGE)
+      } where its moments depend on each other ` +
+      `too much to test that`,
+    cause: "the window is short for the latencies in it, or something stepped up or down within it",
+    next: "a longer window (--window-s) or fewer users",
+    run: (run) => seeTrends(run, false),
+  },
+  {
+    id: "littles_law",
+    kind: "reject",
+    title: "Little's law broken",
+    fires:
+      `throughput × (service time + think time) is more than ${stated(LITTLE_TOLERANCE)} off ` +
+      `the users that were there`,
+    cause: "some users waited for the whole window while others were served, or stopped asking",
+    next: "a longer warm-up and window (--warm-up-s, --window-s) or fewer users",
+    run: ({ status, conditions: { littlesLaw } }) =>
+      status === "failed" || littlesLaw === null || littlesLaw.holds ? null : {
+        text: `accounts for ${percent(littlesLaw.ratio)} of the users`,
+        size: Math.abs(Math.log(Math.max(1e-3, littlesLaw.ratio))),
+      },
+  },
+  {
+    id: "ramp_in_window",
+    kind: "limit",
+    title: "Ramp counted as measurement",
+    fires: `less than ${stated(LEAST_USERS)} of the users ran when the window began`,
+    cause: "the warm-up is shorter than the ramp",
+    next: "a longer warm-up (--warm-up-s) or a higher spawnRate",
+    run: ({ scenario: { users }, conditions: { generator } }) =>
+      users === null || generator === null || generator.users >= LEAST_USERS * users ? null : {
+        text: `${generator.users} of ${users} users ran when the window began`,
+        size: 1 - generator.users / users,
+      },
+  },
+  {
+    id: "few_samples",
+    kind: "limit",
+    title: "Too few requests for P95",
+    fires: `fewer than ${leastRequests(95)} correct answers in a window`,
+    cause: "the window is short for the throughput",
+    next: "a longer window (--window-s)",
+    run: ({ status, requests, failures }) => {
+      const correct = requests - failures;
+      if (status === "failed" || correct >= leastRequests(95)) return null;
+      return { text: `${correct} correct answers`, size: 1 / (1 + correct) };
+    },
+  },
+  {
+    id: "single_round",
+    kind: "limit",
+    title: "One run per cell",
+    fires: "the plan has one round",
+    cause: "a single run has no interval: what the machine does from run to run is not known",
+    next:
+      "more rounds (--rounds): two is the least, five find a difference of 20 % in 4 of 5 studies",
+    study: ({ plan }) => plan.rounds === 1 ? [`${plan.scenarios.length} cells, one run each`] : [],
+  },
+  {
+    id: "fixed_order",
+    kind: "limit",
+    title: "One order only",
+    fires: "the cells had the same order in every round",
+    cause: "a machine that slows down or warms up meanwhile favours those that come first or last",
+    next: "more rounds: each draws an order of its own",
+    study: ({ manifests }) => seeOrder(manifests),
+  },
+  {
+    id: "shared_cores",
+    kind: "limit",
+    title: "Cores shared with the load generator",
+    fires: "generator and services had no cores of their own",
+    cause: "the machine has too few cores to divide, or the engine is local",
+    next:
+      "compare arms, do not read absolute numbers as the apps' limits; four cores and Docker divide them",
+    study: ({ context, runs }) => {
+      if (context.cores === null || context.cpuSets.length > 0) return [];
+      const used = runs.flatMap(({ conditions: { generator } }) => generator?.cores ?? []);
+      const most = used.length === 0
+        ? ""
+        : `, of which the generator used up to ${Math.max(...used).toFixed(2)}`;
+      return [`${context.cores} cores for all services${most}`];
+    },
+  },
+  {
+    id: "steal",
+    kind: "limit",
+    title: "Time stolen by the hypervisor",
+    fires: `more than ${stated(MOST_STOLEN)} of all cores' time`,
+    cause: "other guests of the same host",
+    next:
+      "measure at another time or on a dedicated machine; rounds and intervals show what it costs",
+    run: ({ conditions: { host } }) =>
+      host === null || host.stolen <= MOST_STOLEN
+        ? null
+        : { text: `${percent(host.stolen)} of the cores' time`, size: host.stolen },
+  },
+  {
+    id: "host_load",
+    kind: "limit",
+    title: "Other programs on the machine",
+    fires: `what is no service of the run used more than ${stated(MOST_OTHERS)} of all cores' time`,
+    cause: "another program, or another study",
+    next: "end what else runs here, and run the study again",
+    run: ({ conditions: { host } }) =>
+      host === null || host.others <= MOST_OTHERS
+        ? null
+        : { text: `others used ${percent(host.others)} of the cores' time`, size: host.others },
+  },
+  {
+    id: "limits_not_in_force",
+    kind: "limit",
+    title: "Limits not in force",
+    fires: "a limit on CPU or memory was asked for, and the service's own control group has none",
+    cause: "this user may not make control groups",
+    next: "start as root, by systemd-run --user --scope -p Delegate=yes, or with Docker",
+    study: ({ manifests }) => {
+      const missing = new Set(
+        manifests.flatMap(({ limits }) =>
+          Object.entries(limits).flatMap(([service, { asked, readBack }]) =>
+            (asked.cpus !== null && readBack.cpus === null) ||
+              (asked.memoryMiB !== null && readBack.memoryMiB === null)
+              ? [TITLES[service] ?? service]
+              : []
+          )
+        ),
+      );
+      return missing.size === 0 ? [] : [`none for ${[...missing].join(", ")}`];
+    },
+  },
+  {
+    id: "versions_differ",
+    kind: "limit",
+    title: "Versions differ between runs",
+    fires: "runs of the study were made with different programs, packages, images or machines",
+    cause: "the study was gone on with after an update, or elsewhere",
+    next: "run it again under another name (--study NAME)",
+    study: ({ manifests }) => seeVersions(manifests),
+  },
+  {
+    id: "listen_overflow",
+    kind: "limit",
+    title: "Listen queue overflowed",
+    fires: "the kernel turned a connection away from a full listen queue in the window",
+    cause:
+      "more clients connect at once than a service accepts; each then waits 1 s, 3 s, … to retry",
+    next: "a larger listenBacklog and net.core.somaxconn, or connections that are kept",
+    run: ({ conditions: { tcp } }) =>
+      tcp === null || tcp.listenOverflows === 0
+        ? null
+        : { text: `${tcp.listenOverflows} times`, size: tcp.listenOverflows },
+  },
+  {
+    id: "ports_scarce",
+    kind: "limit",
+    title: "Ephemeral ports run short",
+    fires: `more than ${stated(MOST_PORTS)} of the ephemeral ports were in use or in TIME_WAIT`,
+    cause: "connections are opened and closed faster than their ports become free",
+    next: `keep connections, or sysctl -w net.ipv4.ip_local_port_range="15000 60999"`,
+    run: ({ conditions: { tcp } }) => {
+      const share = tcp === null || tcp.ports === 0 ? 0 : tcp.portsInUse / tcp.ports;
+      return share <= MOST_PORTS
+        ? null
+        : { text: `${tcp!.portsInUse} of ${tcp!.ports} ports`, size: share };
+    },
+  },
+  {
+    id: "connections_lost",
+    kind: "limit",
+    title: "Connections not kept",
+    fires: `more than ${stated(MOST_OPENED)} of the requests opened a connection, or a request ` +
+      `lost its own before the answer`,
+    cause: "the app or what stands before it closes connections that clients would keep",
+    next:
+      "switch keep-alive on, or raise its time-out and limit of requests: the rest is the cost of TCP",
+    run: ({ status, scenario, requests, unfinished, conditions }) => {
+      if (status === "failed") return null;
+      const { generator, lostConnections } = conditions;
+      // Users that the ramp starts within the window have their first connection to open.
+      const starting = Math.max(0, (scenario.users ?? 0) - (generator?.users ?? 0));
+      const more = Math.max(0, (generator?.connections ?? 0) - starting);
+      const opened = more / Math.max(1, requests + unfinished);
+      const texts = [
+        opened > MOST_OPENED ? [`${percent(opened)} of the requests opened a connection`] : [],
+        lostConnections > 0 ? [`${lostConnections} requests lost theirs`] : [],
+      ].flat();
+      return texts.length === 0
+        ? null
+        : { text: texts.join(", "), size: Math.max(opened, lostConnections / (1 + requests)) };
+    },
+  },
+  {
+    id: "unequal_settings",
+    kind: "limit",
+    title: "Paths differ in more than the path",
+    fires: "the direct and the pooled arm of a pair have different settings of the app",
+    cause: "the plan sets them so",
+    next: "give both arms the same: until then the ratio is not the path's effect alone",
+    study: ({ ratios }) => {
+      const texts = ratios.filter(({ differences }) => differences.length > 0)
+        .map(({ label, differences }) => ({ label, what: differences.join(", ") }));
+      return [...new Set(texts.map(({ what }) => what))].map((what) => {
+        const labels = new Set(texts.filter((text) => text.what === what).map((t) => t.label));
+        return `${what} (${[...labels].join(", ")})`;
+      });
+    },
+  },
+  {
+    id: "unequal_work",
+    kind: "limit",
+    title: "Other work than the contract's",
+    fires: `data statements or rows per request of an arm, over all its runs, were more than ${
+      stated(WORK_TOLERANCE)
+    } off the contract's, or queries went past PgBouncer`,
+    cause: "the app asks more often than it must, answers from a cache, or takes another way",
+    next: "make the app do what apps/CONTRACT.md says: arms that do different work do not compare",
+    study: ({ runs }) => findUnequalWork(runs).map(({ arm, what }) => `${arm}: ${what.join("; ")}`),
+  },
+  {
+    id: "unequal_budgets",
+    kind: "limit",
+    title: "Frameworks with unequal connection budgets",
+    fires: "the apps of two frameworks may open different numbers of connections",
+    cause: "workers × threads or workers × pool differ",
+    next: "compare paths, not frameworks; or give all the same product",
+    study: ({ plan }) => {
+      const { text, distinct } = byFramework(plan.scenarios, budgetOf);
+      return distinct > 1 ? [text] : [];
+    },
+  },
+  {
+    id: "nothing_to_multiplex",
+    kind: "limit",
+    title: "Nothing to multiplex",
+    fires: "a pooled app may open no more connections than PgBouncer's default_pool_size",
+    cause: "the app has fewer workers and threads than the pool has connections",
+    next: "more threads or a smaller default_pool_size: until then no gain is the pooler's sharing",
+    study: ({ plan }) => {
+      const small = plan.scenarios.filter((scenario) =>
+        scenario.path === "pooled" && connectionBudget(scenario) <= scenario.defaultPoolSize
+      );
+      if (small.length === 0) return [];
+      const pools = [...new Set(small.map(({ defaultPoolSize }) => defaultPoolSize))].join(" or ");
+      return [`${byFramework(small, budgetOf).text} connections for a pool of ${pools}`];
+    },
+  },
+  {
+    id: "budget_above_server",
+    kind: "limit",
+    title: "More connections than PostgreSQL takes",
+    fires: "a direct app may open more connections than max_connections leaves for it",
+    cause: "workers × pool is too large: some requests will be refused",
+    next: "a smaller pool, or more max_connections",
+    study: ({ plan }) => {
+      const large = plan.scenarios.filter((scenario) =>
+        scenario.path === "direct" &&
+        connectionBudget(scenario) > scenario.maxConnections - RESERVED_CONNECTIONS
+      );
+      if (large.length === 0) return [];
+      const most = [...new Set(large.map(({ maxConnections }) => maxConnections))].join(" or ");
+      return [`${byFramework(large, budgetOf).text} for max_connections ${most}`];
+    },
+  },
+  {
+    id: "at_quota",
+    kind: "finding",
+    title: "At its CPU quota",
+    fires: `a service used at least ${stated(AT_QUOTA)} of its quota, or was held back by it for ` +
+      `${stated(THROTTLED)} of the window`,
+    cause: "this quota decides the throughput, whatever else differs",
+    next: "read ratios as those of this quota; raise it to see what comes next",
+    run: ({ status, conditions: { services } }) => {
+      const held = services.filter(({ service, quota, cores, throttled }) =>
+        service !== "locust" && quota !== null &&
+        (cores >= AT_QUOTA * quota || throttled >= THROTTLED)
+      );
+      if (status === "failed" || held.length === 0) return null;
+      const text = held.map(({ service, quota, cores }) =>
+        `${TITLES[service] ?? service} ${cores.toFixed(2)} of ${quota} CPU`
+      );
+      return { text: text.join(", "), size: Math.max(...held.map((s) => s.cores / s.quota!)) };
+    },
+  },
+  {
+    id: "machine_full",
+    kind: "finding",
+    title: "The machine's cores are used up",
+    fires: `busy and stolen time are at least ${stated(FULL_MACHINE)} of all cores' time`,
+    cause: "the cores, which app, database and generator share, decide the throughput",
+    next: "more cores, or a lower load, to see the services' own limits",
+    run: ({ status, conditions: { host } }) => {
+      if (status === "failed" || host === null) return null;
+      const used = host.busy + host.stolen;
+      return used < FULL_MACHINE
+        ? null
+        : { text: `${percent(Math.min(1, used))} of ${host.cores} cores`, size: used };
+    },
+  },
+];
+
+/** The order of the cells in each round, where there is only one. */
+function seeOrder(manifests: readonly Manifest[]): string[] {
+  const rounds = new Map<number, Manifest[]>();
+  for (const manifest of manifests) {
+    rounds.set(manifest.round, [...(rounds.get(manifest.round) ?? []), manifest]);
+  }
+  const orders = [...rounds.values()].map((own) =>
+    own.sort((a, b) => a.order - b.order).map(({ scenarioId }) => scenarioId)
+  );
+  const cells = Math.max(0, ...orders.map((order) => order.length));
+  if (cells < 2 || new Set(orders.map((order) => order.join())).size > 1) return [];
+  return [
+    orders.length === 1
+      ? `${cells} cells in one order, drawn by lot`
+      : `${cells} cells in the same order in all ${orders.length} rounds`,
+  ];
+}
+
+/** What of the versions is not the same in all runs. */
+function seeVersions(manifests: readonly Manifest[]): string[] {
+  const values = new Map<string, Set<string>>();
+  const add = (name: string, value: string | null | undefined) => {
+    if (value == null) return;
+    values.set(name, (values.get(name) ?? new Set()).add(value));
+  };
+  for (const { versions, images, gitCommit, host, engine } of manifests) {
+    for (const [name, version] of Object.entries(versions)) add(name, version);
+    for (const [name, image] of Object.entries(images)) add(`image of ${name}`, image);
+    add("Poolscope's commit", gitCommit?.slice(0, 8));
+    add("kernel", host.kernel);
+    add("CPU", host.cpuModel);
+    add("engine", engine);
+  }
+  return [...values].filter(([, found]) => found.size > 1)
+    .map(([name, found]) => `${name}: ${[...found].join(", ")}`);
+}
+
+/** A cell in which a gate fired. */
+export interface GateCell {
+  scenario: ScenarioSummary;
+  /** Runs in which it fired, of those that are complete. */
+  runs: number;
+  of: number;
+}
+
+/** A gate that fired, over all runs of a study. */
+export interface FiredGate {
+  gate: Gate;
+  /** Where; empty where the study as a whole is meant. */
+  cells: GateCell[];
+  /** Runs in which it fired; 0 where the study as a whole is meant. */
+  runs: number;
+  /** What was seen: in the run in which it was largest, or in the study. */
+  seen: string;
+}
+
+/**
+ * Why a run's numbers support no sentence: the first of the rejecting gates that fires.
+ *
+ * @returns One sentence without its full stop; null when none fires.
+ */
+export function rejectRun(run: RunSummary): string | null {
+  for (const { kind, title, run: look } of GATES) {
+    const seen = kind === "reject" ? look?.(run) : null;
+    if (seen != null) return `${title.charAt(0).toLowerCase()}${title.slice(1)}: ${seen.text}`;
+  }
+  return null;
+}
+
+/** The ids of the gates that fire for a run by itself. */
+export function gatesOfRun(run: RunSummary): string[] {
+  return GATES.filter((gate) => gate.run?.(run) != null).map(({ id }) => id);
+}
+
+/**
+ * The gates that fired in a study, in the order of the table. In a functional check, which concludes
+ * nothing, the gates of a kind of measurement (steady state, rounds) are told like any others.
+ *
+ * @param study The study.
+ */
+export function firedGates(study: GateStudy): FiredGate[] {
+  return GATES.flatMap((gate): FiredGate[] => {
+    if (gate.study !== undefined) {
+      const texts = gate.study(study);
+      return texts.length === 0 ? [] : [{ gate, cells: [], runs: 0, seen: texts.join("; ") }];
+    }
+    const hits = study.runs.flatMap((run) => {
+      const seen = gate.run!(run);
+      return seen === null ? [] : [{ run, seen }];
+    });
+    if (hits.length === 0) return [];
+    const cells = study.scenarios.flatMap((scenario): GateCell[] => {
+      const own = ({ scenarioId }: RunSummary) => scenarioId === scenario.scenarioId;
+      const runs = hits.filter(({ run }) => own(run)).length;
+      return runs === 0 ? [] : [{ scenario, runs, of: study.runs.filter(own).length }];
+    });
+    const largest = hits.reduce((a, b) => b.seen.size > a.seen.size ? b : a);
+    return [{ gate, cells, runs: hits.length, seen: largest.seen.text }];
+  });
+}

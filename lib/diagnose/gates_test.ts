@@ -1,0 +1,138 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createScenario } from "../scenario.ts";
+import { NO_CONDITIONS, type RunConditions } from "../stats/conditions.ts";
+import { unmeasuredRun } from "../stats/summarise.ts";
+import type { RunSummary } from "../stats/summary.ts";
+import { ROOT } from "../store/layout.ts";
+import { GATES, gatesOfRun, type GateStudy, rejectRun } from "./gates.ts";
+
+const scenario = createScenario({ framework: "flask", path: "direct", users: 100 });
+
+/** A run with which nothing is wrong, but for the changes. */
+function run(conditions: Partial<RunConditions>, changes: Partial<RunSummary> = {}): RunSummary {
+  const head = { scenarioId: "a", scenario, arm: "flask direct", round: 1, cause: null };
+  return {
+    ...unmeasuredRun({ ...head, status: "ok" }),
+    ...{ measured: true, requests: 5000, p50Ms: 20 },
+    ...changes,
+    conditions: { ...NO_CONDITIONS, verified: true, ...conditions },
+  };
+}
+
+const trend = (change: number, p: number | null) => ({ change, p });
+const none = trend(0, 1);
+const steady = (throughput: typeof none, serviceTime = none) => ({
+  steady: { state: "steady" as const, throughput, serviceTime },
+});
+const generator = {
+  ...{ busiest: 0.3, cores: 0.3, lagMeanMs: 1, lagMaxMs: 20, users: 100, connections: 0 },
+};
+const host = { cores: 2, busy: 0.5, stolen: 0, others: 0.02 };
+
+Deno.test("every gate has an id, a threshold, a cause and a next step of its own", () => {
+  equal(new Set(GATES.map(({ id }) => id)).size, GATES.length);
+  for (const { id, title, fires, cause, next, run: ofRun, study } of GATES) {
+    for (const text of [title, fires, cause, next]) ok(text.length > 5 && !/\.$/.test(text), id);
+    ok((ofRun === undefined) !== (study === undefined), id);
+  }
+});
+
+Deno.test("no gate fires for a run that is nowhere near a threshold, or of which nothing is known", () => {
+  deepEqual(gatesOfRun(run({})), []);
+  const services = [{ service: "postgres", cores: 0.3, quota: 0.5, throttled: 0.01 }];
+  const tcp = { listenOverflows: 0, portsInUse: 300, ports: 28_000 };
+  deepEqual(gatesOfRun(run({ ...steady(none), generator, host, services, tcp })), []);
+});
+
+Deno.test("thresholds hold on both sides", () => {
+  const cases: [string, Partial<RunConditions>, Partial<RunConditions>][] = [
+    [
+      "generator_throttled",
+      { generator: { ...generator, busiest: 0.89 } },
+      { generator: { ...generator, busiest: 0.91 } },
+    ],
+    [
+      "generator_late",
+      { generator: { ...generator, lagMeanMs: 9 } },
+      { generator: { ...generator, lagMeanMs: 11 } },
+    ],
+    ["no_steady_state", steady(trend(0.2, 0.002)), steady(trend(0.2, 0.0005))],
+    ["no_steady_state", steady(trend(0.09, 0)), steady(trend(-0.11, 0))],
+    ["steady_state_unknown", steady(trend(0.49, 0.1)), steady(none, trend(-0.51, 0.1))],
+    ["steady_state_unknown", steady(trend(0.09, null)), steady(trend(0.11, null))],
+    [
+      "littles_law",
+      { littlesLaw: { users: 91, ratio: 0.91, holds: true } },
+      { littlesLaw: { users: 89, ratio: 0.89, holds: false } },
+    ],
+    [
+      "ramp_in_window",
+      { generator: { ...generator, users: 100 } },
+      { generator: { ...generator, users: 99 } },
+    ],
+    ["steal", { host: { ...host, stolen: 0.019 } }, { host: { ...host, stolen: 0.021 } }],
+    ["host_load", { host: { ...host, others: 0.09 } }, { host: { ...host, others: 0.11 } }],
+    ["machine_full", { host: { ...host, busy: 0.94 } }, { host: { ...host, busy: 0.96 } }],
+    [
+      "ports_scarce",
+      { tcp: { listenOverflows: 0, portsInUse: 79, ports: 100 } },
+      { tcp: { listenOverflows: 0, portsInUse: 81, ports: 100 } },
+    ],
+    [
+      "connections_lost",
+      { generator: { ...generator, connections: 240 } },
+      { generator: { ...generator, connections: 260 } },
+    ],
+    ["connections_lost", { lostConnections: 0 }, { lostConnections: 1 }],
+    [
+      "at_quota",
+      { services: [{ service: "app", cores: 0.94, quota: 1, throttled: 0.04 }] },
+      { services: [{ service: "app", cores: 0.96, quota: 1, throttled: 0 }] },
+    ],
+  ];
+  for (const [id, before, after] of cases) {
+    ok(!gatesOfRun(run(before)).includes(id), `${id} fires early: ${JSON.stringify(before)}`);
+    ok(gatesOfRun(run(after)).includes(id), `${id} does not fire: ${JSON.stringify(after)}`);
+    const kind = GATES.find((gate) => gate.id === id)!.kind;
+    equal(rejectRun(run(after)) !== null, kind === "reject", id);
+  }
+});
+
+Deno.test("a mean lag matters only beside the latency that it is in", () => {
+  const late = { generator: { ...generator, lagMeanMs: 15 } };
+  ok(gatesOfRun(run(late, { p50Ms: 100 })).includes("generator_late"));
+  deepEqual(gatesOfRun(run(late, { p50Ms: 300 })), []);
+});
+
+Deno.test("a failed run is rejected by nothing but what failed", () => {
+  const failed = { status: "failed" as const, cause: "the app exited" };
+  deepEqual(gatesOfRun(run({ ...steady(trend(1, 0)) }, failed)), []);
+  deepEqual(gatesOfRun(run({ verified: false }, failed)), ["not_verified"]);
+});
+
+Deno.test("versions_differ names what is not the same in all runs", () => {
+  const manifest = (locust: string) => ({
+    ...{
+      versions: { locust, postgres: "16" },
+      images: {},
+      gitCommit: "0123456789",
+      engine: "local",
+    },
+    host: { cpus: 2, cpuModel: "A", memoryMiB: 1, kernel: "6.1" },
+  });
+  const gate = GATES.find(({ id }) => id === "versions_differ")!;
+  const look = (...locusts: string[]) =>
+    gate.study!({ manifests: locusts.map(manifest) } as unknown as GateStudy);
+  deepEqual(look("2.47", "2.47"), []);
+  deepEqual(look("2.47", "2.48"), ["locust: 2.47, 2.48"]);
+});
+
+Deno.test("the README's table of gates is the table in code", () => {
+  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+  const rows = [...readme.matchAll(/^\| `([a-z_]+)` +\| (\w+) +\| (.+?) +\|$/gm)]
+    .map(([, id, kind, fires]) => ({ id, kind, fires: fires!.replaceAll("\\|", "|") }))
+    .filter(({ kind }) => ["reject", "limit", "finding"].includes(kind!));
+  deepEqual(rows, GATES.map(({ id, kind, fires }) => ({ id, kind, fires })));
+});
