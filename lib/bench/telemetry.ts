@@ -4,19 +4,20 @@
  * @module
  */
 
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { connect } from "../engine/database.ts";
+import type { Access } from "../engine/engine.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { requestColumns } from "../frames/columns.ts";
 import { readRequests } from "../frames/run_files.ts";
 import { locustCommand } from "../load/locust.ts";
 import { convertRequests } from "../load/requests.ts";
-import { PoolscopeError } from "../errors.ts";
 import { openEngine } from "../run_study.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
-import { connect } from "../engine/database.ts";
-import type { Access } from "../engine/engine.ts";
 import { percentile } from "../stats/percentile.ts";
 import { pairedRatio } from "../stats/ratio.ts";
+import { ROOT } from "../store/layout.ts";
 import { nowUs } from "../telemetry/sample_loop.ts";
 import { Sampler } from "../telemetry/sampler.ts";
 import { verifyApp } from "../verify/verify.ts";
@@ -41,7 +42,9 @@ const WARM_UP_S = 5;
 /** Of a block, after what was before has died away. */
 const SETTLE_S = 0.4;
 /** As many readings as seconds: what a run of any length has. */
-const BLOCK_S = 3;
+const BLOCK_S = 2;
+/** One that reads and always costs the same: a mix, and what writes leave behind, is noise here. */
+const ROUTE = "GET /users/{id}";
 
 /** A block in Unix time, microseconds. */
 interface Block {
@@ -51,12 +54,15 @@ interface Block {
 
 /**
  * One run under load whose telemetry is switched on and off by lot: readings each second, and
- * PostgreSQL's count of statements. The database is at its quota, where whatever it does for the
- * samplers is missing to the requests.
+ * PostgreSQL's count of statements. Users do not think, so that whatever is done for the samplers
+ * is missing to the requests.
  */
 export async function benchTelemetry(options: BenchOptions): Promise<TelemetryResult> {
   const { full, engine: kind, seed, signal, log } = options;
-  const pairs = full ? 90 : 20;
+  if (kind === "docker") {
+    throw new UsageError("Cannot run bench telemetry in Docker: it needs routes of its own");
+  }
+  const pairs = full ? 120 : 30;
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-bench-" });
   mkdirSync(join(folder, "logs"));
   try {
@@ -65,10 +71,14 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
     const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
     await engine.startDatabase(scenario);
     const blocks: [on: Block, off: Block][] = [];
+    const contract = join(folder, "contract.json");
+    const { routes } = JSON.parse(readFileSync(join(ROOT, "apps", "contract.json"), "utf8"));
+    const own = routes.filter(({ name }: { name: string }) => name === ROUTE);
+    writeFileSync(contract, JSON.stringify({ routes: own }));
     {
       await using services = await engine.startRun(run, folder);
       const locust = services.startLoad(locustCommand({
-        ...{ ...services.generator, scenario, seed, warmUpS: WARM_UP_S },
+        ...{ ...services.generator, scenario, seed, warmUpS: WARM_UP_S, contract },
         windowS: pairs * 2 * (BLOCK_S + SETTLE_S) * 1.1 + 2,
       }));
       await verifyApp(services, scenario, { signal });
