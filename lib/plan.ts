@@ -181,6 +181,16 @@ const NAMED: Record<string, () => Plan> = {
     }),
     openLoop: { shares: [0.5, 0.8, 0.95], rounds: 6, warmUpS: 5, windowS: 30 },
   }),
+  seed: () => ({
+    name: "seed",
+    purpose: "The published result's own settings, so that its flaws show on this machine.",
+    functionalCheck: false,
+    warmUpS: 0,
+    windowS: 60,
+    rounds: 1,
+    seed: 1,
+    scenarios: matrix([500, 1000], {}, seedSettings),
+  }),
   control: () => ({
     name: "control",
     purpose:
@@ -192,16 +202,6 @@ const NAMED: Record<string, () => Plan> = {
     maxRounds: 16,
     seed: 1,
     scenarios: controlScenarios(),
-  }),
-  seed: () => ({
-    name: "seed",
-    purpose: "The published result's own settings, so that its flaws show on this machine.",
-    functionalCheck: false,
-    warmUpS: 0,
-    windowS: 60,
-    rounds: 1,
-    seed: 1,
-    scenarios: matrix([500, 1000], {}, seedSettings),
   }),
 };
 

@@ -73,13 +73,13 @@ const BAND = "#e8ecf0";
 function labelOf(ratio: PathRatio): string {
   const { label, reuse } = ratio;
   const name = label.includes("reuse=") ? label : `${label}, ${reuse}`;
-  return `${name}, ${levelLabel(ratio)}`;
+  return `${name}, ${levelLabel(ratio).replace(" ", "\u00a0")}`;
 }
 
 /** A comparison of two arms in words: `flask direct twice (A/A), 100 users`. */
 export function armRatioLabel({ kind, baseArm, otherArm, ...level }: ArmRatio): string {
   const name = kind === "replica" ? `${baseArm} twice (A/A)` : `${otherArm} over ${baseArm}`;
-  return `${name}, ${levelLabel(level)}`;
+  return `${name}, ${levelLabel(level).replace(" ", "\u00a0")}`;
 }
 
 function rowsOf(compared: readonly Compared[], directions: Directions): Row[] {
@@ -257,20 +257,26 @@ function describeMethod(compared: readonly Compared[], context?: StudyContext): 
       ? "95 % t interval of their logarithms"
       : `t intervals of their logarithms, simultaneous: in 95 % of studies all ${all} of them hold`,
     compared.some(({ ratio }) => ratio.detectable !== null)
-      ? "the band is what would not have been found in 90 % of studies"
+      ? "what lies within the band would be missed in more than 10 % of studies"
       : [],
   ].flat();
 }
 
 function legendOf(compared: readonly Compared[]): LegendEntry[] {
-  const once = compared.some(({ ratio }) => ratio.verdict === "single");
+  const others = [
+    ...(compared.some(({ ratio }) => verdictOf(ratio) === "open") ? ["not decided yet"] : []),
+    ...(compared.some(({ ratio }) => ratio.verdict === "single") ? ["one run"] : []),
+  ];
   return [
     { label: "different", color: INK, symbol: "circle" },
     {
-      label: once ? "indistinguishable, or one run" : "indistinguishable",
+      label: ["indistinguishable", ...others].join(" or "),
       color: MUTED,
       symbol: "ring",
     },
+    ...(compared.some(({ ratio }) => ratio.detectable !== null)
+      ? [{ label: "too small to be found", color: BAND, symbol: "square" as const }]
+      : []),
   ];
 }
 

@@ -52,7 +52,8 @@ function extreme(
   scenarios: readonly ScenarioSummary[],
   value: (scenario: ScenarioSummary) => number | undefined,
 ): ScenarioSummary | undefined {
-  return scenarios.filter((scenario) => value(scenario) !== undefined)
+  // A copy is there for its comparison alone.
+  return scenarios.filter((one) => value(one) !== undefined && !one.scenario.replica)
     .sort((a, b) => value(b)! - value(a)!)[0];
 }
 
@@ -338,12 +339,14 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
     const values = own.map(({ ratio }) =>
       `${formatRatio(ratio!.value)} ${formatInterval(ratio!, formatRatioEnd)}`.trim()
     );
-    const found = own.flatMap(({ detectable }) => detectable ?? []);
+    const found = [
+      ...new Set(own.flatMap(({ detectable }) => detectable ?? []).map(formatSlowdown)),
+    ];
     const missed = verdict !== "indistinguishable" || found.length === 0
       ? ""
-      : `; slow-downs of ${
-        formatSpan(found.toSorted((a, b) => b - a), formatSlowdown)
-      } would have been found`;
+      : found.length === 1
+      ? `; a slow-down of ${found[0]} would have been found`
+      : `; slow-downs of ${formatList(found)} would have been found`;
     return [`${text} ${atLevels(own)} (${formatList(values)}${missed})`];
   });
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {

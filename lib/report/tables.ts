@@ -195,15 +195,15 @@ const RATIO_COLUMNS: TableColumn[] = [
   right("95 % interval"),
   right("rounds"),
   left("verdict"),
-  right("slow-down found"),
+  right("detectable slow-down"),
 ];
 
 /** What the columns of ratios hold, for those who have not read the prose. */
 function describeColumns({ context: { comparisons } }: Study): string {
-  const several = comparisons > 1 ? `, simultaneous over ${comparisons} comparisons` : "";
-  return `paired by round; intervals${
-    several || " of 95 %"
-  }; slow-down found: in 90 % of studies like this`;
+  const intervals = comparisons > 1
+    ? `intervals are simultaneous over ${comparisons} comparisons`
+    : "95 % t intervals";
+  return `paired by round; ${intervals}; a detectable slow-down is found in 90 % of studies like this`;
 }
 
 /**

@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import type { StudyEvent } from "../store/events.ts";
 import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
 import { studyEvents } from "../testing/study_events.ts";
-import { renderBlock, renderMatrix, runLine } from "./lines.ts";
+import { eventLines, renderBlock, renderMatrix, runLine } from "./lines.ts";
 import { displayWidth } from "./text.ts";
 
 /** The state when an event of the made-up study has happened, and half a second later. */
@@ -274,4 +274,19 @@ Deno.test("runLine() says lower bounds, and that the generator fell behind", () 
     "[1/4] django direct, 195/s, round 1: 150 RPS, P95 ≥ 3,210 ms; the generator could not keep up: " +
       "2.0 % of the requests were never sent (11.0 s)",
   );
+});
+
+Deno.test("eventLines() says how many comparisons are undecided, and what that costs", () => {
+  const time = new Date(0).toISOString();
+  const before = { ...emptyProgress(), runs: 150 };
+  const event = {
+    ...{ event: "rounds_added" as const, time, rounds: 6, maxRounds: 12, undecided: 3 },
+    ...{ comparisons: 13, scenarioIds: ["a", "b", "c", "d"], runs: 174 },
+  };
+  deepEqual(eventLines(before, event), [
+    "After 6 rounds 3 of 13 comparisons are undecided: up to round 12 for 4 scenarios, 24 further runs",
+  ]);
+  deepEqual(eventLines({ ...before, runs: 173 }, { ...event, undecided: 1 }), [
+    "After 6 rounds 1 of 13 comparisons is undecided: up to round 12 for 4 scenarios, 1 further run",
+  ]);
 });
