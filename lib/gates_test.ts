@@ -335,7 +335,7 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
   console.log(table);
   match(
     table,
-    /django \(per_request.* opened [\d,.]+ sessions per 1,000 requests direct, [\d.]+ pooled/,
+    /Django \(per_request.* opened [\d,.]+ sessions per 1,000 requests direct, [\d.]+ pooled/,
   );
   match(table, /data statements per request: fastapi 1\.\d+, django 1\.\d+ and flask 1\.\d+/);
   match(table, /waited for by condition; \d+\.\d s per run/);

@@ -180,7 +180,7 @@ export const GATES: readonly Gate[] = [
     title: "Counts disagree",
     fires: "requests.csv, final.json and Locust's totals do not count the same requests",
     cause: "files were changed or cut short, or the locustfile raised exceptions",
-    next: "run it again: --retry-failed",
+    next: "run it again (`--retry-failed`)",
     run: ({ conditions: { disagreement } }) =>
       disagreement === null ? null : { text: disagreement, size: 1 },
   },
@@ -246,7 +246,7 @@ export const GATES: readonly Gate[] = [
     fires: `throughput or service time has a trend of more than ${stated(TOLERATED_CHANGE)} over ` +
       `the window, significant at ${stated(TREND_LEVEL)}`,
     cause: "the ramp, a queue that still fills, a cache that still warms, or another program",
-    next: "a longer warm-up (--warm-up-s) or fewer users",
+    next: "a longer warm-up (`--warm-up`) or fewer users",
     run: (run) => seeTrends(run, true),
   },
   {
@@ -259,7 +259,7 @@ export const GATES: readonly Gate[] = [
       } where its moments depend on each other ` +
       `too much to test that`,
     cause: "the window is short for the latencies in it, or something stepped up or down within it",
-    next: "a longer window (--window-s) or fewer users",
+    next: "a longer window (`--window`) or fewer users",
     run: (run) => seeTrends(run, false),
   },
   {
@@ -270,7 +270,7 @@ export const GATES: readonly Gate[] = [
       `throughput × (service time + think time) is more than ${stated(LITTLE_TOLERANCE)} off ` +
       `the users that were there`,
     cause: "some users waited for the whole window while others were served, or stopped asking",
-    next: "a longer warm-up and window (--warm-up-s, --window-s) or fewer users",
+    next: "a longer warm-up and window (`--warm-up`, `--window`) or fewer users",
     run: ({ status, conditions: { littlesLaw } }) =>
       status === "failed" || littlesLaw === null || littlesLaw.holds ? null : {
         text: `accounts for ${percent(littlesLaw.ratio)} of the users`,
@@ -283,7 +283,7 @@ export const GATES: readonly Gate[] = [
     title: "Ramp counted as measurement",
     fires: `less than ${stated(LEAST_USERS)} of the users ran when the window began`,
     cause: "the warm-up is shorter than the ramp",
-    next: "a longer warm-up (--warm-up-s) or a higher spawnRate",
+    next: "a longer warm-up (`--warm-up`) or a higher spawnRate",
     run: ({ scenario: { users }, conditions: { generator } }) =>
       users === null || generator === null || generator.users >= LEAST_USERS * users ? null : {
         text: `${generator.users} of ${users} users ran when the window began`,
@@ -296,7 +296,7 @@ export const GATES: readonly Gate[] = [
     title: "Too few requests for P95",
     fires: `fewer than ${leastRequests(95)} correct answers in a window`,
     cause: "the window is short for the throughput",
-    next: "a longer window (--window-s)",
+    next: "a longer window (`--window`)",
     run: ({ status, requests, failures }) => {
       const correct = requests - failures;
       if (status === "failed" || correct >= leastRequests(95)) return null;
@@ -310,7 +310,7 @@ export const GATES: readonly Gate[] = [
     fires: "the plan has one round",
     cause: "a single run has no interval: what the machine does from run to run is not known",
     next:
-      "more rounds (--rounds): two is the least, five find a difference of 20 % in 4 of 5 studies",
+      "more rounds (`--rounds`): two is the least, five find a difference of 20 % in 4 of 5 studies",
     study: ({ plan }) => plan.rounds === 1 ? [`${plan.scenarios.length} cells, one run each`] : [],
   },
   {
@@ -391,7 +391,7 @@ export const GATES: readonly Gate[] = [
     title: "Versions differ between runs",
     fires: "runs of the study were made with different programs, packages, images or machines",
     cause: "the study was gone on with after an update, or elsewhere",
-    next: "run it again under another name (--study NAME)",
+    next: "run it again under another name (`--study NAME`)",
     study: ({ manifests }) => seeVersions(manifests),
   },
   {

@@ -39,9 +39,10 @@ const cell = (text: string) => text.replaceAll("|", "\\|");
 
 function row(fired: FiredGate, study: Study): string {
   const { gate, cells, runs, seen } = fired;
+  const worst = runs === 1 ? "" : gate.kind === "finding" ? "at most " : "at worst, ";
   const where = cells.length === 0
     ? capitalise(seen)
-    : `${capitalise(describeCells(fired, study))}: ${runs > 1 ? "at most " : ""}${seen}`;
+    : `${capitalise(describeCells(fired, study))}: ${worst}${seen}`;
   return `| **${gate.title}** | ${cell(where)} | ${cell(capitalise(gate.cause))} | ${
     cell(capitalise(gate.next))
   } |`;
