@@ -79,7 +79,7 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
       await using services = await engine.startRun(run, folder);
       const locust = services.startLoad(locustCommand({
         ...{ ...services.generator, scenario, seed, warmUpS: WARM_UP_S, contract },
-        windowS: pairs * 2 * (BLOCK_S + SETTLE_S) * 1.1 + 2,
+        windowS: pairs * 2 * (BLOCK_S + SETTLE_S) * 1.5 + 10,
       }));
       await verifyApp(services, scenario, { signal });
       await services.applyLimits();
