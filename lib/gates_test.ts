@@ -352,13 +352,13 @@ Deno.test("no gate fires on a study with room to spare, but for what the machine
   await using study = new TroubledStudy();
   const scenarios = (["direct", "pooled"] as const).map((path) =>
     createScenario({
-      ...{ framework: "flask", path, users: 20, dbCpus: 1.5 },
+      ...{ framework: "flask", path, users: 10, dbCpus: 1.5 },
       ...{ thinkTimeMinS: 0.1, thinkTimeMaxS: 0.1 },
     })
   );
   const plan = {
     ...{ name: "clean", purpose: "", functionalCheck: false, rounds: 3, seed: 2 },
-    ...{ warmUpS: 1, windowS: 5, scenarios },
+    ...{ warmUpS: 3, windowS: 6, scenarios },
   };
   const clean = await study.study(plan);
   const fired = firedGates(clean).map(({ gate }) => gate.id);

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { connectionBudget } from "../scenario.ts";
 import { median } from "../stats/percentile.ts";
 import type { PathRatio, RunSummary } from "../stats/summary.ts";
 
@@ -78,10 +79,14 @@ function evidenceOf(pair: PathRatio, runs: readonly RunSummary[]): PairEvidence 
     }),
   };
   const { sessionsDirect, sessionsPooled, maxClients, maxServers, waitMs } = evidence;
+  // Clients that come and go are more than there ever are at once: what counts is what the app keeps.
+  const mayShare = pooleds.some(({ scenario }) =>
+    connectionBudget(scenario) > scenario.defaultPoolSize
+  );
   const holds: Record<Claim, boolean> = {
     reuse: sessionsDirect !== null && sessionsPooled !== null && sessionsDirect >= CHURN &&
       sessionsPooled <= CHURN_LEFT * sessionsDirect,
-    multiplexing: maxClients !== null && maxServers !== null && maxClients > maxServers,
+    multiplexing: maxClients !== null && maxServers !== null && maxClients > maxServers && mayShare,
     queueing: waitMs !== null && waitMs >= QUEUED_MS,
   };
   return { pair, rounds, ...evidence, claims: CLAIMS.filter((claim) => holds[claim]) };

@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "node:assert/strict";
-import { createScenario, type Path } from "../scenario.ts";
+import { createScenario, type Path, type Scenario } from "../scenario.ts";
 import { unmeasuredRun } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary } from "../stats/summary.ts";
 import type { PgbouncerActivity } from "../stats/telemetry.ts";
@@ -15,8 +15,13 @@ const quiet = {
   maxServers: 8,
 };
 
-function run(path: Path, sessions: number, pooler: Partial<PgbouncerActivity> = {}): RunSummary {
-  const scenario = createScenario({ framework: "django", path, users: 10 });
+function run(
+  path: Path,
+  sessions: number,
+  pooler: Partial<PgbouncerActivity> = {},
+  settings: Partial<Scenario> = {},
+): RunSummary {
+  const scenario = createScenario({ framework: "django", path, users: 10, ...settings });
   const head = { scenario, arm: path, round: 1, status: "ok" as const, cause: null };
   return {
     ...unmeasuredRun({ ...head, scenarioId: path[0]! }),
@@ -46,6 +51,10 @@ Deno.test("a multiplexing claim needs more client than server connections", () =
   deepEqual(claims(run("direct", 0), run("pooled", 0, { maxClients: 64, maxServers: 20 })), [
     "multiplexing",
   ]);
+  // An app of six connections has none to share, however many come and go.
+  const counts = { maxClients: 7, maxServers: 6 };
+  const six = { workers: 3, threads: 2 };
+  deepEqual(claims(run("direct", 0, {}, six), run("pooled", 0, counts, six)), []);
 });
 
 Deno.test("a queueing claim needs total_wait_time to have grown", () => {

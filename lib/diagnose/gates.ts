@@ -127,7 +127,9 @@ function seeTrends(run: RunSummary, sure: boolean): Seen | null {
   // Of few requests a mean changes that much by chance.
   const enough = run.requests - run.failures >= leastRequests(95);
   const trends = all.filter(([, trend]) =>
-    sure ? isSure(trend) : trend.p === null || (enough && Math.abs(trend.change) > LARGEST_CHANGE)
+    sure
+      ? isSure(trend)
+      : trend.p === null || (enough && Math.abs(trend.robustChange) > LARGEST_CHANGE)
   );
   if (trends.length === 0) return null;
   return {

@@ -21,7 +21,7 @@ function run(conditions: Partial<RunConditions>, changes: Partial<RunSummary> = 
   };
 }
 
-const trend = (change: number, p: number | null) => ({ change, p });
+const trend = (change: number, p: number | null) => ({ change, robustChange: change, p });
 const none = trend(0, 1);
 const steady = (throughput: typeof none, serviceTime = none) => ({
   steady: { state: "steady" as const, throughput, serviceTime },

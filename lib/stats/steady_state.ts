@@ -4,6 +4,7 @@
  * @module
  */
 
+import { median } from "./percentile.ts";
 import { studentTCdf } from "./student_t.ts";
 
 /**
@@ -26,6 +27,11 @@ export const TREND_LEVEL = 0.001;
 export interface Trend {
   /** Change from the window's start to its end as a share of the mean: 0.2 means 20 % more. */
   change: number;
+  /**
+   * The same by the median of the slopes of all pairs (Theil 1950; Sen, Journal of the American
+   * Statistical Association 63(324), 1968) and the median: a stall of a moment does not move it.
+   */
+  robustChange: number;
   /** Two-sided p value of no trend; null where the series is too short for its correlation. */
   p: number | null;
 }
@@ -65,20 +71,26 @@ export function findTrend(values: readonly number[]): Trend {
   const slope = sum(({ value, time }) => (value - mean) * (time - middle)) / spread;
   const change = slope * values.length / mean;
   if (n < 5 || !Number.isFinite(change)) {
-    return { change: Number.isFinite(change) ? change : 0, p: null };
+    const known = Number.isFinite(change) ? change : 0;
+    return { change: known, robustChange: known, p: null };
   }
+  const slopes = points.flatMap((a, i) =>
+    points.slice(i + 1).map((b) => (b.value - a.value) / (b.time - a.time))
+  );
+  const robust = median(slopes)! * values.length / median(points.map(({ value }) => value))!;
+  const changes = { change, robustChange: Number.isFinite(robust) ? robust : change };
 
   const residuals = points.map(({ value, time }) => value - mean - slope * (time - middle));
   const squares = residuals.reduce((total, e) => total + e * e, 0);
   // Rounding leaves something of a straight line, which is no noise.
-  if (squares <= 1e-20 * mean * mean * n) return { change, p: slope === 0 ? 1 : 0 };
+  if (squares <= 1e-20 * mean * mean * n) return { ...changes, p: slope === 0 ? 1 : 0 };
   const products = residuals.reduce((total, e, i) => total + e * (residuals[i - 1] ?? 0), 0);
   const raw = products / squares;
   const r = Math.min(0.95, Math.max(0, raw + (1 + 4 * raw) / n));
   const degrees = n * (1 - r) / (1 + r) - 2;
-  if (degrees < 1) return { change, p: null };
+  if (degrees < 1) return { ...changes, p: null };
   const t = Math.abs(slope) / Math.sqrt(squares / degrees / spread);
-  return { change, p: 2 * (1 - studentTCdf(t, degrees)) };
+  return { ...changes, p: 2 * (1 - studentTCdf(t, degrees)) };
 }
 
 /** Whether a window was steady. */

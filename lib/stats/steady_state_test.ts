@@ -73,12 +73,13 @@ Deno.test("checkSteadyState() says when a window is too short to tell", () => {
 });
 
 Deno.test("findTrend() of constant, empty, short and straight series", () => {
-  assert.deepEqual(findTrend(Array(30).fill(7)), { change: 0, p: 1 });
-  assert.deepEqual(findTrend([]), { change: 0, p: null });
+  assert.deepEqual(findTrend(Array(30).fill(7)), { change: 0, robustChange: 0, p: 1 });
+  assert.deepEqual(findTrend([]), { change: 0, robustChange: 0, p: null });
   assert.equal(findTrend([1, 2, 3]).p, null);
   const straight = findTrend(Array.from({ length: 30 }, (_, i) => 10 + i));
   assert.equal(straight.p, 0);
   close(straight.change, 30 / 24.5);
+  close(straight.robustChange, 30 / 24.5);
   // Parts in which nothing was answered have no service time.
   assert.ok(Number.isFinite(findTrend([NaN, 5, 6, 5, 7, 6, NaN, 5, 6]).p));
 });
@@ -131,4 +132,11 @@ Deno.test("checkLittlesLaw() compares users with throughput × (service + think 
   close(checkLittlesLaw(100, 218, 0.5, 0).ratio, 1.09);
   assert.equal(checkLittlesLaw(100, 218, 0.5, 0).holds, true);
   assert.equal(checkLittlesLaw(100, 224, 0.5, 0).holds, false);
+});
+
+Deno.test("findTrend()'s robust change is not moved by a stall, and is by a step", () => {
+  const level = Array.from({ length: 30 }, (_, i) => 5 + (i % 3) / 10);
+  const stalled = findTrend(level.with(1, 60).with(2, 40));
+  assert.ok(Math.abs(stalled.change) > 0.5 && Math.abs(stalled.robustChange) < 0.05);
+  assert.ok(findTrend(level.map((value, i) => i < 15 ? value : 2 * value)).robustChange > 0.5);
 });
