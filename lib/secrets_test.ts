@@ -187,9 +187,9 @@ async function checkServer(services: RunServices, secrets: Map<string, string>):
     const [role] = await app`select rolsuper, rolcreaterole from pg_roles where rolname = 'app'`;
     deepEqual({ ...role }, { rolsuper: false, rolcreaterole: false });
     const extensions = await admin<{ extname: string }[]>`select extname from pg_extension`;
-    deepEqual(extensions.map(({ extname }) => extname), ["plpgsql"]);
+    deepEqual(extensions.map(({ extname }) => extname).sort(), ["pg_stat_statements", "plpgsql"]);
     const [loaded] = await admin.unsafe("show shared_preload_libraries");
-    equal(loaded!.shared_preload_libraries, "");
+    equal(loaded!.shared_preload_libraries, "pg_stat_statements");
 
     const log = () => services.services.get("postgres")!.logTail(10_000);
     await rejects(admin.unsafe("alter role nobody_at_all password 'log-me'"));

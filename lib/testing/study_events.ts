@@ -3,7 +3,7 @@
  * at two numbers of users, one arm failing with a long cause, set-up before and a report after.
  */
 
-import { namedPlan, planRuns } from "../plan.ts";
+import { changePlan, namedPlan, planRuns } from "../plan.ts";
 import { armLabels } from "../scenario.ts";
 import type { NewEvent, Phase, StudyEvent } from "../store/events.ts";
 
@@ -21,7 +21,10 @@ const PHASES: [Phase, number][] = [
 
 /** All events of the study; `complete` runs of it were complete before it. */
 export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } = {}): StudyEvent[] {
-  const plan = { ...namedPlan("quick"), rounds: 3 };
+  const plan = {
+    ...changePlan(namedPlan("quick"), { users: [100, 1000], rounds: 3, openLoop: false }),
+    ...{ warmUpS: 3, windowS: 6 },
+  };
   const runs = planRuns(plan);
   const labels = armLabels(plan.scenarios);
   const fails = (run: typeof runs[number]) =>
