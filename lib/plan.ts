@@ -162,7 +162,7 @@ const NAMED: Record<string, () => Plan> = {
     rounds: 5,
     seed: 1,
     scenarios: matrix([10, 100]),
-    openLoop: { shares: [0.8, 0.95], rounds: 1, warmUpS: 3, windowS: 5 },
+    openLoop: { shares: [0.5, 0.8], rounds: 1, warmUpS: 3, windowS: 5 },
   }),
   reference: () => ({
     name: "reference",

@@ -213,7 +213,7 @@ Deno.test("planRuns() beyond the plan's rounds goes on where they end", () => {
 });
 
 Deno.test("planHash() of a closed loop is that of the time before there was an open one", () => {
-  const folder = join(ROOT, "data/published/quick");
+  const folder = join(ROOT, "data/published/noise");
   const plan = parsePlan(readFileSync(join(folder, "plan.json"), "utf8"), "plan.json");
   const run = join(folder, scenarioId(plan.scenarios[0]!), "round-1", "manifest.json");
   equal(planHash(plan), JSON.parse(readFileSync(run, "utf8")).plan.hash);

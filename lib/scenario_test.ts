@@ -138,8 +138,8 @@ Deno.test("scenarioId() of an open loop goes by its arrivals, not by users and t
 });
 
 Deno.test("scenarioId() of a closed loop is that of the time before there was an open one", () => {
-  const published = JSON.parse(readFileSync(join(ROOT, "data/published/quick/plan.json"), "utf8"));
-  const folders = readdirSync(join(ROOT, "data/published/quick"));
+  const published = JSON.parse(readFileSync(join(ROOT, "data/published/noise/plan.json"), "utf8"));
+  const folders = readdirSync(join(ROOT, "data/published/noise"));
   for (const scenario of published.scenarios) {
     equal(folders.includes(scenarioId(createScenario(scenario))), true);
   }

@@ -9,7 +9,7 @@ import { readRecordedRuns, type RecordedRun } from "../frames/recorded_runs.ts";
 import { ROOT } from "../store/layout.ts";
 
 /** The recorded runs that the noise is taken from. */
-export const RECORDED_RUNS: string = join(ROOT, "data", "published", "quick", "runs.csv");
+export const RECORDED_RUNS: string = join(ROOT, "data", "published", "noise", "runs.csv");
 
 /** The least noise that the simulations use: what identical runs showed on two shared cores. */
 export const LEAST_CV = 0.09;
