@@ -217,13 +217,14 @@ Deno.test("gates that reject a run fire when its condition is produced", async (
     ok(gatesOfRun(run).includes("ramp_in_window"));
   });
   await t.step(
-    "steady_state_unknown: PostgreSQL is held back from the window's half on",
+    "steady_state_unknown: PostgreSQL is held back in the window's last third",
     async () => {
+      // A step in the middle, or of moments with much noise of their own, passes for a trend.
       const run = await study.run({
-        ...{ scenario: { users: 20, dbCpus: 1.5 }, warmUpS: 2, windowS: 6 },
+        ...{ scenario: { users: 20, dbCpus: 1.5 }, warmUpS: 2, windowS: 9 },
         onLoad: (_, { groups }) => {
-          const limits = { cpus: 0.1, memoryMiB: null };
-          const timer = setTimeout(() => groups.get("postgres")!.setLimits(limits), 5000);
+          const limits = { cpus: 0.15, memoryMiB: null };
+          const timer = setTimeout(() => groups.get("postgres")!.setLimits(limits), 8500);
           return () => clearTimeout(timer);
         },
       });
@@ -354,9 +355,15 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
 
 /** What this machine is, and no run can help. */
 const MACHINE = ["shared_cores", "steal", "host_load"];
+/** With a tenth of the cores' time gone to others in some run, a study has no room to spare. */
+const DISTURBED = 0.1;
+const MOST_TRIES = 3;
+
+function isDisturbed({ runs }: Study): boolean {
+  return runs.some(({ conditions: { host } }) => host!.stolen + host!.others > DISTURBED);
+}
 
 Deno.test("no gate fires on a study with room to spare, but for what the machine is", async () => {
-  await using study = new TroubledStudy();
   const scenarios = (["direct", "pooled"] as const).map((path) =>
     createScenario({
       ...{ framework: "flask", path, users: 10, dbCpus: 1.5 },
@@ -368,7 +375,13 @@ Deno.test("no gate fires on a study with room to spare, but for what the machine
     ...{ name: "clean", purpose: "", functionalCheck: false, rounds: 3, seed: 2 },
     ...{ warmUpS: 3, windowS: 10, scenarios },
   };
-  const clean = await study.study(plan);
+  // A study that the host disturbed is run again, whatever it found; the last one decides.
+  let clean: Study;
+  let tries = 0;
+  do {
+    await using study = new TroubledStudy();
+    clean = await study.study(plan);
+  } while (isDisturbed(clean) && ++tries < MOST_TRIES);
   const fired = firedGates(clean).map(({ gate }) => gate.id);
   deepEqual(fired.filter((id) => !MACHINE.includes(id)), []);
   deepEqual(clean.runs.map(({ status }) => status), Array(6).fill("ok"));
