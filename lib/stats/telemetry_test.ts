@@ -133,7 +133,7 @@ Deno.test("connectionChurn() is per 1,000 requests, and unknown where either par
     ...{ transactions: 4000, queries: 4000, waitUs: 0, queryUs: 0, maxClients: 9, maxServers: 20 },
     logins: 3900,
   };
-  const telemetry = { postgres, pgbouncer, work: null };
+  const telemetry = { postgres, pgbouncer, work: null, app: null };
   assert.deepEqual(connectionChurn({ requests: 4000, telemetry }), { sessions: 1, logins: 975 });
   const direct = { ...telemetry, pgbouncer: null };
   assert.deepEqual(connectionChurn({ requests: 4000, telemetry: direct }), {
