@@ -26,7 +26,7 @@ function run(arm: string, changes: Partial<Work>, queries: number | null = null)
   };
   return {
     ...unmeasuredRun({ scenarioId: arm, scenario, arm, round: 1, status: "ok", cause: null }),
-    telemetry: { postgres: null, pgbouncer, work: { ...honest, ...changes } },
+    telemetry: { postgres: null, pgbouncer, work: { ...honest, ...changes }, app: null },
   };
 }
 

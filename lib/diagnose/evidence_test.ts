@@ -30,6 +30,7 @@ function run(
       postgres: { sessions, transactions: 2000, maxConnections: 8 },
       pgbouncer: path === "direct" ? null : { ...quiet, logins: 0, ...pooler },
       work: null,
+      app: null,
     },
   };
 }
