@@ -60,7 +60,7 @@ import type {
 } from "./engine.ts";
 import { networkCommand, networkUp } from "./network.ts";
 import { PAUSED_FILE, readAppTimings } from "./app_timings.ts";
-import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
+import { listProcesses, parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
   appFolder,
@@ -554,9 +554,11 @@ class LocalRun implements RunServices {
 
   usage(): Promise<ServiceUsage[]> {
     const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
+    // Read once for all services, as that is most of what a sample costs.
+    const all = listProcesses();
     return Promise.resolve([
       ...[...this.services.values()].filter((service) => service.exit === null)
-        .map((service) => service.usage()),
+        .map((service) => service.usage(all)),
       {
         service: "host",
         cpuS: host.busyS,

@@ -13,6 +13,7 @@ import type { Owned } from "./cleanup.ts";
 import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
 import {
   listProcesses,
+  type ProcessStat,
   readProcess,
   readSwitches,
   SwitchCounter,
@@ -162,9 +163,13 @@ export class LocalProcess implements RunningService {
     owned.removeProcess(this.pid);
   }
 
-  /** CPU time and memory, from the control group, else from `/proc`, and what that tells alone. */
-  usage(): ServiceUsage {
-    const members = withDescendants(this.pid, listProcesses());
+  /**
+   * CPU time and memory, from the control group, else from `/proc`, and what that tells alone.
+   *
+   * @param all All processes of the machine. @default those that there are now
+   */
+  usage(all: readonly ProcessStat[] = listProcesses()): ServiceUsage {
+    const members = withDescendants(this.pid, all);
     const group = this.#options.group;
     const sum = (key: "cpuS" | "residentMiB") =>
       members.reduce((total, stat) => total + stat[key], 0);
