@@ -10,7 +10,7 @@ import { LocalEngine } from "./engine/local.ts";
 import { type Plan, planRuns } from "./plan.ts";
 import { loadStudy } from "./report/study.ts";
 import { runScenario } from "./run_scenario.ts";
-import { createScenario, type Framework } from "./scenario.ts";
+import { createScenario, type Framework, type Scenario } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import { type Stage, waterfalls } from "./stats/waterfall.ts";
 import { EventLog } from "./store/events.ts";
@@ -20,7 +20,7 @@ const tools = await setUp();
 
 const INJECTED_MS = 5;
 
-/** What the altered apps can do to each request, and the stage that this belongs to. */
+/** What is done to each request, and the stage that this belongs to. */
 const INJECTIONS = {
   none: null,
   app: "app",
@@ -30,6 +30,13 @@ const INJECTIONS = {
 } as const satisfies Record<string, Stage | null>;
 
 type Injection = keyof typeof INJECTIONS;
+
+/** What the altered app does itself, as copies of one scenario; a delay is the scenario's own. */
+const COPIES: readonly Injection[] = ["none", "pool", "queue", "query"];
+
+function injectionOf({ appDelayMs, replica }: Scenario): Injection {
+  return appDelayMs > 0 ? "app" : COPIES[replica]!;
+}
 
 /** Goes before the code of a file, and calls at each request's first use of the database. */
 interface Alteration {
@@ -206,24 +213,27 @@ async function measure(
     writeFileSync(path, altered + code);
     const folder = join(root, "study");
     mkdirSync(folder);
-    const injections = Object.keys(INJECTIONS) as Injection[];
     const plan: Plan = {
       ...{ name: "waterfall", purpose: "Injected time.", functionalCheck: true, seed: 1 },
       ...{ rounds, warmUpS: 1.5, windowS: 6 },
-      // One user, so that nothing but what is injected ever waits; a pool of one is what makes it.
-      scenarios: injections.map((injection, replica) =>
+      // One user, so that nothing but what is injected ever waits; a pool of one is what makes it. The
+      // user thinks for as long: what wakes up from 5 ms of rest is slower than what never slept.
+      scenarios: (Object.keys(INJECTIONS) as Injection[]).map((injection) =>
         createScenario({
-          ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null, replica },
+          ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null },
+          ...{ thinkTimeMinS: INJECTED_MS / 1000, thinkTimeMaxS: INJECTED_MS / 1000 },
           ...{ reuse: "app_pool", poolSize: 1, defaultPoolSize: 1 },
           ...(framework === "fastapi" ? {} : { threads: 2 }),
-          appDelayMs: injection === "app" ? INJECTED_MS : 0,
+          ...(injection === "app"
+            ? { appDelayMs: INJECTED_MS }
+            : { replica: COPIES.indexOf(injection) }),
         })
       ),
     };
     writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
     await using engine = new LocalEngine(tools, () => {}, { appsRoot: root });
     for (const run of planRuns(plan)) {
-      writeFileSync(join(root, "apps", "inject"), injections[run.scenario.replica]!);
+      writeFileSync(join(root, "apps", "inject"), injectionOf(run.scenario));
       const manifest = await runScenario(run, {
         ...{ study: "waterfall", folder, plan, engine },
         events: new EventLog(join(folder, "events.jsonl")),
@@ -238,7 +248,7 @@ async function measure(
         equal(n, rounds);
         const { scenario } = study.scenarios.find((one) => one.scenarioId === scenarioId)!;
         const means = new Map(parts.map(({ stage, ms }) => [stage, ms]));
-        return [injections[scenario.replica]!, means];
+        return [injectionOf(scenario), means];
       }),
     );
   } finally {
