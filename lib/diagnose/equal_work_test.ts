@@ -21,12 +21,13 @@ function run(arm: string, changes: Partial<Work>, queries: number | null = null)
       queryUs: 0,
       maxClients: 8,
       maxServers: 8,
+      meanServersActive: 2,
       logins: 0,
     },
   };
   return {
     ...unmeasuredRun({ scenarioId: arm, scenario, arm, round: 1, status: "ok", cause: null }),
-    telemetry: { postgres: null, pgbouncer, work: { ...honest, ...changes } },
+    telemetry: { postgres: null, pgbouncer, work: { ...honest, ...changes }, app: null },
   };
 }
 

@@ -312,5 +312,5 @@ async function telemetryOf(
       workWithin(await readStatements(folder), requests, window, manifest.work));
   return postgres === null && pgbouncer === null && work === null
     ? null
-    : { postgres, pgbouncer, work };
+    : { postgres, pgbouncer, work, app: null };
 }

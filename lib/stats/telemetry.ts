@@ -19,6 +19,9 @@ export interface PostgresActivity {
   transactions: number;
   /** The largest number of the app's connections (PgBouncer's, when pooled) of any reading. */
   maxConnections: number;
+  /** Means over the readings: connections that execute, and those of them that wait for a lock. */
+  meanActive: number;
+  meanWaitingLock: number;
 }
 
 /** What PgBouncer did within the window. */
@@ -33,11 +36,28 @@ export interface PgbouncerActivity {
   /** The largest number of the app's client connections, and of server connections. */
   maxClients: number;
   maxServers: number;
+  /** The mean number of server connections that were linked to a client, over the readings. */
+  meanServersActive: number;
   /**
    * Logins of clients, from the numbers that PgBouncer gives its connections as they come: exact to
    * a few. Null with a PgBouncer that does not show them (before 1.24).
    */
   logins: number | null;
+}
+
+/** What the app did within the window by its own account; times are sums over its requests. */
+export interface AppActivity {
+  /** Requests that it handled. */
+  requests: number;
+  /** From a request's begin in the app to its end. */
+  handlerMs: number;
+  /** Waits for a connection of the app's own pool. */
+  poolWaitMs: number;
+  /** Opening connections, and how many were opened. */
+  connectMs: number;
+  connections: number;
+  /** Calls to the database, as the app sees them. */
+  databaseMs: number;
 }
 
 /** What the samplers saw of a run; a part is null where there was none, or it cannot be read. */
@@ -47,6 +67,8 @@ export interface Telemetry {
   pgbouncer: PgbouncerActivity | null;
   /** What the requests had PostgreSQL execute; null in runs of earlier versions. */
   work: Work | null;
+  /** What the app tells of itself; null in runs of earlier versions. */
+  app: AppActivity | null;
 }
 
 /** One column of a series, with the time of each reading. */
@@ -87,6 +109,13 @@ function maxWithin(frame: DataFrame, columns: string[], { startUs, endUs }: Wind
     (max, value, i) => timesUs[i]! >= startUs && timesUs[i]! <= endUs ? Math.max(max, value) : max,
     0,
   );
+}
+
+/** The mean of the readings of a window; 0 without any. */
+function meanWithin(frame: DataFrame, columns: string[], { startUs, endUs }: Window): number {
+  const { timesUs, values } = seriesOf(frame, columns);
+  const own = values.filter((_, i) => timesUs[i]! >= startUs && timesUs[i]! <= endUs);
+  return own.length === 0 ? 0 : own.reduce((sum, value) => sum + value, 0) / own.length;
 }
 
 /**
@@ -146,6 +175,8 @@ export function postgresActivity(postgres: DataFrame, window: Window): PostgresA
     sessions,
     transactions: Math.max(0, all - sessions),
     maxConnections: maxWithin(postgres, ["backends"], window),
+    meanActive: meanWithin(postgres, ["active"], window),
+    meanWaitingLock: meanWithin(postgres, ["waiting_lock"], window),
   };
 }
 
@@ -170,6 +201,7 @@ export function pgbouncerActivity(
     queryUs: countWithin(pgbouncer, ["total_query_time_us"], window),
     maxClients: maxWithin(pgbouncer, ["cl_active", "cl_waiting"], window),
     maxServers: maxWithin(pgbouncer, servers, window),
+    meanServersActive: meanWithin(pgbouncer, ["sv_active"], window),
     logins: sessions === null ? null : countLogins(pgbouncer, sessions, window),
   };
 }
@@ -201,10 +233,11 @@ export interface Churn {
  * ```ts
  * import { connectionChurn } from "./telemetry.ts";
  *
- * const postgres = { sessions: 50, transactions: 900, maxConnections: 9 };
+ * const counts = { sessions: 50, transactions: 900, maxConnections: 9 };
+ * const postgres = { ...counts, meanActive: 2, meanWaitingLock: 0 };
  * const churn = connectionChurn({
  *   requests: 1000,
- *   telemetry: { postgres, pgbouncer: null, work: null },
+ *   telemetry: { postgres, pgbouncer: null, work: null, app: null },
  * });
  * console.assert(churn?.sessions === 50 && churn.logins === null);
  * ```

@@ -9,12 +9,12 @@ const work = {
 };
 const pgbouncer = {
   ...{ transactions: 1000, queries: 3100, waitUs: 20e6, queryUs: 9e6, maxClients: 64 },
-  ...{ maxServers: 20, logins: 0 },
+  ...{ maxServers: 20, meanServersActive: 9, logins: 0 },
 };
 const scenario = createScenario({ framework: "flask", path: "pooled", users: 10 });
 
 Deno.test("latencyParts() adds up to the mean, measured parts and rest told apart", () => {
-  const telemetry: Telemetry = { postgres: null, pgbouncer, work };
+  const telemetry: Telemetry = { postgres: null, pgbouncer, work, app: null };
   assert.deepEqual(latencyParts({ telemetry, scenario }), [
     { stage: "rest", ms: 21, measured: false },
     { stage: "pgbouncer_queue", ms: 20, measured: true },
@@ -33,7 +33,7 @@ Deno.test("latencyParts() adds up to the mean, measured parts and rest told apar
 
 Deno.test("latencyParts() of the direct path knows no PgBouncer; without records there are none", () => {
   const direct = { ...scenario, path: "direct" as const };
-  const telemetry: Telemetry = { postgres: null, pgbouncer: null, work };
+  const telemetry: Telemetry = { postgres: null, pgbouncer: null, work, app: null };
   assert.deepEqual(latencyParts({ telemetry, scenario: direct }), [
     { stage: "rest", ms: 46, measured: false },
     { stage: "execution", ms: 4, measured: true },
