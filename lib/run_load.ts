@@ -344,11 +344,14 @@ function recordResources(locust: LocalProcess, folder: string): Disposable {
     const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
     const rows = [locust.usage(), {
       ...{ service: "host", cpuS: host.busyS, throttledS: host.stolenS, processes: 0 },
+      contextSwitches: null,
       memoryMiB: parseMemoryInUse(readFileSync("/proc/meminfo", "utf8")),
     }];
-    const text = rows.map(({ service, cpuS, throttledS, memoryMiB, processes }) =>
-      [timeUs, service, cpuS.toFixed(6), throttledS.toFixed(6), memoryMiB.toFixed(2), processes]
-        .join(",") + "\n"
+    const text = rows.map((usage) =>
+      [
+        ...[timeUs, usage.service, usage.cpuS.toFixed(6), usage.throttledS.toFixed(6)],
+        ...[usage.memoryMiB.toFixed(2), usage.processes, usage.contextSwitches ?? ""],
+      ].join(",") + "\n"
     ).join("");
     writeFileSync(file, text, { flag: "a" });
   };

@@ -190,6 +190,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     exitCodes: progress.exitCodes,
     verification: progress.verification,
     work: readWork(),
+    appTimings: true,
     files: await hashRunFiles(folder),
   };
   rmSync(reserve, { force: true });

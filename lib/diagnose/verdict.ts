@@ -276,7 +276,10 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     fires: `waiting for a connection of the app's own pool was ${
       percent(WAITING_SHARE)
     } of a request's time`,
-    score: (seen) => perRequest(seen, "poolWaitMs") / seen.serviceMs / WAITING_SHARE,
+    score: (seen) =>
+      seen.scenario.reuse === "app_pool"
+        ? perRequest(seen, "poolWaitMs") / seen.serviceMs / WAITING_SHARE
+        : 0,
     evidence: (seen) =>
       `a request waited ${ms(perRequest(seen, "poolWaitMs"))} of its ${
         ms(seen.serviceMs)

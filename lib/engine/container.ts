@@ -17,6 +17,7 @@ import type { Limits } from "../store/manifest.ts";
 import type { CreateBody } from "./compose.ts";
 import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
 import { GroupProbe, type GroupState } from "./group_probe.ts";
+import { SwitchCounter } from "./proc.ts";
 import { readLog } from "./process.ts";
 
 const MIB = 2 ** 20;
@@ -91,6 +92,7 @@ export class Container implements RunningService {
   #killsBefore = 0;
   #probe: Promise<GroupProbe> = Promise.reject(new Error("it does not run"));
   #oomKilled = false;
+  #switches = new SwitchCounter();
 
   constructor(options: ContainerOptions) {
     this.name = options.service;
@@ -312,8 +314,22 @@ export class Container implements RunningService {
 
   /** What it has used. */
   async usage(): Promise<ServiceUsage> {
-    const { cpuS, throttledS, memoryMiB, processes } = await this.readGroup();
-    return { service: this.name, cpuS, throttledS, memoryMiB, processes };
+    const { cpuS, throttledS, memoryMiB, processes, switches } = await this.readGroup();
+    const contextSwitches = this.#switches.add(switches);
+    return { service: this.name, cpuS, throttledS, memoryMiB, processes, contextSwitches };
+  }
+
+  /**
+   * The lines of the files that match a pattern of the shell, by the file's name without folders.
+   *
+   * @throws {Error} If it has ended.
+   */
+  async readMatching(pattern: string): Promise<[name: string, line: string][]> {
+    const lines = await (await this.#probe).readLines([pattern]);
+    return lines.filter((line) => line.startsWith("/")).map((line) => {
+      const at = line.indexOf("=");
+      return [line.slice(0, at).split("/").at(-1)!, line.slice(at + 1)];
+    });
   }
 
   /** Runs a program in the container, giving each line that it writes, until either ends. */

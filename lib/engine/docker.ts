@@ -17,6 +17,7 @@ import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
 import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
+import { parseAppTimings, PAUSED_FILE } from "./app_timings.ts";
 import { Owned } from "./cleanup.ts";
 import {
   type ComposeFile,
@@ -44,6 +45,7 @@ import { objectLabels, sweepDocker } from "./docker_sweep.ts";
 import type {
   Access,
   Address,
+  AppTimings,
   Engine,
   GeneratorPlace,
   LoadCommand,
@@ -59,6 +61,7 @@ import { Relay, relayProgram } from "./relay.ts";
 import {
   appOptions,
   composeVariables,
+  CONTAINER_TIMINGS,
   CONTAINER_TLS,
   fillTemplate,
   NETWORK_PORTS,
@@ -876,9 +879,23 @@ class DockerRun implements RunServices {
       ...usages.filter((usage) => usage !== null),
       {
         ...{ service: "host", cpuS: host.busyS, throttledS: host.stolenS },
-        ...{ memoryMiB: parseMemoryInUse(meminfo), processes: 0 },
+        ...{ memoryMiB: parseMemoryInUse(meminfo), processes: 0, contextSwitches: null },
       },
     ];
+  }
+
+  async appTimings(): Promise<AppTimings[]> {
+    const app = this.services.get("app");
+    // One that has ended meanwhile tells nothing more.
+    const files = await app?.readMatching(`${CONTAINER_TIMINGS}/[0-9]*`).catch(() => []) ?? [];
+    return files.map(([worker, line]) => parseAppTimings(worker, line))
+      .filter((timings) => timings !== null);
+  }
+
+  async pauseAppTimings(paused: boolean): Promise<void> {
+    const path = `${CONTAINER_TIMINGS}/${PAUSED_FILE}`;
+    const content = paused ? "1" : "";
+    await this.services.get("app")!.put([{ path, content, mode: 0o644, uid: 0, gid: 0 }]);
   }
 
   async tcp(): Promise<Record<string, TcpState>> {

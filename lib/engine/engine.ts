@@ -80,6 +80,33 @@ export interface ServiceUsage {
   throttledS: number;
   memoryMiB: number;
   processes: number;
+  /**
+   * How often one of its threads was put on a core, which is as often as the kernel switched away
+   * from one: of those that live now, and of those before as far as they were seen. Null where the
+   * kernel does not tell, and for the host.
+   */
+  contextSwitches: number | null;
+}
+
+/**
+ * What the requests took that a worker process of the app has answered, as it saw them itself.
+ * Counters are cumulative.
+ */
+export interface AppTimings {
+  /** When they held, in Unix time, microseconds, by the clock of the app's machine. */
+  timeUs: number;
+  /** The worker's pid, as it sees it. */
+  worker: number;
+  requests: number;
+  /** From the app's first touch of a request to its answer. */
+  handlerUs: number;
+  /** Of that, waiting for a connection of the app's own pool, without opening one. */
+  poolWaitUs: number;
+  /** Opening connections, and how many were opened. */
+  connectUs: number;
+  connections: number;
+  /** Waiting for answers of the database. */
+  databaseUs: number;
 }
 
 /** How to reach a database server or PgBouncer's console with administrator's rights. */
@@ -133,6 +160,10 @@ export interface RunServices extends AsyncDisposable {
   readonly cpuSets: Record<string, string> | null;
   /** What each service and the host have used so far. */
   usage(): Promise<ServiceUsage[]>;
+  /** What the app's requests have taken so far, a record for each worker process. */
+  appTimings(): Promise<AppTimings[]>;
+  /** Has the app's workers count no requests from now on, or count them again, within 0.2 s. */
+  pauseAppTimings(paused: boolean): Promise<void>;
   /** What the kernel has counted of TCP so far, by network namespace. */
   tcp(): Promise<Record<string, TcpState>>;
   /** Whether PostgreSQL's client at this address and port is PgBouncer. */

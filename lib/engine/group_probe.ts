@@ -12,6 +12,7 @@ import { PassThrough } from "node:stream";
 import type Docker from "dockerode";
 import type { Limits } from "../store/manifest.ts";
 import { parseGroupFiles } from "./cgroup.ts";
+import { parseSchedstat } from "./proc.ts";
 
 const MIB = 2 ** 20;
 /** A shell that has its share of CPU answers at once; one that is throttled takes its time. */
@@ -27,8 +28,15 @@ const FILES = [
   ...["memory/cgroup.procs", "cgroup.procs"],
 ];
 
-/** Answers each line with `file=line` for each line of each file, then a dot; no process is made. */
-const PROGRAM = 'cd /sys/fs/cgroup; while read -r _; do for f in "$@"; do [ -r "$f" ] && ' +
+/** How often each thread was put on a core so far: of the files that tell, the shortest. */
+const SWITCHES = "/proc/[0-9]*/task/[0-9]*/schedstat";
+
+/**
+ * Answers each line of patterns with `file=line` for each line of each file, then a dot; no process is
+ * made. Its own pid comes first.
+ */
+const PROGRAM = 'cd /sys/fs/cgroup; while read -r files; do echo "probe=$$"; for f in $files; do ' +
+  '[ -r "$f" ] && ' +
   'while IFS= read -r l; do echo "$f=$l"; done <"$f"; done; echo .; done';
 
 /** What a container's control group says. */
@@ -41,6 +49,8 @@ export interface GroupState {
   memoryMiB: number;
   /** Processes, without the probe itself. */
   processes: number;
+  /** How often each of its threads was put on a core so far, by its id, without the probe. */
+  switches: Map<string, number>;
   /** Processes that the kernel killed at the memory limit. */
   memoryKills: number;
 }
@@ -68,8 +78,17 @@ export function parseAnswer(lines: string[]): GroupState {
       : field("cpu.stat", "throttled_time") / 1e9,
     memoryMiB: Number(first("memory.usage_in_bytes") ?? first("memory.current") ?? 0) / MIB,
     processes: Math.max(0, (files["cgroup.procs"]?.length ?? 0) - 1),
+    switches: readThreads(lines, first("probe")),
     memoryKills: field("memory.oom_control", "oom_kill") + field("memory.events", "oom_kill"),
   };
+}
+
+/** The counts of threads, but for those of one process. */
+function readThreads(lines: string[], except: string | undefined): Map<string, number> {
+  const found = lines.map((line) => /^\/proc\/(\d+)\/task\/(\d+)\/schedstat=(.*)$/.exec(line))
+    .filter((match) => match !== null && match[1] !== except)
+    .map((match) => [match![2]!, parseSchedstat(match![3]!)] as const);
+  return new Map(found.filter((entry): entry is [string, number] => entry[1] !== null));
 }
 
 /** A probe in one container; it ends with the container. */
@@ -107,7 +126,7 @@ export class GroupProbe {
    */
   static async open(container: Docker.Container): Promise<GroupProbe> {
     const exec = await container.exec({
-      Cmd: ["sh", "-c", PROGRAM, "sh", ...FILES],
+      Cmd: ["sh", "-c", PROGRAM],
       ...{ AttachStdin: true, AttachStdout: true, AttachStderr: false },
     });
     const streams = await exec.start({ hijack: true, stdin: true });
@@ -122,16 +141,27 @@ export class GroupProbe {
    * @throws {Error} If the container has ended.
    */
   async read(): Promise<GroupState> {
+    return parseAnswer(await this.readLines([...FILES, SWITCHES]));
+  }
+
+  /**
+   * Reads files now.
+   *
+   * @param patterns Patterns of the shell; those that match nothing are left out.
+   * @returns A line `file=line` for each line of each file.
+   * @throws {Error} If the container has ended.
+   */
+  async readLines(patterns: readonly string[]): Promise<string[]> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const lines = this.#ended ? null : await new Promise<string[] | null>((resolve) => {
       timer = setTimeout(() => resolve(null), ANSWER_TIMEOUT_MS);
       // It stays in the queue when it is late, so that its answer is not taken for the next.
       this.#waiting.push(resolve);
-      this.#input.write("\n");
+      this.#input.write(patterns.join(" ") + "\n");
     });
     clearTimeout(timer);
     if (lines === null) throw new Error("its control group cannot be read");
-    return parseAnswer(lines);
+    return lines;
   }
 
   /** Ends the probe. */

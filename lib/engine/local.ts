@@ -48,6 +48,7 @@ import {
 import type {
   Access,
   Address,
+  AppTimings,
   Engine,
   GeneratorPlace,
   LoadCommand,
@@ -58,6 +59,7 @@ import type {
   ServiceUsage,
 } from "./engine.ts";
 import { networkCommand, networkUp } from "./network.ts";
+import { PAUSED_FILE, readAppTimings } from "./app_timings.ts";
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
@@ -74,6 +76,8 @@ import { type CertificateFiles, enableTls, makeCertificates, writeCertificates }
 import { directDependencies, normaliseName } from "./versions.ts";
 
 const HOST = "127.0.0.1";
+/** The folder in a run's own that receives what the app's requests spend their time on. */
+const TIMINGS = "timings";
 
 /** A running PostgreSQL of one study. */
 interface Database extends PreparedDatabase {
@@ -460,6 +464,7 @@ class LocalRun implements RunServices {
     this.appOptions = appOptions(app, scenario);
     const placement = appPlacement(app, {
       ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },
+      timings: join(secrets, TIMINGS),
       ...{ databaseName: DATABASE, databaseUser: APP_USER },
       databaseCa: legsOf(scenario)[0]!.tls ? this.database.certificates!.ca : "",
     });
@@ -470,6 +475,8 @@ class LocalRun implements RunServices {
         PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
         LANG: "C.UTF-8",
         PYTHONUNBUFFERED: "1",
+        // What the apps share.
+        PYTHONPATH: join(appsRoot, "apps"),
         PGPASSFILE: passFile,
         ...this.appOptions,
         ...placement,
@@ -556,8 +563,18 @@ class LocalRun implements RunServices {
         throttledS: host.stolenS,
         memoryMiB: parseMemoryInUse(readFileSync("/proc/meminfo", "utf8")),
         processes: 0,
+        contextSwitches: null,
       },
     ]);
+  }
+
+  appTimings(): Promise<AppTimings[]> {
+    return Promise.resolve(readAppTimings(join(this.#private!, TIMINGS)));
+  }
+
+  pauseAppTimings(paused: boolean): Promise<void> {
+    const file = join(this.#private!, TIMINGS, PAUSED_FILE);
+    return Promise.resolve(writeFileSync(file, paused ? "1" : ""));
   }
 
   tcp(): Promise<Record<string, TcpState>> {

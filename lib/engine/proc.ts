@@ -77,6 +77,48 @@ export function isAlive(pid: number, startTicks: number): boolean {
   return stat !== null && stat.state !== "Z" && stat.startTicks === startTicks;
 }
 
+/** How often each thread of a process was put on a core so far, by its id. */
+export function readSwitches(pid: number): Map<string, number> {
+  const found = new Map<string, number>();
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const count = parseSchedstat(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8"));
+      if (count !== null) found.set(thread, count);
+    }
+  } catch {
+    // It ended meanwhile, or the kernel does not tell.
+  }
+  return found;
+}
+
+/** The last number of `/proc/<pid>/task/<tid>/schedstat`; null where the kernel does not count. */
+export function parseSchedstat(text: string): number | null {
+  const [ranNs = 0, , count = NaN] = text.trim().split(" ").map(Number);
+  return Number.isNaN(count) || (count === 0 && ranNs === 0) ? null : count;
+}
+
+/** Sums what threads have counted, those included that ended since. */
+export class SwitchCounter {
+  #last = new Map<string, number>();
+  #total = 0;
+
+  /**
+   * Takes one reading of all threads that live.
+   *
+   * @param counts How often each was put on a core so far, by its id.
+   * @returns The sum so far; null while nothing was counted at all.
+   */
+  add(counts: ReadonlyMap<string, number>): number | null {
+    for (const [thread, count] of counts) {
+      const before = this.#last.get(thread) ?? 0;
+      // A lower number is of another thread that was given the same id.
+      this.#total += count >= before ? count - before : count;
+    }
+    this.#last = new Map(counts);
+    return this.#total === 0 ? null : this.#total;
+  }
+}
+
 /** Whole-machine CPU time since boot, in seconds. */
 export interface HostCpu {
   /** Time in which a core ran something, all cores together. */

@@ -11,7 +11,7 @@ import { PoolscopeError } from "../errors.ts";
 import type { ControlGroup } from "./cgroup.ts";
 import type { Owned } from "./cleanup.ts";
 import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
-import { listProcesses, readProcess } from "./proc.ts";
+import { listProcesses, readProcess, readSwitches, SwitchCounter } from "./proc.ts";
 
 /** How to start a service. */
 export interface ProcessOptions {
@@ -62,6 +62,7 @@ export class LocalProcess implements RunningService {
   #options: ProcessOptions;
   #logStart: number;
   #killsBefore = 0;
+  #switches = new SwitchCounter();
 
   private constructor(options: ProcessOptions, child: Deno.ChildProcess, logStart: number) {
     this.name = options.name;
@@ -155,7 +156,7 @@ export class LocalProcess implements RunningService {
     owned.removeProcess(this.pid);
   }
 
-  /** CPU time, memory and number of processes: from the control group, else from `/proc`. */
+  /** CPU time and memory, from the control group, else from `/proc`, and what that tells alone. */
   usage(): ServiceUsage {
     const members = listProcesses().filter((stat) => stat.session === this.pid);
     const group = this.#options.group;
@@ -164,7 +165,10 @@ export class LocalProcess implements RunningService {
     const measured = group
       ? group.usage()
       : { cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB") };
-    return { service: this.name, ...measured, processes: members.length };
+    const contextSwitches = this.#switches.add(
+      new Map(members.flatMap(({ pid }) => [...readSwitches(pid)])),
+    );
+    return { service: this.name, ...measured, processes: members.length, contextSwitches };
   }
 }
 

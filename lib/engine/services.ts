@@ -30,6 +30,7 @@ export const APP_SETTINGS = [
   "host",
   "port",
   "nonce",
+  "timings",
   "databaseHost",
   "databasePort",
   "databaseName",
@@ -133,6 +134,8 @@ export type AppPlacement = {
   host: string;
   port: number;
   nonce: string;
+  /** The folder that receives what requests spend their time on. */
+  timings: string;
   databaseHost: string;
   databasePort: number;
   databaseName: string;
@@ -249,6 +252,9 @@ export const CONTAINER_TLS = {
   key: "/run/poolscope-tls/server.key",
 };
 
+/** Where the workers of an app in a container write what their requests spend their time on. */
+export const CONTAINER_TIMINGS = "/tmp/poolscope-timings";
+
 /** The ports of the container that stands between the others, by leg. */
 export const NETWORK_PORTS: Record<Leg["name"] | "control", number> = {
   ...{ control: 7000, appDb: 7001, appPgbouncer: 7002, pgbouncerDb: 7003 },
@@ -326,6 +332,7 @@ export function composeVariables(
     PREPARED_STATEMENTS: String(scenario.preparedStatements),
     APP_DELAY_MS: String(scenario.appDelayMs),
     NONCE: nonce,
+    APP_TIMINGS: CONTAINER_TIMINGS,
     LISTEN_BACKLOG: String(scenario.listenBacklog),
     LOCUST_CPUSET: cpuSets.locust ?? "",
     // Any free one.

@@ -11,6 +11,7 @@ import {
   appOptions,
   appPlacement,
   composeVariables,
+  CONTAINER_TIMINGS,
   fillTemplate,
   parseApp,
   pgbouncerValues,
@@ -20,7 +21,7 @@ import {
 
 const placement = {
   ...{ host: "127.0.0.1", port: 8000, nonce: "n", databaseHost: "127.0.0.1", databasePort: 5432 },
-  ...{ databaseName: "app", databaseUser: "app", databaseCa: "" },
+  ...{ databaseName: "app", databaseUser: "app", databaseCa: "", timings: "/tmp/timings" },
 };
 
 Deno.test("readApp() accepts every app, whose defaults are those of the scenarios", () => {
@@ -197,6 +198,7 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
           databaseHost: path === "pooled" ? "pgbouncer" : "postgres",
           databasePort: path === "pooled" ? 6432 : 5432,
           databaseCa: "/run/poolscope-tls/ca.crt",
+          timings: CONTAINER_TIMINGS,
         }),
       });
       deepEqual([cpus, memory, cpuset], [1.5, 600 * 2 ** 20, "2-3"]);

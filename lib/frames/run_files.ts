@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import {
+  APP_COLUMNS,
   EARLIER_COLUMNS,
   PGBOUNCER_COLUMNS,
   POSTGRES_COLUMNS,
@@ -24,7 +25,7 @@ type ResourceColumn = typeof RESOURCE_COLUMNS[number];
 const REQUEST_TEXT: RequestColumn[] = ["route", "error"];
 const REQUEST_OPTIONAL: RequestColumn[] = ["intended_start_us", "response_us", "error"];
 const RESOURCE_TEXT: ResourceColumn[] = ["service"];
-const RESOURCE_WHOLE: ResourceColumn[] = ["time_us", "processes"];
+const RESOURCE_WHOLE: ResourceColumn[] = ["time_us", "processes", "context_switches"];
 
 /** Percentiles that Locust reports; a column such as `99.9%` becomes `p99_9_ms`. */
 const LOCUST_PERCENTILES: Column[] = [
@@ -76,8 +77,9 @@ export function readRequests(folder: string): Promise<DataFrame> {
 
 /** Reads `resources.csv`: cumulative CPU seconds and memory, a row per service and second. */
 export function readResources(folder: string): Promise<DataFrame> {
-  return readCsv(
-    join(folder, "resources.csv"),
+  return readVersions(
+    folder,
+    "resources.csv",
     RESOURCE_COLUMNS.map((name) => ({
       header: name,
       name,
@@ -91,11 +93,8 @@ export function readResources(folder: string): Promise<DataFrame> {
   );
 }
 
-/**
- * Reads a time series whose rows follow each other in time. Columns that an earlier version did not
- * write are null.
- */
-async function readSeries(
+/** Reads a file, in which columns that an earlier version did not write are null. */
+async function readVersions(
   folder: string,
   name: keyof typeof EARLIER_COLUMNS,
   columns: Column[],
@@ -105,14 +104,31 @@ async function readSeries(
   const header = earlier.map((column) => column.header).join(",");
   const isEarlier = readHeader(file) === header;
   const frame = await readCsv(file, isEarlier ? earlier : columns);
-  const times = frame.getColumn("time_us").toArray().map(Number);
-  const back = times.findIndex((timeUs, i) => i > 0 && timeUs <= times[i - 1]!);
-  if (back >= 0) throw new FrameError(file, back + 2, "its time is not after the line before");
   if (!isEarlier) return frame;
   const { lit } = await loadPolars();
   return frame.withColumns(
     ...columns.slice(earlier.length).map(({ name }) => lit(null).alias(name)),
   );
+}
+
+/** Reads a time series whose rows follow each other in time. */
+async function readSeries(
+  folder: string,
+  name: "postgres.csv" | "pgbouncer.csv",
+  columns: Column[],
+): Promise<DataFrame> {
+  const frame = await readVersions(folder, name, columns);
+  const times = frame.getColumn("time_us").toArray().map(Number);
+  const back = times.findIndex((timeUs, i) => i > 0 && timeUs <= times[i - 1]!);
+  if (back >= 0) {
+    throw new FrameError(join(folder, name), back + 2, "its time is not after the line before");
+  }
+  return frame;
+}
+
+/** Reads `app.csv`: what requests took, as the app saw it, a row per worker process and second. */
+export function readApp(folder: string): Promise<DataFrame> {
+  return readCsv(join(folder, "app.csv"), APP_COLUMNS.map((name) => integer(name, name)));
 }
 
 /** Reads `postgres.csv`: connections by state and cumulative counters of the run's database. */

@@ -13,6 +13,7 @@ import { rejectRun } from "../diagnose/gates.ts";
 import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
 import { polars } from "../frames/polars.ts";
 import {
+  readApp,
   readFailures,
   readLocustHistory,
   readLocustStats,
@@ -27,6 +28,7 @@ import { createScenario, scenarioId } from "../scenario.ts";
 import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
 import {
+  appActivity,
   findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
@@ -69,6 +71,7 @@ const READERS: Record<RunFile, (folder: string) => unknown> = {
   "postgres.csv": readPostgres,
   "pgbouncer.csv": readPgbouncer,
   "statements.csv": readStatements,
+  "app.csv": readApp,
 };
 
 /** The fault of a file that its reader names, or null. */
@@ -210,7 +213,8 @@ export async function readRun(
       const hash = manifest.files[name];
       // A failed run has the files that it came to; requests.csv is read below in any case.
       if (hash === undefined && (manifest.status === "failed" || name === "requests.csv")) continue;
-      if (manifest.work === undefined && LATER_FILES.includes(name)) continue;
+      const since = LATER_FILES[name];
+      if (since !== undefined && manifest[since] === undefined) continue;
       const fault = await findDamage(folder, name, hash);
       if (fault !== null) faults.set(name, fault);
     }
@@ -310,7 +314,9 @@ async function telemetryOf(
     ? null
     : await tell("statements.csv", async () =>
       workWithin(await readStatements(folder), requests, window, manifest.work));
-  return postgres === null && pgbouncer === null && work === null
+  const app = manifest.appTimings === undefined
     ? null
-    : { postgres, pgbouncer, work, app: null };
+    : await tell("app.csv", async () => appActivity(await readApp(folder), window));
+  const parts = { postgres, pgbouncer, work, app };
+  return Object.values(parts).every((part) => part === null) ? null : parts;
 }

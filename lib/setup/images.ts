@@ -57,7 +57,7 @@ function appImage(name: string): ImageDefinition {
   return {
     context: "apps",
     dockerfile: `${name}_app/Dockerfile`,
-    files: ["entrypoint.sh", `${name}_app`],
+    files: ["entrypoint.sh", "timings", `${name}_app`],
     base: "PYTHON_IMAGE",
     hasPackages: true,
   };

@@ -45,18 +45,18 @@ export interface PgbouncerActivity {
   logins: number | null;
 }
 
-/** What the app did within the window by its own account; times are sums over its requests. */
+/** What requests took within the window, as the app saw it: sums over all of them, in milliseconds. */
 export interface AppActivity {
-  /** Requests that it handled. */
+  /** Answered requests, of whatever status. */
   requests: number;
-  /** From a request's begin in the app to its end. */
+  /** From the app's first touch of a request to its answer; the others are within it. */
   handlerMs: number;
-  /** Waits for a connection of the app's own pool. */
+  /** Waiting for a connection of the app's own pool, without opening one. */
   poolWaitMs: number;
   /** Opening connections, and how many were opened. */
   connectMs: number;
   connections: number;
-  /** Calls to the database, as the app sees them. */
+  /** Waiting for the database's answers. */
   databaseMs: number;
 }
 
@@ -67,7 +67,7 @@ export interface Telemetry {
   pgbouncer: PgbouncerActivity | null;
   /** What the requests had PostgreSQL execute; null in runs of earlier versions. */
   work: Work | null;
-  /** What the app tells of itself; null in runs of earlier versions. */
+  /** What its requests took, as the app saw it; null in runs of earlier versions. */
   app: AppActivity | null;
 }
 
@@ -213,6 +213,61 @@ function countLogins(pgbouncer: DataFrame, sessions: number, window: Window): nu
   if (known.height === 0 || findFault(known, [column], window) !== null) return null;
   // Clients and servers are counted together.
   return Math.max(0, countWithin(known, [column], window) - 1 - sessions);
+}
+
+/** Counters of `app.csv`. */
+const APP_COUNTERS = [
+  ...["requests", "handler_us", "pool_wait_us", "connect_us", "connections", "database_us"],
+];
+
+/** A worker writes ten times a second; one that waits for a core may be as late, in microseconds. */
+const APP_LATE_US = 2_000_000;
+
+/**
+ * The app's part: of each worker what its counters rose by, by its own times.
+ *
+ * @param app A frame of `readApp`.
+ * @param window The measurement window.
+ * @returns The sums, or a text that says why they cannot be told.
+ */
+export function appActivity(app: DataFrame, window: Window): AppActivity | string {
+  const numbers = (column: string) => app.getColumn(column).toArray().map(Number);
+  const workers = Map.groupBy(numbers("worker").entries(), ([, worker]) => worker);
+  const rows = [...workers.values()].map((entries) => entries.map(([row]) => row));
+  const timesUs = numbers("time_us");
+  // The first of them began before the load, and all tell as long as they live.
+  const known = timesUs.length === 0 ? [] : [Math.min(...timesUs), Math.max(...timesUs)];
+  const gap = findGap(known.map((timeUs, i) => timeUs + i * APP_LATE_US), window);
+  if (gap !== null) return gap;
+  const within: Record<string, number> = {};
+  for (const counter of APP_COUNTERS) {
+    const all = numbers(counter);
+    within[counter] = 0;
+    for (const own of rows) {
+      const series = { timesUs: own.map((i) => timesUs[i]!), values: own.map((i) => all[i]!) };
+      if ([series.timesUs, series.values].some(falls)) return `${counter} of a worker falls`;
+      within[counter] += workerCounterAt(series, window.endUs) -
+        workerCounterAt(series, window.startUs);
+    }
+  }
+  return {
+    requests: Math.round(within.requests!),
+    handlerMs: within.handler_us! / 1000,
+    poolWaitMs: within.pool_wait_us! / 1000,
+    connectMs: within.connect_us! / 1000,
+    connections: Math.round(within.connections!),
+    databaseMs: within.database_us! / 1000,
+  };
+}
+
+function falls(values: readonly number[]): boolean {
+  return values.some((value, i) => i > 0 && value < values[i - 1]!);
+}
+
+/** A worker's counter: 0 before the worker was there, and what it told last ever after. */
+function workerCounterAt(series: Series, timeUs: number): number {
+  if (timeUs < series.timesUs[0]!) return 0;
+  return timeUs > series.timesUs.at(-1)! ? series.values.at(-1)! : counterAt(series, timeUs);
 }
 
 /** New connections for every 1,000 answered requests. */

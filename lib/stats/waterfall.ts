@@ -4,19 +4,47 @@
  * @module
  */
 
+import type { LoadLevel } from "../scenario.ts";
 import type { RunSummary } from "./summary.ts";
+
+/** Stages of a request, in the order in which it meets them. */
+export const STAGES = [
+  "generator_lag",
+  "http",
+  "rest",
+  "app",
+  "app_pool",
+  "connect",
+  "pgbouncer_queue",
+  "pgbouncer_server",
+  "database_wait",
+  "execution",
+] as const;
+
+/**
+ * - `generator_lag`: the load generator was late to see the answer.
+ * - `http`: all that lies between generator and app: the way there and back, the server's own work,
+ *   waiting for a worker or thread.
+ * - `app`: the app's own code, its framework and driver, and its waiting for a core.
+ * - `app_pool`: waiting for a connection of the app's own pool.
+ * - `connect`: opening connections.
+ * - `pgbouncer_queue`: waiting in PgBouncer for a server connection.
+ * - `database_wait`: the app waited for the database's answer while PostgreSQL executed nothing for it
+ *   and PgBouncer did not have it queue: on the way there and back, through PgBouncer, or waiting for
+ *   the database's CPU.
+ * - `execution`: PostgreSQL executed; its waiting for locks and for CPU within a statement is in it.
+ *
+ * Of runs in which the app did not tell what its requests took:
+ *
+ * - `pgbouncer_server`: a server connection was busy with the request's queries while PostgreSQL
+ *   executed none.
+ * - `rest`: everything else: `generator_lag` to `connect` and, when direct, `database_wait`.
+ */
+export type Stage = typeof STAGES[number];
 
 /** A part of the mean service time. */
 export interface WaterfallPart {
-  /**
-   * - `pgbouncer_queue`: waiting in PgBouncer for a server connection.
-   * - `pgbouncer_server`: a server connection was busy with the request's queries while PostgreSQL
-   *   executed none: on the way there and back, or waiting for the database's CPU.
-   * - `execution`: PostgreSQL executed.
-   * - `rest`: everything else: the app itself, its pool, connection set-up and, when direct, the way
-   *   to PostgreSQL.
-   */
-  stage: "pgbouncer_queue" | "pgbouncer_server" | "execution" | "rest";
+  stage: Stage;
   /** Milliseconds per request. */
   ms: number;
   /** False for what is left when all measured parts are taken off. */
@@ -25,32 +53,89 @@ export interface WaterfallPart {
 
 /**
  * The parts of a run's mean service time, in the order in which a request meets them; together they
- * are the mean.
+ * are the mean. Each is a sum over the window, of the clock of whoever saw it, over the number of
+ * requests.
  *
  * @returns Null where a part that the path has was not recorded.
  */
 export function latencyParts(
-  { telemetry, scenario }: Pick<RunSummary, "telemetry" | "scenario">,
+  { telemetry, scenario, conditions }: Pick<RunSummary, "telemetry" | "scenario" | "conditions">,
 ): WaterfallPart[] | null {
   const work = telemetry?.work ?? null;
   const pgbouncer = telemetry?.pgbouncer ?? null;
+  const app = telemetry?.app ?? null;
   if (work === null || work.requests === 0) return null;
   if (scenario.path === "pooled" && pgbouncer === null) return null;
   const per = (ms: number) => ms / work.requests;
+  const service = per(work.serviceMs);
   const execution = per(work.dataMs + work.otherMs);
-  const pooled: WaterfallPart[] = pgbouncer === null ? [] : [
-    { stage: "pgbouncer_queue", ms: per(pgbouncer.waitUs / 1000), measured: true },
+  const queue = pgbouncer && per(pgbouncer.waitUs / 1000);
+  const measured: [Stage, number][] = [];
+  if (app !== null && app.requests > 0) {
+    const own = (ms: number) => ms / app.requests;
+    const [handler, database] = [own(app.handlerMs), own(app.databaseMs)];
+    const [pool, connect] = [own(app.poolWaitMs), own(app.connectMs)];
+    const { generator } = conditions;
+    if (generator !== null) {
+      const lag = Math.min(generator.lagMeanMs, Math.max(0, service - handler));
+      measured.push(["generator_lag", lag]);
+    }
+    measured.push(["app", Math.max(0, handler - pool - connect - database)]);
+    if (scenario.reuse === "app_pool") measured.push(["app_pool", pool]);
+    measured.push(["connect", scenario.reuse === "app_pool" ? connect : connect + pool]);
+    // Three programs' clocks: what is executed and queued is within what the app waits for.
+    measured.push(["database_wait", Math.max(0, database - (queue ?? 0) - execution)]);
+  } else if (pgbouncer !== null) {
+    const server = Math.max(0, per(pgbouncer.queryUs / 1000) - execution);
+    measured.push(["pgbouncer_server", server]);
+  }
+  if (queue !== null) measured.push(["pgbouncer_queue", queue]);
+  measured.push(["execution", execution]);
+  const left = service - measured.reduce((sum, [, ms]) => sum + ms, 0);
+  return [
+    ...measured.map(([stage, ms]) => ({ stage, ms, measured: true })),
     {
-      stage: "pgbouncer_server",
-      // Two programs' clocks: what is executed is within what PgBouncer sees of it.
-      ms: Math.max(0, per(pgbouncer.queryUs / 1000) - execution),
-      measured: true,
+      stage: app !== null && app.requests > 0 ? "http" as const : "rest" as const,
+      ms: left,
+      measured: false,
     },
-  ];
-  const measured = [
-    ...pooled,
-    { stage: "execution" as const, ms: execution, measured: true },
-  ];
-  const rest = per(work.serviceMs) - measured.reduce((sum, { ms }) => sum + ms, 0);
-  return [{ stage: "rest", ms: rest, measured: false }, ...measured];
+  ].sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage));
+}
+
+/** Where the time of a scenario's mean request went. */
+export interface Waterfall extends LoadLevel {
+  scenarioId: string;
+  /** The arm's label within its study. */
+  arm: string;
+  /** Means over the runs, in the order in which a request meets them. */
+  parts: WaterfallPart[];
+  /** Their sum, the mean service time, in milliseconds. */
+  totalMs: number;
+  /** Runs behind it. */
+  n: number;
+}
+
+/**
+ * The waterfall of each scenario: the mean over its successful runs, of those alone that know the most
+ * parts of it.
+ *
+ * @param runs The runs of a study, in the order in which the scenarios shall be.
+ */
+export function waterfalls(runs: readonly RunSummary[]): Waterfall[] {
+  const counted = runs.filter(({ status }) => status === "ok")
+    .map((run) => ({ run, parts: latencyParts(run) }))
+    .filter((one): one is { run: RunSummary; parts: WaterfallPart[] } => one.parts !== null);
+  return [...Map.groupBy(counted, ({ run }) => run.scenarioId).values()].map((own) => {
+    const most = Math.max(...own.map(({ parts }) => parts.length));
+    const known = own.filter(({ parts }) => parts.length === most);
+    const mean = (i: number) =>
+      known.reduce((sum, { parts }) => sum + parts[i]!.ms, 0) / known.length;
+    const parts = known[0]!.parts.map((part, i) => ({ ...part, ms: mean(i) }));
+    const { scenarioId, arm, scenario } = known[0]!.run;
+    const { users, arrivalRate } = scenario;
+    return {
+      ...{ scenarioId, arm, users, arrivalRate, parts, n: known.length },
+      totalMs: parts.reduce((sum, { ms }) => sum + ms, 0),
+    };
+  });
 }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { createScenario } from "../scenario.ts";
+import { type GeneratorConditions, NO_CONDITIONS } from "./conditions.ts";
+import { unmeasuredRun } from "./summarise.ts";
+import type { RunSummary } from "./summary.ts";
 import type { Telemetry } from "./telemetry.ts";
-import { latencyParts } from "./waterfall.ts";
+import { latencyParts, STAGES, waterfalls } from "./waterfall.ts";
 
 const work = {
   ...{ requests: 1000, serviceMs: 50_000, dataStatements: 1100, rows: 5850 },
@@ -11,34 +14,115 @@ const pgbouncer = {
   ...{ transactions: 1000, queries: 3100, waitUs: 20e6, queryUs: 9e6, maxClients: 64 },
   ...{ maxServers: 20, meanServersActive: 9, logins: 0 },
 };
+/** Twenty more than correct answers, as where some failed: their times are in the sums. */
+const app = {
+  ...{ requests: 1020, handlerMs: 45_900, poolWaitMs: 2040, connectMs: 1020, connections: 3 },
+  databaseMs: 32_640,
+};
+const generator: GeneratorConditions = {
+  ...{ busiest: 0.3, cores: 0.3, lagMeanMs: 0.5, lagMaxMs: 2, users: 10, connections: 0 },
+};
+const conditions = { ...NO_CONDITIONS, generator };
 const scenario = createScenario({ framework: "flask", path: "pooled", users: 10 });
+const all: Telemetry = { postgres: null, pgbouncer, work, app };
+const pooled = { telemetry: all, scenario, conditions };
 
-Deno.test("latencyParts() adds up to the mean, measured parts and rest told apart", () => {
-  const telemetry: Telemetry = { postgres: null, pgbouncer, work, app: null };
-  assert.deepEqual(latencyParts({ telemetry, scenario }), [
-    { stage: "rest", ms: 21, measured: false },
-    { stage: "pgbouncer_queue", ms: 20, measured: true },
-    { stage: "pgbouncer_server", ms: 5, measured: true },
-    { stage: "execution", ms: 4, measured: true },
+/** Parts as `stage: ms`, the remainder in brackets. */
+function told(run: Parameters<typeof latencyParts>[0]): string[] | null {
+  return latencyParts(run)?.map(({ stage, ms, measured }) => {
+    const text = `${stage}: ${Number(ms.toFixed(6))}`;
+    return measured ? text : `(${text})`;
+  }) ?? null;
+}
+
+Deno.test("latencyParts() tells every stage in a request's order, and together they are the mean", () => {
+  assert.deepEqual(told(pooled), [
+    ...["generator_lag: 0.5", "(http: 4.5)", "app: 10", "app_pool: 2", "connect: 1"],
+    ...["pgbouncer_queue: 20", "database_wait: 8", "execution: 4"],
   ]);
-  // 5 ms more in one of them are 5 ms more there, and nowhere else.
-  const slower = { ...work, serviceMs: 55_000 };
-  const queue = { ...pgbouncer, waitUs: 25e6 };
-  const parts = latencyParts({
-    telemetry: { ...telemetry, pgbouncer: queue, work: slower },
-    scenario,
-  })!;
-  assert.deepEqual(parts.map(({ ms }) => ms), [21, 25, 5, 4]);
+  const sum = latencyParts(pooled)!.reduce((total, { ms }) => total + ms, 0);
+  assert.ok(Math.abs(sum - 50) < 1e-9);
 });
 
-Deno.test("latencyParts() of the direct path knows no PgBouncer; without records there are none", () => {
-  const direct = { ...scenario, path: "direct" as const };
-  const telemetry: Telemetry = { postgres: null, pgbouncer: null, work, app: null };
-  assert.deepEqual(latencyParts({ telemetry, scenario: direct }), [
-    { stage: "rest", ms: 46, measured: false },
-    { stage: "execution", ms: 4, measured: true },
+Deno.test("latencyParts() shows 5 ms more in one stage there, and nowhere else", () => {
+  const more = 5 * app.requests;
+  const slower = { ...work, serviceMs: work.serviceMs + 5000 };
+  const handler = { ...app, handlerMs: app.handlerMs + more };
+  const waiting = { ...handler, databaseMs: app.databaseMs + more };
+  const cases: [string, Partial<Telemetry>][] = [
+    ["http", {}],
+    ["app", { app: handler }],
+    ["app_pool", { app: { ...handler, poolWaitMs: app.poolWaitMs + more } }],
+    ["connect", { app: { ...handler, connectMs: app.connectMs + more } }],
+    ["database_wait", { app: waiting }],
+    ["pgbouncer_queue", { app: waiting, pgbouncer: { ...pgbouncer, waitUs: 25e6 } }],
+    ["execution", { app: waiting, work: { ...slower, dataMs: work.dataMs + 5000 } }],
+  ];
+  for (const [stage, changes] of cases) {
+    const telemetry = { ...all, work: slower, ...changes };
+    const before = latencyParts(pooled)!;
+    for (const [i, part] of latencyParts({ ...pooled, telemetry })!.entries()) {
+      const moved = part.ms - before[i]!.ms;
+      assert.ok(Math.abs(moved - (part.stage === stage ? 5 : 0)) < 1e-9, `${stage}: ${part.stage}`);
+    }
+  }
+});
+
+Deno.test("latencyParts() leaves out what a path or a reuse does not have, and no lag is below zero", () => {
+  const direct = { ...scenario, path: "direct" as const, reuse: "per_request" as const };
+  const telemetry = { ...all, pgbouncer: null };
+  assert.deepEqual(told({ telemetry, scenario: direct, conditions }), [
+    ...["generator_lag: 0.5", "(http: 4.5)", "app: 10", "connect: 3"],
+    ...["database_wait: 28", "execution: 4"],
   ]);
-  assert.equal(latencyParts({ telemetry, scenario }), null);
-  assert.equal(latencyParts({ telemetry: null, scenario }), null);
-  assert.equal(latencyParts({ telemetry: { ...telemetry, work: null }, scenario: direct }), null);
+  // A generator that is later than all of its requests took outside the app.
+  const late = { ...conditions, generator: { ...generator, lagMeanMs: 9 } };
+  assert.deepEqual(told({ ...pooled, conditions: late })!.slice(0, 2), [
+    "generator_lag: 5",
+    "(http: 0)",
+  ]);
+  assert.deepEqual(told({ ...pooled, conditions: NO_CONDITIONS })![0], "(http: 5)");
+});
+
+Deno.test("latencyParts() of a run whose app told nothing knows fewer parts; without work none", () => {
+  const telemetry: Telemetry = { ...all, app: null };
+  assert.deepEqual(told({ ...pooled, telemetry }), [
+    ...["(rest: 21)", "pgbouncer_queue: 20", "pgbouncer_server: 5", "execution: 4"],
+  ]);
+  const direct = { ...scenario, path: "direct" as const };
+  const alone = { ...telemetry, pgbouncer: null };
+  assert.deepEqual(told({ telemetry: alone, scenario: direct, conditions }), [
+    ...["(rest: 46)", "execution: 4"],
+  ]);
+  assert.equal(latencyParts({ ...pooled, telemetry: alone }), null);
+  assert.equal(latencyParts({ ...pooled, telemetry: null }), null);
+  assert.equal(latencyParts({ ...pooled, telemetry: { ...all, work: null } }), null);
+});
+
+Deno.test("waterfalls() is the mean over a scenario's successful runs, without those that know less", () => {
+  const run = (
+    round: number,
+    telemetry: Telemetry,
+    status: "ok" | "failed" = "ok",
+  ): RunSummary => ({
+    ...unmeasuredRun({
+      scenarioId: "a",
+      scenario,
+      round,
+      arm: "flask pooled",
+      status,
+      cause: null,
+    }),
+    ...{ telemetry, conditions },
+  });
+  const slower = { ...all, work: { ...work, serviceMs: 60_000 } };
+  const [one, ...others] = waterfalls([
+    ...[run(1, all), run(2, slower), run(3, { ...all, app: null }), run(4, slower, "failed")],
+  ]);
+  assert.equal(others.length, 0);
+  assert.deepEqual([one!.n, one!.users, one!.arm], [2, 10, "flask pooled"]);
+  assert.ok(Math.abs(one!.totalMs - 55) < 1e-9);
+  const stages = one!.parts.map(({ stage }) => stage);
+  assert.deepEqual(stages, STAGES.filter((stage) => stages.includes(stage)));
+  assert.ok(Math.abs(one!.parts.find(({ stage }) => stage === "http")!.ms - 9.5) < 1e-9);
 });

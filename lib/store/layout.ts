@@ -73,10 +73,17 @@ export const RUN_FILES = [
   "postgres.csv",
   "pgbouncer.csv",
   "statements.csv",
+  "app.csv",
 ] as const;
 
-/** Files of {@linkcode RUN_FILES} that earlier versions did not write. */
-export const LATER_FILES: readonly string[] = ["statements.csv"];
+/**
+ * Files of {@linkcode RUN_FILES} that earlier versions did not write, with the field of the manifest
+ * that only runs that have them have.
+ */
+export const LATER_FILES: Partial<Record<typeof RUN_FILES[number], "work" | "appTimings">> = {
+  "statements.csv": "work",
+  "app.csv": "appTimings",
+};
 
 /**
  * Columns of `requests.csv`, one row per request in order of completion. Times are microseconds;
@@ -101,7 +108,9 @@ export const REQUEST_COLUMNS = [
 /**
  * Columns of `resources.csv`: a row per service and second. `cpu_s` and `throttled_s` are
  * cumulative; `service` is `postgres`, `pgbouncer`, `app`, `network`, `locust` or `host`. For the host,
- * `cpu_s` is the busy time of all cores, `throttled_s` the time stolen by the hypervisor.
+ * `cpu_s` is the busy time of all cores, `throttled_s` the time stolen by the hypervisor. `context_switches`, cumulative
+ * too, is of all its threads, of those that came and went between two readings excepted; it is empty for
+ * the host, and was not written by earlier versions.
  */
 export const RESOURCE_COLUMNS = [
   "time_us",
@@ -110,6 +119,7 @@ export const RESOURCE_COLUMNS = [
   "throttled_s",
   "memory_mib",
   "processes",
+  "context_switches",
 ] as const;
 
 /**
@@ -182,5 +192,27 @@ export const STATEMENT_COLUMNS = [
   "query",
 ] as const;
 
+/**
+ * Columns of `app.csv`: what the requests took that each of the app's worker processes has answered so
+ * far, as the app saw them itself; a row per worker and second. `time_us` is when the counters held,
+ * by the worker's own clock, `worker` its pid. `handler_us` is from the app's first touch of a
+ * request to its answer. Within it, `pool_wait_us` is waiting for a connection of the app's own pool,
+ * `connect_us` opening `connections`, and `database_us` waiting for the database's answers.
+ */
+export const APP_COLUMNS = [
+  "time_us",
+  "worker",
+  "requests",
+  "handler_us",
+  "pool_wait_us",
+  "connect_us",
+  "connections",
+  "database_us",
+] as const;
+
 /** How many of their columns the files of earlier versions have. */
-export const EARLIER_COLUMNS = { "postgres.csv": 12, "pgbouncer.csv": 12 } as const;
+export const EARLIER_COLUMNS = {
+  "postgres.csv": 12,
+  "pgbouncer.csv": 12,
+  "resources.csv": 6,
+} as const;

@@ -180,6 +180,8 @@ export interface Manifest {
   verification: Verification | null;
   /** The contract's work by route, as in `requests.csv`; not there in runs of earlier versions. */
   work?: Record<string, RouteWork>;
+  /** Of runs whose app told what its requests took; not there in runs of earlier versions. */
+  appTimings?: true;
   /** SHA-256 of each file beside the manifest. */
   files: Record<string, string>;
 }

@@ -13,6 +13,7 @@ import { APP_USER } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
 import { PoolscopeError } from "../errors.ts";
 import {
+  APP_COLUMNS,
   PGBOUNCER_COLUMNS,
   POSTGRES_COLUMNS,
   RESOURCE_COLUMNS,
@@ -42,6 +43,8 @@ export class Sampler implements AsyncDisposable {
   /** How far the clock of the services' machine is ahead of ours. */
   #offsetUs = 0;
   #loops: SampleLoop[] = [];
+  /** When what was last written of each of the app's workers held. */
+  #appTimesUs = new Map<number, number>();
 
   private constructor(services: RunServices, folder: string) {
     this.#services = services;
@@ -101,6 +104,7 @@ export class Sampler implements AsyncDisposable {
   #readings(): Reading[] {
     const own: Reading[] = [
       () => this.#readResources(),
+      () => this.#readApp(),
       (asked) => this.#readPostgres(asked),
     ];
     return this.#console === null ? own : [...own, (asked) => this.#readPgbouncer(asked)];
@@ -125,6 +129,27 @@ export class Sampler implements AsyncDisposable {
         throttled_s: usage.throttledS.toFixed(6),
         memory_mib: usage.memoryMiB.toFixed(2),
         processes: usage.processes,
+        context_switches: usage.contextSwitches,
+      })),
+    );
+  }
+
+  async #readApp(): Promise<void> {
+    const all = await this.#services.appTimings();
+    // A worker that had no core for a while has nothing new to tell.
+    const news = all.filter(({ worker, timeUs }) => timeUs > (this.#appTimesUs.get(worker) ?? 0));
+    for (const { worker, timeUs } of news) this.#appTimesUs.set(worker, timeUs);
+    this.#write(
+      "app.csv",
+      news.map((timings) => ({
+        time_us: timings.timeUs,
+        worker: timings.worker,
+        requests: timings.requests,
+        handler_us: timings.handlerUs,
+        pool_wait_us: timings.poolWaitUs,
+        connect_us: timings.connectUs,
+        connections: timings.connections,
+        database_us: timings.databaseUs,
       })),
     );
   }
@@ -185,6 +210,7 @@ const FILES = {
   "postgres.csv": POSTGRES_COLUMNS as readonly string[],
   "pgbouncer.csv": PGBOUNCER_COLUMNS as readonly string[],
   "statements.csv": STATEMENT_COLUMNS as readonly string[],
+  "app.csv": APP_COLUMNS as readonly string[],
 };
 
 /** A value as a field of a CSV file. */

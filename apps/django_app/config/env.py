@@ -56,3 +56,4 @@ PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false"
 
 DELAY_S = _seconds("APP_DELAY_MS")
 NONCE = _text("APP_NONCE", "")
+TIMINGS = _text("APP_TIMINGS", "")

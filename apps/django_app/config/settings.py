@@ -38,7 +38,7 @@ if env.REUSE == "app_pool":
 
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "timings.django" if env.TIMINGS else "django.db.backends.postgresql",
         "HOST": env.DATABASE_HOST,
         "PORT": env.DATABASE_PORT,
         "NAME": env.DATABASE_NAME,

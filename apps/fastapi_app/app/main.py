@@ -23,6 +23,10 @@ async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
 app = FastAPI(title="Poolscope blog", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
 if settings.app_delay_ms > 0:
     app.add_middleware(Delay, seconds=settings.app_delay_ms / 1000)
+if settings.app_timings:
+    from timings.asgi import Timings
+
+    app.add_middleware(Timings, folder=settings.app_timings)
 errors.install(app)
 app.include_router(health.router)
 app.include_router(users.router)

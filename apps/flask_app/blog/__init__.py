@@ -16,4 +16,8 @@ def create_app() -> Flask:
     errors.init_app(app)
     delay.init_app(app)
     app.register_blueprint(views.bp)
+    if app.config["TIMINGS"]:
+        from timings.wsgi import Timings
+
+        app.wsgi_app = Timings(app.wsgi_app, app.config["TIMINGS"])
     return app

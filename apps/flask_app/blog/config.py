@@ -63,3 +63,4 @@ class Config:
 
     DELAY_S = _seconds("APP_DELAY_MS")
     NONCE = _text("APP_NONCE", "")
+    TIMINGS = _text("APP_TIMINGS", "")

@@ -3,7 +3,7 @@
 from flask import Flask, current_app, g
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 
 def build_engine(app: Flask) -> Engine:
@@ -17,8 +17,17 @@ def build_engine(app: Flask) -> Engine:
     if app.config["REUSE"] == "per_request":
         pool = {"poolclass": NullPool}
     else:
-        pool = {"pool_size": app.config["POOL_SIZE"], "max_overflow": 0, "pool_timeout": 30}
-    return create_engine(app.config["DATABASE_URL"], connect_args=connect_args, **pool)
+        size = app.config["POOL_SIZE"]
+        pool = {"poolclass": QueuePool, "pool_size": size, "max_overflow": 0, "pool_timeout": 30}
+    url = app.config["DATABASE_URL"]
+    if not app.config["TIMINGS"]:
+        return create_engine(url, connect_args=connect_args, **pool)
+    from timings import sqlalchemy
+
+    pool["poolclass"] = sqlalchemy.timed(pool["poolclass"])
+    engine = create_engine(url, connect_args=connect_args, **pool)
+    sqlalchemy.install(engine)
+    return engine
 
 
 def get_session() -> Session:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from app.core.config import Settings, settings
 
@@ -32,8 +32,18 @@ def build_engine(settings: Settings) -> AsyncEngine:
     if settings.db_reuse == "per_request":
         pool: dict[str, Any] = {"poolclass": NullPool}
     else:
-        pool = {"pool_size": settings.db_pool_size, "max_overflow": 0, "pool_timeout": 30}
-    return create_async_engine(settings.database_url, connect_args=connect_args, **pool)
+        size = settings.db_pool_size
+        pool = {"poolclass": AsyncAdaptedQueuePool, "pool_size": size, "max_overflow": 0}
+        pool["pool_timeout"] = 30
+    url = settings.database_url
+    if not settings.app_timings:
+        return create_async_engine(url, connect_args=connect_args, **pool)
+    from timings import sqlalchemy
+
+    pool["poolclass"] = sqlalchemy.timed(pool["poolclass"])
+    engine = create_async_engine(url, connect_args=connect_args, **pool)
+    sqlalchemy.install(engine.sync_engine)
+    return engine
 
 
 engine = build_engine(settings)

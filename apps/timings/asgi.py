@@ -1,0 +1,38 @@
+"""For apps that are called by ASGI."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from . import Request, Worker, current
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+class Timings:
+    """Middleware that counts each request from the app's first touch of it to its answer; what the
+    app does after the answer, such as ending its transaction, keeps no client waiting."""
+
+    def __init__(self, app: App, folder: str) -> None:
+        self.app = app
+        self.worker = Worker(folder)
+
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        """Passes the request on."""
+        if scope["type"] != "http" or self.worker.paused:
+            await self.app(scope, receive, send)
+            return
+        request = Request()
+        current.set(request)
+
+        async def send_counted(message: Message) -> None:
+            # The last part of the body; the server hands it to the client within this call.
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self.worker.add(request)
+            await send(message)
+
+        await self.app(scope, receive, send_counted)

@@ -1,0 +1,1 @@
+"""For apps on Django: a database backend, by the name of this package."""

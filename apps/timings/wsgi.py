@@ -1,0 +1,26 @@
+"""For apps that are called by WSGI."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import Request, Worker, current
+
+
+class Timings:
+    """Middleware that counts each request from the app's first touch of it to its answer."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], folder: str) -> None:
+        self.app = app
+        self.worker = Worker(folder)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Passes the request on."""
+        if self.worker.paused:
+            return self.app(environ, start_response)
+        request = Request()
+        current.set(request)
+        try:
+            return self.app(environ, start_response)
+        finally:
+            current.set(None)
+            self.worker.add(request)
