@@ -106,6 +106,7 @@ export {
 export {
   confirmationTable,
   readConfirmation,
+  readVerdict,
   readVerdicts,
   verdictTable,
 } from "./report/verdicts.ts";

@@ -82,6 +82,22 @@ function explain(verdict: Verdict): string {
   return verdict === "load_limited" ? ", as no resource was used up" : "";
 }
 
+/**
+ * Reads what limited one scenario, in one sentence.
+ *
+ * @param study The study.
+ * @param scenarioId The scenario's id.
+ */
+export function readVerdict(study: Study, scenarioId: string): Markdown {
+  const one = study.verdicts.find(({ scenario }) => scenario.scenarioId === scenarioId);
+  if (one === undefined) return new Markdown("No run of this scenario is complete yet.");
+  return new Markdown(
+    `${checkStamp(study)}${one.scenario.arm} ${atLevels([one.scenario])}: **${
+      verdictTitle(one.verdict)
+    }**, with ${one.confidence} confidence. ${capitalise(one.evidence)}.`,
+  );
+}
+
 const OUTCOMES: Record<Confirmation["outcome"], string> = {
   confirmed: "confirmed: throughput rose",
   refuted: "refuted: throughput did not rise",
@@ -120,22 +136,24 @@ export function readConfirmation(study: Study, confirmation: Study | null): Mark
  * Each verdict with its relief and what that did to throughput.
  *
  * @param study The study.
- * @param confirmation Its confirmation.
+ * @param confirmation Likewise; without one, the reliefs alone are told.
  */
-export function confirmationTable(study: Study, confirmation: Study): Table {
+export function confirmationTable(study: Study, confirmation: Study | null): Table {
   return new Table(
-    `${
-      checkStamp(confirmation)
-    }Throughput relieved over original, paired by round, with 95 % t intervals`,
+    confirmation === null
+      ? "No verdict was put to the test"
+      : `${
+        checkStamp(confirmation)
+      }Throughput relieved over original, paired by round, with 95 % t intervals`,
     [
       ...[left("arm"), right("load"), left("limited by"), left("relief"), right("ratio")],
       ...[right("95 % interval"), right("rounds"), left("outcome")],
     ],
-    readConfirmations(study.verdicts, confirmation.runs).map((one): CellValue[] => [
+    readConfirmations(study.verdicts, confirmation?.runs ?? []).map((one): CellValue[] => [
       one.verdict.scenario.arm,
       levelLabel(one.verdict.scenario),
       verdictTitle(one.verdict.verdict),
-      capitalise(one.what),
+      one.what,
       one.ratio && formatRatio(one.ratio.value),
       one.ratio && (formatInterval(one.ratio, formatRatioEnd) || "one run"),
       one.n,
