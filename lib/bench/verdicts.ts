@@ -6,7 +6,7 @@
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { agreeOnVerdict, type Bottleneck, type Verdict } from "../diagnose/verdict.ts";
+import { agreeOnVerdict, type Verdict } from "../diagnose/verdict.ts";
 import type { ControlGroup } from "../engine/cgroup.ts";
 import { connect } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
@@ -177,7 +177,7 @@ interface CaseResult {
 }
 
 /** Runs limited and relieved in turn: A B … B A, so that a drift favours neither. */
-async function tryCase(one: VerdictCase, place: CasePlace): Promise<CaseResult> {
+export async function tryCase(one: VerdictCase, place: CasePlace): Promise<CaseResult> {
   const trials = [one.limited, ...one.reliefs];
   const order = [...trials.keys(), ...[...trials.keys()].reverse()];
   const runs = trials.map((): RunSummary[] => []);
