@@ -176,10 +176,17 @@ dockerTest("both engines leave run folders with the same files, columns and fiel
         deepEqual(manifest.limits.postgres?.readBack, { cpus: 0.5, memoryMiB: 512 });
         equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
         deepEqual(await hashRunFiles(folder), manifest.files);
-        const services = new Set(
-          readFileSync(join(folder, "resources.csv"), "utf8").trimEnd().split("\n").slice(1)
-            .map((line) => line.split(",")[1]),
-        );
+        const rows = (file: string) =>
+          readFileSync(join(folder, file), "utf8").trimEnd().split("\n").slice(1)
+            .map((line) => line.split(","));
+        const services = new Set(rows("resources.csv").map(([, service]) => service));
+        // What the app's workers told last, of themselves and of all requests that they answered.
+        const workers = new Map(rows("app.csv").map((row) => [row[1], row]));
+        const sum = (column: number) =>
+          [...workers.values()].reduce((total, row) => total + Number(row[column]), 0);
+        const account = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
+        ok(sum(2) >= account.requests, `${sum(2)} requests of ${account.requests}`);
+        ok(sum(7) > 0 && sum(7) < sum(3), `${sum(7)} µs in the database of ${sum(3)}`);
         runs[id] = {
           files: readdirSync(folder).sort(),
           logs: readdirSync(join(folder, "logs")).sort(),
@@ -196,6 +203,10 @@ dockerTest("both engines leave run folders with the same files, columns and fiel
           versions: Object.keys(manifest.versions).sort(),
           exits: manifest.exitCodes,
           services: [...services].sort(),
+          workers: workers.size,
+          switching: [...services].filter((service) =>
+            rows("resources.csv").some((row) => row[1] === service && Number(row[6]) > 0)
+          ).sort(),
         };
       }
       equal(Object.keys(runs).length, 6);

@@ -7,10 +7,11 @@ import type { DataFrame } from "nodejs-polars";
 import { LocalEngine } from "./engine/local.ts";
 import { listProcesses } from "./engine/proc.ts";
 import type { LocalProcess } from "./engine/process.ts";
-import { readPgbouncer, readPostgres, readResources } from "./frames/run_files.ts";
+import { readApp, readPgbouncer, readPostgres, readResources } from "./frames/run_files.ts";
 import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import {
+  appActivity,
   findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
@@ -99,6 +100,13 @@ Deno.test("sampler counts sessions and transactions of the window, and reads at 
       ok(Math.abs(sessions - 40) <= 1, `${sessions} sessions`);
       ok(Math.abs(transactions - 40) <= 1, `${transactions} transactions`);
       ok(maxConnections <= 4, `${maxConnections} connections`);
+      const app = appActivity(await readApp(folder), window);
+      ok(typeof app !== "string", String(app));
+      deepEqual([app.requests, app.connections], [40, 40]);
+      const { handlerMs, connectMs, databaseMs, poolWaitMs } = app;
+      // Reconnecting costs this app more than anything else.
+      ok(connectMs > databaseMs && databaseMs > 0, `${connectMs} ms, ${databaseMs} ms`);
+      ok(handlerMs > connectMs + databaseMs && poolWaitMs === 0, `${handlerMs}, ${poolWaitMs}`);
       equal((await readPgbouncer(folder)).height, 0);
       const resources = await readResources(folder);
       for (const frame of [postgres, resources]) {

@@ -7,7 +7,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "../engine/database.ts";
-import type { Access } from "../engine/engine.ts";
+import type { RunServices } from "../engine/engine.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { requestColumns } from "../frames/columns.ts";
 import { readRequests } from "../frames/run_files.ts";
@@ -53,8 +53,8 @@ interface Block {
 }
 
 /**
- * One run under load whose telemetry is switched on and off by lot: readings each second, and
- * PostgreSQL's count of statements. Users do not think, so that whatever is done for the samplers
+ * One run under load whose telemetry is switched on and off by lot: readings each second, the app's
+ * own timings, and PostgreSQL's count of statements. Users do not think, so that whatever is done for the samplers
  * is missing to the requests.
  */
 export async function benchTelemetry(options: BenchOptions): Promise<TelemetryResult> {
@@ -93,8 +93,8 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
           throw new PoolscopeError(`Cannot measure the samplers: ${locust.logTail(1)}`);
         }
         const first = random.uniform() < 0.5;
-        const one = await block(first, sampler, services.postgres);
-        const two = await block(!first, sampler, services.postgres);
+        const one = await block(first, sampler, services);
+        const two = await block(!first, sampler, services);
         blocks.push(first ? [one, two] : [two, one]);
       }
       await locust.stop();
@@ -122,9 +122,10 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
 }
 
 /** Switches telemetry and lets a block pass. */
-async function block(on: boolean, sampler: Sampler, access: Access): Promise<Block> {
+async function block(on: boolean, sampler: Sampler, services: RunServices): Promise<Block> {
   sampler.pause(!on);
-  const sql = connect({ ...access, database: "postgres" });
+  await services.pauseAppTimings(!on);
+  const sql = connect({ ...services.postgres, database: "postgres" });
   try {
     const track = on ? "top" : "none";
     await sql.unsafe(`alter system set pg_stat_statements.track = ${track}`);

@@ -89,9 +89,9 @@ function trial(values: Parameters<typeof createScenario>[0], injection: Injectio
 const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   load_limited: (draws) => {
     const [framework, path] = [draws.framework(), draws.path()];
-    const think = draws.number(0.3, 1);
+    const think = draws.number(0.2, 0.5);
     const settings = {
-      ...{ framework, path, users: draws.whole(2, 15) },
+      ...{ framework, path, users: draws.whole(8, 25) },
       ...{ thinkTimeMinS: 0.5 * think, thinkTimeMaxS: 1.5 * think, dbCpus: 0.5 },
     };
     return {

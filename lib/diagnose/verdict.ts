@@ -42,6 +42,10 @@ export const ONE_CORE = 0.9;
 export const WAITING_SHARE = 0.25;
 /** From this share of the time between two requests of a user on, relief of a wait is worth a rule. */
 export const SETUP_SHARE = 0.15;
+/** A gain in throughput that is smaller than this share is not worth a verdict. */
+export const WORTHWHILE = 0.1;
+/** An open loop of which this share is answered in time has a service that keeps up. */
+export const DELIVERED = 0.95;
 /** Fewer new connections per request than this are no habit of the app's. */
 export const SETUP_CHURN = 0.1;
 /** Of the connections that execute, this share stands in a queue for a row or a table. */
@@ -172,6 +176,18 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     },
   },
   {
+    verdict: "load_limited",
+    title: "The load",
+    fires: `an open loop's requests were all answered, or users thought for so long that without ` +
+      `any service time they would ask less than ${percent(WORTHWHILE)} more often`,
+    score: (seen) => {
+      const { scenario: { arrivalRate }, run, serviceMs } = seen;
+      if (arrivalRate !== null) return run.rps / arrivalRate / DELIVERED;
+      return WORTHWHILE * thinkMs(seen) / serviceMs;
+    },
+    evidence: describeLoad,
+  },
+  {
     verdict: "connection_setup",
     title: "Connection set-up",
     fires: `the app opened more than ${SETUP_CHURN} connections per request, and opening them ` +
@@ -227,20 +243,6 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
         } cores, and its workers run on one each: ${seen.scenario.workers}`,
   },
   {
-    verdict: "host_cpu",
-    title: "The machine's CPU",
-    fires: `busy and stolen time were ${percent(FULL_MACHINE)} of all cores' time`,
-    score: (seen) => hostUse(seen) / FULL_MACHINE,
-    evidence: (seen) => {
-      const { cores: all, busy, stolen, others } = seen.run.conditions.host!;
-      return `the machine's ${all} cores were in use for ${
-        percent(Math.min(1, busy))
-      } of the time, ${percent(others)} by what is no service of the run${
-        stolen < 0.005 ? "" : `, and ${percent(stolen)} was stolen`
-      }`;
-    },
-  },
-  {
     verdict: "database_locks",
     title: "Locks in the database",
     fires: `at least one connection waited for a lock on average, and ${
@@ -255,6 +257,20 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
       `${count(postgres!.meanWaitingLock)} of ${
         count(postgres!.meanActive)
       } executing connections waited for a lock`,
+  },
+  {
+    verdict: "host_cpu",
+    title: "The machine's CPU",
+    fires: `busy and stolen time were ${percent(FULL_MACHINE)} of all cores' time`,
+    score: (seen) => hostUse(seen) / FULL_MACHINE,
+    evidence: (seen) => {
+      const { cores: all, busy, stolen, others } = seen.run.conditions.host!;
+      return `the machine's ${all} cores were in use for ${
+        percent(Math.min(1, busy))
+      } of the time, ${percent(others)} by what is no service of the run${
+        stolen < 0.005 ? "" : `, and ${percent(stolen)} was stolen`
+      }`;
+    },
   },
   {
     verdict: "pgbouncer_queue",
@@ -376,7 +392,7 @@ export function judgeBottleneck(run: RunSummary): RunVerdict {
   return { verdict: "load_limited", evidence: describeLoad(seen), margin };
 }
 
-/** What tells that nothing was used up. */
+/** How much of what there is was used, and what the load asked for. */
 function describeLoad(seen: Seen): string {
   const { run, scenario, serviceMs } = seen;
   const used = run.conditions.services
@@ -387,10 +403,10 @@ function describeLoad(seen: Seen): string {
     ? `${scenario.arrivalRate} requests per second were due`
     : `${scenario.users} users waited ${ms(serviceMs)} for an answer and thought for ${
       ms(thinkMs(seen))
-    }`;
-  return `nothing was used up: the machine was in use for ${
+    }, and nothing was used up`;
+  return `${asked}; the machine was in use for ${
     percent(Math.min(1, hostUse(seen)))
-  } of the time${quotas}; ${asked}`;
+  } of the time${quotas}`;
 }
 
 /** How sure a verdict is. */
@@ -463,6 +479,5 @@ export function scenarioVerdicts(
 /** A verdict in words. */
 export function verdictTitle(verdict: Verdict): string {
   if (verdict === "unknown") return "Not known";
-  if (verdict === "load_limited") return "The load";
   return VERDICT_RULES.find((rule) => rule.verdict === verdict)!.title;
 }

@@ -13,7 +13,7 @@ import {
   verdictTitle,
 } from "./verdict.ts";
 
-/** What differs from a run of ten thinking users, in which nothing is used up. */
+/** What differs from a run of ten users who think, in which nothing is used up. */
 interface Changes {
   scenario?: Partial<Scenario>;
   /** Cores, quota and throttled time by service. */
@@ -85,11 +85,20 @@ function run(changes: Changes = {}): RunSummary {
 
 const busy = { thinkTimeMinS: 0, thinkTimeMaxS: 0, users: 50 };
 
+/** A run in which a request's time decides how often users ask. */
+const eager = (changes: Changes = {}) =>
+  run({
+    rps: 300,
+    serviceMs: 30,
+    ...changes,
+    scenario: { ...busy, users: 9, ...changes.scenario },
+  });
+
 /** A run of each verdict, figures as measured on two cores. */
 const CASES: Record<string, [Changes, RegExp]> = {
   load_limited: [
     {},
-    /nothing was used up: .* in use for 15 % of the time.*PostgreSQL 12 %; 10 users/,
+    /^10 users waited 6\.0 ms .* thought for 300 ms, and nothing was used up; .* 15 % of the time/,
   ],
   generator: [
     {
@@ -205,7 +214,7 @@ Deno.test("each rule has a title, a threshold and sentences without a full stop"
 
 Deno.test("thresholds hold on both sides", () => {
   const verdicts = (...all: Changes[]) =>
-    all.map((changes) => judgeBottleneck(run(changes)).verdict);
+    all.map((changes) => judgeBottleneck(eager(changes)).verdict);
   const quota = (cores: number): Changes => ({ services: { postgres: [cores, 0.5, 0.3] } });
   deepEqual(verdicts(quota(0.44), quota(0.46)), ["load_limited", "database_quota"]);
   // A worker of CPython runs on one core: two are at their limit with two.
@@ -215,6 +224,18 @@ Deno.test("thresholds hold on both sides", () => {
   deepEqual(verdicts(cores(0.95, 1), cores(0.95, 2)), ["app_cpu", "load_limited"]);
   const stolen = (share: number): Changes => ({ host: { busy: 0.6, stolen: share } });
   deepEqual(verdicts(stolen(0.3), stolen(0.4)), ["load_limited", "host_cpu"]);
+  // Users who think for ten times as long as a request takes ask no more often, whatever is relieved.
+  const thinking = (serviceMs: number): Changes => ({
+    ...{ ...quota(0.5), serviceMs },
+    scenario: { thinkTimeMinS: 0.2, thinkTimeMaxS: 0.4 },
+  });
+  deepEqual(verdicts(thinking(29), thinking(31)), ["load_limited", "database_quota"]);
+  // Nor can more than all requests of an open loop be answered.
+  const due = (rps: number): Changes => ({
+    ...{ ...quota(0.5), rps },
+    scenario: { users: null, arrivalRate: 100 },
+  });
+  deepEqual(verdicts(due(96), due(94)), ["load_limited", "database_quota"]);
   // An event loop has no threads that could be used up.
   const crowd = { ...busy, workers: 1, threads: 1 };
   const many: Changes = { scenario: crowd, rps: 30, serviceMs: 1600 };
@@ -241,7 +262,7 @@ Deno.test("what was not recorded is not known, unless the cause tells", () => {
 });
 
 Deno.test("the rounds of a scenario agree on a verdict, or lower its confidence", () => {
-  const quota = (cores: number) => run({ services: { postgres: [cores, 0.5, 1] } });
+  const quota = (cores: number) => eager({ services: { postgres: [cores, 0.5, 1] } });
   const confidence = (...runs: RunSummary[]) => {
     const { verdict, confidence, rounds, of } = agreeOnVerdict(runs)!;
     return `${verdict} ${confidence} ${rounds}/${of}`;
@@ -251,15 +272,15 @@ Deno.test("the rounds of a scenario agree on a verdict, or lower its confidence"
   equal(confidence(quota(0.5)), "database_quota medium 1/1");
   equal(confidence(quota(0.46)), "database_quota low 1/1");
   equal(confidence(quota(0.5), quota(0.46)), "database_quota medium 2/2");
-  equal(confidence(quota(0.5), quota(0.5), quota(0.5), run()), "database_quota medium 3/4");
-  equal(confidence(quota(0.5), quota(0.5), run()), "database_quota low 2/3");
-  equal(confidence(quota(0.46), run()), "load_limited low 1/2");
+  equal(confidence(quota(0.5), quota(0.5), quota(0.5), eager()), "database_quota medium 3/4");
+  equal(confidence(quota(0.5), quota(0.5), eager()), "database_quota low 2/3");
+  equal(confidence(quota(0.46), eager()), "load_limited low 1/2");
 });
 
 Deno.test("scenarioVerdicts() goes by runs that count, and by others only where there are none", () => {
   const runs = [
     run({ run: { status: "rejected" } }),
-    run({ services: { postgres: [0.5, 0.5, 1] }, run: { round: 2 } }),
+    eager({ services: { postgres: [0.5, 0.5, 1] }, run: { round: 2 } }),
     run({
       ...CASES.refused_connections![0],
       run: { ...CASES.refused_connections![0].run, round: 3 },

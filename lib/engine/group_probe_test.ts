@@ -17,10 +17,16 @@ Deno.test("parseAnswer() reads control groups of version 1", () => {
       "memory/cgroup.procs=1",
       "memory/cgroup.procs=7",
       "memory/cgroup.procs=9",
+      "probe=9",
+      "/proc/1/task/1/schedstat=5000000 200 12",
+      "/proc/7/task/7/schedstat=9000000 300 40",
+      "/proc/7/task/8/schedstat=1000000 100 3",
+      "/proc/9/task/9/schedstat=4000000 100 700",
     ]),
     {
       ...{ limits: { cpus: 0.5, memoryMiB: 512 }, cpuset: "0-1", cpuS: 7.25, throttledS: 2.5 },
       ...{ memoryMiB: 1, processes: 2, memoryKills: 2 },
+      switches: new Map([["1", 12], ["7", 40], ["8", 3]]),
     },
   );
 });
@@ -39,10 +45,13 @@ Deno.test("parseAnswer() reads control groups of version 2, without limits", () 
       "cpuset.cpus.effective=2-3",
       "cgroup.procs=1",
       "cgroup.procs=5",
+      "probe=5",
+      "/proc/1/task/1/schedstat=0 0 0",
     ]),
     {
       ...{ limits: { cpus: null, memoryMiB: null }, cpuset: "2-3", cpuS: 1.5, throttledS: 0.25 },
       ...{ memoryMiB: 2, processes: 1, memoryKills: 1 },
+      switches: new Map(),
     },
   );
 });

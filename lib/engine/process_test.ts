@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { thisOwner } from "../store/owner.ts";
 import { ControlGroup, findControllers, readLimitsOf } from "./cgroup.ts";
 import { Owned, sweep } from "./cleanup.ts";
-import { isAlive, listProcesses, parseHostCpu, parseStat, readProcess } from "./proc.ts";
+import {
+  isAlive,
+  listProcesses,
+  parseHostCpu,
+  parseSchedstat,
+  parseStat,
+  readProcess,
+  SwitchCounter,
+} from "./proc.ts";
 import { LocalProcess } from "./process.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -172,4 +180,31 @@ Deno.test("sweep() ends what a dead owner left, and spares a process with anothe
   deepEqual(readdirSync(owned), []);
   strangers.kill("SIGKILL");
   await strangers.status;
+});
+
+Deno.test("SwitchCounter sums over threads that live and that ended, and none where none is told", () => {
+  const counter = new SwitchCounter();
+  equal(counter.add(new Map()), null);
+  equal(counter.add(new Map([["1", 10], ["2", 5]])), 15);
+  equal(counter.add(new Map([["1", 12]])), 17);
+  // The number of one that ended, given to another.
+  equal(counter.add(new Map([["1", 12], ["2", 3]])), 20);
+  equal(parseSchedstat("1466740 1025664 2\n"), 2);
+  // A kernel that does not count says 0 of everything.
+  equal(parseSchedstat("0 0 0\n"), null);
+  equal(parseSchedstat(""), null);
+});
+
+Deno.test("usage() counts how often a process was put on a core", async () => {
+  const { process } = start("for i in 1 2 3 4 5 6 7 8; do sleep 0.05; done; sleep 9");
+  try {
+    await waitUntil(() => process.usage().processes > 1 || null, { what: "a child", timeoutS: 5 });
+    const before = process.usage().contextSwitches;
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    const after = process.usage().contextSwitches;
+    // It waited for each of its children.
+    equal(before !== null && after! - before >= 5, true, `${before} to ${after}`);
+  } finally {
+    await process.stop();
+  }
 });

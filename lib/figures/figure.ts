@@ -75,7 +75,7 @@ export interface Drawing {
 export interface LegendEntry {
   label: string;
   color: string;
-  symbol: "circle" | "square" | "ring" | "dot" | "times" | "triangle" | "line" | "dash";
+  symbol: "circle" | "square" | "frame" | "ring" | "dot" | "times" | "triangle" | "line" | "dash";
 }
 
 /** The parts of a figure, from top to bottom. */
@@ -131,6 +131,8 @@ function legendSymbol({ symbol, color }: LegendEntry, x: number, y: number): str
       return `<circle ${at} r="5" fill="${color}"/>`;
     case "square":
       return `<rect ${at} x="-4.5" y="-4.5" width="9" height="9" fill="${color}"/>`;
+    case "frame":
+      return `<rect ${at} x="-5" y="-5" width="10" height="10" fill="${color}" stroke="${MUTED}" stroke-dasharray="2 2"/>`;
     case "ring":
       return `<circle ${at} r="4.5" fill="#fff" stroke="${color}" stroke-width="2"/>`;
     case "dot":

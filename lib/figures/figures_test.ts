@@ -15,6 +15,8 @@ import { resourceFigure } from "./resource.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { textWidth, wrapText } from "./text.ts";
 import { throughputFigure } from "./throughput.ts";
+import { waterfallFigure } from "./waterfall.ts";
+import { waterfalls } from "../stats/waterfall.ts";
 
 async function studyOf(plan: Plan, describe: (run: PlannedRun) => SyntheticRun): Promise<Study> {
   using folder = syntheticStudy(plan, describe);
@@ -141,6 +143,27 @@ Deno.test("resourceFigure() names the service at its quota", async () => {
   assert.equal(marks(figure, "quota").length, 1);
 });
 
+Deno.test("waterfallFigure() draws each part of each scenario, and its sum", () => {
+  const rows = waterfalls(study);
+  const figure = waterfallFigure(rows, study);
+  assert.equal(marks(figure, "total").length, rows.length);
+  assert.equal(marks(figure, "level").length, 2);
+  const drawn = rows.flatMap(({ parts }) => parts.filter(({ ms }) => ms > 0));
+  assert.equal(marks(figure, "part").length, drawn.filter(({ measured }) => measured).length);
+  assert.equal(marks(figure, "remainder").length, drawn.filter(({ measured }) => !measured).length);
+  const text = textOf(figure).replaceAll("\u00a0", " ");
+  assert.match(text, /app code 2\.8 way to the database 4\.\d+/);
+  assert.match(text, /HTTP, waiting for a worker 10\d/);
+  assert.match(text, /n = \d to 4 runs per bar/);
+  assert.match(
+    figure.title,
+    /^The largest part of a mean request is .* in 6 of 11 scenarios and .* in 5$/,
+  );
+  const one = rows.slice(0, 1);
+  assert.match(waterfallFigure(one, study).title, /^[A-Z]\w+ (direct|pooled) at \d+ users: \d+ %/);
+  assert.match(waterfallFigure([], study).title, /^No run tells where its time went$/);
+});
+
 /** Six arms at 60 and 90/s; what is wrong with some of them is what a figure must not hide. */
 async function openLoopStudy(rounds: number): Promise<Study> {
   const scenarios = FRAMEWORKS.flatMap((framework) =>
@@ -213,6 +236,7 @@ Deno.test("a figure is one self-contained svg that clashes with no other", () =>
     ratioFigure(study.ratios, study),
     rpsComparisonFigure(study.scenarios, study),
     scenarioMatrixFigure(study.plan, study),
+    waterfallFigure(waterfalls(study), study),
   ];
   for (const { svg, alt } of figures) {
     assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox="0 0 820 \d+"/);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
+import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS, RESOURCE_COLUMNS } from "../store/layout.ts";
 import { FrameError } from "./frame_error.ts";
 import {
   readFailures,
@@ -68,7 +68,7 @@ Deno.test("readRequests() keeps quotes, commas and line breaks of an error", asy
   }
 });
 
-Deno.test("readPostgres() and readPgbouncer() read files of earlier versions, with nulls", async () => {
+Deno.test("readPostgres(), readPgbouncer() and readResources() read files of earlier versions, with nulls", async () => {
   const folder = mkdtempSync(join(tmpdir(), "poolscope-test-"));
   try {
     const header = POSTGRES_COLUMNS.slice(0, 12).join(",");
@@ -83,6 +83,13 @@ Deno.test("readPostgres() and readPgbouncer() read files of earlier versions, wi
     );
     const pgbouncer = await readPgbouncer(folder);
     assert.deepEqual(pgbouncer.columns, [...PGBOUNCER_COLUMNS]);
+    writeFileSync(
+      join(folder, "resources.csv"),
+      RESOURCE_COLUMNS.slice(0, 6).join(",") + "\n9,app,1.5,0,80,3\n9,host,2,0,900,0\n",
+    );
+    const resources = await readResources(folder);
+    assert.deepEqual(resources.columns, [...RESOURCE_COLUMNS]);
+    assert.equal(resources.getColumn("context_switches").nullCount(), 2);
     assert.equal(pgbouncer.getColumn("last_client_id").nullCount(), 1);
   } finally {
     rmSync(folder, { recursive: true });

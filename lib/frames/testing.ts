@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { createScenario, type Scenario } from "../scenario.ts";
 import {
+  APP_COLUMNS,
   PGBOUNCER_COLUMNS,
   POSTGRES_COLUMNS,
   REQUEST_COLUMNS,
@@ -233,6 +234,7 @@ export function syntheticManifest(
       throughPgbouncer: scenario.path === "pooled",
     },
     work: { "/users/{id}": { statements: 1, rows: 1 } },
+    appTimings: true,
     files: {},
     ...changes,
   };
@@ -244,7 +246,9 @@ function resourcesCsv(plan: Plan, scenario: Scenario): string {
   const services = scenario.path === "pooled" ? { ...cores, pgbouncer: 0.1 } : cores;
   for (let second = 0; second <= plan.warmUpS + plan.windowS; second++) {
     for (const [service, share] of Object.entries(services)) {
-      lines.push([EPOCH_US + second * 1e6, service, share * second, 0, 100, 2].join(","));
+      const switches = service === "host" ? "" : 1000 * second;
+      const row = [EPOCH_US + second * 1e6, service, share * second, 0, 100, 2, switches];
+      lines.push(row.join(","));
     }
   }
   return lines.join("\n") + "\n";
@@ -272,7 +276,18 @@ function telemetryFiles(plan: Plan, scenario: Scenario, rps: number): Record<str
       [EPOCH_US + second * 1e6, id, calls(second), calls(second), calls(second) / 8, query].join()
     )
   );
+  // Two workers, a request of each of which takes 8 ms of the app's time, 5 ms of them the database's.
+  const app = Array.from(
+    { length: plan.warmUpS + plan.windowS + 2 },
+    (_, second) =>
+      [31, 32].map((worker) => {
+        const requests = Math.round(rps * second / 2);
+        const sums = [requests, 8000 * requests, 200 * requests, 0, 4, 5000 * requests];
+        return [EPOCH_US + second * 1e6 - 40_000, worker, ...sums].join();
+      }),
+  ).flat();
   return {
+    "app.csv": [APP_COLUMNS.join(), ...app].join("\n") + "\n",
     "statements.csv": [STATEMENT_COLUMNS.join(), ...statements].join("\n") + "\n",
     "postgres.csv": table(POSTGRES_COLUMNS, (second) => ({
       ...{ backends: 8, active: 2, idle: 6, sessions: 8 },

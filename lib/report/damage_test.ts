@@ -112,8 +112,8 @@ function assertNamed(
     // What gates and claims look at is left out where their files are damaged, and no other number
     // with it. Without a hash, a shorter file of samples is as good as a whole one.
     const unknown = told
-      ? /^(postgres|pgbouncer|resources|statements)\.csv$|^final\.json$/.test(name)
-      : !signed && name === "resources.csv";
+      ? /^(app|postgres|pgbouncer|resources|statements)\.csv$|^final\.json$/.test(name)
+      : !signed && /^(app|resources)\.csv$/.test(name);
     assert.equal(
       numbers(after, unknown),
       numbers(before, unknown),

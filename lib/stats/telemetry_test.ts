@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { readPgbouncer, readPostgres } from "../frames/run_files.ts";
-import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
+import { readApp, readPgbouncer, readPostgres } from "../frames/run_files.ts";
+import { APP_COLUMNS, PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
 import {
+  appActivity,
   connectionChurn,
   findFault,
   PGBOUNCER_COUNTERS,
@@ -16,16 +17,22 @@ import {
 
 type Values = Record<string, number | string>;
 
+const KINDS = {
+  postgres: { columns: POSTGRES_COLUMNS, read: readPostgres },
+  pgbouncer: { columns: PGBOUNCER_COLUMNS, read: readPgbouncer },
+  app: { columns: APP_COLUMNS, read: readApp },
+};
+
 /** A frame of such rows, read from a file as a run's are; what is not given is 0. */
-async function frameOf(kind: "postgres" | "pgbouncer", rows: Values[]): Promise<DataFrame> {
+async function frameOf(kind: keyof typeof KINDS, rows: Values[]): Promise<DataFrame> {
   const folder = mkdtempSync(join(tmpdir(), "poolscope-test-"));
   try {
-    const columns = kind === "postgres" ? POSTGRES_COLUMNS : PGBOUNCER_COLUMNS;
+    const { columns, read } = KINDS[kind];
     const lines = rows.map((row) =>
       columns.map((column) => row[column] ?? (column === "wait_events" ? "" : 0)).join(",")
     );
     writeFileSync(join(folder, `${kind}.csv`), [columns.join(","), ...lines].join("\n") + "\n");
-    return await (kind === "postgres" ? readPostgres : readPgbouncer)(folder);
+    return await read(folder);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -161,4 +168,50 @@ Deno.test("connectionChurn() is per 1,000 requests, and unknown where either par
   assert.equal(connectionChurn({ requests: 10, telemetry: null }), null);
   const unseen = { ...telemetry, postgres: null };
   assert.equal(connectionChurn({ requests: 10, telemetry: unseen }), null);
+});
+
+/** What a worker told: sums that grow with its requests. */
+const worker = (pid: number, second: number, requests: number): Values => ({
+  ...{ time_us: second * S, worker: pid, requests, handler_us: 9000 * requests },
+  ...{ pool_wait_us: 1000 * requests, connect_us: 500 * requests, connections: requests / 10 },
+  database_us: 4000 * requests,
+});
+
+Deno.test("appActivity() sums what each worker counted within the window, by its own times", async () => {
+  const frame = await frameOf("app", [
+    ...[worker(7, 98, 0), worker(8, 98.02, 0)],
+    // The second worker tells a moment later; in between, the line between its readings counts.
+    ...[worker(7, 99.95, 100), worker(8, 100, 200)],
+    ...[worker(7, 100.45, 200), worker(8, 101, 300)],
+    // One that takes the place of another begins at 0.
+    worker(9, 102, 50),
+    ...[worker(7, 103.95, 500), worker(9, 103.99, 140), worker(8, 103.9, 590)],
+  ]);
+  const told = appActivity(frame, window);
+  assert.ok(typeof told !== "string");
+  // 500 - 110, 590 - 200 and 140: of what came after the last reading, nothing is known.
+  const requests = 390 + 390 + 140;
+  assert.equal(told.requests, requests);
+  const near = (ms: number, each: number) => Math.abs(ms - each * requests) < 1e-6;
+  assert.ok(near(told.handlerMs, 9) && near(told.poolWaitMs, 1) && near(told.connectMs, 0.5));
+  assert.ok(near(told.databaseMs, 4) && told.connections === 92);
+});
+
+Deno.test("appActivity() says what is missing or wrong", async () => {
+  const tell = async (...rows: Values[]) => appActivity(await frameOf("app", rows), window);
+  assert.equal(await tell(), "it has no readings");
+  assert.equal(
+    await tell(worker(7, 101.5, 0), worker(7, 104, 10)),
+    "its readings begin 1.5 s into the window",
+  );
+  // A worker without a core tells nothing for a while; one of three seconds is not believed.
+  assert.equal(typeof await tell(worker(7, 99, 0), worker(7, 102.5, 10)), "object");
+  assert.match(
+    String(await tell(worker(7, 99, 0), worker(7, 101, 10))),
+    /^its readings end 1\.0 s/,
+  );
+  assert.equal(
+    await tell(worker(7, 99, 20), worker(7, 104, 10)),
+    "requests of a worker falls",
+  );
 });

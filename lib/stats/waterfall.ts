@@ -5,7 +5,7 @@
  */
 
 import type { LoadLevel } from "../scenario.ts";
-import type { RunSummary } from "./summary.ts";
+import type { RunSummary, ScenarioSummary } from "./summary.ts";
 
 /** Stages of a request, in the order in which it meets them. */
 export const STAGES = [
@@ -116,23 +116,29 @@ export interface Waterfall extends LoadLevel {
 }
 
 /**
- * The waterfall of each scenario: the mean over its successful runs, of those alone that know the most
- * parts of it.
+ * The waterfall of each scenario that has one: the mean over its successful runs, of those alone that
+ * know the most parts of it.
  *
- * @param runs The runs of a study, in the order in which the scenarios shall be.
+ * @param study The study, or scenarios and runs of one; the scenarios' order is kept.
  */
-export function waterfalls(runs: readonly RunSummary[]): Waterfall[] {
+export function waterfalls(
+  { scenarios, runs }: {
+    scenarios: readonly Pick<ScenarioSummary, "scenarioId">[];
+    runs: readonly RunSummary[];
+  },
+): Waterfall[] {
   const counted = runs.filter(({ status }) => status === "ok")
     .map((run) => ({ run, parts: latencyParts(run) }))
     .filter((one): one is { run: RunSummary; parts: WaterfallPart[] } => one.parts !== null);
-  return [...Map.groupBy(counted, ({ run }) => run.scenarioId).values()].map((own) => {
+  return scenarios.flatMap(({ scenarioId }) => {
+    const own = counted.filter(({ run }) => run.scenarioId === scenarioId);
+    if (own.length === 0) return [];
     const most = Math.max(...own.map(({ parts }) => parts.length));
     const known = own.filter(({ parts }) => parts.length === most);
     const mean = (i: number) =>
       known.reduce((sum, { parts }) => sum + parts[i]!.ms, 0) / known.length;
     const parts = known[0]!.parts.map((part, i) => ({ ...part, ms: mean(i) }));
-    const { scenarioId, arm, scenario } = known[0]!.run;
-    const { users, arrivalRate } = scenario;
+    const { arm, scenario: { users, arrivalRate } } = known[0]!.run;
     return {
       ...{ scenarioId, arm, users, arrivalRate, parts, n: known.length },
       totalMs: parts.reduce((sum, { ms }) => sum + ms, 0),

@@ -116,9 +116,10 @@ Deno.test("waterfalls() is the mean over a scenario's successful runs, without t
     ...{ telemetry, conditions },
   });
   const slower = { ...all, work: { ...work, serviceMs: 60_000 } };
-  const [one, ...others] = waterfalls([
-    ...[run(1, all), run(2, slower), run(3, { ...all, app: null }), run(4, slower, "failed")],
-  ]);
+  const [one, ...others] = waterfalls({
+    scenarios: [{ scenarioId: "b" }, { scenarioId: "a" }],
+    runs: [run(1, all), run(2, slower), run(3, { ...all, app: null }), run(4, slower, "failed")],
+  });
   assert.equal(others.length, 0);
   assert.deepEqual([one!.n, one!.users, one!.arm], [2, 10, "flask pooled"]);
   assert.ok(Math.abs(one!.totalMs - 55) < 1e-9);

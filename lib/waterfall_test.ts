@@ -1,0 +1,274 @@
+/**
+ * Time injected into each stage of a request in turn, by apps that really lose it there, and where
+ * the waterfall shows it.
+ */
+
+import { equal, ok } from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { LocalEngine } from "./engine/local.ts";
+import { type Plan, planRuns } from "./plan.ts";
+import { loadStudy } from "./report/study.ts";
+import { runScenario } from "./run_scenario.ts";
+import { createScenario, type Framework } from "./scenario.ts";
+import { setUp } from "./setup/mod.ts";
+import { type Stage, waterfalls } from "./stats/waterfall.ts";
+import { EventLog } from "./store/events.ts";
+import { ROOT } from "./store/layout.ts";
+
+const tools = await setUp();
+
+const INJECTED_MS = 5;
+
+/** What the altered apps can do to each request, and the stage that this belongs to. */
+const INJECTIONS = {
+  none: null,
+  app: "app",
+  pool: "app_pool",
+  queue: "pgbouncer_queue",
+  query: "execution",
+} as const satisfies Record<string, Stage | null>;
+
+type Injection = keyof typeof INJECTIONS;
+
+/** Goes before the code of a file, and calls at each request's first use of the database. */
+interface Alteration {
+  file: string;
+  /** What is put at the file's end, and what is replaced by what. */
+  code: string;
+  changes: [from: string, to: string][];
+}
+
+/**
+ * Another thread takes something that the request needs and keeps it for 5 ms; the request goes on
+ * as soon as it is taken, and waits for it where every request would.
+ */
+const HOLDER = `
+
+import os, threading, time
+from concurrent.futures import ThreadPoolExecutor
+
+INJECT = os.environ["PYTHONPATH"] + "/inject"
+INJECT = open(INJECT).read() if os.path.exists(INJECT) else "none"
+_holder = ThreadPoolExecutor(1)
+_other = None
+
+
+def _hold(take, give_back):
+    taken = threading.Event()
+
+    def hold():
+        held = take()
+        taken.set()
+        time.sleep(${INJECTED_MS / 1000})
+        give_back(held)
+
+    _holder.submit(hold)
+    taken.wait()
+
+
+def _take_server(connect):
+    global _other
+    if _other is None:
+        _other = connect()
+    _other.execute("BEGIN")
+    return _other
+`;
+
+const ALTERED: Partial<Record<Framework, Alteration>> = {
+  flask: {
+    file: "flask_app/blog/db.py",
+    changes: [[
+      '        g.session = current_app.extensions["session_factory"]()\n',
+      '        g.session = current_app.extensions["session_factory"]()\n        _inject(g.session)\n',
+    ]],
+    code: `${HOLDER}
+
+def _inject(session):
+    engine = session.get_bind()
+    if INJECT == "pool":
+        _hold(engine.pool.connect, lambda held: held.close())
+    elif INJECT == "queue":
+        import psycopg
+
+        url = engine.url
+        connect = lambda: psycopg.connect(
+            host=url.host, port=url.port, dbname=url.database, user=url.username, autocommit=True
+        )
+        _hold(lambda: _take_server(connect), lambda held: held.execute("COMMIT"))
+    elif INJECT == "query":
+        from sqlalchemy import text
+
+        session.execute(text("SELECT pg_sleep(${INJECTED_MS / 1000})"))
+`,
+  },
+  django: {
+    file: "django_app/blog/views.py",
+    changes: [[
+      "        try:\n            return super().dispatch(",
+      "        _inject()\n        try:\n            return super().dispatch(",
+    ]],
+    code: `${HOLDER}
+
+def _inject():
+    from django.db import connection
+
+    if INJECT == "pool":
+        connection.pool.open()
+        _hold(connection.pool.getconn, connection.pool.putconn)
+    elif INJECT == "queue":
+        import psycopg
+
+        own = connection.settings_dict
+        connect = lambda: psycopg.connect(
+            host=own["HOST"], port=own["PORT"], dbname=own["NAME"], user=own["USER"], autocommit=True
+        )
+        _hold(lambda: _take_server(connect), lambda held: held.execute("COMMIT"))
+    elif INJECT == "query":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(${INJECTED_MS / 1000})")
+`,
+  },
+  fastapi: {
+    file: "fastapi_app/app/api/deps.py",
+    changes: [[
+      "        yield session\n",
+      "        await _inject(session)\n        yield session\n",
+    ]],
+    code: `
+
+import asyncio, contextvars, os, time
+
+INJECT = os.environ["PYTHONPATH"] + "/inject"
+INJECT = open(INJECT).read() if os.path.exists(INJECT) else "none"
+_other = None
+_tasks = set()
+
+
+async def _hold(take, give_back):
+    taken = asyncio.Event()
+
+    async def hold():
+        held = await take()
+        taken.set()
+        # The loop's timer goes by whole milliseconds.
+        await asyncio.to_thread(time.sleep, ${INJECTED_MS / 1000})
+        await give_back(held)
+
+    # Outside of the request, whose wait this is not.
+    task = asyncio.create_task(hold(), context=contextvars.Context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    await taken.wait()
+
+
+async def _take_server(url):
+    global _other
+    if _other is None:
+        import asyncpg
+
+        _other = await asyncpg.connect(
+            host=url.host, port=url.port, database=url.database, user=url.username, ssl=False,
+            server_settings={"client_encoding": "UTF8"},
+        )
+    await _other.execute("BEGIN")
+    return _other
+
+
+async def _inject(session):
+    from app.core.db import engine
+    from sqlalchemy import text
+
+    if INJECT == "pool":
+        await _hold(lambda: engine.connect().start(), lambda held: held.close())
+    elif INJECT == "queue":
+        await _hold(lambda: _take_server(engine.url), lambda held: held.execute("COMMIT"))
+    elif INJECT == "query":
+        await session.execute(text("SELECT pg_sleep(${INJECTED_MS / 1000})"))
+`,
+  },
+};
+
+/** Means of each stage, in milliseconds, by what was injected. */
+async function measure(
+  framework: Framework,
+  rounds: number,
+): Promise<Map<Injection, Map<Stage, number>>> {
+  const root = Deno.makeTempDirSync({ prefix: "poolscope-waterfall-" });
+  try {
+    cpSync(join(ROOT, "apps"), join(root, "apps"), { recursive: true });
+    const { file, changes, code } = ALTERED[framework]!;
+    const path = join(root, "apps", file);
+    const altered = changes.reduce((text, [from, to]) => {
+      ok(text.includes(from), `${file} has no ${from}`);
+      return text.replace(from, to);
+    }, readFileSync(path, "utf8"));
+    writeFileSync(path, altered + code);
+    const folder = join(root, "study");
+    mkdirSync(folder);
+    const injections = Object.keys(INJECTIONS) as Injection[];
+    const plan: Plan = {
+      ...{ name: "waterfall", purpose: "Injected time.", functionalCheck: true, seed: 1 },
+      ...{ rounds, warmUpS: 1.5, windowS: 6 },
+      // One user, so that nothing but what is injected ever waits; a pool of one is what makes it.
+      scenarios: injections.map((injection, replica) =>
+        createScenario({
+          ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null, replica },
+          ...{ reuse: "app_pool", poolSize: 1, defaultPoolSize: 1 },
+          ...(framework === "fastapi" ? {} : { threads: 2 }),
+          appDelayMs: injection === "app" ? INJECTED_MS : 0,
+        })
+      ),
+    };
+    writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
+    await using engine = new LocalEngine(tools, () => {}, { appsRoot: root });
+    for (const run of planRuns(plan)) {
+      writeFileSync(join(root, "apps", "inject"), injections[run.scenario.replica]!);
+      const manifest = await runScenario(run, {
+        ...{ study: "waterfall", folder, plan, engine },
+        events: new EventLog(join(folder, "events.jsonl")),
+        machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
+        signal: new AbortController().signal,
+      });
+      equal(manifest.cause, null);
+    }
+    const study = await loadStudy(folder);
+    return new Map(
+      waterfalls(study).map(({ scenarioId, parts, n }) => {
+        equal(n, rounds);
+        const { scenario } = study.scenarios.find((one) => one.scenarioId === scenarioId)!;
+        const means = new Map(parts.map(({ stage, ms }) => [stage, ms]));
+        return [injections[scenario.replica]!, means];
+      }),
+    );
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+for (const framework of ["flask", "django", "fastapi"] as const) {
+  Deno.test(`${framework}: 5 ms injected into a stage are shown there, and nowhere else`, async () => {
+    const means = await measure(framework, 2);
+    const before = means.get("none")!;
+    const text = (stages: Map<Stage, number>) =>
+      [...stages].map(([stage, ms]) => `${stage} ${ms.toFixed(2)}`).join(", ");
+    console.log(`  nothing injected: ${text(before)}`);
+    const wrong: string[] = [];
+    for (const [injection, target] of Object.entries(INJECTIONS)) {
+      if (target === null) continue;
+      const moved = new Map(
+        [...means.get(injection as Injection)!].map((
+          [stage, ms],
+        ) => [stage, ms - before.get(stage)!]),
+      );
+      console.log(`  5 ms in ${target} move: ${text(moved)}`);
+      for (const [stage, ms] of moved) {
+        const right = stage === target
+          ? Math.abs(ms - INJECTED_MS) <= 0.2 * INJECTED_MS
+          : Math.abs(ms) < 1;
+        if (!right) wrong.push(`${injection}: ${stage} moved by ${ms.toFixed(2)} ms`);
+      }
+    }
+    equal(wrong.join("; "), "");
+  });
+}
