@@ -27,6 +27,7 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
           engine,
           folder: own,
           seed: 11,
+          full: false,
           signal,
         });
         console.log(`  ${text}; ×${gain.toFixed(2)}`);

@@ -167,7 +167,7 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
     const settings = {
       ...{ framework: draws.framework(), path: "pooled" as const, users: draws.whole(20, 80) },
     };
-    const pgbouncerCpus = draws.number(0.01, 0.05);
+    const pgbouncerCpus = draws.number(0.01, 0.025);
     return {
       what: `${pgbouncerCpus} cores for PgBouncer`,
       limited: trial({ ...settings, pgbouncerCpus }),
@@ -189,7 +189,7 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
     const settings = {
       ...{ framework: draws.framework(), path: draws.path(), users: draws.whole(10, 80) },
     };
-    const dbCpus = draws.number(0.05, 0.2);
+    const dbCpus = draws.number(0.04, 0.12);
     return {
       what: `${dbCpus} cores for PostgreSQL`,
       limited: trial({ ...settings, dbCpus }),
@@ -223,7 +223,7 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   refused_connections: (draws) => {
     const path = draws.path();
     const settings = {
-      ...{ framework: draws.framework(["fastapi", "flask"]), path, users: draws.whole(40, 80) },
+      ...{ framework: draws.framework(), path, users: draws.whole(40, 80) },
     };
     const most = draws.whole(8, 20);
     const limit = path === "direct" ? { maxConnections: most } : { maxClientConn: most };

@@ -48,6 +48,11 @@ export const WORTHWHILE = 0.1;
 export const DELIVERED = 0.95;
 /** Fewer new connections per request than this are no habit of the app's. */
 export const SETUP_CHURN = 0.1;
+/**
+ * Where the app did not tell how long it opened connections: who opens one for every other request
+ * spends more on that than on most requests of the contract, of which a new session costs several.
+ */
+export const SETUP_HABIT = 0.5;
 /** Of the connections that execute, this share stands in a queue for a row or a table. */
 export const LOCKED_SHARE = 0.5;
 /**
@@ -102,6 +107,17 @@ function serviceOf({ run }: Seen, name: string) {
   return run.conditions.services.find(({ service }) => service === name);
 }
 
+/** Nothing is used up more than this: samples of a full resource are a little above or below it. */
+const LEAST_IDLE = 0.005;
+
+/**
+ * How far beyond a threshold the use of a resource is, by what it leaves idle: from nine tenths to
+ * all there is a long way, from six tenths to seven is none.
+ */
+function fullness(use: number, threshold: number): number {
+  return (1 - threshold) / Math.max(LEAST_IDLE, 1 - use);
+}
+
 /** Cores in use over the quota; 0 without one. */
 function quotaUse(seen: Seen, name: string): number {
   const service = serviceOf(seen, name);
@@ -123,9 +139,15 @@ function churn({ run, postgres, pgbouncer, app, scenario }: Seen): number {
   return (opened ?? 0) / run.requests;
 }
 
-/** The mean of a part of the app's account, in milliseconds per request. */
-function perRequest({ app }: Seen, part: "poolWaitMs" | "connectMs"): number {
-  return app === null || app.requests === 0 ? 0 : app[part] / app.requests;
+/** Waiting for the app's own pool, in milliseconds per request. */
+function poolMs({ app, scenario }: Seen): number {
+  const pooled = scenario.reuse === "app_pool" && app !== null && app.requests > 0;
+  return pooled ? app.poolWaitMs / app.requests : 0;
+}
+
+/** Opening connections, in milliseconds per request. */
+function connectMs({ app }: Seen): number {
+  return app === null || app.requests === 0 ? 0 : app.connectMs / app.requests;
 }
 
 /** Waiting in PgBouncer's queue, in milliseconds per request. */
@@ -166,7 +188,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     score: (seen) =>
       Math.max(
         (serviceOf(seen, "locust")?.throttled ?? 0) / GENERATOR_HELD,
-        busiest(seen) / MOST_GENERATOR_CORES,
+        fullness(busiest(seen), MOST_GENERATOR_CORES),
       ),
     evidence: (seen) => {
       const throttled = serviceOf(seen, "locust")?.throttled ?? 0;
@@ -193,14 +215,16 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     fires: `the app opened more than ${SETUP_CHURN} connections per request, and opening them ` +
       `took ${percent(SETUP_SHARE)} of the time between two requests of a user`,
     score: (seen) =>
-      Math.min(
+      seen.app === null ? churn(seen) / SETUP_HABIT : Math.min(
         churn(seen) / SETUP_CHURN,
-        perRequest(seen, "connectMs") / (seen.serviceMs + thinkMs(seen)) / SETUP_SHARE,
+        connectMs(seen) / (seen.serviceMs + thinkMs(seen)) / SETUP_SHARE,
       ),
-    evidence: (seen) =>
-      `the app opened ${count(churn(seen))} connections per request, for ${
-        ms(perRequest(seen, "connectMs"))
-      } of its ${ms(seen.serviceMs)}`,
+    evidence: (seen) => {
+      const opened = `the app opened ${count(churn(seen))} connections per request`;
+      return seen.app === null
+        ? opened
+        : `${opened}, for ${ms(connectMs(seen))} of its ${ms(seen.serviceMs)}`;
+    },
   },
   {
     verdict: "pgbouncer_cpu",
@@ -210,8 +234,8 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     } of its quota, or ${ONE_CORE} cores, as it runs on one`,
     score: (seen) =>
       Math.max(
-        quotaUse(seen, "pgbouncer") / USED_UP,
-        (serviceOf(seen, "pgbouncer")?.cores ?? 0) / ONE_CORE,
+        fullness(quotaUse(seen, "pgbouncer"), USED_UP),
+        fullness(serviceOf(seen, "pgbouncer")?.cores ?? 0, ONE_CORE),
       ),
     evidence: (seen) =>
       quotaUse(seen, "pgbouncer") > 0
@@ -222,7 +246,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     verdict: "database_quota",
     title: "The database's CPU quota",
     fires: `PostgreSQL used ${percent(USED_UP)} of its quota`,
-    score: (seen) => quotaUse(seen, "postgres") / USED_UP,
+    score: (seen) => fullness(quotaUse(seen, "postgres"), USED_UP),
     evidence: (seen) => describeQuota(seen, "postgres", "PostgreSQL"),
   },
   {
@@ -232,8 +256,8 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
       `worker of CPython runs on one`,
     score: (seen) =>
       Math.max(
-        quotaUse(seen, "app") / USED_UP,
-        (serviceOf(seen, "app")?.cores ?? 0) / seen.scenario.workers / ONE_CORE,
+        fullness(quotaUse(seen, "app"), USED_UP),
+        fullness((serviceOf(seen, "app")?.cores ?? 0) / seen.scenario.workers, ONE_CORE),
       ),
     evidence: (seen) =>
       quotaUse(seen, "app") >= USED_UP
@@ -262,7 +286,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     verdict: "host_cpu",
     title: "The machine's CPU",
     fires: `busy and stolen time were ${percent(FULL_MACHINE)} of all cores' time`,
-    score: (seen) => hostUse(seen) / FULL_MACHINE,
+    score: (seen) => fullness(hostUse(seen), FULL_MACHINE),
     evidence: (seen) => {
       const { cores: all, busy, stolen, others } = seen.run.conditions.host!;
       return `the machine's ${all} cores were in use for ${
@@ -292,14 +316,11 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     fires: `waiting for a connection of the app's own pool was ${
       percent(WAITING_SHARE)
     } of a request's time`,
-    score: (seen) =>
-      seen.scenario.reuse === "app_pool"
-        ? perRequest(seen, "poolWaitMs") / seen.serviceMs / WAITING_SHARE
-        : 0,
+    score: (seen) => poolMs(seen) / seen.serviceMs / WAITING_SHARE,
     evidence: (seen) =>
-      `a request waited ${ms(perRequest(seen, "poolWaitMs"))} of its ${
-        ms(seen.serviceMs)
-      } for one of the app's ${connectionBudget(seen.scenario)} connections`,
+      `a request waited ${ms(poolMs(seen))} of its ${ms(seen.serviceMs)} for one of the app's ${
+        connectionBudget(seen.scenario)
+      } connections`,
   },
   {
     verdict: "workers",

@@ -254,6 +254,12 @@ Deno.test("what was not recorded is not known, unless the cause tells", () => {
   // Before the app told how long requests wait for its own pool.
   const small = { scenario: { ...busy, poolSize: 1 }, rps: 60, serviceMs: 820, app: null };
   match(unknown({}, small), /^unknown: 49 requests at a time may have waited for the app's 2/);
+  // Its new connections were counted even then.
+  const reconnecting = { ...CASES.connection_setup![0], postgres: { sessions: 270 }, app: null };
+  match(
+    unknown({}, reconnecting),
+    /^connection_setup: the app opened 1\.0 connections per request$/,
+  );
   const cause = CASES.refused_connections![0].run!.cause!;
   match(
     unknown({ measured: false, errorRate: null, cause, status: "failed" }),
@@ -270,11 +276,11 @@ Deno.test("the rounds of a scenario agree on a verdict, or lower its confidence"
   equal(agreeOnVerdict([]), null);
   equal(confidence(quota(0.5), quota(0.5), quota(0.5)), "database_quota high 3/3");
   equal(confidence(quota(0.5)), "database_quota medium 1/1");
-  equal(confidence(quota(0.46)), "database_quota low 1/1");
-  equal(confidence(quota(0.5), quota(0.46)), "database_quota medium 2/2");
+  equal(confidence(quota(0.453)), "database_quota low 1/1");
+  equal(confidence(quota(0.5), quota(0.453)), "database_quota medium 2/2");
   equal(confidence(quota(0.5), quota(0.5), quota(0.5), eager()), "database_quota medium 3/4");
   equal(confidence(quota(0.5), quota(0.5), eager()), "database_quota low 2/3");
-  equal(confidence(quota(0.46), eager()), "load_limited low 1/2");
+  equal(confidence(quota(0.453), eager()), "load_limited low 1/2");
 });
 
 Deno.test("scenarioVerdicts() goes by runs that count, and by others only where there are none", () => {
