@@ -118,7 +118,7 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
     const settings = {
       ...{ framework: draws.framework(), path: draws.path(), users: draws.whole(20, 80) },
     };
-    const burners = navigator.hardwareConcurrency * draws.whole(1, 3);
+    const burners = navigator.hardwareConcurrency * draws.whole(2, 5);
     return {
       what: `${burners} programs of others`,
       limited: trial(settings, { burners }),
@@ -140,7 +140,7 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
     const path = draws.path();
     const settings = {
       ...{ framework: draws.framework(["django", "flask"]), path, users: draws.whole(10, 60) },
-      ...draws.distance(path, draws.number(2, 10)),
+      ...draws.distance(path, draws.number(4, 15)),
       workers: 1,
     };
     return {
@@ -154,7 +154,7 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
     const settings = {
       ...{ framework: draws.framework(), path, users: draws.whole(20, 60) },
       ...{ reuse: "app_pool" as const, workers: draws.whole(1, 2) },
-      ...draws.distance(path, draws.number(3, 15)),
+      ...draws.distance(path, draws.number(5, 20)),
     };
     return {
       what:
@@ -177,7 +177,7 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   pgbouncer_queue: (draws) => {
     const settings = {
       ...{ framework: draws.framework(), path: "pooled" as const, users: draws.whole(20, 80) },
-      ...draws.distance("pooled", draws.number(2, 10)),
+      ...draws.distance("pooled", draws.number(4, 15)),
     };
     return {
       what: `a pool of one, ${settings.rttAppDbMs} ms from the database`,
