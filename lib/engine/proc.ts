@@ -71,6 +71,25 @@ export function listProcesses(): ProcessStat[] {
   return found;
 }
 
+/**
+ * Those of a session and what they started, sessions of their own included, as PostgreSQL's backends
+ * begin one each.
+ *
+ * @param session The session's first pid.
+ * @param all All processes that can be seen.
+ */
+export function withDescendants(session: number, all: readonly ProcessStat[]): ProcessStat[] {
+  const byParent = Map.groupBy(all, ({ parent }) => parent);
+  const found = new Map<number, ProcessStat>();
+  const add = (stat: ProcessStat) => {
+    if (found.has(stat.pid)) return;
+    found.set(stat.pid, stat);
+    byParent.get(stat.pid)?.forEach(add);
+  };
+  all.filter((stat) => stat.session === session).forEach(add);
+  return [...found.values()];
+}
+
 /** Whether the process that had this pid and start time still runs. */
 export function isAlive(pid: number, startTicks: number): boolean {
   const stat = readProcess(pid);

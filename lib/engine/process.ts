@@ -11,7 +11,13 @@ import { PoolscopeError } from "../errors.ts";
 import type { ControlGroup } from "./cgroup.ts";
 import type { Owned } from "./cleanup.ts";
 import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
-import { listProcesses, readProcess, readSwitches, SwitchCounter } from "./proc.ts";
+import {
+  listProcesses,
+  readProcess,
+  readSwitches,
+  SwitchCounter,
+  withDescendants,
+} from "./proc.ts";
 
 /** How to start a service. */
 export interface ProcessOptions {
@@ -158,7 +164,7 @@ export class LocalProcess implements RunningService {
 
   /** CPU time and memory, from the control group, else from `/proc`, and what that tells alone. */
   usage(): ServiceUsage {
-    const members = listProcesses().filter((stat) => stat.session === this.pid);
+    const members = withDescendants(this.pid, listProcesses());
     const group = this.#options.group;
     const sum = (key: "cpuS" | "residentMiB") =>
       members.reduce((total, stat) => total + stat[key], 0);

@@ -12,6 +12,7 @@ import {
   parseStat,
   readProcess,
   SwitchCounter,
+  withDescendants,
 } from "./proc.ts";
 import { LocalProcess } from "./process.ts";
 import { waitUntil } from "./wait.ts";
@@ -207,4 +208,19 @@ Deno.test("usage() counts how often a process was put on a core", async () => {
   } finally {
     await process.stop();
   }
+});
+
+Deno.test("withDescendants() follows children into sessions of their own", () => {
+  const stat = (pid: number, parent: number, session: number) => ({
+    ...{ pid, parent, session, state: "S", group: session, cpuS: 0, startTicks: 1, residentMiB: 1 },
+  });
+  // 12 began a session and has a child; 14 is of the first session and lost its parent.
+  const all = [
+    stat(10, 1, 10),
+    stat(12, 10, 12),
+    stat(13, 12, 12),
+    stat(14, 1, 10),
+    stat(15, 1, 15),
+  ];
+  deepEqual(withDescendants(10, all).map(({ pid }) => pid), [10, 12, 13, 14]);
 });
