@@ -142,12 +142,16 @@ function describeQuota(seen: Seen, name: string, title: string): string {
   return `${title} ${use}, which held it back for ${held}`;
 }
 
-/** New connections of the app for each request. */
+/**
+ * New connections of the app for each request. An app that keeps its connections opens each of them
+ * once, in a slow start within the window: those are no habit of it.
+ */
 function churn({ run, postgres, pgbouncer, app, scenario }: Seen): number {
   if (run.requests === 0) return 0;
-  if (app !== null && app.requests > 0) return app.connections / app.requests;
-  const opened = scenario.path === "pooled" ? pgbouncer?.logins : postgres?.sessions;
-  return (opened ?? 0) / run.requests;
+  const once = scenario.reuse === "per_request" ? 0 : connectionBudget(scenario);
+  const counted = scenario.path === "pooled" ? pgbouncer?.logins : postgres?.sessions;
+  const opened = app === null ? counted ?? 0 : app.connections;
+  return Math.max(0, opened - once) / run.requests;
 }
 
 /** Waiting for the app's own pool, in milliseconds per request. */

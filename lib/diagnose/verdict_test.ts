@@ -236,6 +236,13 @@ Deno.test("thresholds hold on both sides", () => {
     scenario: { users: null, arrivalRate: 100 },
   });
   deepEqual(verdicts(due(96), due(94)), ["load_limited", "database_quota"]);
+  // Connections that are kept are opened once each, even if a slow start takes them into the window.
+  const starting: Changes = {
+    ...{ ...quota(0.5), rps: 60, serviceMs: 1017 },
+    app: { connections: 60, connectMs: 180 * 361 },
+  };
+  const habit = { ...starting, app: { connections: 100, connectMs: 180 * 361 } };
+  deepEqual(verdicts(starting, habit), ["database_quota", "connection_setup"]);
   // An event loop has no threads that could be used up.
   const crowd = { ...busy, workers: 1, threads: 1 };
   const many: Changes = { scenario: crowd, rps: 30, serviceMs: 1600 };
