@@ -107,7 +107,7 @@ const OUTCOMES: Record<Confirmation["outcome"], string> = {
 
 /** What is said where nothing was put to the test. */
 const NO_CONFIRMATION =
-  "The verdicts were not put to the test: `--confirm` runs each scenario again, relieved of what limited it.";
+  "The verdicts were not put to the test: `--confirm` runs each scenario again, relieved of what limited it, where a setting relieves that.";
 
 /**
  * Reads what came of putting the verdicts to the test.

@@ -13,6 +13,8 @@ await runTask(async (signal) => {
   const { show: onEvent } = view;
   const results = await runStudy({ ...study, signal, onEvent });
   await runOpenLoop(results, { ...study, signal, onEvent });
-  if (confirm) await runConfirmation(results, { ...study, signal, onEvent });
+  if (confirm && await runConfirmation(results, { ...study, signal, onEvent }) === null) {
+    view.line("Nothing to confirm: no setting relieves what limited any scenario");
+  }
   await exportStudy(results, { signal, onEvent, notebooks: false });
 });
