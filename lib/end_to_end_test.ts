@@ -14,7 +14,7 @@ import { JupyterServer } from "./testing/jupyter.ts";
 const STUDY = `test-${Deno.pid}`;
 const FOLDER = studyFolder(STUDY);
 const REPORT = join(FOLDER, "report");
-const NOTEBOOKS = ["00_overview", "10_frameworks", "30_open_loop", "90_report"];
+const NOTEBOOKS = ["00_overview", "10_frameworks", "30_open_loop", "40_diagnosis", "90_report"];
 
 async function task(name: string, ...args: string[]) {
   const output = await new Deno.Command(Deno.execPath(), {
@@ -122,6 +122,7 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
         "00_overview": 1,
         "10_frameworks": 5,
         "30_open_loop": 1,
+        "40_diagnosis": 3,
         "90_report": 4,
       };
       for (const name of NOTEBOOKS) {

@@ -51,7 +51,7 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   for (const text of await sweep()) emit({ event: "note", text });
   const folder = join(study.folder, "report");
   const { name, manifests } = study;
-  const openLoop = await study.openLoop();
+  const [openLoop, confirmation] = [await study.openLoop(), await study.confirmation()];
   if (study.complete && !isOpenLoopComplete(study.folder)) {
     const toCome = openLoop === null ? "all" : String(openLoop.missing.length);
     throw new PoolscopeError(
@@ -61,7 +61,7 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   const failed = manifests.filter((manifest) => manifest.status === "failed").length;
   emit({ event: "report_started", study: name, runs: manifests.length, failed });
   emit({ event: "report_step", text: "tables and plots", done: 0, total: OTHER_STEPS });
-  const files = exportTables(study, openLoop, folder);
+  const files = exportTables(study, { openLoop, confirmation, reportFolder: folder });
   if (options.notebooks ?? true) {
     files.push(...await exportNotebooks(study, folder, emit, signal));
   }

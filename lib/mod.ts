@@ -38,11 +38,19 @@ export {
   type PlannedRun,
   planRuns,
 } from "./plan.ts";
-export { ENGINES, openStudy, runOpenLoop, runStudy, type RunStudyOptions } from "./run_study.ts";
+export {
+  ENGINES,
+  openStudy,
+  runConfirmation,
+  runOpenLoop,
+  runStudy,
+  type RunStudyOptions,
+} from "./run_study.ts";
 export { exportStudy } from "./export_study.ts";
 export { loadStudy, Study } from "./report/study.ts";
 
 export { findCause } from "./diagnose/causes.ts";
+export { relieve } from "./diagnose/relief.ts";
 export { waitUntil } from "./engine/wait.ts";
 export { explainExit, locustCommand } from "./load/locust.ts";
 export { checkCounts, convertRequests, readFinal, readLocustTotals } from "./load/requests.ts";
@@ -63,6 +71,7 @@ export { latencyParts, waterfalls } from "./stats/waterfall.ts";
 export { pairName, pathClaim, rangeClaim } from "./figures/claims.ts";
 export { Figure } from "./figures/figure.ts";
 export { p95ComparisonFigure, rpsComparisonFigure } from "./figures/comparison.ts";
+export { connectionsFigure } from "./figures/connections.ts";
 export { distributionFigure } from "./figures/distribution.ts";
 export { formatNumber } from "./figures/format.ts";
 export { latencyFigure } from "./figures/latency.ts";
@@ -96,5 +105,12 @@ export {
   referenceTable,
   settingsTable,
 } from "./report/tables.ts";
+export {
+  confirmationTable,
+  readConfirmation,
+  readVerdict,
+  readVerdicts,
+  verdictTable,
+} from "./report/verdicts.ts";
 
 installKernelGuards();

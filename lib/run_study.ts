@@ -8,6 +8,7 @@
 import { existsSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
+import { confirmationPlan } from "./diagnose/relief.ts";
 import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
 import { appOptions, readApp } from "./engine/services.ts";
@@ -23,16 +24,23 @@ import { readFinal } from "./store/account.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
-import { ROOT, runFolder, studyFolder, studyName } from "./store/layout.ts";
+import {
+  confirmationFolder,
+  openLoopFolder,
+  ROOT,
+  runFolder,
+  studyFolder,
+  studyName,
+} from "./store/layout.ts";
 import { differingVersions, type Manifest } from "./store/manifest.ts";
 import type { FinishedRun } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
 import {
   findStudy,
+  followUpStudy,
   isDecided,
   knownRuns,
   markDecided,
-  openLoopStudy,
   openStudyFolder,
   readPlan,
 } from "./store/studies.ts";
@@ -100,9 +108,37 @@ export async function runOpenLoop(
       `Cannot run the open loop of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
     );
   }
-  const opened = openLoopStudy(
-    study.folder,
+  const opened = followUpStudy(
+    openLoopFolder(study.folder),
     () => openLoopPlan(study.plan, study.scenarios, study.ratios),
+  );
+  if (opened === null) return null;
+  const name = studyName(opened.folder);
+  return await conduct({ ...opened, name, lockFolder: study.folder }, options);
+}
+
+/**
+ * Puts a study's verdicts to the test, or finishes or opens that test: each scenario in turn with
+ * itself relieved of what is said to limit it, over a few rounds.
+ *
+ * @param study The study, complete.
+ * @param options As for {@linkcode runStudy}, without what chooses a study.
+ * @returns The test as a study; null where no setting relieves what limits any scenario.
+ * @throws {PoolscopeError} If the study is not complete.
+ * @throws The signal's reason when it is aborted.
+ */
+export async function runConfirmation(
+  study: Study,
+  options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
+): Promise<Study | null> {
+  if (!study.complete) {
+    throw new PoolscopeError(
+      `Cannot confirm the verdicts of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
+    );
+  }
+  const opened = followUpStudy(
+    confirmationFolder(study.folder),
+    () => confirmationPlan(study.plan, study.verdicts),
   );
   if (opened === null) return null;
   const name = studyName(opened.folder);

@@ -13,6 +13,7 @@ const quiet = {
   waitUs: 0,
   maxClients: 8,
   maxServers: 8,
+  meanServersActive: 2,
 };
 
 function run(
@@ -27,10 +28,11 @@ function run(
     ...unmeasuredRun({ ...head, scenarioId: path[0]! }),
     requests: 2000,
     telemetry: {
-      postgres: { sessions, transactions: 2000, maxConnections: 8 },
+      postgres: {
+        ...{ sessions, transactions: 2000, maxConnections: 8, meanActive: 2, meanWaitingLock: 0 },
+      },
       pgbouncer: path === "direct" ? null : { ...quiet, logins: 0, ...pooler },
-      work: null,
-      app: null,
+      ...{ work: null, app: null },
     },
   };
 }

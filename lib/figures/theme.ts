@@ -37,3 +37,12 @@ export const SERVICE_COLOR: Record<string, string> = {
   locust: "#cc79a7",
   host: "#7b8794",
 };
+
+/** What connections do, in figures of them: of the same colours. */
+export const CONNECTION_COLOR: Record<string, string> = {
+  "active": "#0072b2",
+  "waiting for a lock": "#d55e00",
+  "idle in transaction": "#cc79a7",
+  "sv_active": "#009e73",
+  "cl_waiting": "#e69f00",
+};

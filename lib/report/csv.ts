@@ -6,6 +6,7 @@
  */
 
 import { gatesOfRun } from "../diagnose/gates.ts";
+import type { ScenarioVerdict } from "../diagnose/verdict.ts";
 import type { Delivery } from "../stats/delivery.ts";
 import { type PercentileName, PERCENTS } from "../stats/latency.ts";
 import { isLowerBound } from "../stats/summarise.ts";
@@ -35,8 +36,8 @@ function deliveryColumns<Row>(pick: (row: Row) => Delivery | null): Column<Row>[
   ]);
 }
 
-/** A scenario with the ids of the gates that fired in its runs. */
-type ScenarioRow = ScenarioSummary & { gates: string[] };
+/** A scenario with the ids of the gates that fired in its runs, and what limited it. */
+type ScenarioRow = ScenarioSummary & { gates: string[]; bottleneck: ScenarioVerdict | undefined };
 
 function statusOf({ n, failedRuns, rejectedRuns }: ScenarioSummary): string {
   if (n > 0) return failedRuns > 0 ? "partly failed" : rejectedRuns > 0 ? "partly rejected" : "ok";
@@ -113,6 +114,8 @@ const SCENARIO_COLUMNS: Column<ScenarioRow>[] = [
   ["failed_rps", (s) => s.failedRps],
   ["cause", (s) => s.cause ?? s.rejection],
   ["gates", (s) => s.gates.join(" ")],
+  ["bottleneck", (s) => s.bottleneck?.verdict ?? null],
+  ["bottleneck_confidence", (s) => s.bottleneck?.confidence ?? null],
   ["scenario_id", (s) => s.scenarioId],
 ];
 
@@ -162,7 +165,10 @@ function csv<Row>(columns: Column<Row>[], rows: readonly Row[]): string {
  * @param study The study.
  */
 export function summaryCsv(
-  { scenarios, runs, ratios }: Pick<Study, "scenarios" | "runs" | "ratios">,
+  { scenarios, runs, ratios, verdicts }: Pick<
+    Study,
+    "scenarios" | "runs" | "ratios" | "verdicts"
+  >,
 ): string {
   const byPooled = new Map(ratios.map((ratio) => [ratio.pooled, ratio]));
   const columns = RATIO_COLUMNS.map(([header, field]): Column<ScenarioRow> => [
@@ -171,7 +177,11 @@ export function summaryCsv(
   ]);
   const rows = scenarios.map((scenario) => {
     const own = runs.filter(({ scenarioId }) => scenarioId === scenario.scenarioId);
-    return { ...scenario, gates: [...new Set(own.flatMap(gatesOfRun))] };
+    const gates = [...new Set(own.flatMap(gatesOfRun))];
+    const bottleneck = verdicts.find((verdict) =>
+      verdict.scenario.scenarioId === scenario.scenarioId
+    );
+    return { ...scenario, gates, bottleneck };
   });
   return csv([...SCENARIO_COLUMNS, ...columns], rows);
 }

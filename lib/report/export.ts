@@ -20,23 +20,30 @@ function writeWhole(file: string, content: string | Uint8Array): void {
   renameSync(temporary, file);
 }
 
+/** What followed a study, and where its report goes. */
+export interface ExportTablesOptions {
+  /** The open loop. @default none */
+  openLoop?: Study | null;
+  /** The test of its verdicts. @default none */
+  confirmation?: Study | null;
+  /** @default `report/` in the study's folder */
+  reportFolder?: string;
+}
+
 /**
  * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `comparisons.csv`, `plots/rps_comparison.png` and
  * `plots/p95_latency_comparison.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
  * `plots/open_loop_latency.png`.
  *
  * @param study The study.
- * @param openLoop The open loop that followed it. @default none
- * @param reportFolder Where to. @default `report/` in the study's folder
+ * @param options What followed it, and where to.
  * @returns The files written.
  */
-export function exportTables(
-  study: Study,
-  openLoop: Study | null = null,
-  reportFolder = join(study.folder, "report"),
-): string[] {
+export function exportTables(study: Study, options: ExportTablesOptions = {}): string[] {
+  const { openLoop = null, confirmation = null } = options;
+  const { reportFolder = join(study.folder, "report") } = options;
   const files: [string, string | Uint8Array][] = [
-    ["summary_report.md", summaryReport(study, openLoop)],
+    ["summary_report.md", summaryReport(study, { openLoop, confirmation })],
     ["summary.csv", summaryCsv(study)],
     ["runs.csv", runsCsv(study.runs)],
     ["comparisons.csv", comparisonsCsv(study)],
@@ -46,7 +53,7 @@ export function exportTables(
       // Throughput at a given rate is what was offered: its ratio says nothing.
       [
         "open_loop.csv",
-        summaryCsv({ scenarios: openLoop.scenarios, runs: openLoop.runs, ratios: [] }),
+        summaryCsv({ ...openLoop, ratios: [] }),
       ],
       ["open_loop_runs.csv", runsCsv(openLoop.runs)],
       ["plots/open_loop_latency.png", openLoopFigure(openLoop).png()],

@@ -26,14 +26,21 @@ import {
   referenceTable,
   settingsTable,
 } from "./tables.ts";
+import { confirmationTable, readConfirmation, readVerdicts, verdictTable } from "./verdicts.ts";
 
 /**
  * The report of a study as Markdown. Its two plots are those that `exportTables` writes beside it.
  *
  * @param study The study.
- * @param openLoop The open loop that followed it. @default none
+ * @param followUps The open loop that followed it, and the test of its verdicts. @default none
  */
-export function summaryReport(study: Study, openLoop: Study | null = null): string {
+export function summaryReport(
+  study: Study,
+  { openLoop = null, confirmation = null }: {
+    openLoop?: Study | null;
+    confirmation?: Study | null;
+  } = {},
+): string {
   const failed = study.runs.some((run) => run.status === "failed");
   const published = publishedTable(study);
   const sections = [
@@ -49,6 +56,13 @@ export function summaryReport(study: Study, openLoop: Study | null = null): stri
     "## Latency",
     String(readLatency(study)),
     "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",
+    "## What limited each arm",
+    String(readVerdicts(study)),
+    verdictTable(study).markdown(),
+    ...(confirmation === null ? [] : [
+      String(readConfirmation(study, confirmation)),
+      confirmationTable(study, confirmation).markdown(),
+    ]),
     "## Pooled against direct",
     String(readRatios(study)),
     ...(study.ratios.length === 0 ? [] : [ratioTable(study).markdown()]),

@@ -17,7 +17,8 @@ import {
 } from "./narrative.ts";
 import { PUBLISHED, publishedTable } from "./published.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
-import { openLoopStudy } from "../store/studies.ts";
+import { openLoopFolder } from "../store/layout.ts";
+import { followUpStudy } from "../store/studies.ts";
 import { summaryReport } from "./markdown.ts";
 import { armRatioFigure } from "../figures/ratio.ts";
 import { createScenario } from "../scenario.ts";
@@ -393,8 +394,8 @@ Deno.test("the report of a study holds its open loop", async () => {
     ...{ rps: 100, medianMs: run.scenario.path === "pooled" ? 30 : 10 },
   }));
   const closed = await loadStudy(own.folder);
-  const { folder: target, plan: followUp } = openLoopStudy(
-    own.folder,
+  const { folder: target, plan: followUp } = followUpStudy(
+    openLoopFolder(own.folder),
     () => openLoopPlan(closed.plan, closed.scenarios, closed.ratios),
   )!;
   using made = syntheticStudy(followUp, (run) => ({
@@ -427,7 +428,7 @@ Deno.test("the report of a study holds its open loop", async () => {
   );
   assert.match(plain(readOpenLoop(null)), /^No open loop/);
 
-  const files = exportTables(closed, open);
+  const files = exportTables(closed, { openLoop: open });
   assert.ok(files.some((file) => file.endsWith("plots/open_loop_latency.png")));
   const report = readFileSync(files[0]!, "utf8");
   assert.match(report, /## Latency at equal load\n\nIn every run, pooled P95 response time/);

@@ -8,19 +8,21 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { findUnequalWork, type UnequalWork } from "../diagnose/equal_work.ts";
+import { type ScenarioVerdict, scenarioVerdicts } from "../diagnose/verdict.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
-import { readRequests, readResources } from "../frames/run_files.ts";
+import { readPgbouncer, readPostgres, readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { armLabels, compareLevels, type LoadLevel, loadLevels } from "../scenario.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
+import { type ConnectionPoint, connectionSeries } from "../stats/connections.ts";
 import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
 import { compareScenarios } from "../stats/comparisons.ts";
 import type { FamilyResult, StoppingRule } from "../stats/family.ts";
 import { summariseScenarios } from "../stats/summarise.ts";
 import type { ArmRatio, PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { openLoopFolder, runFolder, studyName } from "../store/layout.ts";
+import { confirmationFolder, openLoopFolder, runFolder, studyName } from "../store/layout.ts";
 import { differingVersions, type Manifest } from "../store/manifest.ts";
 import { knownRuns, readPlan } from "../store/studies.ts";
 import { readRun } from "./read_run.ts";
@@ -63,6 +65,8 @@ export class Study {
   readonly context: StudyContext;
   /** Arms that did other work than the contract's: they may stand in no comparison. */
   readonly unequalWork: UnequalWork[];
+  /** What limited each scenario, in the order of `scenarios`. */
+  readonly verdicts: ScenarioVerdict[];
   /** What is wrong with files and work of the study, a line each. */
   readonly warnings: string[];
 
@@ -82,6 +86,7 @@ export class Study {
     const place = new Map([...armLabels(files.plan.scenarios).keys()].map((id, i) => [id, i]));
     this.scenarios = summariseScenarios(files.runs)
       .sort((a, b) => place.get(a.scenarioId)! - place.get(b.scenarioId)!);
+    this.verdicts = scenarioVerdicts(this);
     const { ratios, armRatios, rule, family } = compareScenarios(
       files.plan,
       this.scenarios,
@@ -101,9 +106,13 @@ export class Study {
   }
 
   /** The open loop that followed, as far as it has come; null where there is none. */
-  async openLoop(): Promise<Study | null> {
-    const folder = openLoopFolder(this.folder);
-    return existsSync(join(folder, "plan.json")) ? await loadStudy(folder) : null;
+  openLoop(): Promise<Study | null> {
+    return loadFollowUp(openLoopFolder(this.folder));
+  }
+
+  /** The test of its verdicts, as far as it has come; null where there is none. */
+  confirmation(): Promise<Study | null> {
+    return loadFollowUp(confirmationFolder(this.folder));
   }
 
   /** The rounds of a scenario that have a manifest; those that can be read, if any can. */
@@ -188,6 +197,28 @@ export class Study {
     const frame = await readResources(runFolder(this.folder, scenarioId, round));
     return cpuSeries(frame, manifest.window?.startUs ?? null);
   }
+
+  /**
+   * Connections by what they did, second by second, for `connectionsFigure`.
+   *
+   * @param scenarioId The scenario's id.
+   * @param round The round. @default 1
+   */
+  async connections(scenarioId: string, round = 1): Promise<ConnectionPoint[]> {
+    this.#rounds(scenarioId, round);
+    const manifest = this.manifests.find((m) => m.scenarioId === scenarioId && m.round === round)!;
+    const folder = runFolder(this.folder, scenarioId, round);
+    const pooled = manifest.scenario.path === "pooled";
+    return connectionSeries(
+      await readPostgres(folder),
+      pooled ? await readPgbouncer(folder) : null,
+      manifest.window?.startUs ?? null,
+    );
+  }
+}
+
+async function loadFollowUp(folder: string): Promise<Study | null> {
+  return existsSync(join(folder, "plan.json")) ? await loadStudy(folder) : null;
 }
 
 /** The runs of further rounds that undecided comparisons ask for, without those that are there. */

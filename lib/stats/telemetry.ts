@@ -19,6 +19,9 @@ export interface PostgresActivity {
   transactions: number;
   /** The largest number of the app's connections (PgBouncer's, when pooled) of any reading. */
   maxConnections: number;
+  /** Means over the readings: connections that execute, and those of them that wait for a lock. */
+  meanActive: number;
+  meanWaitingLock: number;
 }
 
 /** What PgBouncer did within the window. */
@@ -33,6 +36,8 @@ export interface PgbouncerActivity {
   /** The largest number of the app's client connections, and of server connections. */
   maxClients: number;
   maxServers: number;
+  /** The mean number of server connections that were linked to a client, over the readings. */
+  meanServersActive: number;
   /**
    * Logins of clients, from the numbers that PgBouncer gives its connections as they come: exact to
    * a few. Null with a PgBouncer that does not show them (before 1.24).
@@ -106,6 +111,13 @@ function maxWithin(frame: DataFrame, columns: string[], { startUs, endUs }: Wind
   );
 }
 
+/** The mean of the readings of a window; 0 without any. */
+function meanWithin(frame: DataFrame, columns: string[], { startUs, endUs }: Window): number {
+  const { timesUs, values } = seriesOf(frame, columns);
+  const own = values.filter((_, i) => timesUs[i]! >= startUs && timesUs[i]! <= endUs);
+  return own.length === 0 ? 0 : own.reduce((sum, value) => sum + value, 0) / own.length;
+}
+
 /**
  * Why a window cannot be told from readings; null when it can.
  *
@@ -163,6 +175,8 @@ export function postgresActivity(postgres: DataFrame, window: Window): PostgresA
     sessions,
     transactions: Math.max(0, all - sessions),
     maxConnections: maxWithin(postgres, ["backends"], window),
+    meanActive: meanWithin(postgres, ["active"], window),
+    meanWaitingLock: meanWithin(postgres, ["waiting_lock"], window),
   };
 }
 
@@ -187,6 +201,7 @@ export function pgbouncerActivity(
     queryUs: countWithin(pgbouncer, ["total_query_time_us"], window),
     maxClients: maxWithin(pgbouncer, ["cl_active", "cl_waiting"], window),
     maxServers: maxWithin(pgbouncer, servers, window),
+    meanServersActive: meanWithin(pgbouncer, ["sv_active"], window),
     logins: sessions === null ? null : countLogins(pgbouncer, sessions, window),
   };
 }
@@ -273,7 +288,8 @@ export interface Churn {
  * ```ts
  * import { connectionChurn } from "./telemetry.ts";
  *
- * const postgres = { sessions: 50, transactions: 900, maxConnections: 9 };
+ * const counts = { sessions: 50, transactions: 900, maxConnections: 9 };
+ * const postgres = { ...counts, meanActive: 2, meanWaitingLock: 0 };
  * const churn = connectionChurn({
  *   requests: 1000,
  *   telemetry: { postgres, pgbouncer: null, work: null, app: null },

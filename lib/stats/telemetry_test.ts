@@ -43,17 +43,34 @@ const window = { startUs: 100 * S, endUs: 104 * S };
 
 Deno.test("postgresActivity() counts between the window's ends, not between the readings", async () => {
   const frame = await frameOf("postgres", [
-    { time_us: 98 * S, backends: 90, sessions: 5, xact_commit: 0, xact_rollback: 0 },
+    {
+      time_us: 98 * S,
+      backends: 90,
+      active: 80,
+      waiting_lock: 70,
+      sessions: 5,
+      xact_commit: 0,
+      xact_rollback: 0,
+    },
     // Half a second before and after the beginning.
     { time_us: 99.5 * S, backends: 70, sessions: 10, xact_commit: 100, xact_rollback: 10 },
-    { time_us: 100.5 * S, backends: 40, sessions: 20, xact_commit: 200, xact_rollback: 30 },
-    { time_us: 103.9 * S, backends: 45, sessions: 50, xact_commit: 900, xact_rollback: 100 },
+    {
+      ...{ time_us: 100.5 * S, backends: 40, active: 4, waiting_lock: 0 },
+      ...{ sessions: 20, xact_commit: 200, xact_rollback: 30 },
+    },
+    {
+      ...{ time_us: 103.9 * S, backends: 45, active: 6, waiting_lock: 3 },
+      ...{ sessions: 50, xact_commit: 900, xact_rollback: 100 },
+    },
     // Right after the end.
     { time_us: 104.0001 * S, backends: 80, sessions: 51, xact_commit: 1000, xact_rollback: 100 },
     { time_us: 105 * S, backends: 99, sessions: 99, xact_commit: 5000, xact_rollback: 900 },
   ]);
   const activity = postgresActivity(frame, window);
-  assert.deepEqual(activity, { sessions: 36, transactions: 850 + 80 - 36, maxConnections: 45 });
+  assert.deepEqual(activity, {
+    ...{ sessions: 36, transactions: 850 + 80 - 36, maxConnections: 45 },
+    ...{ meanActive: 5, meanWaitingLock: 1.5 },
+  });
   assert.equal(findFault(frame, POSTGRES_COUNTERS, window), null);
 });
 
@@ -113,7 +130,7 @@ Deno.test("pgbouncerActivity() counts transactions, queries and waiting, and the
     queryUs: 8000,
     maxClients: 64,
   };
-  const expected = { ...counts, maxServers: 22 };
+  const expected = { ...counts, maxServers: 22, meanServersActive: (3 + 18 + 3) / 3 };
   assert.deepEqual(pgbouncerActivity(frame, 0, window), { ...expected, logins: 0 });
   assert.equal(pgbouncerActivity(frame, null, window).logins, null);
 });
@@ -135,10 +152,11 @@ Deno.test("pgbouncerActivity() tells logins from the numbers of clients, less se
 });
 
 Deno.test("connectionChurn() is per 1,000 requests, and unknown where either part is", () => {
-  const postgres = { sessions: 4, transactions: 4000, maxConnections: 20 };
+  const counts = { sessions: 4, transactions: 4000, maxConnections: 20 };
+  const postgres = { ...counts, meanActive: 3, meanWaitingLock: 0 };
   const pgbouncer = {
     ...{ transactions: 4000, queries: 4000, waitUs: 0, queryUs: 0, maxClients: 9, maxServers: 20 },
-    logins: 3900,
+    ...{ meanServersActive: 3, logins: 3900 },
   };
   const telemetry = { postgres, pgbouncer, work: null, app: null };
   assert.deepEqual(connectionChurn({ requests: 4000, telemetry }), { sessions: 1, logins: 975 });

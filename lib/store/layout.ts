@@ -34,15 +34,23 @@ export function studyFolder(study: string, root: string = ROOT): string {
   return join(runsFolder(root), study);
 }
 
-/** The folder of the open loop that follows a study, within the study's: a study of its own plan. */
+/** Folders within a study's, each of a study that follows it, with a plan of its own. */
+const FOLLOW_UPS = { openLoop: "open-loop", confirmation: "confirmation" };
+
+/** The folder of the open loop that follows a study. */
 export function openLoopFolder(study: string): string {
-  return join(study, "open-loop");
+  return join(study, FOLLOW_UPS.openLoop);
 }
 
-/** A study's name by its folder; an open loop is named after the study that it follows. */
+/** The folder of the study that puts a study's verdicts to the test, within the study's. */
+export function confirmationFolder(study: string): string {
+  return join(study, FOLLOW_UPS.confirmation);
+}
+
+/** A study's name by its folder; one that follows another is named after that. */
 export function studyName(folder: string): string {
   const name = basename(folder);
-  return name === "open-loop" ? join(basename(dirname(folder)), name) : name;
+  return Object.values(FOLLOW_UPS).includes(name) ? join(basename(dirname(folder)), name) : name;
 }
 
 /** The folder of one run within a study's folder. */

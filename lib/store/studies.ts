@@ -177,18 +177,17 @@ export function openStudyFolder(
 }
 
 /**
- * Opens the folder of a study's open loop; the first time, its plan is written down. Later that plan
- * stays, whatever the study's numbers then say: its runs belong together.
+ * Opens the folder of a study that follows another; the first time, its plan is written down. Later
+ * that plan stays, whatever the study's numbers then say: its runs belong together.
  *
- * @param study The study's folder.
+ * @param folder The folder, as `openLoopFolder` or `confirmationFolder` names it.
  * @param derive The plan, where there is none yet.
  * @returns Null where there is none and none can be derived.
  */
-export function openLoopStudy(
-  study: string,
+export function followUpStudy(
+  folder: string,
   derive: () => Plan | null,
 ): { folder: string; plan: Plan } | null {
-  const folder = openLoopFolder(study);
   if (existsSync(join(folder, "plan.json"))) return { folder, plan: readPlan(folder) };
   const plan = derive();
   if (plan === null) return null;

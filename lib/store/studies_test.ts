@@ -6,15 +6,15 @@ import { syntheticManifest } from "../frames/testing.ts";
 import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
 import { EventLog } from "./events.ts";
 import { hashFile, readManifest, writeAtomic } from "./files.ts";
-import { runFolder, SCHEMA_VERSION, studyFolder, studyName } from "./layout.ts";
+import { openLoopFolder, runFolder, SCHEMA_VERSION, studyFolder, studyName } from "./layout.ts";
 import {
   findStudy,
+  followUpStudy,
   isComplete,
   isOpenLoopComplete,
   knownRuns,
   listStudies,
   markDecided,
-  openLoopStudy,
   openStudyFolder,
 } from "./studies.ts";
 
@@ -138,15 +138,18 @@ Deno.test("isComplete() waits for the open loop, unless nothing succeeded that i
     derived++;
     return followUp;
   };
-  const opened = openLoopStudy(folder, derive)!;
+  const opened = followUpStudy(openLoopFolder(folder), derive)!;
   equal(studyName(opened.folder), `${basename(folder)}/open-loop`);
   equal(isComplete(folder), false);
   finish(opened.folder, followUp, "ok");
   equal(isComplete(folder), true);
   // Its plan stays, whatever the study would say by now.
-  deepEqual(openLoopStudy(folder, derive)!.plan, followUp);
+  deepEqual(followUpStudy(openLoopFolder(folder), derive)!.plan, followUp);
   equal(derived, 1);
-  equal(openLoopStudy(openStudyFolder(plan, { root, study: "x" }).folder, () => null), null);
+  equal(
+    followUpStudy(openLoopFolder(openStudyFolder(plan, { root, study: "x" }).folder), () => null),
+    null,
+  );
   // It is part of its study, and none of its own.
   deepEqual(listStudies(root).filter((name) => name.includes("open-loop")), []);
 });

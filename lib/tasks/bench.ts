@@ -8,6 +8,7 @@ import { benchOverhead } from "../bench/overhead.ts";
 import { benchRecorder } from "../bench/recorder.ts";
 import { benchStatistics } from "../bench/statistics.ts";
 import { benchTelemetry } from "../bench/telemetry.ts";
+import { benchVerdicts } from "../bench/verdicts.ts";
 import { UsageError } from "../errors.ts";
 import { ENGINES } from "../run_study.ts";
 import { parseOptions, runTask } from "./cli.ts";
@@ -21,6 +22,7 @@ const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = 
   recorder: benchRecorder,
   statistics: benchStatistics,
   telemetry: benchTelemetry,
+  verdicts: benchVerdicts,
 };
 
 await runTask(async (signal) => {

@@ -31,6 +31,10 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
   seed: { value: "N", help: "seed of the order and of the load" },
   engine: { value: "NAME", help: `${ENGINES.join(", ")} (auto: Docker where it answers)` },
   "docker-host": { value: "URL", help: "where Docker listens, such as tcp://host:2376" },
+  confirm: {
+    value: "",
+    help: "relieve what limited each scenario, and see whether throughput rises",
+  },
   "retry-failed": { value: "", help: "run failed runs again" },
   json: { value: "", help: "events as JSON lines on stdout, lines for people on stderr" },
 };
@@ -68,7 +72,7 @@ export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[
 export function parseStudyOptions(
   task: string,
   args: string[],
-): (RunStudyOptions & { json: boolean }) | null {
+): (RunStudyOptions & { json: boolean; confirm: boolean }) | null {
   const { values } = parseOptions(args, {
     help: { type: "boolean", short: "h" },
     plan: { type: "string" },
@@ -86,6 +90,7 @@ export function parseStudyOptions(
     engine: { type: "string" },
     "docker-host": { type: "string" },
     "no-open-loop": { type: "boolean" },
+    confirm: { type: "boolean", default: false },
     "retry-failed": { type: "boolean" },
     json: { type: "boolean", default: false },
   });
@@ -124,7 +129,8 @@ export function parseStudyOptions(
   if (engine !== undefined && !ENGINES.includes(engine)) {
     throw new UsageError(`Cannot use --engine "${engine}": choose from ${ENGINES.join(", ")}`);
   }
-  const { plan, study, json, "retry-failed": retryFailed, "docker-host": dockerHost } = values;
+  const { plan, study, json, confirm, "retry-failed": retryFailed, "docker-host": dockerHost } =
+    values;
   if (study !== undefined && listStudies().includes(study)) {
     // A notebook may open a study of any plan; a command that names one means that one.
     const asked = changePlan(
@@ -137,7 +143,7 @@ export function parseStudyOptions(
       );
     }
   }
-  return { plan, study, changes, engine, dockerHost, retryFailed, json };
+  return { plan, study, changes, engine, dockerHost, retryFailed, confirm, json };
 }
 
 /** Exit statuses of a task that was told to end, as shells know them. */

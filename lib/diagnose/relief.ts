@@ -1,0 +1,211 @@
+/**
+ * What takes a bottleneck away, so that a verdict can be put to the test: with the named resource
+ * relieved, throughput must rise.
+ *
+ * @module
+ */
+
+import { UsageError } from "../errors.ts";
+import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import type { Plan } from "../plan.ts";
+import { pairedRatio } from "../stats/ratio.ts";
+import type { Estimate, RunSummary } from "../stats/summary.ts";
+import type { Bottleneck, ScenarioVerdict, Verdict } from "./verdict.ts";
+
+/** How much more of something a relief gives. */
+const MORE = 3;
+/** More users than this are more than most machines have connections for. */
+const MOST_USERS = 10_000;
+/** PostgreSQL gives each connection memory of its own. */
+const MOST_CONNECTIONS = 500;
+
+/** A change of a scenario's settings, or why there is none that would help. */
+export type Relief = { change: Partial<Scenario> } | { none: string };
+
+type ReliefRule = (scenario: Scenario) => Relief;
+
+/** A quota is lifted; without one, the cores themselves are used up. */
+function lift(key: "dbCpus" | "appCpus" | "pgbouncerCpus", without: ReliefRule): ReliefRule {
+  return (scenario) => scenario[key] === null ? without(scenario) : { change: { [key]: null } };
+}
+
+/** What relieves each bottleneck. */
+export const RELIEFS: Record<Bottleneck, ReliefRule> = {
+  load_limited: ({ users, arrivalRate }) =>
+    users === null
+      ? { change: { arrivalRate: MORE * arrivalRate! } }
+      : users >= MOST_USERS
+      ? { none: `it has ${users} users already` }
+      : { change: { users: Math.min(MOST_USERS, MORE * users) } },
+  generator: ({ client }) =>
+    client === "fast"
+      ? { change: { client: "lean" } }
+      : { none: "no setting makes the generator faster: give it cores of its own" },
+  host_cpu: () => ({
+    none: "no setting adds cores: use a larger machine, or end what else runs on it",
+  }),
+  app_cpu: lift("appCpus", ({ workers }) => ({ change: { workers: 2 * workers } })),
+  workers: ({ threads, poolSize }) => ({
+    change: { threads: MORE * threads, poolSize: Math.max(poolSize, MORE * threads) },
+  }),
+  app_pool: ({ poolSize }) => ({ change: { poolSize: MORE * poolSize } }),
+  pgbouncer_cpu: lift("pgbouncerCpus", () => ({
+    none: "PgBouncer runs on one core: start several that share a port (so_reuseport)",
+  })),
+  pgbouncer_queue: ({ defaultPoolSize, maxConnections }) => ({
+    change: {
+      defaultPoolSize: MORE * defaultPoolSize,
+      maxConnections: Math.max(maxConnections, MORE * defaultPoolSize + 20),
+    },
+  }),
+  database_quota: lift("dbCpus", () => ({ none: "PostgreSQL has no quota" })),
+  database_locks: () => ({
+    none: "no setting shortens transactions: see which statements wait in logs and wait_events",
+  }),
+  connection_setup: ({ framework, reuse }) =>
+    reuse !== "per_request"
+      ? { none: `the app keeps its connections (${reuse}), and opens new ones all the same` }
+      : { change: { reuse: framework === "django" ? "persistent" : "app_pool" } },
+  refused_connections: ({ path, maxConnections, maxClientConn }) =>
+    path === "pooled" && maxClientConn < MOST_USERS
+      ? { change: { maxClientConn: MOST_USERS } }
+      : maxConnections >= MOST_CONNECTIONS
+      ? { none: `max_connections is ${maxConnections} already: use fewer connections` }
+      : { change: { maxConnections: Math.min(MOST_CONNECTIONS, MORE * maxConnections) } },
+};
+
+/** A scenario with its named bottleneck relieved. */
+export interface RelievedScenario {
+  scenario: Scenario;
+  /** What was changed, as in `dbCpus 0.5 → none`. */
+  what: string;
+}
+
+/**
+ * The scenario with the named resource relieved.
+ *
+ * @param scenario The scenario.
+ * @param verdict What limited it.
+ * @returns The relieved scenario, or a sentence that says why no setting relieves it.
+ *
+ * @example
+ * ```ts
+ * import { createScenario, relieve } from "poolscope";
+ *
+ * const scenario = createScenario({ framework: "flask", path: "direct", users: 50 });
+ * const relieved = relieve(scenario, "database_quota");
+ * console.assert(typeof relieved === "object" && relieved.what === "dbCpus 0.5 → none");
+ * ```
+ */
+export function relieve(scenario: Scenario, verdict: Verdict): RelievedScenario | string {
+  if (verdict === "unknown") return "what limited it is not known";
+  const relief = RELIEFS[verdict](scenario);
+  if ("none" in relief) return relief.none;
+  try {
+    const relieved = createScenario({ ...scenario, ...relief.change });
+    if (scenarioId(relieved) === scenarioId(scenario)) return "the setting does not act here";
+    return { scenario: relieved, what: describeChange(scenario, relieved) };
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
+}
+
+function describeChange(before: Scenario, after: Scenario): string {
+  const show = (value: Scenario[keyof Scenario]) => value === null ? "none" : String(value);
+  return (Object.keys(after) as (keyof Scenario)[])
+    .filter((key) => before[key] !== after[key])
+    .map((key) => `${key} ${show(before[key])} → ${show(after[key])}`).join(", ");
+}
+
+/** Rounds of a test: the least whose interval of a paired ratio is of any use. */
+const CONFIRM_ROUNDS = 4;
+/** Windows of a test are no longer than this, in seconds: it asks for large effects. */
+const MOST_CONFIRM_WINDOW_S = 10;
+/** Less than this is no relief. */
+export const LEAST_RISE = 1.1;
+
+/**
+ * The plan that puts verdicts to the test: each scenario and itself relieved, in every round. Copies
+ * stay behind.
+ *
+ * @param plan The study's plan.
+ * @param verdicts What limited its scenarios.
+ * @returns Null where no setting relieves any of them.
+ */
+export function confirmationPlan(
+  plan: Plan,
+  verdicts: readonly ScenarioVerdict[],
+): Plan | null {
+  const cells = new Map<string, Scenario>();
+  for (const { scenario: { scenario }, verdict } of verdicts) {
+    const relieved = scenario.replica > 0 ? "a copy" : relieve(scenario, verdict);
+    if (typeof relieved === "string") continue;
+    for (const cell of [scenario, relieved.scenario]) cells.set(scenarioId(cell), cell);
+  }
+  if (cells.size === 0) return null;
+  return {
+    name: `${plan.name}-confirmation`,
+    purpose: "Each scenario in turn with itself relieved of what is said to limit it.",
+    functionalCheck: plan.functionalCheck,
+    warmUpS: plan.warmUpS,
+    windowS: Math.min(plan.windowS, MOST_CONFIRM_WINDOW_S),
+    rounds: Math.min(plan.rounds, CONFIRM_ROUNDS),
+    seed: plan.seed,
+    scenarios: [...cells.values()],
+  };
+}
+
+/** What became of a verdict that was put to the test. */
+export interface Confirmation {
+  verdict: ScenarioVerdict;
+  /** What was changed; or why nothing was, and then there is no ratio. */
+  what: string;
+  /** Relieved over original throughput of correct answers, with its 95 % interval. */
+  ratio: Estimate | null;
+  /** Rounds behind it. */
+  n: number;
+  /**
+   * `confirmed`: throughput rose. `refuted`: it did not rise by a tenth. `undecided`: the interval
+   * reaches from no rise to one of a tenth or more, or there is none. `untested`: nothing was run.
+   */
+  outcome: "confirmed" | "refuted" | "undecided" | "untested";
+}
+
+/**
+ * What a test says of verdicts. Runs of which requests failed count with their correct answers: to
+ * be spared the failures is the relief. Those that gates reject do not count.
+ *
+ * @param verdicts The verdicts of a study.
+ * @param runs The runs of their test.
+ */
+export function readConfirmations(
+  verdicts: readonly ScenarioVerdict[],
+  runs: readonly RunSummary[],
+): Confirmation[] {
+  const counted = runs.filter(({ status, measured, rps }) =>
+    measured && rps > 0 && status !== "rejected"
+  );
+  const byRound = (id: string) =>
+    new Map(counted.filter((run) => run.scenarioId === id).map(({ round, rps }) => [round, rps]));
+  return verdicts.filter(({ scenario }) => scenario.scenario.replica === 0).map((verdict) => {
+    const relieved = relieve(verdict.scenario.scenario, verdict.verdict);
+    const untested = { verdict, ratio: null, n: 0, outcome: "untested" as const };
+    if (typeof relieved === "string") return { ...untested, what: relieved };
+    const [before, after] = [verdict.scenario.scenario, relieved.scenario]
+      .map((scenario) => byRound(scenarioId(scenario))) as [
+        Map<number, number>,
+        Map<number, number>,
+      ];
+    const pairs = [...before].filter(([round]) => after.has(round))
+      .map(([round, base]) => ({ base, other: after.get(round)! }));
+    if (pairs.length === 0) return { ...untested, what: relieved.what };
+    const ratio = pairedRatio(pairs)!;
+    return { verdict, what: relieved.what, ratio, n: pairs.length, outcome: outcomeOf(ratio) };
+  });
+}
+
+function outcomeOf({ low, high }: Estimate): Confirmation["outcome"] {
+  if (low === null || high === null) return "undecided";
+  return low > 1 ? "confirmed" : high < LEAST_RISE ? "refuted" : "undecided";
+}

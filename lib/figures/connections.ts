@@ -1,0 +1,61 @@
+/**
+ * Connections over time.
+ *
+ * @module
+ */
+
+import type { Scenario } from "../scenario.ts";
+import { CONNECTION_KINDS, type ConnectionPoint } from "../stats/connections.ts";
+import { composeFigure, type Figure } from "./figure.ts";
+import { atLevels, formatNumber } from "./format.ts";
+import { caption, emptyFigure, type FigureOptions } from "./options.ts";
+import { CONNECTION_COLOR, INK } from "./theme.ts";
+import { drawTimeLines, meanInWindow, type TimeLevel } from "./time_lines.ts";
+
+/** Options of {@linkcode connectionsFigure}. */
+export interface ConnectionsFigureOptions extends Pick<FigureOptions, "context" | "title"> {
+  /** The scenario, for PgBouncer's pool size and its name. @default no level is drawn */
+  scenario?: Scenario;
+}
+
+/**
+ * What connections did over one run: those of PostgreSQL that executed, waited for a lock or were idle
+ * in a transaction, and PgBouncer's server connections in use with the clients that waited for one.
+ * Kinds of which there were none are left out.
+ *
+ * @param points Rows of `Study.connections`.
+ * @param options The scenario for its pool size, the context for the caption.
+ */
+export function connectionsFigure(
+  points: readonly ConnectionPoint[],
+  options: ConnectionsFigureOptions = {},
+): Figure {
+  const { scenario, context } = options;
+  const kinds = CONNECTION_KINDS.filter((kind) =>
+    points.some((point) => point.kind === kind && point.connections > 0)
+  );
+  const lines = points.filter(({ kind }) => kinds.includes(kind))
+    .map(({ kind, timeS, connections }) => ({ name: kind, timeS, value: connections }));
+  if (lines.length === 0) return emptyFigure("No connection was in use at any reading", context);
+  const values: TimeLevel[] = scenario?.path === "pooled"
+    ? [{ name: "sv_active", value: scenario.defaultPoolSize }]
+    : [];
+  const mean = (kind: string) => formatNumber(meanInWindow(lines, kind));
+  const name = scenario === undefined
+    ? ""
+    : `, ${scenario.framework} ${scenario.path} ${atLevels([scenario])}`;
+  const claim = values.length === 0
+    ? `${mean("active")} connections executed at a time`
+    : `${mean("sv_active")} of ${scenario!.defaultPoolSize} server connections were in use, and ${
+      mean("cl_waiting")
+    } clients waited for one`;
+  return composeFigure({
+    title: options.title ?? claim + name,
+    subtitle: "connections by what they did over one run; labels give the window's mean",
+    body: drawTimeLines(lines, (kind) => CONNECTION_COLOR[kind] ?? INK, {
+      title: "default_pool_size",
+      values,
+    }, 170),
+    caption: caption(["one run", "a reading each second"], context),
+  });
+}
