@@ -10,7 +10,7 @@ import { LocalEngine } from "./engine/local.ts";
 import { type Plan, planRuns } from "./plan.ts";
 import { loadStudy } from "./report/study.ts";
 import { runScenario } from "./run_scenario.ts";
-import { createScenario, type Framework } from "./scenario.ts";
+import { createScenario, type Framework, type Scenario } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import { type Stage, waterfalls } from "./stats/waterfall.ts";
 import { EventLog } from "./store/events.ts";
@@ -20,18 +20,39 @@ const tools = await setUp();
 
 const INJECTED_MS = 5;
 
-/** What the altered apps can do to each request, and the stage that this belongs to. */
+/** The stage that each injection belongs to. */
 const INJECTIONS = {
-  none: null,
   app: "app",
   pool: "app_pool",
   queue: "pgbouncer_queue",
   query: "execution",
-} as const satisfies Record<string, Stage | null>;
+} as const satisfies Record<string, Stage>;
 
 type Injection = keyof typeof INJECTIONS;
 
-/** Goes before the code of a file, and calls at each request's first use of the database. */
+/** What is done to each request, and for how long. */
+interface Dose {
+  injection: Injection;
+  ms: number;
+}
+
+/**
+ * Each injection with 5 ms and, to hold it against, the same with 0 ms: a further statement or a second
+ * transaction takes time of its own, which is not injected time. Those of the altered app are copies
+ * of one scenario; a delay is the scenario's own.
+ */
+const COPIES: readonly Dose[] = [
+  { injection: "app", ms: 0 },
+  ...(["pool", "queue", "query"] as const).flatMap((injection) =>
+    [0, INJECTED_MS].map((ms) => ({ injection, ms }))
+  ),
+];
+
+function doseOf({ appDelayMs, replica }: Scenario): Dose {
+  return appDelayMs > 0 ? { injection: "app", ms: appDelayMs } : COPIES[replica]!;
+}
+
+/** What makes an app lose time at each request's first use of the database. */
 interface Alteration {
   file: string;
   /** What is put at the file's end, and what is replaced by what. */
@@ -40,7 +61,7 @@ interface Alteration {
 }
 
 /**
- * Another thread takes something that the request needs and keeps it for 5 ms; the request goes on
+ * Another thread takes something that the request needs and keeps it for a while; the request goes on
  * as soon as it is taken, and waits for it where every request would.
  */
 const HOLDER = `
@@ -48,8 +69,8 @@ const HOLDER = `
 import os, threading, time
 from concurrent.futures import ThreadPoolExecutor
 
-INJECT = os.environ["PYTHONPATH"] + "/inject"
-INJECT = open(INJECT).read() if os.path.exists(INJECT) else "none"
+INJECT, _ms = open(os.environ["PYTHONPATH"] + "/inject").read().split()
+HOLD_S = float(_ms) / 1000
 _holder = ThreadPoolExecutor(1)
 _other = None
 
@@ -60,7 +81,7 @@ def _hold(take, give_back):
     def hold():
         held = take()
         taken.set()
-        time.sleep(${INJECTED_MS / 1000})
+        time.sleep(HOLD_S)
         give_back(held)
 
     _holder.submit(hold)
@@ -99,7 +120,7 @@ def _inject(session):
     elif INJECT == "query":
         from sqlalchemy import text
 
-        session.execute(text("SELECT pg_sleep(${INJECTED_MS / 1000})"))
+        session.execute(text(f"SELECT pg_sleep({HOLD_S})"))
 `,
   },
   django: {
@@ -126,7 +147,7 @@ def _inject():
         _hold(lambda: _take_server(connect), lambda held: held.execute("COMMIT"))
     elif INJECT == "query":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(${INJECTED_MS / 1000})")
+            cursor.execute(f"SELECT pg_sleep({HOLD_S})")
 `,
   },
   fastapi: {
@@ -139,8 +160,8 @@ def _inject():
 
 import asyncio, contextvars, os, time
 
-INJECT = os.environ["PYTHONPATH"] + "/inject"
-INJECT = open(INJECT).read() if os.path.exists(INJECT) else "none"
+INJECT, _ms = open(os.environ["PYTHONPATH"] + "/inject").read().split()
+HOLD_S = float(_ms) / 1000
 _other = None
 _tasks = set()
 
@@ -152,7 +173,7 @@ async def _hold(take, give_back):
         held = await take()
         taken.set()
         # The loop's timer goes by whole milliseconds.
-        await asyncio.to_thread(time.sleep, ${INJECTED_MS / 1000})
+        await asyncio.to_thread(time.sleep, HOLD_S)
         await give_back(held)
 
     # Outside of the request, whose wait this is not.
@@ -184,16 +205,16 @@ async def _inject(session):
     elif INJECT == "queue":
         await _hold(lambda: _take_server(engine.url), lambda held: held.execute("COMMIT"))
     elif INJECT == "query":
-        await session.execute(text("SELECT pg_sleep(${INJECTED_MS / 1000})"))
+        await session.execute(text(f"SELECT pg_sleep({HOLD_S})"))
 `,
   },
 };
 
-/** Means of each stage, in milliseconds, by what was injected. */
+/** Means of each stage, in milliseconds, by the injection and its length. */
 async function measure(
   framework: Framework,
   rounds: number,
-): Promise<Map<Injection, Map<Stage, number>>> {
+): Promise<Map<string, Map<Stage, number>>> {
   const root = Deno.makeTempDirSync({ prefix: "poolscope-waterfall-" });
   try {
     cpSync(join(ROOT, "apps"), join(root, "apps"), { recursive: true });
@@ -206,24 +227,30 @@ async function measure(
     writeFileSync(path, altered + code);
     const folder = join(root, "study");
     mkdirSync(folder);
-    const injections = Object.keys(INJECTIONS) as Injection[];
     const plan: Plan = {
       ...{ name: "waterfall", purpose: "Injected time.", functionalCheck: true, seed: 1 },
       ...{ rounds, warmUpS: 1.5, windowS: 6 },
-      // One user, so that nothing but what is injected ever waits; a pool of one is what makes it.
-      scenarios: injections.map((injection, replica) =>
+      // One user, so that nothing but what is injected ever waits; a pool of one is what makes it. The
+      // user thinks for as long: what wakes up from 5 ms of rest is slower than what never slept.
+      scenarios: [
+        ...COPIES.map((_, replica) => ({ replica })),
+        { appDelayMs: INJECTED_MS },
+      ].map((changes) =>
         createScenario({
-          ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null, replica },
+          ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null },
+          ...{ thinkTimeMinS: INJECTED_MS / 1000, thinkTimeMaxS: INJECTED_MS / 1000 },
           ...{ reuse: "app_pool", poolSize: 1, defaultPoolSize: 1 },
           ...(framework === "fastapi" ? {} : { threads: 2 }),
-          appDelayMs: injection === "app" ? INJECTED_MS : 0,
+          ...changes,
         })
       ),
     };
     writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
     await using engine = new LocalEngine(tools, () => {}, { appsRoot: root });
     for (const run of planRuns(plan)) {
-      writeFileSync(join(root, "apps", "inject"), injections[run.scenario.replica]!);
+      const { injection, ms } = doseOf(run.scenario);
+      // A delay is waited for by the app as it is.
+      writeFileSync(join(root, "apps", "inject"), `${injection} ${ms}`);
       const manifest = await runScenario(run, {
         ...{ study: "waterfall", folder, plan, engine },
         events: new EventLog(join(folder, "events.jsonl")),
@@ -238,7 +265,8 @@ async function measure(
         equal(n, rounds);
         const { scenario } = study.scenarios.find((one) => one.scenarioId === scenarioId)!;
         const means = new Map(parts.map(({ stage, ms }) => [stage, ms]));
-        return [injections[scenario.replica]!, means];
+        const { injection, ms } = doseOf(scenario);
+        return [`${injection} ${ms}`, means];
       }),
     );
   } finally {
@@ -249,17 +277,16 @@ async function measure(
 for (const framework of ["flask", "django", "fastapi"] as const) {
   Deno.test(`${framework}: 5 ms injected into a stage are shown there, and nowhere else`, async () => {
     const means = await measure(framework, 2);
-    const before = means.get("none")!;
     const text = (stages: Map<Stage, number>) =>
       [...stages].map(([stage, ms]) => `${stage} ${ms.toFixed(2)}`).join(", ");
-    console.log(`  nothing injected: ${text(before)}`);
+    console.log(`  nothing injected: ${text(means.get("app 0")!)}`);
     const wrong: string[] = [];
     for (const [injection, target] of Object.entries(INJECTIONS)) {
-      if (target === null) continue;
+      const before = means.get(`${injection} 0`)!;
       const moved = new Map(
-        [...means.get(injection as Injection)!].map((
-          [stage, ms],
-        ) => [stage, ms - before.get(stage)!]),
+        [...means.get(`${injection} ${INJECTED_MS}`)!].map(([stage, ms]) =>
+          [stage, ms - before.get(stage)!] as const
+        ),
       );
       console.log(`  5 ms in ${target} move: ${text(moved)}`);
       for (const [stage, ms] of moved) {

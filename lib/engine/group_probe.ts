@@ -32,10 +32,11 @@ const FILES = [
 const SWITCHES = "/proc/[0-9]*/task/[0-9]*/schedstat";
 
 /**
- * Answers each line of patterns with `file=line` for each line of each file, then a dot; no process is
- * made. Its own pid comes first.
+ * Answers each line of patterns, an empty one standing for its arguments, with `file=line` for each
+ * line of each file, then a dot; no process is made. Its own pid comes first.
  */
-const PROGRAM = 'cd /sys/fs/cgroup; while read -r files; do echo "probe=$$"; for f in $files; do ' +
+const PROGRAM =
+  'cd /sys/fs/cgroup; while read -r files; do echo "probe=$$"; for f in ${files:-$*}; do ' +
   '[ -r "$f" ] && ' +
   'while IFS= read -r l; do echo "$f=$l"; done <"$f"; done; echo .; done';
 
@@ -126,7 +127,7 @@ export class GroupProbe {
    */
   static async open(container: Docker.Container): Promise<GroupProbe> {
     const exec = await container.exec({
-      Cmd: ["sh", "-c", PROGRAM],
+      Cmd: ["sh", "-c", PROGRAM, "sh", ...FILES, SWITCHES],
       ...{ AttachStdin: true, AttachStdout: true, AttachStderr: false },
     });
     const streams = await exec.start({ hijack: true, stdin: true });
@@ -141,13 +142,14 @@ export class GroupProbe {
    * @throws {Error} If the container has ended.
    */
   async read(): Promise<GroupState> {
-    return parseAnswer(await this.readLines([...FILES, SWITCHES]));
+    return parseAnswer(await this.readLines([]));
   }
 
   /**
    * Reads files now.
    *
-   * @param patterns Patterns of the shell; those that match nothing are left out.
+   * @param patterns Patterns of the shell, of which those that match nothing are left out; none stand
+   * for those of the control group and its threads.
    * @returns A line `file=line` for each line of each file.
    * @throws {Error} If the container has ended.
    */
