@@ -150,7 +150,7 @@ export function confirmationPlan(
     functionalCheck: plan.functionalCheck,
     warmUpS: plan.warmUpS,
     windowS: Math.min(plan.windowS, MOST_CONFIRM_WINDOW_S),
-    rounds: Math.min(plan.rounds, CONFIRM_ROUNDS),
+    rounds: plan.functionalCheck ? plan.rounds : CONFIRM_ROUNDS,
     seed: plan.seed,
     scenarios: [...cells.values()],
   };
