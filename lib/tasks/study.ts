@@ -1,0 +1,32 @@
+/**
+ * What `deno task run` and `deno task run-all` do.
+ *
+ * @module
+ */
+
+import { exportStudy } from "../export_study.ts";
+import { runConfirmation, runOpenLoop, runStudy } from "../run_study.ts";
+import { parseStudyOptions, runTask } from "./cli.ts";
+import { TerminalView } from "./terminal.ts";
+
+/**
+ * A study, what follows it, and its report.
+ *
+ * @param task The task's name, for its help.
+ * @param notebooks Whether the notebooks are executed as well.
+ */
+export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promise<never> {
+  return runTask(async (signal) => {
+    const options = parseStudyOptions(task, Deno.args);
+    if (options === null) return;
+    const { json, confirm, ...study } = options;
+    using view = new TerminalView({ json });
+    const shared = { signal, onEvent: view.show };
+    const results = await runStudy({ ...study, ...shared });
+    await runOpenLoop(results, { ...study, ...shared });
+    if (confirm && await runConfirmation(results, { ...study, ...shared }) === null) {
+      view.line("Nothing to confirm: no setting relieves what limited any scenario");
+    }
+    await exportStudy(results, { ...shared, notebooks });
+  });
+}
