@@ -10,9 +10,9 @@ import type { LocalProcess } from "./engine/process.ts";
 import { readApp, readPgbouncer, readPostgres, readResources } from "./frames/run_files.ts";
 import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
+import { findFault } from "./stats/readings.ts";
 import {
   appActivity,
-  findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
   POSTGRES_COUNTERS,

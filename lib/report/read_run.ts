@@ -27,9 +27,9 @@ import type { PlannedRun } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
+import { findFault } from "../stats/readings.ts";
 import {
   appActivity,
-  findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
   POSTGRES_COUNTERS,

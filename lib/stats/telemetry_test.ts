@@ -5,10 +5,10 @@ import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { readApp, readPgbouncer, readPostgres } from "../frames/run_files.ts";
 import { APP_COLUMNS, PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
+import { findFault } from "./readings.ts";
 import {
   appActivity,
   connectionChurn,
-  findFault,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
   POSTGRES_COUNTERS,

@@ -7,7 +7,7 @@
 import type { DataFrame } from "nodejs-polars";
 import { OUTCOMES, requestColumns } from "../frames/columns.ts";
 import type { RouteWork } from "../store/manifest.ts";
-import { counterAt, findGap } from "./telemetry.ts";
+import { counterAt, findGap } from "./readings.ts";
 import type { Window } from "./window.ts";
 
 /** What a statement is for. */
