@@ -47,7 +47,7 @@ import lean
 import locust.log
 import locust.stats
 import share
-from arrivals import Arrivals
+from arrivals import FAR_NS, Arrivals, Timer
 from clock import EPOCH_OFFSET_US, now_us
 from locust.event import EventHook
 from locust.runners import MasterRunner, WorkerRunner
@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 TICK_S = 1.0
 START_POLL_S = 0.01
-LAG_SLEEP_S = 0.1
+LAG_INTERVAL_NS = 100_000_000
 DRAIN_S = 2.0
 DRAIN_POLL_S = 0.01
 MERGE_TIMEOUT_S = 5.0
@@ -73,28 +73,39 @@ NEVER = float("inf")
 
 
 class LoopLag:
-    """How late a greenlet runs that is due, sampled by one that sleeps.
+    """How late what is due runs, by the system's timer: the event loop's own is a millisecond late
+    however idle it is.
 
     A due timer alone does not tell: users that are ready to send wait in gevent's queue of
-    callbacks, so the sampler goes through that as well.
+    callbacks, so each sample goes through that as well.
     """
 
     def __init__(self) -> None:
         self.samples_ms: list[float] = []
-        self._due = 0.0
-        self._greenlet = gevent.spawn(self._sample)
+        self._timer = Timer(self._wake)
+        self._await_next()
+
+    def _await_next(self) -> None:
+        self._due_ns = perf_counter_ns() + LAG_INTERVAL_NS
+        self._timer.call_at(self._due_ns)
+
+    def _wake(self) -> None:
+        self._timer.call_at(FAR_NS)  # else it calls again and again until the sample is taken
+        lean.LOOP.run_callback(self._sample)
+
+    def _overdue_ms(self) -> float:
+        return (perf_counter_ns() - self._due_ns) / 1e6
 
     def _sample(self) -> None:
-        while True:
-            self._due = time.perf_counter() + LAG_SLEEP_S
-            gevent.sleep(LAG_SLEEP_S)
-            gevent.sleep(0)
-            self.samples_ms.append(max(0.0, (time.perf_counter() - self._due) * 1000))
+        if self._timer is None:
+            return
+        self.samples_ms.append(max(0.0, self._overdue_ms()))
+        self._await_next()
 
     def stop(self) -> None:
-        self._greenlet.kill(block=False)
-        overdue_ms = (time.perf_counter() - self._due) * 1000
-        if self._due and overdue_ms > 0:
+        self._timer.close()
+        self._timer = None
+        if (overdue_ms := self._overdue_ms()) > 0:
             self.samples_ms.append(overdue_ms)
 
 
