@@ -195,7 +195,7 @@ export class Study {
     this.#rounds(scenarioId, round);
     const manifest = this.manifests.find((m) => m.scenarioId === scenarioId && m.round === round)!;
     const frame = await readResources(runFolder(this.folder, scenarioId, round));
-    return cpuSeries(frame, manifest.window?.startUs ?? null);
+    return untilWindowEnd(cpuSeries(frame, manifest.window?.startUs ?? null), manifest);
   }
 
   /**
@@ -209,12 +209,23 @@ export class Study {
     const manifest = this.manifests.find((m) => m.scenarioId === scenarioId && m.round === round)!;
     const folder = runFolder(this.folder, scenarioId, round);
     const pooled = manifest.scenario.path === "pooled";
-    return connectionSeries(
+    const points = connectionSeries(
       await readPostgres(folder),
       pooled ? await readPgbouncer(folder) : null,
       manifest.window?.startUs ?? null,
     );
+    return untilWindowEnd(points, manifest);
   }
+}
+
+/** The reading at the window's end is taken right after it, the last of the run when all is over. */
+const LAST_READING_S = 0.1;
+
+/** The points of a run without those that came after its window. */
+function untilWindowEnd<T extends { timeS: number }>(points: T[], { window }: Manifest): T[] {
+  if (window === null) return points;
+  const lastS = (window.endUs - window.startUs) / 1e6 + LAST_READING_S;
+  return points.filter(({ timeS }) => timeS <= lastS);
 }
 
 async function loadFollowUp(folder: string): Promise<Study | null> {
