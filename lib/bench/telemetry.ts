@@ -54,8 +54,8 @@ interface Block {
 
 /**
  * One run under load whose telemetry is switched on and off by lot: readings each second, the app's
- * own timings, and PostgreSQL's count of statements. Users do not think, so that whatever is done for the samplers
- * is missing to the requests.
+ * own timings, and PostgreSQL's count of statements. Users do not think, so that whatever is done for
+ * the samplers is missing to the requests.
  */
 export async function benchTelemetry(options: BenchOptions): Promise<TelemetryResult> {
   const { full, engine: kind, seed, signal, log } = options;

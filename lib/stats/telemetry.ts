@@ -163,8 +163,10 @@ export function appActivity(app: DataFrame, window: Window): AppActivity | strin
   const rows = [...workers.values()].map((entries) => entries.map(([row]) => row));
   const timesUs = numbers("time_us");
   // The first of them began before the load, and all tell as long as they live.
-  const known = timesUs.length === 0 ? [] : [Math.min(...timesUs), Math.max(...timesUs)];
-  const gap = findGap(known.map((timeUs, i) => timeUs + i * APP_LATE_US), window);
+  const known = timesUs.length === 0
+    ? []
+    : [Math.min(...timesUs), Math.max(...timesUs) + APP_LATE_US];
+  const gap = findGap(known, window);
   if (gap !== null) return gap;
   const within: Record<string, number> = {};
   for (const counter of APP_COUNTERS) {

@@ -108,9 +108,9 @@ export const REQUEST_COLUMNS = [
 /**
  * Columns of `resources.csv`: a row per service and second. `cpu_s` and `throttled_s` are
  * cumulative; `service` is `postgres`, `pgbouncer`, `app`, `network`, `locust` or `host`. For the host,
- * `cpu_s` is the busy time of all cores, `throttled_s` the time stolen by the hypervisor. `context_switches`, cumulative
- * too, is of all its threads, of those that came and went between two readings excepted; it is empty for
- * the host, and was not written by earlier versions.
+ * `cpu_s` is the busy time of all cores, `throttled_s` the time stolen by the hypervisor.
+ * `context_switches`, cumulative too, is of all its threads but those that came and went between two
+ * readings; it is empty for the host, and was not written by earlier versions.
  */
 export const RESOURCE_COLUMNS = [
   "time_us",
@@ -153,8 +153,8 @@ export const POSTGRES_COLUMNS = [
  * only when direct. `used_clients`, `login_clients` and `used_servers` are those of `SHOW LISTS`, of
  * all databases. `last_client_id` is the number of the newest client: PgBouncer counts clients and
  * servers together as they come. It is asked for at the first and last reading and at the window's
- * ends, each time by a login of our own, and empty elsewhere and with PgBouncer before 1.24. The columns from `sv_tested` on were not written by
- * earlier versions.
+ * ends, each time by a login of our own, and empty elsewhere and with PgBouncer before 1.24. The
+ * columns from `sv_tested` on were not written by earlier versions.
  */
 export const PGBOUNCER_COLUMNS = [
   "time_us",

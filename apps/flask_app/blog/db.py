@@ -17,8 +17,12 @@ def build_engine(app: Flask) -> Engine:
     if app.config["REUSE"] == "per_request":
         pool = {"poolclass": NullPool}
     else:
-        size = app.config["POOL_SIZE"]
-        pool = {"poolclass": QueuePool, "pool_size": size, "max_overflow": 0, "pool_timeout": 30}
+        pool = {
+            "poolclass": QueuePool,
+            "pool_size": app.config["POOL_SIZE"],
+            "max_overflow": 0,
+            "pool_timeout": 30,
+        }
     url = app.config["DATABASE_URL"]
     if not app.config["TIMINGS"]:
         return create_engine(url, connect_args=connect_args, **pool)

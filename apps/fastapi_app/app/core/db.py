@@ -32,9 +32,12 @@ def build_engine(settings: Settings) -> AsyncEngine:
     if settings.db_reuse == "per_request":
         pool: dict[str, Any] = {"poolclass": NullPool}
     else:
-        size = settings.db_pool_size
-        pool = {"poolclass": AsyncAdaptedQueuePool, "pool_size": size, "max_overflow": 0}
-        pool["pool_timeout"] = 30
+        pool = {
+            "poolclass": AsyncAdaptedQueuePool,
+            "pool_size": settings.db_pool_size,
+            "max_overflow": 0,
+            "pool_timeout": 30,
+        }
     url = settings.database_url
     if not settings.app_timings:
         return create_async_engine(url, connect_args=connect_args, **pool)
