@@ -1,34 +1,12 @@
 /** Apps that do other work than the contract's, and honest ones, each under real load. */
 
-import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { deepEqual, match, ok } from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine, RunServices } from "./engine/engine.ts";
-import { LocalEngine } from "./engine/local.ts";
 import type { Plan } from "./plan.ts";
-import { planRuns } from "./plan.ts";
-import { loadStudy } from "./report/study.ts";
-import { runScenario } from "./run_scenario.ts";
 import { createScenario, type Framework, FRAMEWORKS, type Path } from "./scenario.ts";
-import { setUp } from "./setup/mod.ts";
-import { EventLog } from "./store/events.ts";
-import { ROOT } from "./store/layout.ts";
-
-const tools = await setUp();
-
-/** A change of a file of an app. */
-interface Change {
-  file: string;
-  from: string;
-  to: string;
-}
-
-function alter(appsRoot: string, { file, from, to }: Change): void {
-  const path = join(appsRoot, "apps", file);
-  const text = readFileSync(path, "utf8");
-  ok(text.includes(from), `${file} has no ${from}`);
-  writeFileSync(path, text.replace(from, to));
-}
+import { AlteredApps, type Change } from "./testing/altered_apps.ts";
 
 /** Runs arms of altered apps, and tells what is found of them before anything is compared. */
 async function study(
@@ -36,44 +14,27 @@ async function study(
   changes: (appsRoot: string) => Change[],
   verified: (services: RunServices, appsRoot: string) => void = () => {},
 ) {
-  const root = Deno.makeTempDirSync({ prefix: "poolscope-work-" });
-  try {
-    cpSync(join(ROOT, "apps"), join(root, "apps"), { recursive: true });
-    for (const change of changes(root)) alter(root, change);
-    const folder = join(root, "study");
-    mkdirSync(folder);
-    const plan: Plan = {
-      ...{ name: "work", purpose: "Equal work.", functionalCheck: true, rounds: 1, seed: 1 },
-      ...{ warmUpS: 1.5, windowS: 5 },
-      scenarios: arms.map((arm) => createScenario({ ...arm, users: 20 })),
-    };
-    writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
-    await using engine = new LocalEngine(tools, () => {}, { appsRoot: root });
-    for (const run of planRuns(plan)) {
-      const manifest = await runScenario(run, {
-        ...{ study: "work", folder, plan },
-        engine: whenVerified(engine, (services) => verified(services, root)),
-        events: new EventLog(join(folder, "events.jsonl")),
-        machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
-        signal: new AbortController().signal,
-      });
-      equal(manifest.cause, null);
-    }
-    const read = await loadStudy(folder);
-    for (const { arm, telemetry } of read.runs) {
-      const { requests, dataStatements, rows, transactionControl, contract } = telemetry!.work!;
-      const per = (count: number) => (count / requests).toFixed(3);
-      console.log(
-        `  ${arm}: ${requests} requests, ${per(dataStatements)} data statements (${
-          per(contract!.statements)
-        }), ${per(rows)} rows (${per(contract!.rows)}), ${per(transactionControl)} of control`,
-      );
-    }
-    for (const { arm, what } of read.unequalWork) console.log(`  ${arm}: ${what.join("; ")}`);
-    return read;
-  } finally {
-    rmSync(root, { recursive: true, force: true });
+  using apps = new AlteredApps();
+  for (const change of changes(apps.root)) apps.alter(change);
+  const plan: Plan = {
+    ...{ name: "work", purpose: "Equal work.", functionalCheck: true, rounds: 1, seed: 1 },
+    ...{ warmUpS: 1.5, windowS: 5 },
+    scenarios: arms.map((arm) => createScenario({ ...arm, users: 20 })),
+  };
+  const read = await apps.run(plan, {
+    wrap: (engine) => whenVerified(engine, (services) => verified(services, apps.root)),
+  });
+  for (const { arm, telemetry } of read.runs) {
+    const { requests, dataStatements, rows, transactionControl, contract } = telemetry!.work!;
+    const per = (count: number) => (count / requests).toFixed(3);
+    console.log(
+      `  ${arm}: ${requests} requests, ${per(dataStatements)} data statements (${
+        per(contract!.statements)
+      }), ${per(rows)} rows (${per(contract!.rows)}), ${per(transactionControl)} of control`,
+    );
   }
+  for (const { arm, what } of read.unequalWork) console.log(`  ${arm}: ${what.join("; ")}`);
+  return read;
 }
 
 /** An engine of which the app changes its ways as soon as it is verified. */

@@ -4,7 +4,8 @@ import { equal, ok } from "node:assert/strict";
 import { join } from "node:path";
 import { seededDraws } from "./bench/random.ts";
 import { drawCases } from "./bench/verdict_cases.ts";
-import { InjectingEngine, LEAST_GAIN, tryCase } from "./bench/verdicts.ts";
+import { InjectingEngine, tryCase } from "./bench/verdicts.ts";
+import { LEAST_RISE } from "./diagnose/relief.ts";
 import type { Bottleneck } from "./diagnose/verdict.ts";
 import { loadPolars } from "./frames/polars.ts";
 import { setUp } from "./setup/mod.ts";
@@ -33,7 +34,7 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
         console.log(`  ${text}; ×${gain.toFixed(2)}`);
         equal(verdict, truth, text);
         // What relief does to light load is within the noise of this machine.
-        ok(truth === "load_limited" || gain >= LEAST_GAIN, `×${gain}`);
+        ok(truth === "load_limited" || gain >= LEAST_RISE, `×${gain}`);
       });
     }
   } finally {

@@ -3,23 +3,15 @@
  * the waterfall shows it.
  */
 
-import { equal, ok } from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { LocalEngine } from "./engine/local.ts";
-import { type Plan, planRuns } from "./plan.ts";
-import { loadStudy } from "./report/study.ts";
-import { runScenario } from "./run_scenario.ts";
+import { equal } from "node:assert/strict";
+import { appendFileSync, writeFileSync } from "node:fs";
+import type { Plan } from "./plan.ts";
 import { createScenario, type Framework, type Scenario } from "./scenario.ts";
-import { setUp } from "./setup/mod.ts";
 import { type Stage, waterfalls } from "./stats/waterfall.ts";
-import { EventLog } from "./store/events.ts";
-import { ROOT } from "./store/layout.ts";
+import { AlteredApps } from "./testing/altered_apps.ts";
 
 /** Milliseconds are told apart on a machine that has nothing else to do, in minutes for each app. */
 const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
-
-const tools = await setUp();
 
 const INJECTED_MS = 5;
 
@@ -99,7 +91,7 @@ def _take_server(connect):
     return _other
 `;
 
-const ALTERED: Partial<Record<Framework, Alteration>> = {
+const ALTERED: Record<Framework, Alteration> = {
   flask: {
     file: "flask_app/blog/db.py",
     changes: [[
@@ -218,63 +210,44 @@ async function measure(
   framework: Framework,
   rounds: number,
 ): Promise<Map<string, Map<Stage, number>>> {
-  const root = Deno.makeTempDirSync({ prefix: "poolscope-waterfall-" });
-  try {
-    cpSync(join(ROOT, "apps"), join(root, "apps"), { recursive: true });
-    const { file, changes, code } = ALTERED[framework]!;
-    const path = join(root, "apps", file);
-    const altered = changes.reduce((text, [from, to]) => {
-      ok(text.includes(from), `${file} has no ${from}`);
-      return text.replace(from, to);
-    }, readFileSync(path, "utf8"));
-    writeFileSync(path, altered + code);
-    const folder = join(root, "study");
-    mkdirSync(folder);
-    const plan: Plan = {
-      ...{ name: "waterfall", purpose: "Injected time.", functionalCheck: true, seed: 1 },
-      ...{ rounds, warmUpS: 1.5, windowS: 6 },
-      // One user, so that nothing but what is injected ever waits; a pool of one is what makes it. The
-      // user thinks for as long: what wakes up from 5 ms of rest is slower than what never slept.
-      scenarios: [
-        ...COPIES.map((_, replica) => ({ replica })),
-        { appDelayMs: INJECTED_MS },
-      ].map((changes) =>
-        createScenario({
-          ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null },
-          ...{ thinkTimeMinS: INJECTED_MS / 1000, thinkTimeMaxS: INJECTED_MS / 1000 },
-          ...{ reuse: "app_pool", poolSize: 1, defaultPoolSize: 1 },
-          ...(framework === "fastapi" ? {} : { threads: 2 }),
-          ...changes,
-        })
-      ),
-    };
-    writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
-    await using engine = new LocalEngine(tools, () => {}, { appsRoot: root });
-    for (const run of planRuns(plan)) {
-      const { injection, ms } = doseOf(run.scenario);
+  using apps = new AlteredApps();
+  const { file, changes, code } = ALTERED[framework];
+  for (const [from, to] of changes) apps.alter({ file, from, to });
+  appendFileSync(apps.path(file), code);
+  const plan: Plan = {
+    ...{ name: "waterfall", purpose: "Injected time.", functionalCheck: true, seed: 1 },
+    ...{ rounds, warmUpS: 1.5, windowS: 6 },
+    // One user, so that nothing but what is injected ever waits; a pool of one is what makes it. The
+    // user thinks for as long: what wakes up from 5 ms of rest is slower than what never slept.
+    scenarios: [
+      ...COPIES.map((_, replica) => ({ replica })),
+      { appDelayMs: INJECTED_MS },
+    ].map((changes) =>
+      createScenario({
+        ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null },
+        ...{ thinkTimeMinS: INJECTED_MS / 1000, thinkTimeMaxS: INJECTED_MS / 1000 },
+        ...{ reuse: "app_pool", poolSize: 1, defaultPoolSize: 1 },
+        ...(framework === "fastapi" ? {} : { threads: 2 }),
+        ...changes,
+      })
+    ),
+  };
+  const study = await apps.run(plan, {
+    before: ({ scenario }) => {
+      const { injection, ms } = doseOf(scenario);
       // A delay is waited for by the app as it is.
-      writeFileSync(join(root, "apps", "inject"), `${injection} ${ms}`);
-      const manifest = await runScenario(run, {
-        ...{ study: "waterfall", folder, plan, engine },
-        events: new EventLog(join(folder, "events.jsonl")),
-        machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
-        signal: new AbortController().signal,
-      });
-      equal(manifest.cause, null);
-    }
-    const study = await loadStudy(folder);
-    return new Map(
-      waterfalls(study).map(({ scenarioId, parts, n }) => {
-        equal(n, rounds);
-        const { scenario } = study.scenarios.find((one) => one.scenarioId === scenarioId)!;
-        const means = new Map(parts.map(({ stage, ms }) => [stage, ms]));
-        const { injection, ms } = doseOf(scenario);
-        return [`${injection} ${ms}`, means];
-      }),
-    );
-  } finally {
-    rmSync(root, { recursive: true, force: true });
-  }
+      writeFileSync(apps.path("inject"), `${injection} ${ms}`);
+    },
+  });
+  return new Map(
+    waterfalls(study).map(({ scenarioId, parts, n }) => {
+      equal(n, rounds);
+      const { scenario } = study.scenarios.find((one) => one.scenarioId === scenarioId)!;
+      const means = new Map(parts.map(({ stage, ms }) => [stage, ms]));
+      const { injection, ms } = doseOf(scenario);
+      return [`${injection} ${ms}`, means];
+    }),
+  );
 }
 
 for (const framework of ["flask", "django", "fastapi"] as const) {

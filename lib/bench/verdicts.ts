@@ -6,6 +6,7 @@
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { LEAST_RISE } from "../diagnose/relief.ts";
 import { agreeOnVerdict, type Verdict } from "../diagnose/verdict.ts";
 import type { ControlGroup } from "../engine/cgroup.ts";
 import { connect } from "../engine/database.ts";
@@ -36,9 +37,6 @@ export interface VerdictsResult {
   /** True when the default, shorter set was run. */
   partial?: true;
 }
-
-/** What relief must raise throughput by, at least, for a resource to have been the limit. */
-export const LEAST_GAIN = 1.1;
 
 /** The rules were tuned on cases of seeds below this one, so that none of those is drawn again. */
 const FIRST_SEED = 1000;
@@ -148,7 +146,7 @@ export async function benchVerdicts(options: BenchOptions): Promise<VerdictsResu
         full,
         signal,
       });
-      const valid = one.truth === "load_limited" ? gain < LEAST_GAIN : gain >= LEAST_GAIN;
+      const valid = one.truth === "load_limited" ? gain < LEAST_RISE : gain >= LEAST_RISE;
       const right = verdict === one.truth;
       if (!valid) result.invalid++;
       else {

@@ -1,0 +1,79 @@
+/**
+ * Apps that do other things than they should, and studies of them.
+ *
+ * @module
+ */
+
+import { equal, ok } from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Engine } from "../engine/engine.ts";
+import { LocalEngine } from "../engine/local.ts";
+import { type Plan, type PlannedRun, planRuns } from "../plan.ts";
+import { loadStudy, type Study } from "../report/study.ts";
+import { runScenario } from "../run_scenario.ts";
+import { setUp } from "../setup/mod.ts";
+import { EventLog } from "../store/events.ts";
+import { ROOT } from "../store/layout.ts";
+
+/** A change of a file of an app. */
+export interface Change {
+  /** Below `apps/`. */
+  file: string;
+  from: string;
+  to: string;
+}
+
+/** What is special about a study of altered apps. */
+export interface AlteredStudyOptions {
+  /** Called before each run. @default nothing */
+  before?: (run: PlannedRun) => void;
+  /** Gives the engine to be used instead. @default the engine itself */
+  wrap?: (engine: Engine) => Engine;
+}
+
+/** A copy of all apps, to be altered; it is removed when it is disposed, with its study. */
+export class AlteredApps implements Disposable {
+  /** The folder with `apps/`. */
+  readonly root = Deno.makeTempDirSync({ prefix: "poolscope-altered-" });
+
+  constructor() {
+    cpSync(join(ROOT, "apps"), this.path(), { recursive: true });
+  }
+
+  /** The path of a file, or of the folder of all apps. */
+  path(file = ""): string {
+    return join(this.root, "apps", file);
+  }
+
+  /** Replaces a text that the file must have. */
+  alter({ file, from, to }: Change): void {
+    const text = readFileSync(this.path(file), "utf8");
+    ok(text.includes(from), `${file} has no ${from}`);
+    writeFileSync(this.path(file), text.replace(from, to));
+  }
+
+  /** Runs a plan on these apps, every run of which must succeed. */
+  async run(plan: Plan, { before, wrap }: AlteredStudyOptions = {}): Promise<Study> {
+    const folder = join(this.root, "study");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
+    await using local = new LocalEngine(await setUp(), () => {}, { appsRoot: this.root });
+    const engine = wrap?.(local) ?? local;
+    for (const run of planRuns(plan)) {
+      before?.(run);
+      const manifest = await runScenario(run, {
+        ...{ study: plan.name, folder, plan, engine },
+        events: new EventLog(join(folder, "events.jsonl")),
+        machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
+        signal: new AbortController().signal,
+      });
+      equal(manifest.cause, null);
+    }
+    return await loadStudy(folder);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
