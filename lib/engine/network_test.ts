@@ -108,16 +108,22 @@ Deno.test("network.py adds the round-trip time to each question, below a millise
 
 Deno.test("network.py lets a connection take the round trip of its handshake, too", async () => {
   await using bed = await makeBed(RTT_MS, (socket) => socket.pipe(socket));
-  const begun = performance.now();
-  const client = connect({ ...bed.entry, noDelay: true });
-  client.write("first");
-  const seen = once(bed.server, "accepted").then(() => performance.now() - begun);
-  await once(client, "data");
-  const answered = performance.now() - begun;
-  client.destroy();
-  const [seenTrips, answeredTrips] = [await seen / RTT_MS, answered / RTT_MS];
-  ok(seenTrips >= 1.5 && seenTrips < 1.9, `seen after ${seenTrips} round trips`);
-  ok(answeredTrips >= 2 && answeredTrips < 2.4, `answered after ${answeredTrips} round trips`);
+  const seen: number[] = [];
+  const answered: number[] = [];
+  for (let i = 0; i < 12; i++) {
+    const begun = performance.now();
+    const client = connect({ ...bed.entry, noDelay: true });
+    client.write("first");
+    const accepted = once(bed.server, "accepted").then(() => performance.now() - begun);
+    await once(client, "data");
+    answered.push((performance.now() - begun) / RTT_MS);
+    seen.push(await accepted / RTT_MS);
+    client.destroy();
+  }
+  ok(Math.min(...seen) >= 1.5, `seen after ${Math.min(...seen)} round trips`);
+  ok(Math.min(...answered) >= 2, `answered after ${Math.min(...answered)} round trips`);
+  ok(lowerQuartile(seen) < 1.9, `seen after ${lowerQuartile(seen)} round trips`);
+  ok(lowerQuartile(answered) < 2.4, `answered after ${lowerQuartile(answered)} round trips`);
 });
 
 Deno.test("network.py keeps bytes and their order, for readers that are slow and ends that are half", async () => {
