@@ -120,6 +120,7 @@ class Recorder:
         self.warm_up_us, self.window_us = (int(seconds * 1e6) for seconds in phases)
         self.seed = seed
         self.arrivals: Arrivals | None = arrivals
+        self.live_file = LiveFile(folder)
         self.log: RequestLog | None = None
         self.lag: LoopLag | None = None
         self.cpu_s: float | None = None
@@ -265,6 +266,7 @@ class Recorder:
 
     def deliver(self, account: dict) -> None:
         write_account(self.environment, self.folder, merge_accounts([account]))
+        self.live_file.remove()
 
     def _close_account(self) -> dict:
         """Nothing here waits, so rows, counts and Locust's CSVs are of the same instant."""
@@ -367,7 +369,7 @@ class Recorder:
         return now_us(), self.log.rows, self.log.failed_rows
 
     def show(self, live: dict, service_us: list[int]) -> None:
-        write_live(self.folder, live, service_us)
+        self.live_file.write(live, service_us)
 
 
 class WorkerRecorder(Recorder):
@@ -409,6 +411,7 @@ class MasterRecorder:
         self.environment = environment
         self.folder = folder
         self.phases_s = sum(phases)
+        self.live_file = LiveFile(folder)
         self.accounts: dict[int, dict] = {}
         self.lives: dict[int, dict] = {}
         self.started = self.in_window = self.closed = self.failed = False
@@ -460,7 +463,7 @@ class MasterRecorder:
                     for field in ("users", "rps", "failuresPerS")
                 }
                 service_us = chain(*(worker["service_us"] for worker in self.lives.values()))
-                write_live(self.folder, {**lives[0], **sums}, sorted(service_us))
+                self.live_file.write({**lives[0], **sums}, sorted(service_us))
 
     def finish(self, **_) -> None:
         """All workers have ended, or Locust is told to quit before that."""
@@ -483,6 +486,7 @@ class MasterRecorder:
                 raise RuntimeError(f"no account came from worker {', '.join(map(str, lost))}")
             accounts = [self.accounts[index] for index in sorted(self.accounts)]
             write_account(self.environment, self.folder, merge_accounts(accounts))
+            self.live_file.remove()
         except Exception as error:
             logger.error("Cannot write the account of the run: %s", error)
             code = 2
@@ -565,6 +569,36 @@ def end_on_interrupt(finish: Callable) -> None:
     gevent.signal_handler(signal.SIGINT, finish)
 
 
+class LiveFile:
+    """What happens, each second, for whoever watches.
+
+    A thread writes it: the disk takes up to ten milliseconds to replace a file, and nothing would be
+    sent meanwhile.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ".live.json"
+        gevent.get_hub().threadpool.apply(int)  # the thread starts now, not under load
+        self._writing: gevent.event.AsyncResult | None = None
+        self._removed = False
+
+    def write(self, live: dict, service_us: list[int]) -> None:
+        """`service_us` is sorted. Other greenlets run meanwhile."""
+        if self._removed:
+            return
+        p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
+        text = json.dumps({**live, "p95Ms": p95_ms})
+        self._writing = gevent.get_hub().threadpool.spawn(write_whole, self._path, text)
+        self._writing.get()
+
+    def remove(self) -> None:
+        """For good."""
+        self._removed = True
+        if self._writing is not None:
+            self._writing.wait()
+        self._path.unlink(missing_ok=True)
+
+
 def write_account(environment, folder: Path, account: dict) -> None:
     writer = locust.stats.StatsCSV(environment, locust.stats.PERCENTILES_TO_REPORT)
     for name, write in (
@@ -576,12 +610,6 @@ def write_account(environment, folder: Path, account: dict) -> None:
         write(csv.writer(text))
         write_whole(folder / f"locust_{name}.csv", text.getvalue())
     write_whole(folder / "final.json", json.dumps(account, indent=2) + "\n")
-    (folder / ".live.json").unlink(missing_ok=True)
-
-
-def write_live(folder: Path, live: dict, service_us: list[int]) -> None:
-    p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
-    write_whole(folder / ".live.json", json.dumps({**live, "p95Ms": p95_ms}))
 
 
 def install(

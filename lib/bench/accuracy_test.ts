@@ -1,9 +1,10 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { excess, trueResponsesUs } from "./accuracy.ts";
+import { CASES, excess, mostStolen, trueResponsesUs } from "./accuracy.ts";
 
 Deno.test("trueResponsesUs() holds what is due in a stall to its end", () => {
   const log = {
     stalls: [[10_000, 20_000]] as [number, number][],
+    pauses: [],
     requests: [
       [1_000, 5_000, 6_000], // due at 6,000
       [4_900, 5_000, 9_950], // was due at 9,900 and left 50 later
@@ -21,9 +22,27 @@ Deno.test("trueResponsesUs() does not know when the generator sent a request", (
   // Intended for 4,000 and sent at 7,000, too late to be answered before the stall.
   const log = {
     stalls: [[10_000, 20_000]] as [number, number][],
+    pauses: [],
     requests: [[7_000, 5_000, 20_000]] as [number, number, number][],
   };
   deepEqual(trueResponsesUs([4_000], log), [5_000]);
+});
+
+Deno.test("trueResponsesUs() adds the time in which the server did not look", () => {
+  const log = {
+    stalls: [],
+    pauses: [[1_000, 3_000], [4_000, 9_000]] as [number, number][],
+    requests: [
+      [500, 100, 600],
+      [3_000, 100, 3_100], // came in the first pause
+      [9_000, 100, 9_110], // came in the second, and was answered 10 late
+      [9_500, 100, 9_600], // intended for the second, and sent after it
+      [9_000, 100, 9_100], // intended for its end
+    ] as [number, number, number][],
+  };
+  deepEqual(trueResponsesUs([500, 1_500, 4_000, 8_000, 9_000], log), [
+    ...[100, 1_600, 5_110, 1_100, 100],
+  ]);
 });
 
 Deno.test("excess() is at most 1 within 1 % or within 2 ms", () => {
@@ -31,4 +50,10 @@ Deno.test("excess() is at most 1 within 1 % or within 2 ms", () => {
   equal(excess(505, 500), 1);
   ok(Math.abs(excess(1_030, 1_000) - 3) < 1e-9);
   equal(excess(3, 1), 1);
+});
+
+Deno.test("mostStolen() is half of what lies beyond the highest percentile", () => {
+  const [shortest, longest] = [CASES[0]!, CASES.at(-1)!];
+  ok(Math.abs(mostStolen(shortest) - 0.005) < 1e-9); // 2,500 arrivals: p99
+  ok(Math.abs(mostStolen(longest) - 0.0005) < 1e-9); // 22,000: p99.9
 });

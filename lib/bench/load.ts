@@ -38,8 +38,29 @@ export async function benchPython(signal: AbortSignal): Promise<string> {
 }
 
 /** The command that runs a program on one core. */
-export function pinned(python: string, core: number, argv: string[]): string[] {
-  return [python, script("pin.py"), String(core), ...argv];
+export function pinned(
+  python: string,
+  core: number,
+  argv: string[],
+  realtime: boolean = false,
+): string[] {
+  return [python, script("pin.py"), String(core), ...(realtime ? ["--realtime"] : []), ...argv];
+}
+
+/** Keeps the clients' core from sleeping, until it is disposed of. */
+export function keepAwake(python: string): AsyncDisposable {
+  const child = new Deno.Command(python, {
+    args: [script("keep_awake.py"), String(CLIENT_CORE)],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "inherit",
+  }).spawn();
+  return {
+    async [Symbol.asyncDispose]() {
+      await child.stdin.close();
+      await child.status;
+    },
+  };
 }
 
 /** A server of the benchmarks, on its core. */
@@ -124,6 +145,8 @@ export interface BenchRun extends Omit<LoadOptions, "locustfile"> {
   signal: AbortSignal;
   /** The core to use; null for any. @default {the clients'} */
   core?: number | null;
+  /** Run it before all others on its core, for a load that leaves the core time to rest. */
+  realtime?: boolean;
   /** Send SIGTERM so many seconds after the first report of the load. */
   terminateAfterS?: number;
   /** Changes the command. */
@@ -142,7 +165,7 @@ export async function runLocust(run: BenchRun): Promise<string> {
   const { core = CLIENT_CORE, terminateAfterS, signal } = run;
   const { argv, env, startFile } = locustCommand({ ...run, locustfile: LOCUSTFILE });
   const changed = run.argv?.(argv) ?? argv;
-  const command = core === null ? changed : pinned(run.python, core, changed);
+  const command = core === null ? changed : pinned(run.python, core, changed, run.realtime);
   writeFileSync(startFile, "");
   const child = new Deno.Command(command[0]!, {
     args: command.slice(1),

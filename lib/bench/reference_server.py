@@ -6,7 +6,8 @@ Its first argument is the schedule as JSON: "delay" is how long each answer take
 "seed" sets the log-normal's values. It polls without pause, so that it is on time.
 
 Its port is its first line of output. At SIGTERM it prints what it did as one line of JSON, in µs
-of Unix time: "stalls" as [begin, end], and "requests" in order of arrival as [read, delay, written].
+of Unix time: "stalls" and "pauses" as [begin, end], and "requests" in order of arrival as [read,
+delay, written]. In a pause it did not look for requests, being busy or not let run.
 """
 
 import heapq
@@ -25,6 +26,7 @@ ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
     % (len(BODY), BODY)
 )
+PAUSE_US = 300
 EPOCH_OFFSET_US = time.time_ns() // 1000 - perf_counter_ns() // 1000
 
 
@@ -56,8 +58,10 @@ def main() -> None:
     connections: dict[int, socket.socket] = {}
     requests: list[list[int]] = []
     stalls: list[list[int]] = []
+    pauses: list[list[int]] = []
     due: list[tuple[int, int, socket.socket]] = []
     is_stalled = False
+    polled_us = now_us()
     next_stall_us = now_us() + stall["everyMs"] * 1000 if stall else math.inf
     while running:
         now = now_us()
@@ -75,6 +79,9 @@ def main() -> None:
             except OSError:  # the client went away
                 pass
             requests[request][2] = now = now_us()
+        begin_us, polled_us = polled_us, now_us()
+        if polled_us - begin_us > PAUSE_US:
+            pauses.append([begin_us, polled_us])
         for number, _ in epoll.poll(0, 16):
             if number == listener.fileno():
                 connection, _ = listener.accept()
@@ -95,7 +102,7 @@ def main() -> None:
             else:
                 epoll.unregister(number)
                 connections.pop(number).close()
-    print(json.dumps({"stalls": stalls, "requests": requests}), flush=True)
+    print(json.dumps({"stalls": stalls, "pauses": pauses, "requests": requests}), flush=True)
 
 
 main()
