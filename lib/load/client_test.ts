@@ -213,7 +213,8 @@ Deno.test("the lean client says that a connection was refused as FastHttpUser do
   const seen = [];
   for (const client of ["lean", "fast"] as const) {
     const { rows, examples } = await run(client, `http://127.0.0.1:${port}`, 0.5, () => false);
-    seen.push({ kinds: [...new Set(rows)], examples });
+    delete examples["unfinished"]; // the end may find one on its way
+    seen.push({ kinds: [...new Set(rows)].filter((row) => !/unfinished/.test(row)), examples });
   }
   assert.deepEqual(seen[0], seen[1]);
   assert.deepEqual(seen[0]!.kinds, ["0 ConnectionRefusedError 0"]);
