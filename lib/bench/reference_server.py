@@ -27,6 +27,7 @@ ANSWER = (
     % (len(BODY), BODY)
 )
 PAUSE_US = 300
+"""One turn of its loop that takes longer is a pause."""
 EPOCH_OFFSET_US = time.time_ns() // 1000 - perf_counter_ns() // 1000
 
 

@@ -111,7 +111,7 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
     const [rps, p95] = [cost("rps"), cost("p95Us")];
     const percent = (ratio: number) => Number((100 * ratio).toFixed(2));
     const mean = measured.reduce((sum, [, off]) => sum + off.rps, 0) / pairs;
-    log(`${pairs} pairs of blocks of a second at ${Math.round(mean)} requests/s`);
+    log(`${pairs} pairs of blocks of ${BLOCK_S} s at ${Math.round(mean)} requests/s`);
     return {
       pairs,
       throughput_cost_pct: percent(1 - rps.value),
