@@ -24,7 +24,11 @@ export function randomPassword(): string {
 
 /** Opens one administrator's connection; the caller ends it. */
 export function connect(access: Access): postgres.Sql {
-  return postgres({ ...access, max: 1, onnotice: () => {}, connect_timeout: 5 });
+  return postgres({
+    ...{ ...access, max: 1, onnotice: () => {}, connect_timeout: 5 },
+    // The driver asks for types behind our back, and nobody catches it when that fails.
+    fetch_types: false,
+  });
 }
 
 /**

@@ -123,7 +123,9 @@ export async function enableTls(
   await admin.unsafe("alter system set ssl = on");
   await waitUntil(async () => {
     await admin.unsafe("select pg_reload_conf()");
-    const sql = postgres({ ...access, max: 1, ssl: "require", connect_timeout: 5 });
+    const sql = postgres({
+      ...{ ...access, max: 1, ssl: "require", connect_timeout: 5, fetch_types: false },
+    });
     try {
       await sql`select 1`;
       return true;

@@ -43,7 +43,9 @@ export async function verifyApp(
   const identity = { app: scenario.framework, nonce: services.nonce };
   const cases = readContract();
   const contractRequests = await checkContract(services.appUrl, cases, identity, signal);
-  const database = postgres({ ...services.postgres, max: 1, onnotice: () => {} });
+  const database = postgres({
+    ...{ ...services.postgres, max: 1, fetch_types: false, onnotice: () => {} },
+  });
   const pooler = services.pgbouncer && openConsole(services.pgbouncer);
   try {
     await checkDatabase(database);
