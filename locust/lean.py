@@ -5,16 +5,21 @@ something, and the connection resumes whoever waits when the answer is whole. Th
 for as long as it is open, which saves system calls and notices when the server closes an idle
 connection. It fails where Locust's FastHttpUser fails, with the same errors:
 `lib/load/client_test.ts` holds the two against each other.
+
+An answer is there when the system has received its last byte, where the system tells (Linux does):
+hundreds of answers that come at once do not wait for each other, nor for a process that has no core.
 """
 
 import errno
 import os
 import select
 import socket
+import struct
+import sys
 import weakref
 import zlib
 from collections import deque
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from urllib.parse import urlsplit
 
 import brotli
@@ -35,6 +40,10 @@ Socket = gevent.monkey.get_original("socket", "socket")
 Poll = gevent.monkey.get_original("select", "poll")
 
 READ_BYTES = 65_536
+# The system's stamp of what was received, which Python has no name for: see socket(7).
+SO_TIMESTAMPNS = 35 if sys.platform == "linux" else None
+STAMP = struct.Struct("@ll")  # seconds and nanoseconds of Unix time
+STAMP_SPACE = 0 if SO_TIMESTAMPNS is None else socket.CMSG_SPACE(STAMP.size)
 HANDLED_AT_ONCE = 8
 READABLE, WRITABLE = 1, 2  # the event loop's names for what to watch
 TIMEOUT_CHECKS = 50  # in the time that a server may stay silent
@@ -249,6 +258,8 @@ class Connection:
             self.sock = sock
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if SO_TIMESTAMPNS is not None:
+                sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             self.parser = HttpResponseParser(self)
             self.poll = None
             self.reading = self.writing = None
@@ -300,30 +311,40 @@ class Connection:
             return
         while not self.done:
             try:
-                data = self.sock.recv(READ_BYTES)
+                data, stamps, _, _ = self.sock.recvmsg(READ_BYTES, STAMP_SPACE)
             except OSError:  # nothing more has come
                 self._fail(error if self.heard else HTTPConnectionClosed("connection closed."))
                 return
-            self._receive(data, perf_counter_ns())
+            self._receive(data, self._received_ns(stamps))
 
     def _on_readable(self) -> None:
         """Reads and takes the time; the rest waits until all that can be read has been.
 
-        Hundreds of answers come at once when a server wakes up from a stall, and must not wait for
-        each other.
+        Without the system's stamps, answers that come at once would wait for each other.
         """
         sock = self.sock
         try:
-            data = sock.recv(READ_BYTES)
+            data, stamps, _, _ = sock.recvmsg(READ_BYTES, STAMP_SPACE)
+            end_ns = self._received_ns(stamps)
         except BlockingIOError:
             return
         except OSError as error:
-            data = error
-        received.append((self, sock, data, perf_counter_ns()))
+            data, end_ns = error, perf_counter_ns()
+        received.append((self, sock, data, end_ns))
         if not LOOP.pendingcnt:
             handle_received()
         elif len(received) == 1:
             LOOP.run_callback(handle_received)
+
+    def _received_ns(self, stamps: list[tuple[int, int, bytes]]) -> int:
+        """When the system received what was just read; now, if it does not tell."""
+        now_ns = perf_counter_ns()
+        if not stamps:
+            return now_ns
+        seconds, rest_ns = STAMP.unpack(stamps[0][2])
+        waited_ns = time_ns() - seconds * 1_000_000_000 - rest_ns
+        # Unless the system's clock was set meanwhile.
+        return now_ns - waited_ns if 0 < waited_ns < now_ns - self.start_ns else now_ns
 
     def _handle(self, data: bytes | OSError, time_ns: int) -> None:
         if self.done:

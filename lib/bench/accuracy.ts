@@ -4,23 +4,20 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseHostCpu } from "../engine/proc.ts";
 import { PoolscopeError } from "../errors.ts";
 import { readRequests } from "../frames/run_files.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { checkCounts, convertRequests, readFinal, readLocustTotals } from "../load/requests.ts";
 import { runCommand } from "../setup/command.ts";
-import { leastRequests, percentilesMs, PERCENTS, responseTimes } from "../stats/latency.ts";
+import { percentilesMs, responseTimes } from "../stats/latency.ts";
 import { cutWindow } from "../stats/window.ts";
 import { ROOT } from "../store/layout.ts";
 import {
   BenchFolder,
   benchPython,
   BenchServer,
-  CLIENT_CORE,
-  keepAwake,
+  Companion,
   LOAD,
   runLocust,
   script,
@@ -32,8 +29,8 @@ export interface AccuracyResult {
   cases: number;
   /** Over all cases and percentiles, the largest min(error / 1 %, error / 2 ms). */
   worst_excess: number;
-  /** Cases for which the host never left the machine's cores alone, and which count all the same. */
-  disturbed: number;
+  /** The same if a request could be sent while the generator's core stood still. */
+  worst_excess_with_pauses: number;
   /** True when the default, shorter set was run. */
   partial?: true;
 }
@@ -91,22 +88,26 @@ export interface ServerLog {
 
 /**
  * The response time of each arrival by the server's own schedule, as if the request had been there
- * at its intended start: to the end of the pause if the server did not look then, its delay, to the
- * end of the stall if the answer is due in one, and what the server itself was late by. When the
- * generator sent it, and when it noticed the answer, does not enter.
+ * at its intended start: to the end of the pause if the generator's core stood still or the server
+ * did not look then, its delay, to the end of the stall if the answer is due in one, and what the
+ * server itself was late by. When the generator sent it, and when it noticed the answer, does not
+ * enter.
  *
  * @param arrivalsUs Intended starts in µs of Unix time, ascending; the n-th is the server's n-th.
+ * @param still When the generator's core stood still, by a witness.
  * @returns Microseconds.
  */
 export function trueResponsesUs(
   arrivalsUs: number[],
   { stalls, pauses, requests }: ServerLog,
+  still: Span[],
 ): number[] {
   const released = (dueUs: number) => endOfSpan(stalls, dueUs);
   return arrivalsUs.map((arrivalUs, n) => {
     const [read, delay, written] = requests[n]!;
     const lateUs = written - released(read + delay);
-    return released(endOfSpan(pauses, arrivalUs) + delay) + lateUs - arrivalUs;
+    const seenUs = endOfSpan(pauses, endOfSpan(still, arrivalUs));
+    return released(seenUs + delay) + lateUs - arrivalUs;
   });
 }
 
@@ -128,62 +129,27 @@ export function excess(measuredMs: number, trueMs: number): number {
   return Math.min(errorMs / (trueMs * 0.01), errorMs / 2);
 }
 
-/**
- * The share of the generator's core that the host may take. Where it takes more, a case is run again:
- * its percentiles are those of a generator that was not running. What was found does not enter, only
- * how many of the arrivals lie beyond the highest percentile that may be shown.
- */
-export function mostStolen({ rate, windowS }: AccuracyCase): number {
-  const shown = Object.values(PERCENTS).filter((percent) =>
-    leastRequests(percent) <= rate * windowS
-  );
-  return (1 - Math.max(...shown) / 100) / 2;
-}
-
-const ATTEMPTS = 5;
-
-/** Time for further attempts, of all cases together, in seconds. */
-const AGAIN_S = { partial: 90, full: 900 };
-
 /** Runs all cases; the full set three times, with other seeds. */
 export async function benchAccuracy(options: BenchOptions): Promise<AccuracyResult> {
   const { full, seed, signal, log } = options;
   const python = await benchPython(signal);
   await loadPolars();
-  let [cases, worst, disturbed] = [0, 0, 0];
-  let leftS = full ? AGAIN_S.full : AGAIN_S.partial;
+  const worst = { accounted: 0, withPauses: 0 };
+  let cases = 0;
   for (let repeat = 0; repeat < (full ? 3 : 1); repeat++) {
     for (const one of CASES) {
-      let least = { stolen: Infinity, found: Infinity };
-      const most = mostStolen(one);
-      for (let attempt = 1; attempt <= ATTEMPTS && least.stolen > most; attempt++) {
-        const begun = performance.now();
-        const before = stolenS();
-        const found = await measure(one, seed + repeat, python, signal, log);
-        const tookS = (performance.now() - begun) / 1000;
-        const stolen = (stolenS() - before) / tookS;
-        if (stolen < least.stolen) least = { stolen, found };
-        if (stolen > most) log(`the host took ${(100 * stolen).toFixed(2)} % of that core's time`);
-        if (attempt > 1) leftS -= tookS;
-        if (leftS < tookS) break;
-      }
-      if (least.stolen > most) disturbed++;
-      worst = Math.max(worst, least.found);
+      const found = await measure(one, seed + repeat, python, signal, log);
+      worst.accounted = Math.max(worst.accounted, found.accounted);
+      worst.withPauses = Math.max(worst.withPauses, found.withPauses);
       cases++;
     }
   }
   return {
     cases,
-    worst_excess: Number(worst.toFixed(3)),
-    disturbed,
+    worst_excess: Number(worst.accounted.toFixed(3)),
+    worst_excess_with_pauses: Number(worst.withPauses.toFixed(3)),
     ...(full ? {} : { partial: true }),
   };
-}
-
-/** Time that the host has taken from the generator's core, in seconds. */
-function stolenS(): number {
-  const stat = readFileSync("/proc/stat", "utf8");
-  return parseHostCpu(stat.slice(stat.indexOf(`cpu${CLIENT_CORE} `))).stolenS;
 }
 
 async function measure(
@@ -192,12 +158,13 @@ async function measure(
   python: string,
   signal: AbortSignal,
   log: (line: string) => void,
-): Promise<number> {
+): Promise<{ accounted: number; withPauses: number }> {
   const { rate, arrivals, windowS } = one;
   using folder = new BenchFolder();
   const schedule = JSON.stringify({ delay: one.delay, stall: one.stall, seed });
   await using server = await BenchServer.start(python, "reference_server.py", [schedule]);
-  await using _awake = keepAwake(python);
+  await using _awake = new Companion(python, "keep_awake.py");
+  await using watch = new Companion(python, "watch_core.py");
   const warmUpS = 1;
   const load = { ...LOAD, users: null, arrivalRate: rate, arrivals };
   await runLocust({
@@ -205,6 +172,7 @@ async function measure(
     ...{ folder: folder.path, contract: folder.contract, signal, realtime: true },
   });
   const serverLog: ServerLog = JSON.parse(await server.stop());
+  const still: Span[] = JSON.parse(await watch.stop());
   const counts = await convertRequests(folder.path);
   const final = readFinal(folder.path);
   const trouble = checkCounts(counts, final, readLocustTotals(folder.path));
@@ -224,24 +192,34 @@ async function measure(
   ]);
   const offsets: number[] = JSON.parse(stdout);
   const arrivalsUs = offsets.slice(0, seen).map((offset) => final.loadStartUs + offset);
-  const inWindow = trueResponsesUs(arrivalsUs, serverLog)
-    .filter((_, n) => final.windowStartUs <= arrivalsUs[n]! && arrivalsUs[n]! < final.windowEndUs);
-  const truth = percentilesMs(Float64Array.from(inWindow).sort());
-
+  const truth = (stoodStill: Span[]) => {
+    const inWindow = trueResponsesUs(arrivalsUs, serverLog, stoodStill).filter((_, n) =>
+      final.windowStartUs <= arrivalsUs[n]! && arrivalsUs[n]! < final.windowEndUs
+    );
+    return percentilesMs(Float64Array.from(inWindow).sort());
+  };
   const window = { startUs: final.windowStartUs, endUs: final.windowEndUs };
   const cut = cutWindow(await readRequests(folder.path), window, true);
   const measured = percentilesMs(responseTimes(cut).sorted);
-  let worst = 0;
-  const shown: string[] = [];
-  for (const [name, trueMs] of Object.entries(truth)) {
-    const found = measured[name as keyof typeof measured];
-    if (trueMs === null) continue;
-    worst = Math.max(worst, found === null ? Infinity : excess(found, trueMs));
-    shown.push(`${name} ${found?.toFixed(2)} (${trueMs.toFixed(2)})`);
-  }
+  const [accounted, withPauses] = [truth(still), truth([])].map((values) => ({
+    values,
+    excess: Math.max(
+      ...Object.entries(values).map(([name, trueMs]) => {
+        const found = measured[name as keyof typeof measured];
+        return trueMs === null ? 0 : found === null ? Infinity : excess(found, trueMs);
+      }),
+    ),
+  }));
+  const shown = Object.entries(accounted!.values).filter(([, trueMs]) => trueMs !== null)
+    .map(([name, trueMs]) =>
+      `${name} ${measured[name as keyof typeof measured]?.toFixed(2)} (${trueMs!.toFixed(2)})`
+    );
+  const stoodStillMs = still.reduce((sum, [begin, end]) => sum + (end - begin) / 1000, 0);
   log(
     `${one.name}, ${rate}/s ${arrivals}: ${shown.join(", ")} ms, in brackets the truth; ` +
-      `${final.arrivals} arrivals, ${final.late} late, excess ${worst.toFixed(2)}`,
+      `${final.arrivals} arrivals, ${final.late} late, excess ${accounted!.excess.toFixed(2)}; ` +
+      `the generator's core stood still ${still.length} times, ${stoodStillMs.toFixed(0)} ms ` +
+      `(excess ${withPauses!.excess.toFixed(2)} with that)`,
   );
-  return worst;
+  return { accounted: accounted!.excess, withPauses: withPauses!.excess };
 }

@@ -47,20 +47,34 @@ export function pinned(
   return [python, script("pin.py"), String(core), ...(realtime ? ["--realtime"] : []), ...argv];
 }
 
-/** Keeps the clients' core from sleeping, until it is disposed of. */
-export function keepAwake(python: string): AsyncDisposable {
-  const child = new Deno.Command(python, {
-    args: [script("keep_awake.py"), String(CLIENT_CORE)],
-    stdin: "piped",
-    stdout: "null",
-    stderr: "inherit",
-  }).spawn();
-  return {
-    async [Symbol.asyncDispose]() {
-      await child.stdin.close();
-      await child.status;
-    },
-  };
+/** A program that runs on the clients' core, beside them, until its input ends. */
+export class Companion implements AsyncDisposable {
+  #stdin: WritableStream<Uint8Array>;
+  #output: Promise<Deno.CommandOutput>;
+  #closed: Promise<void> | null = null;
+
+  /** Starts it. */
+  constructor(python: string, name: "keep_awake.py" | "watch_core.py") {
+    const child = new Deno.Command(python, {
+      args: [script(name), String(CLIENT_CORE)],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.#stdin = child.stdin;
+    this.#output = child.output();
+  }
+
+  /** Ends it. @returns What it has printed. */
+  async stop(): Promise<string> {
+    this.#closed ??= this.#stdin.close().catch(() => {}); // it may have ended by itself
+    await this.#closed;
+    return new TextDecoder().decode((await this.#output).stdout);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
 }
 
 /** A server of the benchmarks, on its core. */
