@@ -42,7 +42,7 @@ interface Run {
   /** Arguments to add. */
   master?: string[];
   /** Called with the command when it has been started. */
-  onStart?: (argv: string[], env: Record<string, string>) => void;
+  onStart?: (argv: string[], env: Record<string, string>, pid: number) => void;
 }
 
 interface Outcome {
@@ -99,7 +99,7 @@ async function locust(
     stderr: "piped",
     detached: true, // a process group of its own
   }).spawn();
-  run.onStart?.(argv, env);
+  run.onStart?.(argv, env, child.pid);
   const live: LiveSample[] = [];
   let termination: ReturnType<typeof setTimeout> | undefined;
   const watch = setInterval(() => {
@@ -300,6 +300,32 @@ Deno.test("locust sends arrivals at their times, whatever the server does", asyn
       },
     );
   }
+});
+
+Deno.test({
+  name: "locust times an answer by when the system has received it, not by when it is read",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    let generator = 0;
+    await load(
+      (n) => {
+        if (n === 150) {
+          Deno.kill(generator, "SIGSTOP");
+          setTimeout(() => Deno.kill(generator, "SIGCONT"), 400);
+        }
+        return "ok";
+      },
+      { arrivalRate: 100, warmUpS: 0.5, windowS: 2, onStart: (_, _env, pid) => generator = pid },
+      (outcome) => {
+        assertOpenLoop(outcome, 100);
+        const times = outcome.rows.map((row) => row.slice(0, 4).map(Number));
+        const waits = times.map(([intended, start]) => start! - intended!);
+        assert.ok(Math.max(...waits) > 200_000, "what was due meanwhile is late, and says so");
+        const service = Math.max(...times.map(([, , serviceUs]) => serviceUs!));
+        assert.ok(service < 200_000, `${service} µs`);
+      },
+    );
+  },
 });
 
 Deno.test("locust counts a request by its intended start when its answer comes after the window", async () => {
