@@ -60,7 +60,7 @@ import type {
 } from "./engine.ts";
 import { networkCommand, networkUp } from "./network.ts";
 import { PAUSED_FILE, readAppTimings } from "./app_timings.ts";
-import { listProcesses, parseHostCpu, parseMemoryInUse } from "./proc.ts";
+import { listProcesses, parseHostCpu, parseMemoryInUse, type ProcessStat } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
   appFolder,
@@ -554,11 +554,11 @@ class LocalRun implements RunServices {
 
   usage(): Promise<ServiceUsage[]> {
     const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
-    // Read once for all services, as that is most of what a sample costs.
-    const all = listProcesses();
+    let all: ProcessStat[] | undefined;
+    const list = () => all ??= listProcesses(); // once for all services
     return Promise.resolve([
       ...[...this.services.values()].filter((service) => service.exit === null)
-        .map((service) => service.usage(all)),
+        .map((service) => service.usage(list)),
       {
         service: "host",
         cpuS: host.busyS,

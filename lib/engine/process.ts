@@ -166,21 +166,26 @@ export class LocalProcess implements RunningService {
   /**
    * CPU time and memory, from the control group, else from `/proc`, and what that tells alone.
    *
-   * @param all All processes of the machine. @default those that there are now
+   * @param list Lists all processes of the machine, which takes milliseconds and is asked only where
+   * there is no group that knows its own. @default {@linkcode listProcesses}
    */
-  usage(all: readonly ProcessStat[] = listProcesses()): ServiceUsage {
-    const members = withDescendants(this.pid, all);
-    const group = this.#options.group;
-    const sum = (key: "cpuS" | "residentMiB") =>
-      members.reduce((total, stat) => total + stat[key], 0);
-    const measured = group
-      ? group.usage()
-      : { cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB") };
+  usage(list: () => readonly ProcessStat[] = listProcesses): ServiceUsage {
+    const { group } = this.#options;
+    const { pids, ...measured } = group
+      ? { ...group.usage(), pids: group.pids() }
+      : sumUp(withDescendants(this.pid, list()));
     const contextSwitches = this.#switches.add(
-      new Map(members.flatMap(({ pid }) => [...readSwitches(pid)])),
+      new Map(pids.flatMap((pid) => [...readSwitches(pid)])),
     );
-    return { service: this.name, ...measured, processes: members.length, contextSwitches };
+    return { service: this.name, ...measured, processes: pids.length, contextSwitches };
   }
+}
+
+function sumUp(members: readonly ProcessStat[]) {
+  const sum = (key: "cpuS" | "residentMiB") =>
+    members.reduce((total, stat) => total + stat[key], 0);
+  const pids = members.map(({ pid }) => pid);
+  return { cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB"), pids };
 }
 
 /** Tells the launcher that it is written down. */
