@@ -5,7 +5,6 @@
  */
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { connect } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
@@ -23,25 +22,18 @@ import { nowUs } from "../telemetry/sample_loop.ts";
 import { Sampler } from "../telemetry/sampler.ts";
 import { verifyApp } from "../verify/verify.ts";
 import type { BenchOptions } from "./options.ts";
-import { adjustedRatio } from "./adjusted_ratio.ts";
 import { seededDraws } from "./random.ts";
 
 /** The result, as DESIGN's table of benchmarks names it. */
 export interface TelemetryResult {
   /** Pairs of blocks. */
   pairs: number;
-  /**
-   * What sampling takes of throughput, and adds to the 95th percentile, in percent; the former at
-   * equal speed of the machine.
-   */
+  /** What sampling takes of throughput, and adds to the 95th percentile, in percent. */
   throughput_cost_pct: number;
   p95_cost_pct: number;
   /** The upper ends of their 95 % intervals. */
   throughput_cost_pct_upper: number;
   p95_cost_pct_upper: number;
-  /** What sampling takes of throughput, as the blocks came out. */
-  unadjusted_cost_pct: number;
-  unadjusted_cost_pct_upper: number;
   /** True when the default, shorter set was run. */
   partial?: true;
 }
@@ -61,9 +53,6 @@ const ROUTE = "GET /users/{id}";
 interface Block {
   startUs: number;
   endUs: number;
-  /** CPU time of the generator, and what the host took of all cores, in seconds. */
-  generatorS: number;
-  stolenS: number;
 }
 
 /**
@@ -117,26 +106,18 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
     }
     await convertRequests(folder);
     const measured = await measureBlocks(folder, blocks);
-    const pairsOf = (key: "rps" | "p95Us" | "speed") =>
-      measured.map(([on, off]) => ({ base: off[key], other: on[key] }));
-    const [plain, p95] = [pairedRatio(pairsOf("rps"))!, pairedRatio(pairsOf("p95Us"))!];
-    const rps = adjustedRatio(pairsOf("rps"), pairsOf("speed"));
-    const speed = pairedRatio(pairsOf("speed"))!;
+    const cost = (key: "rps" | "p95Us") =>
+      pairedRatio(measured.map(([on, off]) => ({ base: off[key], other: on[key] })))!;
+    const [rps, p95] = [cost("rps"), cost("p95Us")];
     const percent = (ratio: number) => Number((100 * ratio).toFixed(2));
     const mean = measured.reduce((sum, [, off]) => sum + off.rps, 0) / pairs;
     log(`${pairs} pairs of blocks of ${BLOCK_S} s at ${Math.round(mean)} requests/s`);
-    log(
-      `the machine was ${percent(speed.value - 1)} % (${percent(speed.low! - 1)} to ` +
-        `${percent(speed.high! - 1)} %) faster with telemetry, by the generator's CPU per request`,
-    );
     return {
       pairs,
       throughput_cost_pct: percent(1 - rps.value),
       p95_cost_pct: percent(p95.value - 1),
       throughput_cost_pct_upper: percent(1 - rps.low!),
       p95_cost_pct_upper: percent(p95.high! - 1),
-      unadjusted_cost_pct: percent(1 - plain.value),
-      unadjusted_cost_pct_upper: percent(1 - plain.low!),
       ...(full ? {} : { partial: true }),
     };
   } finally {
@@ -158,30 +139,12 @@ async function block(on: boolean, sampler: Sampler, services: RunServices): Prom
     await sql.end({ timeout: 1 });
   }
   await sleep(SETTLE_S * 1000);
-  const before = await readCpu(services);
   const startUs = nowUs();
   await sleep(BLOCK_S * 1000);
-  const endUs = nowUs();
-  const after = await readCpu(services);
-  return {
-    ...{ startUs, endUs, generatorS: after.generatorS - before.generatorS },
-    stolenS: after.stolenS - before.stolenS,
-  };
+  return { startUs, endUs: nowUs() };
 }
 
-async function readCpu(services: RunServices) {
-  const usages = await services.usage();
-  const of = (name: string) => usages.find(({ service }) => service === name)!;
-  // The host's throttled time is what its own host took.
-  return { generatorS: of("locust").cpuS, stolenS: of("host").throttledS };
-}
-
-/**
- * Throughput and 95th percentile of each block, by the requests that were answered in it, and how fast
- * the machine was meanwhile: the requests for which the generator's CPU time per request would have
- * had room on all cores. The generator does the same for each request with and without telemetry, but
- * takes a tenth more or less from one second to the next, as neighbours share its physical cores.
- */
+/** Throughput and 95th percentile of each block, by the requests that were answered in it. */
 async function measureBlocks(folder: string, blocks: [Block, Block][]) {
   const { length, startUs, serviceUs, outcome } = requestColumns(await readRequests(folder));
   const measure = (block: Block) => {
@@ -193,12 +156,7 @@ async function measureBlocks(folder: string, blocks: [Block, Block][]) {
       }
     }
     const seconds = (block.endUs - block.startUs) / 1e6;
-    const available = seconds * availableParallelism() - block.stolenS;
-    return {
-      rps: own.length / seconds,
-      p95Us: percentile(own, 95)!,
-      speed: available / seconds * own.length / block.generatorS,
-    };
+    return { rps: own.length / seconds, p95Us: percentile(own, 95)! };
   };
   return blocks.map(([on, off]) => [measure(on), measure(off)] as const);
 }
