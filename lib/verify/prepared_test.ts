@@ -112,8 +112,10 @@ Deno.test("prepared statements are reused on both paths, and switched off they a
           equal(total(executed), REQUESTS, said);
           if (path === "pooled") ok(most <= POOL_SIZE, `${most} server connections`);
           if (preparedStatements) {
-            // Parsed before the log began, if at all: executed by name, and not parsed again.
-            equal(total(parsed), 0, said);
+            // Parsed before the log began, if at all: executed by name, and not parsed again. But
+            // PgBouncer may give a server connection that had rested its first query meanwhile.
+            const first = path === "pooled" ? backends.size - 1 : 0;
+            ok(total(parsed) <= first, said);
             equal(executed.has(""), false, said);
             const names = path === "pooled"
               ? /^PGBOUNCER_\d+$/
