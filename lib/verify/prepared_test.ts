@@ -19,6 +19,8 @@ interface Work {
   parsed: Map<string, number>;
   /** Executions, by the same names. */
   executed: Map<string, number>;
+  /** Parses by a process that had parsed or executed the same name before. */
+  reparsed: number;
   /** PostgreSQL's processes that executed it. */
   backends: Set<string>;
 }
@@ -28,7 +30,10 @@ interface Work {
  * would not tell whether a statement was prepared once or each time.
  */
 function readWork(log: string): Work {
-  const work: Work = { parsed: new Map(), executed: new Map(), backends: new Set() };
+  const work: Work = {
+    ...{ parsed: new Map(), executed: new Map(), reparsed: 0, backends: new Set() },
+  };
+  const known = new Set<string>();
   const lines = log.matchAll(
     /\[(\d+)\] LOG: {2}duration: [\d.]+ ms {2}(parse|execute) ([^:]+): (?:fetch from )?([^\n]*(?:\n\t[^\n]*)*)/g,
   );
@@ -37,6 +42,9 @@ function readWork(log: string): Work {
     const counts = step === "parse" ? work.parsed : work.executed;
     const key = name === "<unnamed>" ? "" : name!;
     counts.set(key, (counts.get(key) ?? 0) + 1);
+    const own = `${backend} ${key}`;
+    if (step === "parse" && known.has(own)) work.reparsed++;
+    known.add(own);
     if (step === "execute") work.backends.add(backend!);
   }
   return work;
@@ -104,7 +112,7 @@ Deno.test("prepared statements are reused on both paths, and switched off they a
             ...{ poolSize: CLIENTS, threads: framework === "fastapi" ? 1 : CLIENTS },
             ...{ defaultPoolSize: POOL_SIZE, dbCpus: null, dbMemoryMiB: null },
           });
-          const { parsed, executed, backends, most } = await measure(engine, scenario);
+          const { parsed, executed, reparsed, backends, most } = await measure(engine, scenario);
           const said = `${total(executed)} executions of ${
             [...executed.keys()].slice(0, 3).join(", ") || "nothing"
           }, ${total(parsed)} parses, ${backends.size} server connections`;
@@ -116,6 +124,7 @@ Deno.test("prepared statements are reused on both paths, and switched off they a
             // PgBouncer may give a server connection that had rested its first query meanwhile.
             const first = path === "pooled" ? backends.size - 1 : 0;
             ok(total(parsed) <= first, said);
+            equal(reparsed, 0, said);
             equal(executed.has(""), false, said);
             const names = path === "pooled"
               ? /^PGBOUNCER_\d+$/
