@@ -47,16 +47,24 @@ export function pinned(
   return [python, script("pin.py"), String(core), ...(realtime ? ["--realtime"] : []), ...argv];
 }
 
-/** A program that runs on the clients' core, beside them, until its input ends. */
+/** A program that runs on a core beside those that are measured, until its input ends. */
 export class Companion implements AsyncDisposable {
   #stdin: WritableStream<Uint8Array>;
   #output: Promise<Deno.CommandOutput>;
   #closed: Promise<void> | null = null;
 
-  /** Starts it. */
-  constructor(python: string, name: "keep_awake.py" | "watch_core.py") {
+  /**
+   * Starts it.
+   *
+   * @param core @default {the clients'}
+   */
+  constructor(
+    python: string,
+    name: "keep_awake.py" | "watch_core.py" | "watch_speed.py",
+    core: number = CLIENT_CORE,
+  ) {
     const child = new Deno.Command(python, {
-      args: [script(name), String(CLIENT_CORE)],
+      args: [script(name), String(core)],
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",

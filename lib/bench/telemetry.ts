@@ -21,6 +21,9 @@ import { ROOT } from "../store/layout.ts";
 import { nowUs } from "../telemetry/sample_loop.ts";
 import { Sampler } from "../telemetry/sampler.ts";
 import { verifyApp } from "../verify/verify.ts";
+import { adjustedRatio } from "./adjusted_ratio.ts";
+import { coreSpeed, type CoreTimes, CoreWatches } from "./core_speed.ts";
+import { benchPython } from "./load.ts";
 import type { BenchOptions } from "./options.ts";
 import { seededDraws } from "./random.ts";
 
@@ -28,12 +31,20 @@ import { seededDraws } from "./random.ts";
 export interface TelemetryResult {
   /** Pairs of blocks. */
   pairs: number;
-  /** What sampling takes of throughput, and adds to the 95th percentile, in percent. */
+  /**
+   * What telemetry takes of throughput, and adds to the 95th percentile, in percent, at equal speed
+   * of the machine.
+   */
   throughput_cost_pct: number;
   p95_cost_pct: number;
   /** The upper ends of their 95 % intervals. */
   throughput_cost_pct_upper: number;
   p95_cost_pct_upper: number;
+  /** The same of throughput whatever the machine did meanwhile. */
+  raw_throughput_cost_pct: number;
+  raw_throughput_cost_pct_upper: number;
+  /** By how much the cores were faster with telemetry, in percent, and its 95 % interval: chance. */
+  speed_change_pct: [value: number, low: number, high: number];
   /** True when the default, shorter set was run. */
   partial?: true;
 }
@@ -59,6 +70,10 @@ interface Block {
  * One run under load whose telemetry is switched on and off by lot: readings each second, the app's
  * own timings, and PostgreSQL's count of statements. Users do not think, so that whatever is done for
  * the samplers is missing to the requests.
+ *
+ * On a machine that others share, blocks of a pair differ by 10 % and more because it is faster or
+ * slower. How fast, a program on each core measures all the time (`watch_speed.py`), out of reach of
+ * what telemetry does; the costs are those at equal speed.
  */
 export async function benchTelemetry(options: BenchOptions): Promise<TelemetryResult> {
   const { full, engine: kind, seed, signal, log } = options;
@@ -75,6 +90,8 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
     const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
     await engine.startDatabase(scenario);
     const blocks: [on: Block, off: Block][] = [];
+    const python = await benchPython(signal);
+    let speeds: CoreTimes[];
     const contract = join(folder, "contract.json");
     const { routes } = JSON.parse(readFileSync(join(ROOT, "apps", "contract.json"), "utf8"));
     const own = routes.filter(({ name }: { name: string }) => name === ROUTE);
@@ -89,6 +106,7 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
       await services.applyLimits();
       await using sampler = await Sampler.start(services, folder);
       await locust.release();
+      await using watches = new CoreWatches(python);
       await sleep(WARM_UP_S * 1000);
       const random = seededDraws(seed);
       for (let i = 0; i < pairs; i++) {
@@ -101,15 +119,21 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
         const two = await block(!first, sampler, services);
         blocks.push(first ? [one, two] : [two, one]);
       }
+      speeds = await watches.stop();
       await locust.stop();
       await locust.collect();
     }
     await convertRequests(folder);
-    const measured = await measureBlocks(folder, blocks);
-    const cost = (key: "rps" | "p95Us") =>
+    const measured = await measureBlocks(folder, blocks, speeds);
+    const ratio = (key: keyof BlockMeasure) =>
       pairedRatio(measured.map(([on, off]) => ({ base: off[key], other: on[key] })))!;
-    const [rps, p95] = [cost("rps"), cost("p95Us")];
-    const percent = (ratio: number) => Number((100 * ratio).toFixed(2));
+    const cost = (key: "rps" | "p95Us") =>
+      adjustedRatio(measured.map(([on, off]) => ({
+        ...{ base: off[key], other: on[key] },
+        ...{ baseSpeed: off.speed, otherSpeed: on.speed },
+      })));
+    const [rps, p95, raw, speed] = [cost("rps"), cost("p95Us"), ratio("rps"), ratio("speed")];
+    const percent = (share: number) => Number((100 * share).toFixed(2));
     const mean = measured.reduce((sum, [, off]) => sum + off.rps, 0) / pairs;
     log(`${pairs} pairs of blocks of ${BLOCK_S} s at ${Math.round(mean)} requests/s`);
     return {
@@ -118,6 +142,13 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
       p95_cost_pct: percent(p95.value - 1),
       throughput_cost_pct_upper: percent(1 - rps.low!),
       p95_cost_pct_upper: percent(p95.high! - 1),
+      raw_throughput_cost_pct: percent(1 - raw.value),
+      raw_throughput_cost_pct_upper: percent(1 - raw.low!),
+      speed_change_pct: [
+        percent(speed.value - 1),
+        percent(speed.low! - 1),
+        percent(speed.high! - 1),
+      ],
       ...(full ? {} : { partial: true }),
     };
   } finally {
@@ -144,10 +175,22 @@ async function block(on: boolean, sampler: Sampler, services: RunServices): Prom
   return { startUs, endUs: nowUs() };
 }
 
-/** Throughput and 95th percentile of each block, by the requests that were answered in it. */
-async function measureBlocks(folder: string, blocks: [Block, Block][]) {
+/** What one block came to. */
+interface BlockMeasure {
+  rps: number;
+  p95Us: number;
+  /** Of the cores, in the unit of {@linkcode coreSpeed}. */
+  speed: number;
+}
+
+/** Measures each block, by the requests that were answered in it. */
+async function measureBlocks(
+  folder: string,
+  blocks: [Block, Block][],
+  speeds: CoreTimes[],
+): Promise<[on: BlockMeasure, off: BlockMeasure][]> {
   const { length, startUs, serviceUs, outcome } = requestColumns(await readRequests(folder));
-  const measure = (block: Block) => {
+  const measure = (block: Block): BlockMeasure => {
     const own: number[] = [];
     for (let i = 0; i < length; i++) {
       const endUs = startUs[i]! + serviceUs[i]!;
@@ -156,9 +199,14 @@ async function measureBlocks(folder: string, blocks: [Block, Block][]) {
       }
     }
     const seconds = (block.endUs - block.startUs) / 1e6;
-    return { rps: own.length / seconds, p95Us: percentile(own, 95)! };
+    const cores = speeds.map((times) => coreSpeed(times, block));
+    return {
+      rps: own.length / seconds,
+      p95Us: percentile(own, 95)!,
+      speed: cores.reduce((sum, core) => sum + core, 0) / cores.length,
+    };
   };
-  return blocks.map(([on, off]) => [measure(on), measure(off)] as const);
+  return blocks.map(([on, off]) => [measure(on), measure(off)]);
 }
 
 function sleep(ms: number): Promise<void> {

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { AppTimings } from "./engine.ts";
+import type { KeptFiles } from "./kept_files.ts";
 
 /** The file beside the workers' own that has them pause while it is not empty. */
 export const PAUSED_FILE = "paused";
@@ -41,16 +42,19 @@ export function parseAppTimings(worker: string, line: string): AppTimings | null
   };
 }
 
-/** Reads the files of all workers in a folder of this machine; none where no worker has begun. */
-export function readAppTimings(folder: string): AppTimings[] {
+/**
+ * Reads the files of all workers in a folder of this machine; none where no worker has begun.
+ *
+ * @param folder The folder.
+ * @param files Keeps them open.
+ */
+export function readAppTimings(folder: string, files: KeptFiles): AppTimings[] {
   let workers: string[];
   try {
-    workers = readdirSync(folder);
+    workers = readdirSync(folder).filter((name) => name !== PAUSED_FILE);
   } catch {
     return [];
   }
-  return workers.map((worker) =>
-    parseAppTimings(worker, readFileSync(join(folder, worker), "utf8"))
-  )
+  return workers.map((worker) => parseAppTimings(worker, files.read(join(folder, worker)) ?? ""))
     .filter((timings) => timings !== null);
 }

@@ -2,6 +2,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAppTimings, PAUSED_FILE, readAppTimings } from "./app_timings.ts";
+import { KeptFiles } from "./kept_files.ts";
 
 Deno.test("parseAppTimings() takes no line that was read while it was being written", () => {
   const line = (time: number, requests: number) =>
@@ -16,18 +17,23 @@ Deno.test("parseAppTimings() takes no line that was read while it was being writ
 
 Deno.test("readAppTimings() reads each worker's file, and no other", () => {
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-test-" });
+  using files = new KeptFiles();
+  const read = (name: string) => readAppTimings(join(folder, name), files);
   try {
-    deepEqual(readAppTimings(join(folder, "none")), []);
+    deepEqual(read("none"), []);
     mkdirSync(join(folder, "timings"));
     const write = (name: string, text: string) =>
       writeFileSync(join(folder, "timings", name), text);
     write("31", "1000 2 90 5 6 1 60 1000   \n");
     write("32", "");
     write(PAUSED_FILE, "1");
-    deepEqual(readAppTimings(join(folder, "timings")), [{
+    const timings = {
       ...{ timeUs: 1000, worker: 31, requests: 2, handlerUs: 90, poolWaitUs: 5, connectUs: 6 },
       ...{ connections: 1, databaseUs: 60 },
-    }]);
+    };
+    deepEqual(read("timings"), [timings]);
+    write("31", "2000 3 90 5 6 1 60 2000   \n");
+    deepEqual(read("timings"), [{ ...timings, timeUs: 2000, requests: 3 }]);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -58,6 +58,7 @@ import type {
   RunServices,
   ServiceUsage,
 } from "./engine.ts";
+import { KeptFiles } from "./kept_files.ts";
 import { networkCommand, networkUp } from "./network.ts";
 import { PAUSED_FILE, readAppTimings } from "./app_timings.ts";
 import { listProcesses, parseHostCpu, parseMemoryInUse, type ProcessStat } from "./proc.ts";
@@ -319,6 +320,8 @@ class LocalRun implements RunServices {
   pgbouncer: Access | null = null;
   network: RunNetwork | null = null;
   #groups = new Map<string, ControlGroup | null>();
+  /** What the samplers read over and over. */
+  #files = new KeptFiles();
   #logStart: number;
   #private: string | null = null;
   #log: string | null = null;
@@ -553,7 +556,7 @@ class LocalRun implements RunServices {
   }
 
   usage(): Promise<ServiceUsage[]> {
-    const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
+    const host = parseHostCpu(this.#files.read("/proc/stat")!);
     let all: ProcessStat[] | undefined;
     const list = () => all ??= listProcesses(); // once for all services
     return Promise.resolve([
@@ -563,7 +566,7 @@ class LocalRun implements RunServices {
         service: "host",
         cpuS: host.busyS,
         throttledS: host.stolenS,
-        memoryMiB: parseMemoryInUse(readFileSync("/proc/meminfo", "utf8")),
+        memoryMiB: parseMemoryInUse(this.#files.read("/proc/meminfo")!),
         processes: 0,
         contextSwitches: null,
       },
@@ -571,7 +574,7 @@ class LocalRun implements RunServices {
   }
 
   appTimings(): Promise<AppTimings[]> {
-    return Promise.resolve(readAppTimings(join(this.#private!, TIMINGS)));
+    return Promise.resolve(readAppTimings(join(this.#private!, TIMINGS), this.#files));
   }
 
   pauseAppTimings(paused: boolean): Promise<void> {
@@ -601,6 +604,7 @@ class LocalRun implements RunServices {
   async [Symbol.asyncDispose](): Promise<void> {
     const own = [...this.services.values()].filter((service) => service.name !== "postgres");
     await Promise.all(own.map((service) => service.stop()));
+    this.#files[Symbol.dispose]();
     if (this.#private !== null) {
       rmSync(this.#private, { recursive: true, force: true });
       this.#private = null;

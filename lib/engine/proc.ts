@@ -5,6 +5,7 @@
  */
 
 import { readdirSync, readFileSync } from "node:fs";
+import { KeptFiles } from "./kept_files.ts";
 
 /** Clock ticks per second in `/proc/<pid>/stat`; USER_HZ is 100 on every Linux architecture. */
 const USER_HZ = 100;
@@ -96,21 +97,16 @@ export function isAlive(pid: number, startTicks: number): boolean {
   return stat !== null && stat.state !== "Z" && stat.startTicks === startTicks;
 }
 
-/** How often each thread of a process was put on a core so far, by its id. */
-export function readSwitches(pid: number): Map<string, number> {
-  const found = new Map<string, number>();
+/** The ids of a process's threads; none of one that has ended. */
+export function listThreads(pid: number): number[] {
   try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      const count = parseSchedstat(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8"));
-      if (count !== null) found.set(thread, count);
-    }
+    return readdirSync(`/proc/${pid}/task`).map(Number);
   } catch {
-    // It ended meanwhile, or the kernel does not tell.
+    return [];
   }
-  return found;
 }
 
-/** The last number of `/proc/<pid>/task/<tid>/schedstat`; null where the kernel does not count. */
+/** The last number of a thread's `schedstat`; null where the kernel does not count. */
 export function parseSchedstat(text: string): number | null {
   const [ranNs = 0, , count = NaN] = text.trim().split(" ").map(Number);
   return Number.isNaN(count) || (count === 0 && ranNs === 0) ? null : count;
@@ -135,6 +131,37 @@ export class SwitchCounter {
     }
     this.#last = new Map(counts);
     return this.#total === 0 ? null : this.#total;
+  }
+}
+
+/** How often threads were put on a core, read from their files, which stay open between readings. */
+export class ThreadSwitches implements Disposable {
+  #counter = new SwitchCounter();
+  #files = new KeptFiles();
+
+  /**
+   * Takes one reading.
+   *
+   * @param threads The ids of all threads that live.
+   * @returns The sum so far, as of {@linkcode SwitchCounter.add}.
+   */
+  read(threads: readonly number[]): number | null {
+    const counts = new Map<string, number>();
+    const files = new Set<string>();
+    for (const thread of threads) {
+      // A thread can be asked by its own id as a process can, wherever it belongs.
+      const file = `/proc/${thread}/schedstat`;
+      const count = parseSchedstat(this.#files.read(file) ?? "");
+      if (count === null) continue;
+      counts.set(String(thread), count);
+      files.add(file);
+    }
+    this.#files.keepOnly(files);
+    return this.#counter.add(counts);
+  }
+
+  [Symbol.dispose](): void {
+    this.#files[Symbol.dispose]();
   }
 }
 

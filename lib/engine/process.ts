@@ -13,10 +13,10 @@ import type { Owned } from "./cleanup.ts";
 import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
 import {
   listProcesses,
+  listThreads,
   type ProcessStat,
   readProcess,
-  readSwitches,
-  SwitchCounter,
+  ThreadSwitches,
   withDescendants,
 } from "./proc.ts";
 
@@ -69,7 +69,7 @@ export class LocalProcess implements RunningService {
   #options: ProcessOptions;
   #logStart: number;
   #killsBefore = 0;
-  #switches = new SwitchCounter();
+  #switches = new ThreadSwitches();
 
   private constructor(options: ProcessOptions, child: Deno.ChildProcess, logStart: number) {
     this.name = options.name;
@@ -159,6 +159,7 @@ export class LocalProcess implements RunningService {
       await waitUntilGone(() => this.members(), 1);
     }
     await this.exited;
+    this.#switches[Symbol.dispose]();
     if (group && await group.remove()) owned.removeGroup(group.name);
     owned.removeProcess(this.pid);
   }
@@ -171,21 +172,22 @@ export class LocalProcess implements RunningService {
    */
   usage(list: () => readonly ProcessStat[] = listProcesses): ServiceUsage {
     const { group } = this.#options;
-    const { pids, ...measured } = group
-      ? { ...group.usage(), pids: group.pids() }
+    const { threads, ...measured } = group
+      ? { ...group.usage(), ...group.members() }
       : sumUp(withDescendants(this.pid, list()));
-    const contextSwitches = this.#switches.add(
-      new Map(pids.flatMap((pid) => [...readSwitches(pid)])),
-    );
-    return { service: this.name, ...measured, processes: pids.length, contextSwitches };
+    const contextSwitches = this.#switches.read(threads);
+    return { service: this.name, ...measured, contextSwitches };
   }
 }
 
 function sumUp(members: readonly ProcessStat[]) {
   const sum = (key: "cpuS" | "residentMiB") =>
     members.reduce((total, stat) => total + stat[key], 0);
-  const pids = members.map(({ pid }) => pid);
-  return { cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB"), pids };
+  const threads = members.flatMap(({ pid }) => listThreads(pid));
+  return {
+    ...{ cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB") },
+    ...{ threads, processes: members.length },
+  };
 }
 
 /** Tells the launcher that it is written down. */

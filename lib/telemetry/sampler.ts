@@ -6,7 +6,7 @@
  * @module
  */
 
-import { appendFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type postgres from "postgres";
 import { APP_USER } from "../engine/database.ts";
@@ -43,6 +43,8 @@ export class Sampler implements AsyncDisposable {
   /** How far the clock of the services' machine is ahead of ours. */
   #offsetUs = 0;
   #loops: SampleLoop[] = [];
+  /** The files, open while it samples. */
+  #files = new Map<keyof typeof FILES, number>();
   /** When what was last written of each of the app's workers held. */
   #appTimesUs = new Map<number, number>();
 
@@ -68,8 +70,10 @@ export class Sampler implements AsyncDisposable {
     const { intervalMs = 1000 } = options;
     const sampler = new Sampler(services, folder);
     try {
-      for (const [file, columns] of Object.entries(FILES)) {
-        writeFileSync(join(folder, file), columns.join(",") + "\n");
+      for (const file of Object.keys(FILES) as (keyof typeof FILES)[]) {
+        const handle = openSync(join(folder, file), "w");
+        sampler.#files.set(file, handle);
+        writeFileSync(handle, FILES[file].join(",") + "\n");
       }
       const { database } = services.postgres;
       const reader = await PostgresReader.open(sampler.#database, database, APP_USER);
@@ -80,6 +84,7 @@ export class Sampler implements AsyncDisposable {
       sampler.#loops = readings.map((read) => new SampleLoop(read, intervalMs));
     } catch (error) {
       await sampler.#disconnect();
+      sampler.#close();
       throw new PoolscopeError(`Cannot begin to sample: ${(error as Error).message}`);
     }
     return sampler;
@@ -111,10 +116,12 @@ export class Sampler implements AsyncDisposable {
   }
 
   #write(file: keyof typeof FILES, rows: Row[]): void {
+    const handle = this.#files.get(file);
+    if (handle === undefined) return; // it was asked before the end and answered after it
     const lines = rows.map((row) =>
       FILES[file].map((column) => field(row[column])).join(",") + "\n"
     );
-    appendFileSync(join(this.folder, file), lines.join(""));
+    writeFileSync(handle, lines.join(""));
   }
 
   async #readResources(): Promise<void> {
@@ -191,10 +198,17 @@ export class Sampler implements AsyncDisposable {
     const ends = await Promise.race([last, late]);
     clearTimeout(timer);
     await this.#disconnect();
-    const failed = (ends ?? await last).find((end) => end.status === "rejected");
+    const settled = ends ?? await last;
+    this.#close();
+    const failed = settled.find((end) => end.status === "rejected");
     if (failed !== undefined) {
       throw new PoolscopeError(`Cannot sample: ${(failed.reason as Error).message}`);
     }
+  }
+
+  #close(): void {
+    for (const handle of this.#files.values()) closeSync(handle);
+    this.#files.clear();
   }
 
   async #disconnect(): Promise<void> {

@@ -1,0 +1,38 @@
+import { equal } from "node:assert/strict";
+import { coreSpeed, CoreWatches } from "./core_speed.ts";
+import { median } from "../stats/percentile.ts";
+import { benchPython } from "./load.ts";
+
+type Span = { startUs: number; endUs: number };
+
+Deno.test({
+  name: "CoreWatches tells a core that is as fast as before when it is busy",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using watches = new CoreWatches(await benchPython(new AbortController().signal));
+    const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+    const now = () => (performance.timeOrigin + performance.now()) * 1000;
+    await sleep(1000); // until Python is there
+    const burners = [0, 1].map(() =>
+      new Deno.Command("sh", { args: ["-c", "while :; do :; done"] }).spawn()
+    );
+    const spans = { busy: [] as Span[], idle: [] as Span[] };
+    for (let i = 0; i < 20; i++) {
+      for (const [kind, signal] of [["busy", "SIGCONT"], ["idle", "SIGSTOP"]] as const) {
+        burners.forEach((burner) => burner.kill(signal));
+        const startUs = now();
+        await sleep(100);
+        spans[kind].push({ startUs, endUs: now() });
+      }
+    }
+    burners.forEach((burner) => burner.kill("SIGKILL"));
+    await Promise.all(burners.map((burner) => burner.status));
+    for (const times of await watches.stop()) {
+      const [busy, idle] = [spans.busy, spans.idle].map((own) =>
+        median(own.map((span) => coreSpeed(times, span)))!
+      ) as [number, number];
+      // A core that shared its time between both would be half as fast; siblings are a bit slower.
+      equal(busy / idle > 0.55, true, `${idle} when idle, ${busy} when busy`);
+    }
+  },
+});
