@@ -12,7 +12,7 @@ Deno.test({
     await using watches = new CoreWatches(await benchPython(new AbortController().signal));
     const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
     const now = () => (performance.timeOrigin + performance.now()) * 1000;
-    await sleep(1000); // until Python is there
+    await sleep(4000); // until all are ready
     const burners = [0, 1].map(() =>
       new Deno.Command("sh", { args: ["-c", "while :; do :; done"] }).spawn()
     );
