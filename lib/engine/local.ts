@@ -604,6 +604,7 @@ class LocalRun implements RunServices {
   async [Symbol.asyncDispose](): Promise<void> {
     const own = [...this.services.values()].filter((service) => service.name !== "postgres");
     await Promise.all(own.map((service) => service.stop()));
+    this.database.server.endRun();
     this.#files[Symbol.dispose]();
     if (this.#private !== null) {
       rmSync(this.#private, { recursive: true, force: true });

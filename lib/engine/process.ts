@@ -141,6 +141,11 @@ export class LocalProcess implements RunningService {
     this.#killsBefore += this.memoryKills();
   }
 
+  /** Closes what readings of a run have kept open; those that come later open it anew. */
+  endRun(): void {
+    this.#switches[Symbol.dispose]();
+  }
+
   memoryKills(): number {
     return (this.#options.group?.memoryKills() ?? 0) - this.#killsBefore;
   }
@@ -159,7 +164,7 @@ export class LocalProcess implements RunningService {
       await waitUntilGone(() => this.members(), 1);
     }
     await this.exited;
-    this.#switches[Symbol.dispose]();
+    this.endRun();
     if (group && await group.remove()) owned.removeGroup(group.name);
     owned.removeProcess(this.pid);
   }
