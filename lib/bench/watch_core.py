@@ -7,21 +7,16 @@ before others.
 """
 
 import json
-import os
 import select
 import sys
-from time import perf_counter_ns, sleep, time_ns
+from time import perf_counter_ns, sleep
+
+from foremost import EPOCH_OFFSET_US, go_foremost
 
 INTERVAL_NS = 500_000
 PAUSE_NS = 300_000
-EPOCH_OFFSET_US = time_ns() // 1000 - perf_counter_ns() // 1000
 
-os.sched_setaffinity(0, {int(sys.argv[1])})
-try:
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
-except PermissionError:
-    print([])
-    sys.exit()
+go_foremost(int(sys.argv[1]))
 
 pauses: list[list[int]] = []
 due_ns = perf_counter_ns()

@@ -10,12 +10,13 @@ Prints one line of JSON, [Unix time in µs, ns] for each time; none where it may
 import datetime
 import decimal
 import json
-import os
 import random
 import re
 import select
 import sys
-from time import perf_counter_ns, sleep, time_ns
+from time import perf_counter_ns, sleep
+
+from foremost import EPOCH_OFFSET_US, go_foremost
 
 INTERVAL_NS = 4_000_000
 #: More than any cache holds for one core.
@@ -23,7 +24,6 @@ SCATTERED = [float(i) for i in range(1_500_000)]
 READ_AT_ONCE = 300
 DOCUMENT = {"id": 1, "email": "a@b.c", "created": "2020-01-01T00:00:00", "tags": ["a", {"c": 1.5}]}
 ADDRESS = re.compile(r"(\w+)@(\w+)\.(\w)")
-EPOCH_OFFSET_US = time_ns() // 1000 - perf_counter_ns() // 1000
 
 
 def work(turn: int) -> None:
@@ -40,12 +40,7 @@ def work(turn: int) -> None:
 
 
 random.shuffle(SCATTERED)
-os.sched_setaffinity(0, {int(sys.argv[1])})
-try:
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
-except PermissionError:
-    print([])
-    sys.exit()
+go_foremost(int(sys.argv[1]))
 
 times: list[tuple[int, int]] = []
 due_ns = perf_counter_ns()
