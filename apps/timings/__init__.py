@@ -1,21 +1,23 @@
 """What the requests of a worker process have spent their time on, counted for whoever measures it.
 
 An app installs it only where it is given a folder. There each worker keeps a file of its own, named by
-its pid, with one line: sums over the requests that it has answered so far, and before and after them
-the time at which they held, so that a line that was read while it was being written is recognised.
-While the file ``paused`` beside them is not empty, nothing is counted.
+its pid, with one line: sums over the requests that it has answered so far, their number before and
+after the others, so that a line that was read while it was being written is recognised. The file
+is a page of memory that the worker shares: what is read there is never old, and nothing but the
+requests themselves has to run for it. While the file ``paused`` beside them says 1, nothing is counted.
 """
 
+import mmap
 import os
 import threading
 import time
-from collections import deque
 from contextvars import ContextVar
 
-#: How often a worker writes, in seconds.
-INTERVAL_S = 0.1
-#: Every line is as long as any, so that a shorter one leaves nothing of a longer one behind.
-LINE_LENGTH = 160
+#: Requests, the sums over them, and requests again, times in nanoseconds; every line is as
+#: long as any.
+LINE = b"%016d %016d %016d %016d %016d %016d %016d\n"
+#: What ``paused`` holds.
+GO_ON, PAUSE = b"0", b"1"
 
 #: A clock for differences, in nanoseconds.
 clock = time.perf_counter_ns
@@ -38,61 +40,53 @@ class Request:
         self.begun = clock()
 
 
+def _share(path: str, content: bytes) -> mmap.mmap:
+    """Shares a file with whoever maps or reads it; one that is there already keeps its content."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if os.fstat(file).st_size < len(content):
+            # Written and not just made longer: a full disk is an error here, and a signal later on.
+            os.pwrite(file, content, 0)
+        return mmap.mmap(file, len(content))
+    finally:
+        os.close(file)
+
+
 class Worker:
     """The sums of this process."""
 
     def __init__(self, folder: str) -> None:
-        #: What has been answered and is not in the sums yet. Those are left to the thread: for many
-        #: requests at once they take a fraction of what they would take in each.
-        self._answered: deque[tuple[int, int, int, int, int]] = deque()
         self._requests = self._handler = self._pool_wait = 0
         self._connect = self._connections = self._database = 0
-        self._paused_file = os.path.join(folder, "paused")
-        self.paused = False
+        self._lock = threading.Lock()
         os.makedirs(folder, exist_ok=True)
-        path = os.path.join(folder, str(os.getpid()))
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        threading.Thread(target=self._keep_writing, name="timings", daemon=True).start()
+        self._paused = _share(os.path.join(folder, "paused"), GO_ON)
+        self._page = _share(os.path.join(folder, str(os.getpid())), LINE % ((0,) * 7))
+        self._write()
+
+    @property
+    def paused(self) -> bool:
+        """Whether requests are not counted now."""
+        return self._paused[0] == PAUSE[0]
 
     def add(self, request: Request) -> None:
         """Counts a request whose answer has just been handed to the server."""
-        self._answered.append(
-            (
-                clock() - request.begun,
-                request.pool_wait,
-                request.connect,
-                request.connections,
-                request.database,
-            )
-        )
-
-    def _keep_writing(self) -> None:
-        # By a thread and not by the requests: what is read is never old, even when none come.
-        while True:
-            if not self.paused:
-                self._write()
-            try:
-                self.paused = os.stat(self._paused_file).st_size > 0
-            except FileNotFoundError:
-                self.paused = False
-            time.sleep(INTERVAL_S)
-
-    def _write(self) -> None:
-        now = time.time_ns()
-        for _ in range(len(self._answered)):
-            handler, pool_wait, connect, connections, database = self._answered.popleft()
+        handler = clock() - request.begun
+        with self._lock:
             self._requests += 1
             self._handler += handler
-            self._pool_wait += pool_wait
-            self._connect += connect
-            self._connections += connections
-            self._database += database
-        sums = (
-            *(self._requests, self._handler // 1000, self._pool_wait // 1000),
-            *(self._connect // 1000, self._connections, self._database // 1000),
+            self._pool_wait += request.pool_wait
+            self._connect += request.connect
+            self._connections += request.connections
+            self._database += request.database
+            self._write()
+
+    def _write(self) -> None:
+        requests = self._requests
+        self._page[:] = LINE % (
+            *(requests, self._handler, self._pool_wait, self._connect),
+            *(self._connections, self._database, requests),
         )
-        line = " ".join(map(str, (now // 1000, *sums, now // 1000)))
-        os.pwrite(self._file, line.ljust(LINE_LENGTH - 1).encode() + b"\n", 0)
 
 
 #: The request that the running thread or task handles; None outside of any that is counted.

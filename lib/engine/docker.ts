@@ -17,7 +17,7 @@ import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
 import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
-import { parseAppTimings, PAUSED_FILE } from "./app_timings.ts";
+import { allAppTimings, GO_ON, PAUSE, PAUSED_FILE } from "./app_timings.ts";
 import { Owned } from "./cleanup.ts";
 import {
   type ComposeFile,
@@ -887,15 +887,16 @@ class DockerRun implements RunServices {
   async appTimings(): Promise<AppTimings[]> {
     const app = this.services.get("app");
     // One that has ended meanwhile tells nothing more.
-    const files = await app?.readMatching(`${CONTAINER_TIMINGS}/[0-9]*`).catch(() => []) ?? [];
-    return files.map(([worker, line]) => parseAppTimings(worker, line))
-      .filter((timings) => timings !== null);
+    return await allAppTimings(() =>
+      app?.readMatching(`${CONTAINER_TIMINGS}/[0-9]*`).catch(() => []) ?? []
+    );
   }
 
   async pauseAppTimings(paused: boolean): Promise<void> {
     const path = `${CONTAINER_TIMINGS}/${PAUSED_FILE}`;
-    const content = paused ? "1" : "";
-    await this.services.get("app")!.put([{ path, content, mode: 0o644, uid: 0, gid: 0 }]);
+    // The workers have this very file in their memory.
+    const script = `printf %s ${paused ? PAUSE : GO_ON} 1<>${path}`;
+    await this.services.get("app")!.follow(["sh", "-c", script], () => {});
   }
 
   async tcp(): Promise<Record<string, TcpState>> {

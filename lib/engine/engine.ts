@@ -89,12 +89,10 @@ export interface ServiceUsage {
 }
 
 /**
- * What the requests took that a worker process of the app has answered, as it saw them itself.
+ * What the requests took that a worker process of the app has answered by now, as it saw them itself.
  * Counters are cumulative.
  */
 export interface AppTimings {
-  /** When they held, in Unix time, microseconds, by the clock of the app's machine. */
-  timeUs: number;
   /** The worker's pid, as it sees it. */
   worker: number;
   requests: number;
@@ -162,7 +160,7 @@ export interface RunServices extends AsyncDisposable {
   usage(): Promise<ServiceUsage[]>;
   /** What the app's requests have taken so far, a record for each worker process. */
   appTimings(): Promise<AppTimings[]>;
-  /** Has the app's workers count no requests from now on, or count them again, within 0.2 s. */
+  /** Has the app's workers count no requests that begin from now on, or count them again. */
   pauseAppTimings(paused: boolean): Promise<void>;
   /** What the kernel has counted of TCP so far, by network namespace. */
   tcp(): Promise<Record<string, TcpState>>;

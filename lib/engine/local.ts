@@ -60,7 +60,7 @@ import type {
 } from "./engine.ts";
 import { KeptFiles } from "./kept_files.ts";
 import { networkCommand, networkUp } from "./network.ts";
-import { PAUSED_FILE, readAppTimings } from "./app_timings.ts";
+import { GO_ON, PAUSE, PAUSED_FILE, readAppTimings } from "./app_timings.ts";
 import { listProcesses, parseHostCpu, parseMemoryInUse, type ProcessStat } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import {
@@ -574,12 +574,13 @@ class LocalRun implements RunServices {
   }
 
   appTimings(): Promise<AppTimings[]> {
-    return Promise.resolve(readAppTimings(join(this.#private!, TIMINGS), this.#files));
+    return readAppTimings(join(this.#private!, TIMINGS), this.#files);
   }
 
   pauseAppTimings(paused: boolean): Promise<void> {
     const file = join(this.#private!, TIMINGS, PAUSED_FILE);
-    return Promise.resolve(writeFileSync(file, paused ? "1" : ""));
+    // The workers have this very file in their memory: it must not become shorter.
+    return Promise.resolve(writeFileSync(file, paused ? PAUSE : GO_ON, { flag: "r+" }));
   }
 
   tcp(): Promise<Record<string, TcpState>> {

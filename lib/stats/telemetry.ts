@@ -147,9 +147,6 @@ const APP_COUNTERS = [
   ...["requests", "handler_us", "pool_wait_us", "connect_us", "connections", "database_us"],
 ];
 
-/** A worker writes ten times a second; one that waits for a core may be as late, in microseconds. */
-const APP_LATE_US = 2_000_000;
-
 /**
  * The app's part: of each worker what its counters rose by, by its own times.
  *
@@ -162,11 +159,7 @@ export function appActivity(app: DataFrame, window: Window): AppActivity | strin
   const workers = Map.groupBy(numbers("worker").entries(), ([, worker]) => worker);
   const rows = [...workers.values()].map((entries) => entries.map(([row]) => row));
   const timesUs = numbers("time_us");
-  // The first of them began before the load, and all tell as long as they live.
-  const known = timesUs.length === 0
-    ? []
-    : [Math.min(...timesUs), Math.max(...timesUs) + APP_LATE_US];
-  const gap = findGap(known, window);
+  const gap = findGap(timesUs, window);
   if (gap !== null) return gap;
   const within: Record<string, number> = {};
   for (const counter of APP_COUNTERS) {

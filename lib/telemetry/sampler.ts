@@ -46,7 +46,6 @@ export class Sampler implements AsyncDisposable {
   /** The files, open while it samples. */
   #files = new Map<keyof typeof FILES, number>();
   /** When what was last written of each of the app's workers held. */
-  #appTimesUs = new Map<number, number>();
 
   private constructor(services: RunServices, folder: string) {
     this.#services = services;
@@ -142,14 +141,13 @@ export class Sampler implements AsyncDisposable {
   }
 
   async #readApp(): Promise<void> {
-    const all = await this.#services.appTimings();
-    // A worker that had no core for a while has nothing new to tell.
-    const news = all.filter(({ worker, timeUs }) => timeUs > (this.#appTimesUs.get(worker) ?? 0));
-    for (const { worker, timeUs } of news) this.#appTimesUs.set(worker, timeUs);
+    const sent = nowUs();
+    const workers = await this.#services.appTimings();
+    const time_us = Math.round((sent + nowUs()) / 2) + this.#offsetUs;
     this.#write(
       "app.csv",
-      news.map((timings) => ({
-        time_us: timings.timeUs,
+      workers.map((timings) => ({
+        time_us,
         worker: timings.worker,
         requests: timings.requests,
         handler_us: timings.handlerUs,
