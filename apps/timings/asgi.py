@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from . import Request, Worker, current
+from . import Request, Worker, clock, current
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,6 +27,7 @@ class Timings:
             await self.app(scope, receive, send)
             return
         request = Request()
+        request.begun = clock()
         current.set(request)
 
         # Hands on what the server gives to be awaited: a coroutine of its own would cost more than

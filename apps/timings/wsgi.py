@@ -1,9 +1,10 @@
 """For apps that are called by WSGI."""
 
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any
 
-from . import Request, Worker, current
+from . import Request, Worker, clock, current
 
 
 class Timings:
@@ -12,15 +13,18 @@ class Timings:
     def __init__(self, app: Callable[..., Iterable[bytes]], folder: str) -> None:
         self.app = app
         self.worker = Worker(folder)
+        self._lock = Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Passes the request on."""
         if self.worker.paused:
             return self.app(environ, start_response)
         request = Request()
+        request.begun = clock()
         current.set(request)
         try:
             return self.app(environ, start_response)
         finally:
             current.set(None)
-            self.worker.add(request)
+            with self._lock:
+                self.worker.add(request)

@@ -14,31 +14,34 @@ export const PAUSED_FILE = "paused";
 export const PAUSE = "1";
 export const GO_ON = "0";
 
-/** How often a line is read anew that was being written. */
+/** What a worker's page holds: so many numbers of eight bytes, by the order of the machine. */
+export const PAGE_NUMBERS = 7;
+
+/** How often a page is read anew that was being written, and after how long. */
 const TRIES = 5;
+const RETRY_MS = 2;
+
+/** A worker's page, by its file's name, which is the worker's pid. */
+export type Page = [name: string, numbers: readonly number[]];
 
 /**
- * Reads a worker's line.
+ * Reads a worker's page.
  *
- * @param worker The worker's pid, which is its file's name.
- * @param line The line: numbers between blanks, times in nanoseconds, the last number the first again.
- * @returns Null for a line that was read while it was being written, or of another file.
+ * @param page Its numbers, times among them in nanoseconds, the last the first again.
+ * @returns Null for a page that was read while it was being written, or for another file.
  *
  * @example
  * ```ts
  * import { parseAppTimings } from "./app_timings.ts";
  *
- * const timings = parseAppTimings("7", "02 90000 5000 0 0 60000 02\n");
+ * const timings = parseAppTimings(["7", [2, 90_000, 5000, 0, 0, 60_000, 2]]);
  * console.assert(timings?.requests === 2 && timings.databaseUs === 60);
- * console.assert(parseAppTimings("7", "02 90000 5000 0 0 60000 01\n") === null);
+ * console.assert(parseAppTimings(["7", [2, 90_000, 5000, 0, 0, 60_000, 3]]) === null);
  * ```
  */
-export function parseAppTimings(worker: string, line: string): AppTimings | null {
-  const fields = line.trim().split(" ").map(Number);
-  if (!/^\d+$/.test(worker) || fields.length !== 7 || !fields.every(Number.isSafeInteger)) {
-    return null;
-  }
-  const [requests, handlerNs, poolWaitNs, connectNs, connections, databaseNs, again] = fields as [
+export function parseAppTimings([name, numbers]: Page): AppTimings | null {
+  if (!/^\d+$/.test(name) || numbers.length !== PAGE_NUMBERS) return null;
+  const [requests, handlerNs, poolWaitNs, connectNs, connections, databaseNs, begun] = numbers as [
     number,
     number,
     number,
@@ -47,10 +50,10 @@ export function parseAppTimings(worker: string, line: string): AppTimings | null
     number,
     number,
   ];
-  if (requests !== again) return null;
+  if (requests !== begun) return null;
   const us = (ns: number) => Math.floor(ns / 1000);
   return {
-    ...{ worker: Number(worker), requests, handlerUs: us(handlerNs), poolWaitUs: us(poolWaitNs) },
+    ...{ worker: Number(name), requests, handlerUs: us(handlerNs), poolWaitUs: us(poolWaitNs) },
     ...{ connectUs: us(connectNs), connections, databaseUs: us(databaseNs) },
   };
 }
@@ -58,27 +61,27 @@ export function parseAppTimings(worker: string, line: string): AppTimings | null
 /**
  * The timings of all workers.
  *
- * @param read Reads their files' lines, by the files' names; again for a line that was being written,
- * which of many requests and few readings is rare.
- * @returns None of a worker whose line was being written each time.
+ * @param read Reads their pages; again for one that was being written, which of many requests and few
+ * readings is rare.
+ * @returns None of a worker whose page was being written each time.
  */
-export async function allAppTimings(
-  read: () => [name: string, line: string][] | Promise<[name: string, line: string][]>,
-): Promise<AppTimings[]> {
+export async function allAppTimings(read: () => Page[] | Promise<Page[]>): Promise<AppTimings[]> {
   const found = new Map<string, AppTimings>();
   for (let tries = 0; tries < TRIES; tries++) {
-    const lines = (await read()).filter(([name]) => name !== PAUSED_FILE && !found.has(name));
-    for (const [name, line] of lines) {
-      const timings = parseAppTimings(name, line);
-      if (timings !== null) found.set(name, timings);
+    const pages = (await read()).filter(([name]) => name !== PAUSED_FILE && !found.has(name));
+    for (const page of pages) {
+      const timings = parseAppTimings(page);
+      if (timings !== null) found.set(page[0], timings);
     }
-    if (lines.every(([name]) => found.has(name))) break;
+    if (pages.every(([name]) => found.has(name))) break;
+    // Who writes it may have been put off its core in the midst of that, by this very program.
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
   return [...found.values()];
 }
 
 /**
- * Reads the files of all workers in a folder of this machine; none where no worker has begun.
+ * Reads the pages of all workers in a folder of this machine; none where no worker has begun.
  *
  * @param folder The folder.
  * @param files Keeps them open.
@@ -91,6 +94,13 @@ export function readAppTimings(folder: string, files: KeptFiles): Promise<AppTim
     } catch {
       return [];
     }
-    return workers.map((worker) => [worker, files.read(join(folder, worker)) ?? ""]);
+    return workers.map((worker): Page => {
+      const bytes = files.readBytes(join(folder, worker));
+      return [worker, bytes?.length === 8 * PAGE_NUMBERS ? numbersOf(bytes) : []];
+    });
   });
+}
+
+function numbersOf(bytes: Uint8Array): number[] {
+  return Array.from(new BigInt64Array(bytes.slice().buffer), Number);
 }

@@ -5,6 +5,7 @@ import { setUp } from "../setup/mod.ts";
 import {
   allAppTimings,
   GO_ON,
+  type Page,
   parseAppTimings,
   PAUSE,
   PAUSED_FILE,
@@ -12,33 +13,33 @@ import {
 } from "./app_timings.ts";
 import { KeptFiles } from "./kept_files.ts";
 
-const line = (requests: number) =>
-  [requests, 9 * requests, 1, 2, 3, 4, requests].map((n) => `${n}`.padStart(16, "0")).join(" ") +
-  "\n";
+const page = (requests: number) => [requests, 9 * requests, 1, 2, 3, 4, requests];
 
-Deno.test("parseAppTimings() takes no line that was read while it was being written", () => {
-  const [old, next] = [line(9999), line(10_000)];
-  equal(parseAppTimings("7", old)!.requests, 9999);
-  equal(parseAppTimings("7", next)!.requests, 10_000);
-  const changed = [...next].flatMap((char, i) => char === old[i] ? [] : [i]);
-  for (let at = changed[0]! + 1; at <= changed.at(-1)!; at++) {
-    const torn = parseAppTimings("7", next.slice(0, at) + old.slice(at));
-    equal(torn, null, `torn at ${at}: ${JSON.stringify(torn)}`);
+Deno.test("parseAppTimings() takes no page that was read while it was being written", () => {
+  const [old, next] = [page(9999), page(10_000)];
+  equal(parseAppTimings(["7", old])!.requests, 9999);
+  equal(parseAppTimings(["7", next])!.requests, 10_000);
+  for (let at = 1; at < next.length; at++) {
+    for (const [one, other] of [[old, next], [next, old]] as const) {
+      const torn = [...one.slice(0, at), ...other.slice(at)];
+      equal(parseAppTimings(["7", torn]), null, `torn at ${at}`);
+    }
   }
 });
 
-Deno.test("allAppTimings() reads a line again that was being written, and each worker once", async () => {
-  const torn = line(7).slice(0, 40) + line(8).slice(40);
-  const readings = [
-    [["31", line(5)], ["32", torn], [PAUSED_FILE, GO_ON]],
-    [["31", line(6)], ["32", line(8)], [PAUSED_FILE, GO_ON]],
-  ] as [string, string][][];
+Deno.test("allAppTimings() reads a page again that was being written, and each worker once", async () => {
+  const torn = [...page(7).slice(0, 3), ...page(8).slice(3)];
+  const paused: Page = [PAUSED_FILE, []];
+  const readings: Page[][] = [
+    [["31", page(5)], ["32", torn], paused],
+    [["31", page(6)], ["32", page(8)], paused],
+  ];
   const told = await allAppTimings(() => readings.shift()!);
   deepEqual(told.map(({ worker, requests }) => [worker, requests]), [[31, 5], [32, 8]]);
   equal(readings.length, 0);
   // One that never is whole does not keep the others from being told, nor anyone waiting.
   let times = 0;
-  const others = await allAppTimings(() => (times++, [["31", line(5)], ["32", torn]]));
+  const others = await allAppTimings(() => (times++, [["31", page(5)], ["32", torn]]));
   deepEqual(others.map(({ worker }) => worker), [31]);
   ok(times > 1 && times < 10, `${times}`);
 });
@@ -50,9 +51,14 @@ Deno.test("readAppTimings() reads each worker's file, and no other", async () =>
   try {
     deepEqual(await read("none"), []);
     mkdirSync(join(folder, "timings"));
-    const write = (name: string, text: string) =>
-      writeFileSync(join(folder, "timings", name), text);
-    write("31", "02 90000 5999 6000 01 60000 02\n");
+    const write = (name: string, content: string | number[]) =>
+      writeFileSync(
+        join(folder, "timings", name),
+        typeof content === "string"
+          ? content
+          : new Uint8Array(BigInt64Array.from(content.map(BigInt)).buffer),
+      );
+    write("31", [2, 90_000, 5999, 6000, 1, 60_000, 2]);
     write("32", "");
     write(PAUSED_FILE, PAUSE);
     const timings = {
@@ -60,7 +66,7 @@ Deno.test("readAppTimings() reads each worker's file, and no other", async () =>
       databaseUs: 60,
     };
     deepEqual(await read("timings"), [timings]);
-    write("31", "03 90000 5999 6000 01 60000 03\n");
+    write("31", [3, 90_000, 5999, 6000, 1, 60_000, 3]);
     deepEqual(await read("timings"), [{ ...timings, requests: 3 }]);
   } finally {
     rmSync(folder, { recursive: true });
@@ -73,6 +79,7 @@ import sys, threading, time
 import timings
 
 worker = timings.Worker(sys.argv[1])
+lock = threading.Lock()
 end = time.monotonic() + 1.5
 
 def work():
@@ -81,18 +88,20 @@ def work():
             time.sleep(0.001)
             continue
         request = timings.Request()
+        request.begun = timings.clock()
         request.pool_wait, request.connect, request.connections, request.database = 1000, 2000, 3, 4000
-        worker.add(request)
+        with lock:
+            worker.add(request)
 
 threads = [threading.Thread(target=work) for _ in range(4)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print(worker._requests)
+print(timings.PAGE.unpack(worker._page)[0])
 `;
 
-Deno.test("a worker's line is whole and never old, counts every request, and rests while paused", async () => {
+Deno.test("a worker's page is whole and never old, counts every request, and rests while paused", async () => {
   const tools = await setUp();
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-test-" });
   using files = new KeptFiles();

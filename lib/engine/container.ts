@@ -320,16 +320,15 @@ export class Container implements RunningService {
   }
 
   /**
-   * The lines of the files that match a pattern of the shell, by the file's name without folders.
+   * The numbers of eight bytes in the files that match a pattern of the shell, by the file's name
+   * without folders.
    *
    * @throws {Error} If it has ended.
    */
-  async readMatching(pattern: string): Promise<[name: string, line: string][]> {
-    const lines = await (await this.#probe).readLines([pattern]);
-    return lines.filter((line) => line.startsWith("/")).map((line) => {
-      const at = line.indexOf("=");
-      return [line.slice(0, at).split("/").at(-1)!, line.slice(at + 1)];
-    });
+  async readNumbers(pattern: string, each: number): Promise<[name: string, numbers: number[]][]> {
+    return (await (await this.#probe).readNumbers(pattern, each)).map((
+      [path, numbers],
+    ) => [path.split("/").at(-1)!, numbers]);
   }
 
   /** Runs a program in the container, giving each line that it writes, until either ends. */

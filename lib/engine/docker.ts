@@ -17,7 +17,7 @@ import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
 import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
-import { allAppTimings, GO_ON, PAUSE, PAUSED_FILE } from "./app_timings.ts";
+import { allAppTimings, GO_ON, PAGE_NUMBERS, PAUSE, PAUSED_FILE } from "./app_timings.ts";
 import { Owned } from "./cleanup.ts";
 import {
   type ComposeFile,
@@ -888,7 +888,7 @@ class DockerRun implements RunServices {
     const app = this.services.get("app");
     // One that has ended meanwhile tells nothing more.
     return await allAppTimings(() =>
-      app?.readMatching(`${CONTAINER_TIMINGS}/[0-9]*`).catch(() => []) ?? []
+      app?.readNumbers(`${CONTAINER_TIMINGS}/[0-9]*`, PAGE_NUMBERS).catch(() => []) ?? []
     );
   }
 

@@ -32,13 +32,18 @@ const FILES = [
 const SWITCHES = "/proc/[0-9]*/task/[0-9]*/schedstat";
 
 /**
- * Answers each line of patterns, an empty one standing for its arguments, with `file=line` for each
- * line of each file, then a dot; no process is made. Its own pid comes first.
+ * Answers an empty line with `file=line` for each line of the files that are its arguments, its own
+ * pid before them, without making a process. Answers a pattern, after the bytes of each file, with
+ * the files' names in one line and the numbers of eight bytes of each in another. A dot ends each
+ * answer.
  */
-const PROGRAM =
-  'cd /sys/fs/cgroup; while read -r files; do echo "probe=$$"; for f in ${files:-$*}; do ' +
-  '[ -r "$f" ] && ' +
-  'while IFS= read -r l; do echo "$f=$l"; done <"$f"; done; echo .; done';
+const PROGRAM = `cd /sys/fs/cgroup; while read -r bytes files; do
+  if [ -n "$files" ]; then echo $files; od -An -v -t d8 -w$bytes $files; else
+    echo "probe=$$"
+    for f in $*; do [ -r "$f" ] && while IFS= read -r l; do echo "$f=$l"; done <"$f"; done
+  fi
+  echo .
+done`;
 
 /** What a container's control group says. */
 export interface GroupState {
@@ -142,24 +147,32 @@ export class GroupProbe {
    * @throws {Error} If the container has ended.
    */
   async read(): Promise<GroupState> {
-    return parseAnswer(await this.readLines([]));
+    return parseAnswer(await this.#ask(""));
   }
 
   /**
-   * Reads files now.
+   * Reads numbers of eight bytes, by the order of the machine, from files now.
    *
-   * @param patterns Patterns of the shell, of which those that match nothing are left out; none stand
-   * for those of the control group and its threads.
-   * @returns A line `file=line` for each line of each file.
+   * @param pattern The files, each of as many numbers: a pattern of the shell.
+   * @param each How many numbers.
+   * @returns The numbers by the file's path; none if not all files hold as many.
    * @throws {Error} If the container has ended.
    */
-  async readLines(patterns: readonly string[]): Promise<string[]> {
+  async readNumbers(pattern: string, each: number): Promise<[path: string, numbers: number[]][]> {
+    const [names = "", ...lines] = await this.#ask(`${8 * each} ${pattern}`);
+    const paths = names.split(" ");
+    const numbers = lines.map((line) => line.trim().split(/\s+/).map(Number));
+    if (numbers.length !== paths.length) return [];
+    return paths.map((path, i) => [path, numbers[i]!]);
+  }
+
+  async #ask(question: string): Promise<string[]> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const lines = this.#ended ? null : await new Promise<string[] | null>((resolve) => {
       timer = setTimeout(() => resolve(null), ANSWER_TIMEOUT_MS);
       // It stays in the queue when it is late, so that its answer is not taken for the next.
       this.#waiting.push(resolve);
-      this.#input.write(patterns.join(" ") + "\n");
+      this.#input.write(`${question}\n`);
     });
     clearTimeout(timer);
     if (lines === null) throw new Error("its control group cannot be read");

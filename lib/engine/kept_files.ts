@@ -15,17 +15,23 @@ const decoder = new TextDecoder();
 export class KeptFiles implements Disposable {
   #handles = new Map<string, number>();
 
+  /** As {@linkcode KeptFiles.readBytes}, of a text. */
+  read(file: string): string | null {
+    const bytes = this.readBytes(file);
+    return bytes && decoder.decode(bytes);
+  }
+
   /**
    * Reads a file from its begin.
    *
    * @returns Null when it cannot be read, such as one of a process that has ended; the next reading
-   * opens it anew.
+   * opens it anew. The bytes hold until the next reading of any file.
    */
-  read(file: string): string | null {
+  readBytes(file: string): Uint8Array | null {
     try {
       let handle = this.#handles.get(file);
       if (handle === undefined) this.#handles.set(file, handle = openSync(file, "r"));
-      return decoder.decode(buffer.subarray(0, readSync(handle, buffer, 0, LARGEST, 0)));
+      return buffer.subarray(0, readSync(handle, buffer, 0, LARGEST, 0));
     } catch {
       this.#close(file);
       return null;
