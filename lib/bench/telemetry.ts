@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
+import { parseHostCpu } from "../engine/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { requestColumns } from "../frames/columns.ts";
 import { readRequests } from "../frames/run_files.ts";
@@ -68,6 +69,8 @@ const ROUTE = "GET /posts";
 interface Block {
   startUs: number;
   endUs: number;
+  /** What the machine's own host took of its cores meanwhile, in seconds. */
+  stolenS: number;
 }
 
 /**
@@ -174,16 +177,17 @@ async function block(on: boolean, sampler: Sampler, services: RunServices): Prom
     await sql.end({ timeout: 1 });
   }
   await sleep(SETTLE_S * 1000);
-  const startUs = nowUs();
+  const stolenS = () => parseHostCpu(readFileSync("/proc/stat", "utf8")).stolenS;
+  const [startUs, stolenBefore] = [nowUs(), stolenS()];
   await sleep(BLOCK_S * 1000);
-  return { startUs, endUs: nowUs() };
+  return { startUs, endUs: nowUs(), stolenS: stolenS() - stolenBefore };
 }
 
 /** What one block came to. */
 interface BlockMeasure {
   rps: number;
   p95Us: number;
-  /** Of the cores, in the unit of {@linkcode coreSpeed}. */
+  /** Of the cores, in the unit of {@linkcode coreSpeed}, less what the host took of them. */
   speed: number;
 }
 
@@ -204,10 +208,11 @@ async function measureBlocks(
     }
     const seconds = (block.endUs - block.startUs) / 1e6;
     const cores = speeds.map((times) => coreSpeed(times, block));
+    const speed = cores.reduce((sum, core) => sum + core, 0) / cores.length;
     return {
       rps: own.length / seconds,
       p95Us: percentile(own, 95)!,
-      speed: cores.reduce((sum, core) => sum + core, 0) / cores.length,
+      speed: speed * (1 - block.stolenS / (cores.length * seconds)),
     };
   };
   return blocks.map(([on, off]) => [measure(on), measure(off)]);
