@@ -148,7 +148,7 @@ const APP_COUNTERS = [
 ];
 
 /**
- * The app's part: of each worker what its counters rose by, by its own times.
+ * The app's part: of each worker what its counters rose by.
  *
  * @param app A frame of `readApp`.
  * @param window The measurement window.

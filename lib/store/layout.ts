@@ -194,9 +194,10 @@ export const STATEMENT_COLUMNS = [
 
 /**
  * Columns of `app.csv`: what the requests took that each of the app's worker processes has answered so
- * far, as the app saw them itself; a row per worker and second. `worker` is its pid. `handler_us` is from the app's first touch of a
- * request to its answer. Within it, `pool_wait_us` is waiting for a connection of the app's own pool,
- * `connect_us` opening `connections`, and `database_us` waiting for the database's answers.
+ * far, as the app saw them itself; a row per worker and second. `worker` is its pid. `handler_us` is
+ * from the app's first touch of a request to its answer. Within it, `pool_wait_us` is waiting for a
+ * connection of the app's own pool, `connect_us` opening `connections`, and `database_us` waiting for
+ * the database's answers.
  */
 export const APP_COLUMNS = [
   "time_us",

@@ -45,7 +45,6 @@ export class Sampler implements AsyncDisposable {
   #loops: SampleLoop[] = [];
   /** The files, open while it samples. */
   #files = new Map<keyof typeof FILES, number>();
-  /** When what was last written of each of the app's workers held. */
 
   private constructor(services: RunServices, folder: string) {
     this.#services = services;
