@@ -6,7 +6,8 @@ the requests themselves has to run for it. It holds sums over the requests that 
 far, in eight bytes each. While the file ``paused`` beside them says 1, nothing is counted.
 
 A busy app finds little of this in its caches, and calls cost it five times what they do in a loop:
-hence few of them.
+hence few of them. And a worker of many requests measures each n-th alone, which counts for those before
+it as well: the sums are estimates then, and their cost no longer grows with the load.
 """
 
 import mmap
@@ -23,6 +24,12 @@ PAGE = struct.Struct("=7q")
 #: What ``paused`` holds.
 GO_ON, PAUSE = b"0", b"1"
 
+#: So many requests per second a worker measures at the least, if it has as many, and one of how many at
+#: the least: what waits for the next that is measured is not counted yet.
+MEASURED_RATE = 50
+LONGEST_STRIDE = 16
+SECOND = 1_000_000_000
+
 #: A clock for differences, in nanoseconds.
 clock = time.perf_counter_ns
 
@@ -31,6 +38,8 @@ class Request:
     """A request that is being handled: nanoseconds, but for the times at which things began."""
 
     begun = 0
+    #: How many requests it stands for: itself, and those before it that were not measured.
+    stands_for = 1
     #: For a connection of the app's own pool, and for one that had to be opened; how many were.
     pool_wait = 0
     connect = 0
@@ -63,22 +72,46 @@ class Worker:
         self._page = _share(os.path.join(folder, str(os.getpid())), bytes(PAGE.size))
         # Of one that had this pid before.
         self._page[:] = bytes(PAGE.size)
+        #: Requests since the last that was measured, and of how many one is.
+        self._since = 0
+        self._stride = 1
+        #: When the rate was last looked at, and the requests since.
+        self._looked = 0
+        self._arrived = 0
 
-    @property
-    def paused(self) -> bool:
-        """Whether requests are not counted now."""
-        return self._paused[0] == PAUSE[0]
+    def begin(self) -> Request | None:
+        """The request that begins now, for `add`; None for one that is not measured. One at a time."""
+        if self._paused[0] == PAUSE[0]:
+            self._looked = 0
+            return None
+        self._since += 1
+        if self._since < self._stride:
+            return None
+        request = Request()
+        request.begun = now = clock()
+        request.stands_for = self._since
+        self._arrived += self._since
+        self._since = 0
+        if now - self._looked >= SECOND:
+            if self._looked:
+                times = self._arrived * SECOND // (MEASURED_RATE * (now - self._looked))
+                self._stride = min(max(times, 1), LONGEST_STRIDE)
+            self._looked, self._arrived = now, 0
+        current.set(request)
+        return request
 
     def add(self, request: Request) -> None:
         """Counts a request whose answer has just been handed to the server; one at a time."""
-        requests, handler, pool_wait, connect, connections, database, _ = PAGE.unpack(self._page)
-        requests += 1
+        handler = clock() - request.begun
+        for_all = request.stands_for
+        requests, handlers, pool_wait, connect, connections, database, _ = PAGE.unpack(self._page)
+        requests += for_all
         self._page[:] = PAGE.pack(
-            *(requests, handler + clock() - request.begun, pool_wait + request.pool_wait),
-            *(connect + request.connect, connections + request.connections),
-            *(database + request.database, requests),
+            *(requests, handlers + for_all * handler, pool_wait + for_all * request.pool_wait),
+            *(connect + for_all * request.connect, connections + for_all * request.connections),
+            *(database + for_all * request.database, requests),
         )
 
 
-#: The request that the running thread or task handles; None outside of any that is counted.
+#: The request that the running thread or task handles; None outside of any that is measured.
 current: ContextVar[Request | None] = ContextVar("request", default=None)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from . import Request, Worker, clock, current
+from . import Worker
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -23,12 +23,10 @@ class Timings:
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send
     ) -> None:
         """Passes the request on."""
-        if scope["type"] != "http" or self.worker.paused:
+        request = self.worker.begin() if scope["type"] == "http" else None
+        if request is None:
             await self.app(scope, receive, send)
             return
-        request = Request()
-        request.begun = clock()
-        current.set(request)
 
         # Hands on what the server gives to be awaited: a coroutine of its own would cost more than
         # all that is counted here.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
-from . import Request, Worker, clock, current
+from . import Worker, current
 
 
 class Timings:
@@ -17,11 +17,10 @@ class Timings:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Passes the request on."""
-        if self.worker.paused:
+        with self._lock:
+            request = self.worker.begin()
+        if request is None:
             return self.app(environ, start_response)
-        request = Request()
-        request.begun = clock()
-        current.set(request)
         try:
             return self.app(environ, start_response)
         finally:

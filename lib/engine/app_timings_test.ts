@@ -73,45 +73,63 @@ Deno.test("readAppTimings() reads each worker's file, and no other", async () =>
   }
 });
 
-/** Counts requests in as many threads as fast as it can; none while it is paused. */
-const BUSY_WORKER = `
+/** Counts requests in as many threads as fast as it can, or at a rate in one; prints its page at last. */
+const WORKER = `
 import sys, threading, time
 import timings
 
-worker = timings.Worker(sys.argv[1])
+folder, seconds, threads, rate = sys.argv[1], *map(float, sys.argv[2:])
+worker = timings.Worker(folder)
 lock = threading.Lock()
-end = time.monotonic() + 1.5
+begun = time.monotonic()
+given = measured = 0
 
 def work():
-    while time.monotonic() < end:
-        if worker.paused:
-            time.sleep(0.001)
-            continue
-        request = timings.Request()
-        request.begun = timings.clock()
-        request.pool_wait, request.connect, request.connections, request.database = 1000, 2000, 3, 4000
+    global given, measured
+    turn = 0
+    while time.monotonic() < begun + seconds:
         with lock:
-            worker.add(request)
+            request = worker.begin()
+            given += 1
+        if request is None:
+            time.sleep(0)
+        else:
+            request.pool_wait, request.connect, request.connections, request.database = 1000, 2000, 3, 4000
+            with lock:
+                worker.add(request)
+                measured += 1
+        turn += 1
+        if rate:
+            time.sleep(max(0, begun + turn / rate - time.monotonic()))
 
-threads = [threading.Thread(target=work) for _ in range(4)]
-for thread in threads:
+others = [threading.Thread(target=work) for _ in range(int(threads))]
+for thread in others:
     thread.start()
-for thread in threads:
+for thread in others:
     thread.join()
-print(timings.PAGE.unpack(worker._page)[0])
+print(given, measured, *timings.PAGE.unpack(worker._page))
 `;
 
+/** Starts it with its folder, for how many seconds, in how many threads, and at how many requests/s. */
+async function startWorker(folder: string, ...how: [number, number, number]) {
+  const { python } = await setUp();
+  const process = new Deno.Command(python.python, {
+    args: ["-c", WORKER, folder, ...how.map(String)],
+    env: { PYTHONPATH: join(import.meta.dirname!, "../../apps") },
+    stdout: "piped",
+  }).spawn();
+  return async (): Promise<number[]> => {
+    const { code, stdout } = await process.output();
+    equal(code, 0);
+    return new TextDecoder().decode(stdout).trim().split(" ").map(Number);
+  };
+}
+
 Deno.test("a worker's page is whole and never old, counts every request, and rests while paused", async () => {
-  const tools = await setUp();
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-test-" });
   using files = new KeptFiles();
   try {
-    const process = new Deno.Command(tools.python.python, {
-      args: ["-c", BUSY_WORKER, folder],
-      env: { PYTHONPATH: join(import.meta.dirname!, "../../apps") },
-      stdout: "piped",
-    }).spawn();
-    const output = process.output();
+    const ended = await startWorker(folder, 1.5, 4, 0);
     const pause = (how: string) => writeFileSync(join(folder, PAUSED_FILE), how, { flag: "r+" });
     const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
     const one = async () => (await readAppTimings(folder, files))[0];
@@ -138,9 +156,33 @@ Deno.test("a worker's page is whole and never old, counts every request, and res
     pause(GO_ON);
     await sleep(100);
     ok((await one())!.requests > paused);
-    const { code, stdout } = await output;
-    equal(code, 0);
-    equal((await one())!.requests, Number(new TextDecoder().decode(stdout)));
+    const [, , requests] = await ended();
+    equal((await one())!.requests, requests);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("a worker measures every request of few, and of many a part that stands for all", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "poolscope-test-" });
+  try {
+    const run = async (rate: number) => {
+      const ended = await startWorker(folder, 4, 1, rate);
+      const [given, measured, requests, , poolWait, connect, connections, database] = await ended();
+      deepEqual(
+        [poolWait, connect, connections, database],
+        [1000, 2000, 3, 4000].map((each) => each * requests!),
+      );
+      return { given: given!, measured: measured!, requests: requests! };
+    };
+    const few = await run(40);
+    ok(few.given > 80, `${few.given} given`);
+    deepEqual([few.measured, few.requests], [few.given, few.given]);
+    const many = await run(400);
+    // All of the first second, and at least 50 in each of the others.
+    ok(many.measured >= 150 && many.measured < 0.7 * many.given, `${many.measured}, ${many.given}`);
+    const uncounted = many.given - many.requests;
+    ok(uncounted >= 0 && uncounted < 16, `${uncounted} of ${many.given} not counted yet`);
   } finally {
     rmSync(folder, { recursive: true });
   }

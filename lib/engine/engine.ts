@@ -90,7 +90,7 @@ export interface ServiceUsage {
 
 /**
  * What the requests took that a worker process of the app has answered by now, as it saw them itself.
- * Counters are cumulative.
+ * Counters are cumulative; of a busy worker estimates, by each n-th request with n times its weight.
  */
 export interface AppTimings {
   /** The worker's pid, as it sees it. */

@@ -54,7 +54,10 @@ export interface PgbouncerActivity {
   logins: number | null;
 }
 
-/** What requests took within the window, as the app saw it: sums over all of them, in milliseconds. */
+/**
+ * What requests took within the window, as the app saw it: sums over all of them, in milliseconds; of a
+ * busy app estimates by a part of them.
+ */
 export interface AppActivity {
   /** Answered requests, of whatever status. */
   requests: number;

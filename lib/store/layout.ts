@@ -197,7 +197,8 @@ export const STATEMENT_COLUMNS = [
  * far, as the app saw them itself; a row per worker and second. `worker` is its pid. `handler_us` is
  * from the app's first touch of a request to its answer. Within it, `pool_wait_us` is waiting for a
  * connection of the app's own pool, `connect_us` opening `connections`, and `database_us` waiting for
- * the database's answers.
+ * the database's answers. Of a worker of more than 100 requests per second all are estimates, by each
+ * n-th request with n times its weight (`apps/timings/`).
  */
 export const APP_COLUMNS = [
   "time_us",

@@ -51,6 +51,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         request = current.get()
         if request is None:
             super().connect()
+            if self.pool is not None:
+                # Not of the next request that is measured.
+                _opened.since(self.pool)
             return
         begun = clock()
         try:
