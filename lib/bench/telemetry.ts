@@ -87,7 +87,7 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
   if (kind === "docker") {
     throw new UsageError("Cannot run bench telemetry in Docker: it needs routes of its own");
   }
-  const pairs = full ? 720 : 52;
+  const pairs = full ? 900 : 52;
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-bench-" });
   mkdirSync(join(folder, "logs"));
   try {
