@@ -54,7 +54,7 @@ export interface WaterfallPart {
 /**
  * The parts of a run's mean service time, in the order in which a request meets them; together they
  * are the mean. Each is a sum over the window, of the clock of whoever saw it, over the number of
- * requests.
+ * requests; the app's own over those that it measured, which of a busy app is each n-th.
  *
  * @returns Null where a part that the path has was not recorded.
  */
