@@ -7,7 +7,7 @@ far, in eight bytes each. While the file ``paused`` beside them says 1, nothing 
 
 A busy app finds little of this in its caches, and calls cost it five times what they do in a loop:
 hence few of them. And a worker of many requests measures each n-th alone, which counts for those before
-it as well: the sums are estimates then, and their cost no longer grows with the load.
+it as well: the sums are estimates then, and what they take of the worker stays small.
 """
 
 import mmap
@@ -24,9 +24,9 @@ PAGE = struct.Struct("=7q")
 #: What ``paused`` holds.
 GO_ON, PAUSE = b"0", b"1"
 
-#: So many requests per second a worker measures at the least, if it has as many, and one of how many at
-#: the least: what waits for the next that is measured is not counted yet.
+#: A worker measures at least so many requests per second, if it has as many.
 MEASURED_RATE = 50
+#: And at least one of so many: requests since the last that was measured are not counted yet.
 LONGEST_STRIDE = 16
 SECOND = 1_000_000_000
 

@@ -125,7 +125,7 @@ async function startWorker(folder: string, ...how: [number, number, number]) {
   };
 }
 
-Deno.test("a worker's page is whole and never old, counts every request, and rests while paused", async () => {
+Deno.test("a worker's page is whole and never old, and rests while paused", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-test-" });
   using files = new KeptFiles();
   try {
@@ -163,11 +163,11 @@ Deno.test("a worker's page is whole and never old, counts every request, and res
   }
 });
 
-Deno.test("a worker measures every request of few, and of many a part that stands for all", async () => {
+Deno.test("a worker measures every request of few, of many a part, and counts all, in one thread or more", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-test-" });
   try {
-    const run = async (rate: number) => {
-      const ended = await startWorker(folder, 4, 1, rate);
+    const run = async (...how: [seconds: number, threads: number, rate: number]) => {
+      const ended = await startWorker(folder, ...how);
       const [given, measured, requests, , poolWait, connect, connections, database] = await ended();
       deepEqual(
         [poolWait, connect, connections, database],
@@ -175,14 +175,18 @@ Deno.test("a worker measures every request of few, and of many a part that stand
       );
       return { given: given!, measured: measured!, requests: requests! };
     };
-    const few = await run(40);
+    const few = await run(4, 1, 40);
     ok(few.given > 80, `${few.given} given`);
     deepEqual([few.measured, few.requests], [few.given, few.given]);
-    const many = await run(400);
+    const many = await run(4, 1, 400);
     // All of the first second, and at least 50 in each of the others.
     ok(many.measured >= 150 && many.measured < 0.7 * many.given, `${many.measured}, ${many.given}`);
-    const uncounted = many.given - many.requests;
-    ok(uncounted >= 0 && uncounted < 16, `${uncounted} of ${many.given} not counted yet`);
+    const most = await run(2, 4, 0);
+    ok(most.measured < 0.7 * most.given, `${most.measured}, ${most.given}`);
+    for (const { given, requests } of [many, most]) {
+      const uncounted = given - requests;
+      ok(uncounted >= 0 && uncounted < 16, `${uncounted} of ${given} not counted yet`);
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
