@@ -81,22 +81,15 @@ export { armRatioFigure, ratioFigure } from "./figures/ratio.ts";
 export { resourceFigure } from "./figures/resource.ts";
 export { throughputFigure } from "./figures/throughput.ts";
 export { waterfallFigure } from "./figures/waterfall.ts";
+export { conclusion } from "./report/answer.ts";
 export { Markdown, Table } from "./report/display.ts";
 export { evidenceTable, readEvidence } from "./report/evidence.ts";
 export { flawsTable } from "./report/flaws.ts";
 export { readGates } from "./report/gates.ts";
-export {
-  conclusion,
-  describeSpent,
-  describeStudy,
-  readArmRatios,
-  readFailures,
-  readLatency,
-  readRatios,
-  readThroughput,
-} from "./report/narrative.ts";
+export { describeStudy, readFailures, readLatency, readThroughput } from "./report/narrative.ts";
 export { openLoopTable, readOpenLoop } from "./report/open_loop.ts";
 export { publishedTable } from "./report/published.ts";
+export { describeSpent, readArmRatios, readRatios } from "./report/ratios.ts";
 export {
   armRatioTable,
   failuresTable,

@@ -4,20 +4,14 @@
  * @module
  */
 
-import {
-  conclusion,
-  describeStudy,
-  readArmRatios,
-  readFailures,
-  readLatency,
-  readRatios,
-  readThroughput,
-} from "./narrative.ts";
+import { conclusion } from "./answer.ts";
 import { evidenceTable, readEvidence } from "./evidence.ts";
 import { flawsTable } from "./flaws.ts";
 import { readGates } from "./gates.ts";
+import { describeStudy, readFailures, readLatency, readThroughput } from "./narrative.ts";
 import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { publishedTable } from "./published.ts";
+import { readArmRatios, readRatios } from "./ratios.ts";
 import type { Study } from "./study.ts";
 import {
   armRatioTable,

@@ -6,15 +6,9 @@ import { addRuns, syntheticPlan, type SyntheticRun, syntheticStudy } from "../fr
 import { namedPlan, type PlannedRun } from "../plan.ts";
 import { Markdown, Table } from "./display.ts";
 import { exportTables } from "./export.ts";
-import {
-  conclusion,
-  describeStudy,
-  readArmRatios,
-  readFailures,
-  readLatency,
-  readRatios,
-  readThroughput,
-} from "./narrative.ts";
+import { conclusion } from "./answer.ts";
+import { describeStudy, readFailures, readLatency, readThroughput } from "./narrative.ts";
+import { readArmRatios, readRatios } from "./ratios.ts";
 import { PUBLISHED, publishedTable } from "./published.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
 import { openLoopFolder } from "../store/layout.ts";
