@@ -17,7 +17,6 @@ import type { Study } from "./report/study.ts";
 import { setUpNotebooks } from "./setup/mod.ts";
 import { type NewEvent, stampEvent, type StudyEvent } from "./store/events.ts";
 import { ROOT } from "./store/layout.ts";
-import { isOpenLoopComplete } from "./store/studies.ts";
 import { lockStudy } from "./store/lock.ts";
 
 /** Options of {@linkcode exportStudy}. */
@@ -52,7 +51,8 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   const folder = join(study.folder, "report");
   const { name, manifests } = study;
   const [openLoop, confirmation] = [await study.openLoop(), await study.confirmation()];
-  if (study.complete && !isOpenLoopComplete(study.folder)) {
+  const isOpenLoopToCome = openLoop === null ? study.openLoopPlan() !== null : !openLoop.complete;
+  if (study.complete && isOpenLoopToCome) {
     const toCome = openLoop === null ? "all" : String(openLoop.missing.length);
     throw new PoolscopeError(
       `Cannot export study "${name}": ${toCome} runs of its open loop are to come; finish them with \`deno task run --study ${name}\``,

@@ -18,7 +18,6 @@ import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
-import { openLoopPlan } from "./stats/capacity.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
 import { readFinal } from "./store/account.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
@@ -39,6 +38,7 @@ import {
   findStudy,
   followUpStudy,
   isDecided,
+  isOpenLoopComplete,
   knownRuns,
   markDecided,
   openStudyFolder,
@@ -94,7 +94,7 @@ export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
  *
  * @param study The study, complete.
  * @param options As for {@linkcode runStudy}, without what chooses a study.
- * @returns The open loop as a study; null where the plan asks for none, or nothing succeeded.
+ * @returns The open loop as a study; null where the plan asks for none, or no run was accepted.
  * @throws {PoolscopeError} If the study is not complete.
  * @throws The signal's reason when it is aborted.
  */
@@ -108,10 +108,7 @@ export async function runOpenLoop(
       `Cannot run the open loop of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
     );
   }
-  const opened = followUpStudy(
-    openLoopFolder(study.folder),
-    () => openLoopPlan(study.plan, study.scenarios, study.ratios),
-  );
+  const opened = followUpStudy(openLoopFolder(study.folder), () => study.openLoopPlan());
   if (opened === null) return null;
   const name = studyName(opened.folder);
   return await conduct({ ...opened, name, lockFolder: study.folder }, options);
@@ -254,11 +251,12 @@ function describeFurther({ family }: Study) {
   };
 }
 
-/** Writes down that a study that could have been extended is over, and at what. */
+/** Writes down what a study's numbers decided: at what it is over, and whether an open loop follows. */
 function settle(study: Study): Study {
   const { folder, plan, family, rule } = study;
-  if (isDecided(folder, plan)) return study;
+  if (isDecided(folder, plan) && isOpenLoopComplete(folder)) return study;
   markDecided(folder, {
+    openLoop: study.openLoopPlan() !== null,
     ...{ looks: family.looks, maxRounds: rule.maxRounds },
     comparisons: family.comparisons.map(({ id, n, verdict }) => ({ id, rounds: n, verdict })),
   });

@@ -21,9 +21,8 @@ export interface OpenLoopResults {
   context: StudyContext;
 }
 
-/** What is said where a study has no open loop. */
-export const NO_OPEN_LOOP =
-  "No open loop: the study's plan asks for none, or nothing in it succeeded";
+/** The title where a study has no open loop; `readOpenLoop()` says why. */
+export const NO_OPEN_LOOP = "No open loop was run";
 
 /** The highest percentile up to P95 that every successful scenario has enough requests for. */
 export function openLoopPercentile(scenarios: readonly ScenarioSummary[]): Percentile {

@@ -53,6 +53,8 @@ export interface SyntheticRun {
   dropped?: number;
   /** Arrivals of an open loop that were sent 20 ms late, per hundred. @default 0 */
   latePercent?: number;
+  /** True for a run that a gate rejects: its generator ran late. @default false */
+  rejected?: boolean;
   /** The cause, for a run that failed. @default none */
   cause?: string;
   /** True for a run that failed before any load: no window, no files. @default false */
@@ -308,7 +310,7 @@ function telemetryFiles(plan: Plan, scenario: Scenario, rps: number): Record<str
 const PERCENTILES = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
 
 /** The generator's closing account of such rows. */
-function finalJson(rows: SyntheticRequest[], plan: Plan): FinalAccount {
+function finalJson(rows: SyntheticRequest[], plan: Plan, lagMs: number): FinalAccount {
   const windowStartUs = EPOCH_US + plan.warmUpS * 1e6;
   const windowEndUs = windowStartUs + plan.windowS * 1e6;
   const open = rows.some((row) => row.intendedUs !== undefined);
@@ -334,7 +336,7 @@ function finalJson(rows: SyntheticRequest[], plan: Plan): FinalAccount {
     dropped: withError("dropped"),
     // Rates and latencies are made up, so that no number of users would go with them.
     usersAtWindowStart: 0,
-    loopLagMeanMs: 0.1,
+    loopLagMeanMs: lagMs,
     processes: [{ seed: plan.seed, ...process }],
   };
 }
@@ -399,7 +401,7 @@ export function addRuns(
       : { status: "failed" as const, cause: run.cause, ...(run.noLoad ? { window: null } : {}) };
     if (!run.noLoad) {
       const rows = makeRequests(run, plan, planned.order, planned.scenario.arrivalRate);
-      const final = finalJson(rows, plan);
+      const final = finalJson(rows, plan, run.rejected ? 1000 : 0.1);
       const files = {
         ...locustFiles(final),
         "final.json": JSON.stringify(final, null, 2) + "\n",

@@ -68,9 +68,11 @@ export function summaryReport(
     "## What the pooler did",
     String(readEvidence(study)),
     ...(study.ratios.length === 0 ? [] : [evidenceTable(study).markdown()]),
-    ...(openLoop === null ? [] : [
+    ...(study.plan.openLoop === undefined ? [] : [
       "## Latency at equal load",
-      String(readOpenLoop(openLoop)),
+      String(readOpenLoop(openLoop, study)),
+    ]),
+    ...(openLoop === null ? [] : [
       String(readGates(openLoop)),
       "![Response time of both paths at equal arrival rates](plots/open_loop_latency.png)",
       openLoopTable(openLoop).markdown(),

@@ -21,9 +21,11 @@ import {
   type OpenLoopResults,
 } from "../figures/open_loop.ts";
 import { compareLevels, levelLabel } from "../scenario.ts";
-import { isLowerBound } from "../stats/summarise.ts";
-import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
+import { groupArms } from "../stats/capacity.ts";
+import { isLowerBound, shortCause } from "../stats/summarise.ts";
+import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
+import type { Study } from "./study.ts";
 import { describeStatus, p999Of, shareOf } from "./tables.ts";
 
 /** `direct 12 ms and pooled ≥ 1,240 ms` of one pair, at its highest rate. */
@@ -54,14 +56,50 @@ function highest(ratios: readonly PathRatio[]): PathRatio[] {
   return [...byLabel.values()];
 }
 
+/** Why a study has no open loop. */
+function explainNoOpenLoop(study: Study): string {
+  const { plan, missing, runs } = study;
+  if (plan.openLoop === undefined) return `${NO_OPEN_LOOP}: the study's plan asks for none.`;
+  if (!study.complete || study.openLoopPlan() !== null) {
+    const [count, whose] = study.complete
+      ? ["all", "of it"]
+      : [missing.length, "of the study before it"];
+    return `${NO_OPEN_LOOP} yet: ${count} runs ${whose} are to come.`;
+  }
+  const tell = (status: "rejected" | "failed", reasonOf: (run: RunSummary) => string) => {
+    const all = runs.filter((run) => run.status === status);
+    const reasons = [...new Set(all.map(reasonOf))].join("; ");
+    return all.length === 0 ? [] : [`${formatCount(all.length, "run")} ${status} (${reasons})`];
+  };
+  const why = [
+    // What was seen differs from run to run; what stands before the colon is the reason.
+    ...tell("rejected", ({ cause }) => cause!.split(": ")[0]!),
+    ...tell("failed", shortCause),
+  ];
+  return `${NO_OPEN_LOOP}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
+    `and none was accepted: ${formatList(why)}.`;
+}
+
+/** The arms that an open loop leaves out, since nothing says which rates they could be asked for. */
+function explainLeftOut({ scenarios, ratios }: Study): string[] {
+  const arms = groupArms(scenarios.filter(({ scenario }) => !scenario.replica), ratios)
+    .flatMap((group) => group.capacityRps === null ? group.arms : []);
+  return arms.length === 0 ? [] : [
+    `Left out, for want of an accepted closed-loop run to take arrival rates from: ${
+      formatList(arms)
+    }.`,
+  ];
+}
+
 /**
  * Reads an open loop: the claim, what both paths take at the highest rate, and what was wrong with
- * the load.
+ * the load; or why there is none.
  *
  * @param results What `runOpenLoop()` returned.
+ * @param study The study that it follows.
  */
-export function readOpenLoop(results: OpenLoopResults | null): Markdown {
-  if (results === null) return new Markdown(`${NO_OPEN_LOOP}.`);
+export function readOpenLoop(results: OpenLoopResults | null, study: Study): Markdown {
+  if (results === null) return new Markdown(explainNoOpenLoop(study));
   const { scenarios, ratios, context, runs, plan } = results;
   const percentile = openLoopPercentile(scenarios);
   const stamp = context.functionalCheck
@@ -82,6 +120,7 @@ export function readOpenLoop(results: OpenLoopResults | null): Markdown {
     ...(failed === 0
       ? []
       : [`${formatCount(failed, "run")} failed: ${failureSentences(scenarios).join("; ")}.`]),
+    ...explainLeftOut(study),
   ];
   return new Markdown(`${stamp}${claim}${top}${notes.join(" ")}`.trim());
 }

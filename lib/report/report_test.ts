@@ -382,6 +382,36 @@ Deno.test("the report says whether the services had cores of their own", async (
   assert.match(JSON.stringify(settingsTable(loaded)), /generator 0, app 3/);
 });
 
+Deno.test("the report says why there is no open loop where no run was accepted", async () => {
+  const openLoop = { shares: [0.5], rounds: 1, warmUpS: 1, windowS: 10 };
+  const tell = async (describe: (run: PlannedRun) => Partial<SyntheticRun>) => {
+    using own = syntheticStudy(
+      syntheticPlan({ users: [100], rounds: 1, openLoop }),
+      (run) => ({ rps: 100, medianMs: 10, ...describe(run) }),
+    );
+    const study = await loadStudy(own.folder);
+    return { plan: study.openLoopPlan(), report: plain(summaryReport(study)), study };
+  };
+  const rejected = await tell(() => ({ rejected: true }));
+  assert.equal(rejected.plan, null);
+  assert.match(
+    rejected.report,
+    /## Latency at equal load\n\nNo open loop was run: .* none was accepted: 6 runs rejected \(generator late\)\.\n/,
+  );
+  const failed = await tell(() => ({ cause: "it broke" }));
+  assert.equal(failed.plan, null);
+  assert.match(failed.report, /none was accepted: 6 runs failed \(it broke\)\.\n/);
+  // One accepted pair is enough for the open loop of that pair.
+  const part = await tell(({ scenario: { framework } }) => ({ rejected: framework !== "flask" }));
+  const arms = part.plan?.scenarios.map(({ framework, path }) => `${framework} ${path}`);
+  assert.deepEqual(arms, ["flask direct", "flask pooled"]);
+  assert.match(part.report, /No open loop was run yet: all runs of it are to come/);
+  assert.match(
+    plain(readOpenLoop(part.study, part.study)),
+    /Left out, for want of an accepted closed-loop run .*: fastapi direct, fastapi pooled, django/,
+  );
+});
+
 Deno.test("the report of a study holds its open loop", async () => {
   const openLoop = { shares: [0.5, 0.95], rounds: 4, warmUpS: 1, windowS: 10 };
   using own = syntheticStudy({ ...plan, openLoop }, (run) => ({
@@ -400,7 +430,7 @@ Deno.test("the report of a study holds its open loop", async () => {
   const open = (await closed.openLoop())!;
   assert.equal(open.complete, true);
   assert.equal(open.name, "synthetic/open-loop");
-  const text = plain(readOpenLoop(open));
+  const text = plain(readOpenLoop(open, closed));
   assert.match(
     text,
     /^In every run, pooled P95 response time at equal arrival rates is above direct's: 3\.00× to 3/,
@@ -420,7 +450,10 @@ Deno.test("the report of a study holds its open loop", async () => {
       "rejected: load not delivered: 1.6 % of the requests were never sent",
     ],
   );
-  assert.match(plain(readOpenLoop(null)), /^No open loop/);
+  assert.match(
+    plain(readOpenLoop(null, closed)),
+    /^No open loop was run yet: all runs of it are to/,
+  );
 
   const files = exportTables(closed, { openLoop: open });
   assert.ok(files.some((file) => file.endsWith("plots/open_loop_latency.png")));

@@ -14,6 +14,7 @@ import { loadPolars } from "../frames/polars.ts";
 import { readPgbouncer, readPostgres, readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { armLabels, compareLevels, type LoadLevel, loadLevels } from "../scenario.ts";
+import { openLoopPlan } from "../stats/capacity.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
 import { type ConnectionPoint, connectionSeries } from "../stats/connections.ts";
@@ -103,6 +104,11 @@ export class Study {
   /** True when every planned run has its manifest and the numbers ask for no further ones. */
   get complete(): boolean {
     return this.missing.length === 0;
+  }
+
+  /** The plan of the open loop that is to follow; null where none is asked for or none is possible. */
+  openLoopPlan(): Plan | null {
+    return openLoopPlan(this.plan, this.scenarios, this.ratios);
   }
 
   /** The open loop that followed, as far as it has come; null where there is none. */

@@ -7,10 +7,10 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { FileError, PoolscopeError, UsageError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { parsePlan, type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
-import { readManifest, writeAtomic } from "./files.ts";
+import { writeAtomic } from "./files.ts";
 
 /** A study's frozen plan. */
 export function readPlan(folder: string): Plan {
@@ -45,16 +45,22 @@ export function isDecided(folder: string, plan: Plan): boolean {
   return (plan.maxRounds ?? plan.rounds) === plan.rounds || existsSync(join(folder, DECIDED));
 }
 
-/** What is left behind by a study that asks for no further rounds. */
+/** What is left behind by a study whose numbers ask for no further rounds. */
 const DECIDED = "decided.json";
 
+/** What a study's numbers decided, as far as it is read again. */
+export interface Decision extends Record<string, unknown> {
+  /** Whether an open loop follows: one does where the plan asks for it and an arm has a capacity. */
+  openLoop: boolean;
+}
+
 /**
- * Writes down that a study's numbers ask for no further rounds, or takes that back.
+ * Writes down what a study's numbers decided, or takes that back.
  *
  * @param folder The study's folder.
- * @param decision What was spent; null where further rounds are to come.
+ * @param decision What was spent and what follows; null where further runs are to come.
  */
-export function markDecided(folder: string, decision: Record<string, unknown> | null): void {
+export function markDecided(folder: string, decision: Decision | null): void {
   const file = join(folder, DECIDED);
   if (decision === null) rmSync(file, { force: true });
   else writeAtomic(file, JSON.stringify(decision, null, 2) + "\n");
@@ -73,16 +79,15 @@ export function isOpenLoopComplete(folder: string): boolean {
   if (plan.openLoop === undefined) return true;
   const followUp = openLoopFolder(folder);
   if (existsSync(join(followUp, "plan.json"))) return isComplete(followUp);
-  // Where nothing succeeded there is no capacity that an open loop could go by.
-  return planRuns(plan).every(({ id, round }) => isFailed(runFolder(folder, id, round)));
+  // Without an accepted run there is no capacity that an open loop could go by.
+  return readDecision(folder)?.openLoop === false;
 }
 
-function isFailed(run: string): boolean {
+function readDecision(folder: string): Partial<Decision> | null {
   try {
-    return readManifest(run)?.status === "failed";
-  } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    return true; // Damaged: it will be run again, or counts as failed.
+    return JSON.parse(readFileSync(join(folder, DECIDED), "utf8"));
+  } catch {
+    return null; // There is none, or it is damaged: the numbers decide again.
   }
 }
 

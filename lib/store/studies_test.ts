@@ -21,8 +21,9 @@ import {
 const plan = changePlan(namedPlan("smoke"), { frameworks: ["flask"] });
 const now = new Date("2026-01-02T03:04:05Z");
 
-/** Gives runs of a study their manifests, all of them unless told how many. */
+/** Gives runs of a study their manifests, all of them and no open loop unless told how many. */
 function complete(folder: string, runs = Infinity): void {
+  if (runs === Infinity) markDecided(folder, { openLoop: false });
   for (const run of planRuns(plan).slice(0, runs)) {
     const place = runFolder(folder, run.id, run.round);
     mkdirSync(place, { recursive: true });
@@ -115,20 +116,22 @@ Deno.test("EventLog keeps every event but the live figures", () => {
   deepEqual(kept.map(({ event }) => event), ["note"]);
 });
 
-Deno.test("isComplete() waits for the open loop, unless nothing succeeded that it could go by", () => {
+Deno.test("isComplete() waits for the open loop, unless the numbers allow none", () => {
   const root = Deno.makeTempDirSync();
   const { folder } = openStudyFolder(plan, { root, now });
-  const finish = (target: string, of: Plan, status: "ok" | "failed") => {
+  const finish = (target: string, of: Plan) => {
     for (const run of planRuns(of)) {
       const place = runFolder(target, run.id, run.round);
       mkdirSync(place, { recursive: true });
-      const manifest = syntheticManifest(of, run, { status });
+      const manifest = syntheticManifest(of, run);
       writeFileSync(join(place, "manifest.json"), JSON.stringify(manifest));
     }
   };
-  finish(folder, plan, "failed");
+  finish(folder, plan);
+  equal(isComplete(folder), false);
+  markDecided(folder, { openLoop: false });
   equal(isComplete(folder), true);
-  finish(folder, plan, "ok");
+  markDecided(folder, { openLoop: true });
   equal(isComplete(folder), false);
   // The same command goes on with it.
   equal(openStudyFolder(plan, { root, now }).folder, folder);
@@ -141,7 +144,7 @@ Deno.test("isComplete() waits for the open loop, unless nothing succeeded that i
   const opened = followUpStudy(openLoopFolder(folder), derive)!;
   equal(studyName(opened.folder), `${basename(folder)}/open-loop`);
   equal(isComplete(folder), false);
-  finish(opened.folder, followUp, "ok");
+  finish(opened.folder, followUp);
   equal(isComplete(folder), true);
   // Its plan stays, whatever the study would say by now.
   deepEqual(followUpStudy(openLoopFolder(folder), derive)!.plan, followUp);
@@ -160,9 +163,10 @@ Deno.test("isComplete() waits for the word that no further rounds are wanted", (
   const { folder } = openStudyFolder(extensible, { root, now });
   complete(folder);
   equal(isOpenLoopComplete(folder), true);
+  markDecided(folder, null);
   equal(isComplete(folder), false);
   equal(openStudyFolder(extensible, { root, now }).folder, folder);
-  markDecided(folder, { looks: [1] });
+  markDecided(folder, { openLoop: false, looks: [1] });
   equal(isComplete(folder), true);
   markDecided(folder, null);
   equal(isComplete(folder), false);
