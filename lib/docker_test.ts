@@ -9,7 +9,7 @@ import type Docker from "dockerode";
 import type { ComposeFile } from "./engine/compose.ts";
 import { DockerEngine, warnOfLimits } from "./engine/docker.ts";
 import type { DockerHost } from "./engine/docker_host.ts";
-import { objectLabels, ownedObjects } from "./engine/docker_sweep.ts";
+import { findObjects, objectLabels } from "./engine/docker_sweep.ts";
 import { waitUntil } from "./engine/wait.ts";
 import type { Plan } from "./plan.ts";
 import { runScenario } from "./run_scenario.ts";
@@ -115,12 +115,12 @@ async function containerOf(docker: Docker, service: string): Promise<Docker.Cont
 /** Everything of ours on the daemon, and what nobody would own. */
 async function looseEnds({ docker, host }: TestDocker): Promise<string[]> {
   const [objects, volumes, images] = await Promise.all([
-    ownedObjects(host),
+    findObjects(host),
     docker.listVolumes(),
     docker.listImages({ filters: { dangling: ["true"] } }),
   ]);
   return [
-    ...objects,
+    ...objects.map(({ kind, id, owner }) => `${kind} ${id.slice(0, 12)} of pid ${owner.pid}`),
     ...volumes.Volumes.map(({ Name }) => `volume ${Name}`),
     ...images.map(({ Id }) => `dangling image ${Id}`),
   ].sort();

@@ -75,3 +75,19 @@ Deno.test("analysis is reached by nothing that starts a service, through any cha
   const measuring = [...reached].filter((file) => MEASURING.includes(layerOf(file)));
   deepEqual(measuring.map((file) => relative(LIB, file)), []);
 });
+
+Deno.test("every exported function, class and constant is used by more than its tests", () => {
+  const code = (file: string) => readFileSync(file, "utf8").replace(/^\s*(\/?\*|\/\/).*$/gm, "");
+  const files = sources();
+  const texts = files.map(code);
+  const words = new Map<string, number>();
+  for (const [word] of texts.join("\n").matchAll(/[\w$]+/g)) {
+    words.set(word, (words.get(word) ?? 0) + 1);
+  }
+  const unused = files.flatMap((file, i) =>
+    [...texts[i]!.matchAll(/^export (?:async )?(?:function|class|const) ([\w$]+)/gm)]
+      .filter(([, name]) => words.get(name!) === 1)
+      .map(([, name]) => `${relative(LIB, file)} exports ${name}`)
+  );
+  deepEqual(unused, []);
+});

@@ -93,11 +93,11 @@ export { describeSpent, readArmRatios, readRatios } from "./report/ratios.ts";
 export {
   armRatioTable,
   failuresTable,
-  matrixTable,
   ratioTable,
   referenceTable,
   settingsTable,
 } from "./report/tables.ts";
+export { readTelemetry, telemetryTable } from "./report/telemetry.ts";
 export {
   confirmationTable,
   readConfirmation,

@@ -171,7 +171,7 @@ const NAMED: Record<string, () => Plan> = {
     warmUpS: 15,
     windowS: 60,
     rounds: 6,
-    // EXTENSION times the rounds; how many of them are used depends on the noise (lib/stats/family.ts).
+    // Three times the rounds; how many of them are used depends on the noise (lib/stats/family.ts).
     maxRounds: 18,
     seed: 1,
     // The cell with the largest spread in studies on two cores (CV 18 % over 5 rounds), and all

@@ -12,7 +12,6 @@ import {
   planRuns,
 } from "./plan.ts";
 import { scenarioId } from "./scenario.ts";
-import { EXTENSION } from "./stats/family.ts";
 import { ROOT } from "./store/layout.ts";
 
 Deno.test("namedPlan() has the plans of the README with their cells and rounds", () => {
@@ -29,7 +28,7 @@ Deno.test("namedPlan() has the plans of the README with their cells and rounds",
 
 Deno.test("namedPlan() extends undecided comparisons of reference alone, and gives it an A/A arm", () => {
   const reference = namedPlan("reference");
-  equal(reference.maxRounds, EXTENSION * reference.rounds);
+  equal(reference.maxRounds, 3 * reference.rounds);
   const copies = reference.scenarios.filter(({ replica }) => replica > 0);
   deepEqual(copies.map((copy) => ({ ...copy, replica: 0 })), [
     reference.scenarios.find(({ framework, path, users }) =>

@@ -44,7 +44,7 @@ interface Found {
 }
 
 /** Everything of ours on a daemon, whoever owns it. */
-async function findObjects(host: DockerHost): Promise<Found[]> {
+export async function findObjects(host: DockerHost): Promise<Found[]> {
   const filters = encodeURIComponent(
     JSON.stringify({ label: [`${PROJECT_LABEL}=${PROJECT}`] }),
   );
@@ -112,11 +112,4 @@ export async function sweepDocker(host: DockerHost, ownerId?: string): Promise<s
   };
   const what = [...count("container"), ...count("network"), ...count("volume")].join(" and ");
   return [`Removed ${what} that an earlier start left on Docker`];
-}
-
-/** Everything of one owner on a daemon, as lines that name it. */
-export async function ownedObjects(host: DockerHost, ownerId?: string): Promise<string[]> {
-  return (await findObjects(host))
-    .filter(({ owner }) => ownerId === undefined || owner.id === ownerId)
-    .map(({ kind, id, owner }) => `${kind} ${id.slice(0, 12)} of pid ${owner.pid}`);
 }

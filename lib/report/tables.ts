@@ -14,15 +14,11 @@ import {
   formatSlowdown,
 } from "../figures/format.ts";
 import {
-  armLabels,
-  compareLevels,
   connectionBudget,
   type Leg,
   levelLabel,
-  loadLevels,
   type Scenario,
   SCENARIO_KEYS,
-  scenarioId,
   type ScenarioKey,
 } from "../scenario.ts";
 import { verdictOf } from "../figures/claims.ts";
@@ -420,52 +416,6 @@ export function settingsTable(study: Study): Table {
   return new Table(
     `Settings in force in ${study.name}`,
     [left("setting"), left("arms"), left("value")],
-    rows,
-  );
-}
-
-/**
- * What is compared: every arm with its settings, and how many of its runs are done at each load.
- *
- * @param study The study.
- */
-export function matrixTable(study: Study): Table {
-  const { scenarios } = study.plan;
-  const toCome = (id: string) => study.missing.filter((run) => run.id === id).length;
-  const labels = armLabels(scenarios);
-  const levels = loadLevels(scenarios);
-  const rows = [...new Set(labels.values())].map((arm): CellValue[] => {
-    const own = scenarios.filter((scenario) => labels.get(scenarioId(scenario)) === arm);
-    const first = own[0]!;
-    const budget = connectionBudget(first);
-    return [
-      arm,
-      first.reuse,
-      `${first.workers} × ${first.threads}`,
-      Number.isFinite(budget) ? budget : "unbounded",
-      first.path === "pooled" ? first.defaultPoolSize : null,
-      ...levels.map((level) => {
-        const planned = own.find((scenario) => compareLevels(scenario, level) === 0);
-        if (planned === undefined) return null;
-        const id = scenarioId(planned);
-        const cell = study.scenarios.find((scenario) => scenario.scenarioId === id);
-        const { n = 0, failedRuns = 0, rejectedRuns = 0 } = cell ?? {};
-        const failed = failedRuns === 0 ? "" : `, ${failedRuns} failed`;
-        const rejected = rejectedRuns === 0 ? "" : `, ${rejectedRuns} rejected`;
-        return `${n} of ${n + failedRuns + rejectedRuns + toCome(id)}${failed}${rejected}`;
-      }),
-    ];
-  });
-  return new Table(
-    `${checkStamp(study)}Successful runs of ${study.name}`,
-    [
-      left("arm"),
-      left("reuse"),
-      right("workers × threads"),
-      right("connections of the app"),
-      right("default_pool_size"),
-      ...levels.map((level) => right(levelLabel(level))),
-    ],
     rows,
   );
 }

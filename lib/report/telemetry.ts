@@ -4,11 +4,11 @@
  * @module
  */
 
-import { formatNumber } from "../figures/format.ts";
+import { formatNumber, formatSpan } from "../figures/format.ts";
 import { levelLabel } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { connectionChurn } from "../stats/telemetry.ts";
-import { type CellValue, Table } from "./display.ts";
+import { type CellValue, Markdown, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 import { checkStamp } from "./tables.ts";
 
@@ -30,9 +30,51 @@ function largest(values: (number | null | undefined)[]): number | null {
 const shown = (value: number | null) => value === null ? null : formatNumber(value);
 const decimal = (value: number | null, digits = 2) => value === null ? null : value.toFixed(digits);
 
+/** The runs of a scenario whose windows were counted: those too that gates reject. */
+function countedRuns({ runs }: Study, scenarioId: string): RunSummary[] {
+  return runs.filter((run) =>
+    run.scenarioId === scenarioId && run.status !== "failed" && run.telemetry !== null
+  );
+}
+
+/**
+ * Reads the table of {@linkcode telemetryTable} in a sentence or two: where connections were opened
+ * most and least often, and what a request had the database do.
+ *
+ * @param study The study.
+ */
+export function readTelemetry(study: Study): Markdown {
+  const opened = study.scenarios.flatMap((scenario) => {
+    const sessions = mean(
+      countedRuns(study, scenario.scenarioId).map((run) => connectionChurn(run)?.sessions),
+    );
+    const at = `${scenario.arm} at ${levelLabel(scenario)}`;
+    return sessions === null ? [] : [{ at, sessions }];
+  }).sort((a, b) => a.sessions - b.sessions);
+  if (opened.length === 0) return new Markdown("No run counted what reached the database.");
+  const least = opened[0]!;
+  const most = opened.at(-1)!;
+  const perRequest = study.runs.flatMap(({ status, telemetry }) => {
+    const work = telemetry?.work;
+    return status === "failed" || work == null || work.requests === 0
+      ? []
+      : [work.dataStatements / work.requests];
+  });
+  const sentences = [
+    `For 1,000 requests PostgreSQL opened **${formatNumber(most.sessions)}** new sessions for ` +
+    `${most.at}` + (most === least ? "" : `, and ${formatNumber(least.sessions)} for ${least.at}`),
+    ...(perRequest.length === 0 ? [] : [
+      `A request had it execute ${
+        formatSpan(perRequest, (value) => value.toFixed(2))
+      } statements that read or write data`,
+    ]),
+  ];
+  return new Markdown(sentences.map((sentence) => `${sentence}.`).join(" "));
+}
+
 /**
  * New connections, the most connections of any moment, and the work for the database, of each
- * scenario beside its throughput: means over its successful runs, of maxima the largest.
+ * scenario beside its throughput: means over the runs that did not fail, of maxima the largest.
  *
  * @param study The study.
  */
@@ -40,9 +82,7 @@ export function telemetryTable(study: Study): Table {
   const unequal = new Set(study.unequalWork.map(({ arm }) => arm));
   const marked = new Set<number>();
   const rows = study.scenarios.flatMap((scenario): CellValue[][] => {
-    const runs = study.runs.filter((run) =>
-      run.scenarioId === scenario.scenarioId && run.status === "ok" && run.telemetry !== null
-    );
+    const runs = countedRuns(study, scenario.scenarioId);
     return runs.length === 0 ? [] : [[
       scenario.arm,
       levelLabel(scenario),

@@ -57,9 +57,6 @@ export interface StoppingRule {
   alpha: number;
 }
 
-/** How many times its rounds a study may be extended to, for comparisons that stay undecided. */
-export const EXTENSION = 3;
-
 /**
  * The rule of a plan: to tell a slow-down of 20 % in 90 % of studies, with false alarms in at most
  * 5 % of them.

@@ -32,20 +32,3 @@ export function normalTail(z: number): number {
   }
   return 0.5 - normalDensity(z) * sum;
 }
-
-/**
- * The point that a standard normal variable exceeds with probability `p`, by bisection.
- *
- * @param p Between 0 and 1.
- */
-export function normalTailQuantile(p: number): number {
-  if (!(p > 0 && p < 1)) throw new RangeError(`Cannot take the normal quantile of ${p}`);
-  let low = -38;
-  let high = 38;
-  while (high - low > 1e-13) {
-    const middle = (low + high) / 2;
-    if (normalTail(middle) > p) low = middle;
-    else high = middle;
-  }
-  return (low + high) / 2;
-}

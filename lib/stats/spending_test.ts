@@ -1,10 +1,21 @@
 import assert from "node:assert/strict";
 import { seededRandom } from "../frames/testing.ts";
-import { normalTail, normalTailQuantile } from "./normal.ts";
+import { normalTail } from "./normal.ts";
 import { nominalLevels, sequentialBoundaries } from "./spending.ts";
 
 function close(actual: number, expected: number, tolerance: number): void {
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);
+}
+
+/** The point that a standard normal variable exceeds with probability `p`, by bisection. */
+function normalTailQuantile(p: number): number {
+  let [low, high] = [-38, 38];
+  while (high - low > 1e-13) {
+    const middle = (low + high) / 2;
+    if (normalTail(middle) > p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
 }
 
 /** Errors newly spent at each look by a spending function. */
