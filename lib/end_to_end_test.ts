@@ -1,6 +1,6 @@
 // deno-lint-ignore-file no-explicit-any -- JSON of other programs, read field by field
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { listProcesses } from "./engine/proc.ts";
 import { toText } from "./notebooks/notebook.ts";
@@ -145,17 +145,37 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       }
     });
 
-    await t.step("export rebuilds the same report from the folder alone", async () => {
-      const before = readFileSync(join(REPORT, "summary_report.md"), "utf8");
-      const png = readFileSync(join(REPORT, "plots", "rps_comparison.png"));
-      rmSync(REPORT, { recursive: true });
-      const { code, stdout, stderr } = await task("export", "--study", STUDY);
-      equal(code, 0, stdout + stderr);
-      equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
-      deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
-      ok(existsSync(join(REPORT, "plots", "open_loop_latency.png")));
-      for (const name of NOTEBOOKS) ok(existsSync(join(REPORT, `${name}.html`)));
-    });
+    await t.step(
+      "export rebuilds the same report from the folder, whatever a reader's notebook does",
+      async () => {
+        const failing = JSON.stringify({
+          ...{ nbformat: 4, nbformat_minor: 5, metadata: {} },
+          cells: [{ cell_type: "code", id: "a", metadata: {}, source: "null.x", outputs: [] }],
+        });
+        const [stray, asked] = ["stray", "asked"].map((name) =>
+          join(ROOT, "notebooks", `${name}-${Deno.pid}.ipynb`)
+        ) as [string, string];
+        for (const file of [stray, asked]) writeFileSync(file, failing);
+        const before = readFileSync(join(REPORT, "summary_report.md"), "utf8");
+        const png = readFileSync(join(REPORT, "plots", "rps_comparison.png"));
+        rmSync(REPORT, { recursive: true });
+        const { code, stdout, stderr } = await task(
+          "export",
+          "--study",
+          STUDY,
+          "--notebook",
+          asked,
+        );
+        equal(code, 0, stdout + stderr);
+        equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
+        deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
+        ok(existsSync(join(REPORT, "plots", "open_loop_latency.png")));
+        for (const file of [stray, asked]) rmSync(file);
+        match(stdout, /Cannot execute asked-\d+\.ipynb: cell 1 failed: TypeError/);
+        const pages = readdirSync(REPORT).filter((name) => name.endsWith(".html")).sort();
+        deepEqual(pages, NOTEBOOKS.map((name) => `${name}.html`));
+      },
+    );
 
     await t.step("Restart & Run All is complete in 10 of 10, in JupyterLab's server", async () => {
       const { python } = await setUpNotebooks({ lab: true });

@@ -5,12 +5,14 @@
  * @module
  */
 
-import { join, relative } from "node:path";
+import { rmSync } from "node:fs";
+import { basename, join, relative } from "node:path";
 import { PoolscopeError } from "./errors.ts";
 import { sweep } from "./engine/cleanup.ts";
 import { executeNotebooks } from "./notebooks/execute.ts";
 import { interruptible } from "./notebooks/guard.ts";
 import { convertToHtml } from "./notebooks/html.ts";
+import { chooseNotebooks, NOTEBOOKS } from "./notebooks/notebook.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { exportTables } from "./report/export.ts";
 import type { Study } from "./report/study.ts";
@@ -23,6 +25,8 @@ import { lockStudy } from "./store/lock.ts";
 export interface ExportOptions {
   /** Execute the notebooks and write their HTML, beside tables and plots. @default true */
   notebooks?: boolean;
+  /** The reader's notebooks to be executed after Poolscope's own, by path. @default none */
+  furtherNotebooks?: string[];
   /** Called with what happens, for a view of the progress. @default the notebook's view */
   onEvent?: (event: StudyEvent) => void;
   /** Ends the export; the study stays as it is. */
@@ -37,11 +41,14 @@ const OTHER_STEPS = 2;
  *
  * @param study The study; what its plan asks for must be complete.
  * @returns The files of the report.
- * @throws {PoolscopeError} If a notebook fails, its output is saved first; or if somebody else runs
- * or exports the study.
+ * @throws {UsageError} If one of the further notebooks cannot be read.
+ * @throws {PoolscopeError} If one of Poolscope's own notebooks fails: it costs its own page, the rest
+ * of the report is written first. A reader's notebook that fails is told as a note. Or if somebody
+ * else runs or exports the study.
  */
 export async function exportStudy(study: Study, options: ExportOptions = {}): Promise<string[]> {
   const { onEvent = notebookView() } = options;
+  const notebooks = await chooseNotebooks(options.furtherNotebooks);
   using interrupt = interruptible(options.signal, "The export was interrupted; the study is kept");
   const { signal } = interrupt;
   using _lock = await lockStudy(study.folder, "an export");
@@ -62,36 +69,57 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   emit({ event: "report_started", study: name, runs: manifests.length, failed });
   emit({ event: "report_step", text: "tables and plots", done: 0, total: OTHER_STEPS });
   const files = exportTables(study, { openLoop, confirmation, reportFolder: folder });
+  const lost: string[] = [];
   if (options.notebooks ?? true) {
-    files.push(...await exportNotebooks(study, folder, emit, signal));
+    files.push(...await exportNotebooks(study, folder, { notebooks, emit, lost, signal }));
   }
   emit({
     ...{ event: "report_finished", study: name, files: files.map((file) => relative(ROOT, file)) },
     tookS: (performance.now() - begun) / 1000,
   });
+  if (lost.length > 0) throw new PoolscopeError(lost.join("; "));
   return files;
 }
 
-/** Executes the notebooks and writes a page for each. */
+/** What {@linkcode exportNotebooks} works with. */
+interface NotebookExport {
+  notebooks: string[];
+  emit: (event: NewEvent) => void;
+  /** Takes why a page of Poolscope's own is not there. */
+  lost: string[];
+  signal?: AbortSignal;
+}
+
+/** Executes the notebooks and writes a page for each; one that fails has none, and costs no other. */
 async function exportNotebooks(
   study: Study,
   folder: string,
-  emit: (event: NewEvent) => void,
-  signal?: AbortSignal,
+  { notebooks, emit, lost, signal }: NotebookExport,
 ): Promise<string[]> {
   let total = OTHER_STEPS;
   const step = (text: string, done: number) => emit({ event: "report_step", text, done, total });
+  const onFailure = (notebook: string, { message }: PoolscopeError) => {
+    const name = basename(notebook);
+    if ((NOTEBOOKS as readonly string[]).includes(name)) lost.push(message);
+    else emit({ event: "note", text: `${message}; the rest of the report does without it` });
+  };
   await setUpNotebooks({ log: (text) => emit({ event: "setup", text }), signal });
   step("starting the notebooks' kernel", 1);
-  const notebooks = await executeNotebooks({
+  // A page of an earlier export would pass for this one's.
+  for (const notebook of notebooks) {
+    rmSync(join(folder, basename(notebook, ".ipynb") + ".html"), { force: true });
+  }
+  const executed = await executeNotebooks({
+    notebooks,
     parameters: { study: study.name },
     outputFolder: folder,
     status: (text, place) => {
       total = OTHER_STEPS + place.total;
       step(text, 1 + place.done);
     },
+    onFailure,
     signal,
   });
   step("HTML", total - 1);
-  return [...notebooks, ...await convertToHtml(notebooks, { signal })];
+  return [...executed, ...await convertToHtml(executed, { onFailure, signal })];
 }

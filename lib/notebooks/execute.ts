@@ -17,8 +17,8 @@ import { ROOT } from "../store/layout.ts";
 import { KERNEL_ERRORS, readKernelErrors } from "./guard.ts";
 import {
   type Cell,
+  chooseNotebooks,
   formatNotebook,
-  listNotebooks,
   type Notebook,
   readNotebook,
   toLines,
@@ -36,7 +36,7 @@ export type ParameterValue =
 
 /** Options of {@linkcode executeNotebooks}. */
 export interface ExecuteOptions {
-  /** The notebooks' paths, executed in this order. @default {all of notebooks/} */
+  /** The notebooks' paths, executed in this order. @default {Poolscope's own} */
   notebooks?: string[];
   /** Values for parameters, by name; each must be declared by at least one of the notebooks. */
   parameters?: Record<string, ParameterValue>;
@@ -44,7 +44,10 @@ export interface ExecuteOptions {
   outputFolder: string;
   /** The environment that holds nbclient and the kernel's description. @default {the checkout's} */
   python?: Pick<PythonEnvironment, "folder" | "python">;
-  /** Where cells run; the import map is found from here. @default {the notebook's folder} */
+  /**
+   * Where cells run; the import map is found from here.
+   * @default {the notebook's folder, or `notebooks/` for one outside of the checkout}
+   */
   workingFolder?: string;
   /** How long one cell may take, in seconds. @default {no limit} */
   cellTimeoutS?: number;
@@ -54,6 +57,8 @@ export interface ExecuteOptions {
   log?: (line: string) => void;
   /** Called with a line for each cell, for a display that the next one replaces. */
   status?: (line: string, place: NotebookPlace) => void;
+  /** Called with a notebook that failed, and the next is executed. @default the failure is thrown */
+  onFailure?: (notebook: string, error: PoolscopeError) => void;
   /** Stops the running cell and shuts the kernel down. */
   signal?: AbortSignal;
 }
@@ -188,6 +193,12 @@ function quote(source: string): string {
   return line.length > 160 ? `${line.slice(0, 159)}…` : line;
 }
 
+/** Only within the checkout is there an import map that knows `poolscope`. */
+function workingFolderOf(notebook: string): string {
+  const folder = dirname(resolve(notebook));
+  return `${folder}/`.startsWith(`${ROOT}/`) ? folder : join(ROOT, "notebooks");
+}
+
 async function executeOne(
   input: string,
   notebook: Notebook,
@@ -198,7 +209,7 @@ async function executeOne(
     options;
   const name = basename(input);
   const output = join(outputFolder, name);
-  const cwd = resolve(options.workingFolder ?? dirname(input));
+  const cwd = resolve(options.workingFolder ?? workingFolderOf(input));
   await using owned = Owned.withKeeper();
   const scratch = join(tmpdir(), `${owned.id}-notebook`);
   owned.addFolder(scratch);
@@ -277,18 +288,13 @@ async function executeOne(
  * Executes notebooks, one after the other. Everything is checked before the first one starts.
  *
  * @param options Options for this call.
- * @returns The paths of the executed copies, in order.
+ * @returns The paths of the executed copies, in order, without those of notebooks that failed.
  * @throws {UsageError} If none of the notebooks declares one of the parameters.
- * @throws {PoolscopeError} If a cell fails; the message names the cell, the copy up to it is saved.
+ * @throws {PoolscopeError} If a cell fails and there is no `onFailure`; the message names the cell,
+ * the copy up to it is saved.
  */
 export async function executeNotebooks(options: ExecuteOptions): Promise<string[]> {
-  const folder = join(ROOT, "notebooks");
-  const {
-    notebooks = listNotebooks(folder).map((name) => join(folder, name)),
-    parameters = {},
-    outputFolder,
-    signal,
-  } = options;
+  const { notebooks = await chooseNotebooks(), parameters = {}, outputFolder, signal } = options;
   const read = await Promise.all(notebooks.map(readNotebook));
   const declared = read.map((notebook) => new Set(declaredParameters(notebook)));
   for (const name of Object.keys(parameters)) {
@@ -316,11 +322,13 @@ export async function executeNotebooks(options: ExecuteOptions): Promise<string[
   const executed: string[] = [];
   for (const [index, notebook] of prepared.entries()) {
     signal?.throwIfAborted();
-    executed.push(
-      await executeOne(notebooks[index]!, notebook, options, {
-        ...{ done: index, total: prepared.length },
-      }),
-    );
+    const place = { done: index, total: prepared.length };
+    try {
+      executed.push(await executeOne(notebooks[index]!, notebook, options, place));
+    } catch (error) {
+      if (!(error instanceof PoolscopeError) || options.onFailure === undefined) throw error;
+      options.onFailure(notebooks[index]!, error);
+    }
   }
   return executed;
 }

@@ -170,16 +170,27 @@ console.log("${mark} said");
   });
 });
 
-Deno.test("executeNotebooks() names the failed cell and saves what there is", async () => {
+Deno.test("executeNotebooks() names the failed cell, saves what there is, goes on if told to", async () => {
   const failing = notebook(text("# Title"), code("1"), code("const a = 1;\nnull.x;"), code("2"));
-  await withNotebooks({ "bad.ipynb": failing }, async (options) => {
-    const output = join(options.outputFolder, "bad.ipynb");
-    await rejects(executeNotebooks(options), {
-      name: "PoolscopeError",
-      message:
-        `Cannot execute bad.ipynb: cell 3 failed: TypeError: Cannot read properties of null (reading 'x') (in: const a = 1; ⏎ null.x;); see ${output}`,
+  const notebooks = { "bad.ipynb": failing, "good.ipynb": notebook(code("1 + 1")) };
+  await withNotebooks(notebooks, async (options) => {
+    const [output, good] = ["bad.ipynb", "good.ipynb"].map((name) =>
+      join(options.outputFolder, name)
+    );
+    const failure =
+      `Cannot execute bad.ipynb: cell 3 failed: TypeError: Cannot read properties of null (reading 'x') (in: const a = 1; ⏎ null.x;); see ${output}`;
+    const failures: string[] = [];
+    const executed = await executeNotebooks({
+      ...options,
+      onFailure: (name, { message }) => failures.push(name, message),
     });
-    const { cells } = await readNotebook(output);
+    equal(executed, [good]);
+    equal(failures, [options.notebooks[0], failure]);
+    await rejects(executeNotebooks({ ...options, notebooks: [options.notebooks[0]!] }), {
+      name: "PoolscopeError",
+      message: failure,
+    });
+    const { cells } = await readNotebook(output!);
     equal(cells[1]?.outputs?.length, 1);
     equal(cells[2]?.outputs?.[0]?.output_type, "error");
     equal(cells[3]?.execution_count, null);

@@ -24,6 +24,8 @@ export interface HtmlOptions {
   outputFolder?: string;
   /** The environment that holds nbconvert. @default {the checkout's} */
   python?: Pick<PythonEnvironment, "folder" | "python">;
+  /** Called with a notebook that has no page as it should be. @default the failure is thrown */
+  onFailure?: (notebook: string, error: PoolscopeError) => void;
   /** Stops the conversion. */
   signal?: AbortSignal;
 }
@@ -33,8 +35,9 @@ export interface HtmlOptions {
  *
  * @param notebooks The executed notebooks.
  * @param options Options for this call.
- * @returns The paths of the pages, in order.
- * @throws {PoolscopeError} If a page is larger than {@linkcode MAX_PAGE_BYTES}; all are written first.
+ * @returns The paths of the pages that were written, in order.
+ * @throws {PoolscopeError} If a page cannot be written or is larger than {@linkcode MAX_PAGE_BYTES},
+ * and there is no `onFailure`; all that can be are written first.
  */
 export async function convertToHtml(
   notebooks: string[],
@@ -53,15 +56,21 @@ export async function convertToHtml(
     ...notebooks.map((path) => resolve(path)),
   ], { env: jupyterEnvironment(python), signal });
   const pages = stdout.split("\n").filter((line) => line !== "").map((line) =>
-    JSON.parse(line) as { name: string; bytes: number }
+    JSON.parse(line) as { name: string; bytes: number; error?: string }
   );
-  const large = pages.find((page) => page.bytes > MAX_PAGE_BYTES);
-  if (large !== undefined) {
-    throw new PoolscopeError(
-      `Cannot keep ${large.name} small enough to send: it is ${
-        (large.bytes / 1024 ** 2).toFixed(1)
-      } MiB, over 2 MiB; draw fewer marks in its figures or print less in its cells`,
-    );
+  for (const [index, { name, bytes, error }] of pages.entries()) {
+    const why = error !== undefined
+      ? `Cannot write ${name}: ${error}`
+      : bytes <= MAX_PAGE_BYTES
+      ? null
+      : `Cannot keep ${name} small enough to send: it is ${
+        (bytes / 1024 ** 2).toFixed(1)
+      } MiB, over 2 MiB; draw fewer marks in its figures or print less in its cells`;
+    if (why === null) continue;
+    if (options.onFailure === undefined) throw new PoolscopeError(why);
+    options.onFailure(notebooks[index]!, new PoolscopeError(why));
   }
-  return pages.map((page) => join(outputFolder, page.name));
+  return pages.filter(({ error }) => error === undefined).map(({ name }) =>
+    join(outputFolder, name)
+  );
 }

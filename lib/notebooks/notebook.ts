@@ -4,7 +4,21 @@
  * @module
  */
 
-import { PoolscopeError } from "../errors.ts";
+import { basename, join, resolve } from "node:path";
+import { PoolscopeError, UsageError } from "../errors.ts";
+import { ROOT } from "../store/layout.ts";
+
+/**
+ * Poolscope's own notebooks, in `notebooks/`, in the order of their execution. What else lies in that
+ * folder is the reader's, and is executed only when asked for.
+ */
+export const NOTEBOOKS = [
+  "00_overview.ipynb",
+  "10_frameworks.ipynb",
+  "30_open_loop.ipynb",
+  "40_diagnosis.ipynb",
+  "90_report.ipynb",
+] as const;
 
 /** Text as notebooks hold it: whole, or as a list of lines with their ends. */
 export type MultilineText = string | string[];
@@ -102,15 +116,26 @@ export function formatNotebook(notebook: Notebook): string {
   return JSON.stringify(sortKeys({ ...notebook, cells }), null, 1) + "\n";
 }
 
-/** The names of all notebooks of a folder, without their paths, in order. */
-export function listNotebooks(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)]
-      .filter((entry) => entry.isFile && entry.name.endsWith(".ipynb"))
-      .map((entry) => entry.name)
-      .sort();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
+/**
+ * The paths of Poolscope's own notebooks, and of further ones after them.
+ *
+ * @param further The reader's notebooks, by path.
+ * @throws {UsageError} If one of them cannot be read, or has the name of another.
+ */
+export async function chooseNotebooks(further: readonly string[] = []): Promise<string[]> {
+  const paths = NOTEBOOKS.map((name) => join(ROOT, "notebooks", name));
+  for (const path of further.map((path) => resolve(path))) {
+    if (paths.some((other) => basename(other) === basename(path))) {
+      throw new UsageError(
+        `Cannot execute notebook ${path}: another of the report has its name; rename it`,
+      );
+    }
+    try {
+      await readNotebook(path);
+    } catch (error) {
+      throw new UsageError((error as Error).message, { cause: error });
+    }
+    paths.push(path);
   }
+  return paths;
 }

@@ -1,5 +1,14 @@
-import { deepStrictEqual as equal, throws } from "node:assert/strict";
-import { formatNotebook, listNotebooks, parseNotebook, toLines, toText } from "./notebook.ts";
+import { deepStrictEqual as equal, rejects, throws } from "node:assert/strict";
+import { basename, join } from "node:path";
+import { ROOT } from "../store/layout.ts";
+import {
+  chooseNotebooks,
+  formatNotebook,
+  NOTEBOOKS,
+  parseNotebook,
+  toLines,
+  toText,
+} from "./notebook.ts";
 
 Deno.test("toLines() and toText() undo each other", () => {
   for (const text of ["", "a", "a\n", "a\n\nb", "\n"]) equal(toText(toLines(text)), text);
@@ -44,6 +53,24 @@ Deno.test("formatNotebook() writes as Jupyter does", () => {
   );
 });
 
-Deno.test("listNotebooks() of a folder that is not there is empty", () => {
-  equal(listNotebooks("/poolscope-no-such-folder"), []);
+Deno.test("Poolscope's own notebooks are those that the checkout tracks", async () => {
+  const args = ["-C", ROOT, "ls-files", "notebooks/*.ipynb"];
+  const { stdout } = await new Deno.Command("git", { args }).output();
+  const tracked = new TextDecoder().decode(stdout).trim().split("\n").map((path) => basename(path));
+  equal([...NOTEBOOKS], tracked);
+});
+
+Deno.test("chooseNotebooks() takes a reader's notebook only when it is asked for", async () => {
+  const own = NOTEBOOKS.map((name) => join(ROOT, "notebooks", name));
+  const stray = join(ROOT, "notebooks", `Untitled-${Deno.pid}.ipynb`);
+  await Deno.writeTextFile(stray, '{"nbformat": 4, "cells": []}');
+  try {
+    equal(await chooseNotebooks(), own);
+    equal(await chooseNotebooks([stray]), [...own, stray]);
+    await rejects(chooseNotebooks([stray, stray]), /^UsageError: .* has its name; rename it$/);
+    await rejects(chooseNotebooks([own[0]!]), /^UsageError: .* has its name; rename it$/);
+    await rejects(chooseNotebooks(["no.ipynb"]), /^UsageError: Cannot read notebook .*no\.ipynb/);
+  } finally {
+    await Deno.remove(stray);
+  }
 });

@@ -90,12 +90,17 @@ def main():
     exporter.register_filter("first_line", first_line)
     style = (template / "style.css").read_text(encoding="utf-8")
     for path in map(pathlib.Path, sys.argv[4:]):
-        notebook = nbformat.read(path, as_version=4)
-        title = read_title(notebook, path.stem)
-        page, _ = exporter.from_notebook_node(
-            notebook, resources={"poolscope": {"title": title, "style": style, "name": path.stem}}
-        )
         target = output / f"{path.stem}.html"
+        try:
+            notebook = nbformat.read(path, as_version=4)
+            title = read_title(notebook, path.stem)
+            page, _ = exporter.from_notebook_node(
+                notebook, resources={"poolscope": {"title": title, "style": style, "name": path.stem}}
+            )
+        except Exception as error:  # noqa: BLE001 - one page is lost, the others are written
+            lines = f"{type(error).__name__}: {error}".splitlines()
+            print(json.dumps({"name": target.name, "bytes": 0, "error": lines[0]}), flush=True)
+            continue
         partial = target.with_name(target.name + ".partial")
         partial.write_text(page, encoding="utf-8")
         partial.replace(target)

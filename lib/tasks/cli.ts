@@ -36,6 +36,7 @@ const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
     help: "relieve what limited each scenario, and see whether throughput rises",
   },
   "retry-failed": { value: "", help: "run failed runs again" },
+  notebook: { value: "FILE", help: "run-all: a notebook of yours to execute as well" },
   json: { value: "", help: "events as JSON lines on stdout, lines for people on stderr" },
 };
 
@@ -72,7 +73,7 @@ export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[
 export function parseStudyOptions(
   task: string,
   args: string[],
-): (RunStudyOptions & { json: boolean; confirm: boolean }) | null {
+): (RunStudyOptions & { json: boolean; confirm: boolean; furtherNotebooks?: string[] }) | null {
   const { values } = parseOptions(args, {
     help: { type: "boolean", short: "h" },
     plan: { type: "string" },
@@ -92,6 +93,7 @@ export function parseStudyOptions(
     "no-open-loop": { type: "boolean" },
     confirm: { type: "boolean", default: false },
     "retry-failed": { type: "boolean" },
+    notebook: { type: "string", multiple: true },
     json: { type: "boolean", default: false },
   });
   if (values.help) {
@@ -131,6 +133,10 @@ export function parseStudyOptions(
   }
   const { plan, study, json, confirm, "retry-failed": retryFailed, "docker-host": dockerHost } =
     values;
+  const furtherNotebooks = values.notebook;
+  if (task === "run" && furtherNotebooks !== undefined) {
+    throw new UsageError("Cannot use --notebook with run: it executes none; use run-all");
+  }
   if (study !== undefined && listStudies().includes(study)) {
     // A notebook may open a study of any plan; a command that names one means that one.
     const asked = changePlan(
@@ -143,7 +149,17 @@ export function parseStudyOptions(
       );
     }
   }
-  return { plan, study, changes, engine, dockerHost, retryFailed, confirm, json };
+  return {
+    plan,
+    study,
+    changes,
+    engine,
+    dockerHost,
+    retryFailed,
+    confirm,
+    json,
+    furtherNotebooks,
+  };
 }
 
 /** Exit statuses of a task that was told to end, as shells know them. */

@@ -11,12 +11,17 @@ await runTask(async (signal) => {
   const { values } = parseOptions(Deno.args, {
     help: { type: "boolean", short: "h" },
     study: { type: "string", default: "newest" },
+    notebook: { type: "string", multiple: true },
   });
   if (values.help) {
-    console.log("Usage: deno task export [--study NAME]   (default: the newest complete study)");
+    console.log(
+      "Usage: deno task export [--study NAME] [--notebook FILE]...\n\n" +
+        "  --study NAME         default: the newest complete study\n" +
+        "  --notebook FILE      a notebook of yours to execute after Poolscope's own",
+    );
     return;
   }
   const study = await loadStudy(studyFolder(findStudy(values.study)));
   using view = new TerminalView();
-  await exportStudy(study, { signal, onEvent: view.show });
+  await exportStudy(study, { signal, onEvent: view.show, furtherNotebooks: values.notebook });
 });

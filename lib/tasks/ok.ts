@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { checkCells, type NamedNotebook } from "../notebooks/cells.ts";
-import { listNotebooks, parseNotebook } from "../notebooks/notebook.ts";
+import { NOTEBOOKS, parseNotebook } from "../notebooks/notebook.ts";
 import { stripText } from "../notebooks/strip.ts";
 import { tryCommand } from "../setup/command.ts";
 import { ROOT } from "../store/layout.ts";
@@ -11,7 +11,7 @@ import { parseOptions, runTask } from "./cli.ts";
 /** What one step found; nothing when all is well. */
 type Findings = string[];
 
-const NOTEBOOKS = join(ROOT, "notebooks");
+const FOLDER = join(ROOT, "notebooks");
 
 async function deno(signal: AbortSignal, ...args: string[]): Promise<Findings> {
   const result = await tryCommand([Deno.execPath(), ...args], {
@@ -24,8 +24,8 @@ async function deno(signal: AbortSignal, ...args: string[]): Promise<Findings> {
 
 async function readNotebooks(): Promise<(NamedNotebook & { text: string })[]> {
   return await Promise.all(
-    listNotebooks(NOTEBOOKS).map(async (name) => {
-      const text = await Deno.readTextFile(join(NOTEBOOKS, name));
+    NOTEBOOKS.map(async (name) => {
+      const text = await Deno.readTextFile(join(FOLDER, name));
       return { name, text, notebook: parseNotebook(text, name) };
     }),
   );
@@ -36,7 +36,7 @@ async function checkStripped(fix: boolean): Promise<Findings> {
   for (const { name, text } of await readNotebooks()) {
     const stripped = stripText(text, name);
     if (stripped === text) continue;
-    if (fix) await Deno.writeTextFile(join(NOTEBOOKS, name), stripped);
+    if (fix) await Deno.writeTextFile(join(FOLDER, name), stripped);
     else {findings.push(
         `notebooks/${name} holds outputs or an editor's metadata; deno task ok --fix strips it`,
       );}

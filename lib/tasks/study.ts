@@ -5,6 +5,7 @@
  */
 
 import { exportStudy } from "../export_study.ts";
+import { chooseNotebooks } from "../notebooks/notebook.ts";
 import { runConfirmation, runOpenLoop, runStudy } from "../run_study.ts";
 import { parseStudyOptions, runTask } from "./cli.ts";
 import { TerminalView } from "./terminal.ts";
@@ -19,7 +20,9 @@ export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promi
   return runTask(async (signal) => {
     const options = parseStudyOptions(task, Deno.args);
     if (options === null) return;
-    const { json, confirm, ...study } = options;
+    const { json, confirm, furtherNotebooks, ...study } = options;
+    // What cannot be executed is found out before anything is measured.
+    await chooseNotebooks(furtherNotebooks);
     using view = new TerminalView({ json });
     const shared = { signal, onEvent: view.show };
     const results = await runStudy({ ...study, ...shared });
@@ -27,6 +30,6 @@ export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promi
     if (confirm && await runConfirmation(results, { ...study, ...shared }) === null) {
       view.line("Nothing to confirm: no setting relieves what limited any scenario");
     }
-    await exportStudy(results, { ...shared, notebooks });
+    await exportStudy(results, { ...shared, notebooks, furtherNotebooks });
   });
 }
