@@ -5,6 +5,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -44,11 +45,6 @@ export interface ExecuteOptions {
   outputFolder: string;
   /** The environment that holds nbclient and the kernel's description. @default {the checkout's} */
   python?: Pick<PythonEnvironment, "folder" | "python">;
-  /**
-   * Where cells run; the import map is found from here.
-   * @default {the notebook's folder, or `notebooks/` for one outside of the checkout}
-   */
-  workingFolder?: string;
   /** How long one cell may take, in seconds. @default {no limit} */
   cellTimeoutS?: number;
   /** Environment variables to add for the kernel. */
@@ -193,10 +189,15 @@ function quote(source: string): string {
   return line.length > 160 ? `${line.slice(0, 159)}…` : line;
 }
 
-/** Only within the checkout is there an import map that knows `poolscope`. */
+/**
+ * Where the cells of a notebook run, from where their import map is found: the notebook's folder, or
+ * `notebooks/` where nothing above it has an import map.
+ */
 function workingFolderOf(notebook: string): string {
-  const folder = dirname(resolve(notebook));
-  return `${folder}/`.startsWith(`${ROOT}/`) ? folder : join(ROOT, "notebooks");
+  for (let folder = dirname(notebook);; folder = dirname(folder)) {
+    if (existsSync(join(folder, "deno.json"))) return dirname(notebook);
+    if (folder === dirname(folder)) return join(ROOT, "notebooks");
+  }
 }
 
 async function executeOne(
@@ -209,7 +210,7 @@ async function executeOne(
     options;
   const name = basename(input);
   const output = join(outputFolder, name);
-  const cwd = resolve(options.workingFolder ?? workingFolderOf(input));
+  const cwd = workingFolderOf(resolve(input));
   await using owned = Owned.withKeeper();
   const scratch = join(tmpdir(), `${owned.id}-notebook`);
   owned.addFolder(scratch);
@@ -285,7 +286,7 @@ async function executeOne(
 }
 
 /**
- * Executes notebooks, one after the other. Everything is checked before the first one starts.
+ * Executes notebooks in their folders, one after the other. Everything is checked before the first one starts.
  *
  * @param options Options for this call.
  * @returns The paths of the executed copies, in order, without those of notebooks that failed.
