@@ -19,6 +19,7 @@ import {
   levelLabel,
   type Scenario,
   SCENARIO_KEYS,
+  scenarioId,
   type ScenarioKey,
 } from "../scenario.ts";
 import { verdictOf } from "../figures/claims.ts";
