@@ -291,7 +291,7 @@ dockerTest(
 
     await t.step("the app exits by itself, with its last line", async () => {
       const manifest = await runs.fails(
-        /^flask direct: the app exited with code 0 during the load \(.*(Shutting down|Handling signal).*\)$/,
+        /^Flask direct: the app exited with code 0 during the load \(.*(Shutting down|Handling signal).*\)$/,
         {},
         {
           during: async () => {
@@ -307,7 +307,7 @@ dockerTest(
 
     await t.step("the app is killed", async () => {
       const manifest = await runs.fails(
-        /^flask pooled: the app was killed by signal 9 during the load, after \d+ requests/,
+        /^Flask pooled: the app was killed by signal 9 during the load, after \d+ requests/,
         { path: "pooled" },
         { during: async () => (await containerOf(docker, "app")).kill() },
       );
@@ -316,7 +316,7 @@ dockerTest(
 
     await t.step("PgBouncer is killed", async () => {
       await runs.fails(
-        /^flask pooled: PgBouncer was killed by signal 9 during the load/,
+        /^Flask pooled: PgBouncer was killed by signal 9 during the load/,
         { path: "pooled" },
         { during: async () => (await containerOf(docker, "pgbouncer")).kill() },
       );
@@ -324,7 +324,7 @@ dockerTest(
 
     await t.step("PostgreSQL is killed, and the next run has a new one", async () => {
       await runs.fails(
-        /^flask direct: PostgreSQL was killed by signal 9 during the load/,
+        /^Flask direct: PostgreSQL was killed by signal 9 during the load/,
         {},
         { during: async () => (await containerOf(docker, "postgres")).kill() },
       );
@@ -333,7 +333,7 @@ dockerTest(
 
     await t.step("a process of the app meets its memory limit", async () => {
       const manifest = await runs.fails(
-        /^flask direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: [1-9]\d*\)/,
+        /^Flask direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: [1-9]\d*\)/,
         { appMemoryMiB: 400 },
         { during: () => run("app", ["python", "-c", "x = bytearray(600 * 2**20)"]), windowS: 4 },
       );
@@ -342,7 +342,7 @@ dockerTest(
 
     await t.step("PostgreSQL does not fit into its limit", async () => {
       await runs.fails(
-        /^flask direct: PostgreSQL ran out of memory (before the load: it uses \d+ MiB, its limit is 8 MiB|at its limit of 8 MiB .*)$/,
+        /^Flask direct: PostgreSQL ran out of memory (before the load: it uses \d+ MiB, its limit is 8 MiB|at its limit of 8 MiB .*)$/,
         { dbMemoryMiB: 8 },
       );
       await succeeds();
@@ -350,7 +350,7 @@ dockerTest(
 
     await t.step("Locust is killed", async () => {
       await runs.fails(
-        /^flask direct: Locust was ended by SIGKILL/,
+        /^Flask direct: Locust was ended by SIGKILL/,
         {},
         { during: async () => (await containerOf(docker, "locust")).kill() },
       );
@@ -373,7 +373,7 @@ services:
 `;
     await using runs = await Runs.open(host, [{ name: "test.yml", text }]);
     await runs.fails(
-      /^flask direct: the app became unhealthy (during|before) the load, its health check says: the check found nothing(: \d+ of \d+ requests failed)?; its log ends with: /,
+      /^Flask direct: the app became unhealthy (during|before) the load, its health check says: the check found nothing(: \d+ of \d+ requests failed)?; its log ends with: /,
       {},
       { windowS: 15 },
     );

@@ -109,16 +109,16 @@ Deno.test("an app that issues one extra query, and one that caches answers, are 
     ],
   );
   const found = new Map(unequalWork.map(({ arm, what }) => [arm, what.join("; ")]));
-  deepEqual([...found.keys()].sort(), ["django pooled", "fastapi direct"]);
+  deepEqual([...found.keys()].sort(), ["Django pooled", "FastAPI direct"]);
   match(
-    found.get("fastapi direct")!,
+    found.get("FastAPI direct")!,
     /^2\.\d\d data statements per request where the contract has 1\.\d\d: the app asks the database/,
   );
   match(
-    found.get("django pooled")!,
+    found.get("Django pooled")!,
     /^0\.\d\d data statements per request where the contract has 1\.\d\d: the app answers without asking/,
   );
-  ok(warnings.some((line) => /^fastapi direct: .*; it bars any ranking$/.test(line)));
+  ok(warnings.some((line) => /^FastAPI direct: .*; it bars any ranking$/.test(line)));
 });
 
 Deno.test("an app that goes past PgBouncer once it is verified is named", async () => {
@@ -150,7 +150,7 @@ Deno.test("an app that goes past PgBouncer once it is verified is named", async 
     ],
     (services, appsRoot) => writeFileSync(join(appsRoot, "port"), String(services.postgres.port)),
   );
-  deepEqual(unequalWork.map(({ arm }) => arm), ["flask pooled"]);
+  deepEqual(unequalWork.map(({ arm }) => arm), ["Flask pooled"]);
   match(unequalWork[0]!.what.join(), /^PgBouncer saw [\d.]+ queries per request and PostgreSQL/);
   const share = Number(/(\d+) % went past PgBouncer/.exec(unequalWork[0]!.what.join())![1]);
   ok(share > 30 && share < 70, `${share} %`);

@@ -335,7 +335,7 @@ Deno.test("runStudy() keeps failed runs with their cause and goes on", async () 
       `django ${refused}`,
       `fastapi ${refused}`,
       `flask ${refused}`,
-      "flask pooled: the app exited with code 1 before the load (Cannot start: DB_POOL_SIZE is '200000': must be an integer from 1 to 100000)",
+      "Flask pooled: the app exited with code 1 before the load (Cannot start: DB_POOL_SIZE is '200000': must be an integer from 1 to 100000)",
     ]);
     const good = study.manifests.find((manifest) => manifest.status === "ok");
     deepEqual([good?.scenarioId], [scenarioId(plan.scenarios[4]!)]);
@@ -364,7 +364,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
           await holder.unsafe("begin; lock table posts, users in access exclusive mode").simple();
         },
       },
-      "fastapi pooled: PgBouncer gave up clients that waited longer than query_wait_timeout 1 s for one of 1 server connections",
+      "FastAPI pooled: PgBouncer gave up clients that waited longer than query_wait_timeout 1 s for one of 1 server connections",
     )
       .finally(() => holder?.end({ timeout: 1 }));
     keepsNumbers(result, whole);
@@ -376,7 +376,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
         beforeLoad: ({ postgres: access }) =>
           query(access, "alter table posts rename to gone; alter table users rename to gone_too"),
       },
-      /^fastapi direct: all \d+ requests failed with "HTTP 500"; the app's log says: .*relation "(posts|users)" does not exist/,
+      /^FastAPI direct: all \d+ requests failed with "HTTP 500"; the app's log says: .*relation "(posts|users)" does not exist/,
     );
     keepsNumbers(result, whole);
   });
@@ -393,7 +393,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
           Deno.kill(row!.pid, "SIGKILL");
         },
       },
-      /^flask direct: PostgreSQL lost a server process \(killed by signal 9\) and restarted: \d+ of \d+ requests failed$/,
+      /^Flask direct: PostgreSQL lost a server process \(killed by signal 9\) and restarted: \d+ of \d+ requests failed$/,
     );
     keepsNumbers(result, whole);
     await study.succeeds();
@@ -405,7 +405,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
         scenario: { framework: "django" },
         duringLoad: (services) => kill(services, "postgres"),
       },
-      /^django direct: PostgreSQL was killed by signal 9 during the load, after \d+ requests of which \d+ failed$/,
+      /^Django direct: PostgreSQL was killed by signal 9 during the load, after \d+ requests of which \d+ failed$/,
     );
     equal(result.manifest.exitCodes.postgres, 137);
     keepsNumbers(result, cut);
@@ -425,7 +425,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
         scenario: { path: "pooled" },
         duringLoad: (services) => kill(services, "pgbouncer"),
       },
-      /^fastapi pooled: PgBouncer was killed by signal 9 during the load, after \d+ requests of which \d+ failed$/,
+      /^FastAPI pooled: PgBouncer was killed by signal 9 during the load, after \d+ requests of which \d+ failed$/,
     );
     equal(result.manifest.exitCodes.pgbouncer, 137);
     keepsNumbers(result, cut);
@@ -435,7 +435,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
     const { manifest, folder } = await study.fails({
       ...{ scenario: { path: "pooled" }, warmUpS: 30, windowS: 2 },
       duringLoad: (services) => kill(services, "pgbouncer"),
-    }, "fastapi pooled: PgBouncer was killed by signal 9 during the load");
+    }, "FastAPI pooled: PgBouncer was killed by signal 9 during the load");
     equal(manifest.window, null);
     ok(JSON.parse(readFileSync(join(folder, "final.json"), "utf8")).warmUpRequests > 0);
   });
@@ -447,7 +447,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
     }
     await study.fails(
       { scenario: { framework: "flask", dbMemoryMiB: 8 } },
-      /^flask direct: PostgreSQL ran out of memory (before the load: it uses \d+ MiB, its limit is 8 MiB|at its limit of 8 MiB .*)$/,
+      /^Flask direct: PostgreSQL ran out of memory (before the load: it uses \d+ MiB, its limit is 8 MiB|at its limit of 8 MiB .*)$/,
     );
     await study.succeeds();
   });
@@ -456,14 +456,14 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
     await using _stranger = strangerOnNextPort();
     await study.fails(
       {},
-      /^fastapi direct: another program answers on the app's port \d+, without this run's nonce \(200 <p>It works!<\/p>\)$/,
+      /^FastAPI direct: another program answers on the app's port \d+, without this run's nonce \(200 <p>It works!<\/p>\)$/,
     );
   });
 
   await t.step("Locust's own error", async () => {
     await study.fails(
       { locustEnv: { POOLSCOPE_WINDOW_S: "soon" } },
-      /^fastapi direct: Locust stopped with exit code 1: .*Cannot read POOLSCOPE_WINDOW_S "soon": must be a number of at least 0$/,
+      /^FastAPI direct: Locust stopped with exit code 1: .*Cannot read POOLSCOPE_WINDOW_S "soon": must be a number of at least 0$/,
     );
   });
 
@@ -475,7 +475,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
         );
         Deno.kill(locust!.pid, "SIGKILL");
       },
-    }, "fastapi direct: Locust was ended by SIGKILL");
+    }, "FastAPI direct: Locust was ended by SIGKILL");
     ok(readFileSync(join(folder, "requests.csv"), "utf8").split("\n").length > 10);
   });
 });
@@ -487,14 +487,14 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
       "fastapi",
       { "fastapi_app/app/__main__.py": ["import uvicorn", "import uvicorn_of_another_venv"] },
       {},
-      /^fastapi direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'uvicorn_of_another_venv'\)$/,
+      /^FastAPI direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'uvicorn_of_another_venv'\)$/,
     ],
     [
       "a worker that cannot start",
       "flask",
       { "flask_app/blog/views.py": [/^/, "import no_such_module\n"] },
       {},
-      /^flask direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'no_such_module'\)$/,
+      /^Flask direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'no_such_module'\)$/,
     ],
     [
       "never ready",
@@ -506,7 +506,7 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
         ],
       },
       { readyTimeoutS: 3 },
-      /^django direct: no worker answered on port \d+ within 3 s; the app's log ends with: .*waiting for the licence server/,
+      /^Django direct: no worker answered on port \d+ within 3 s; the app's log ends with: .*waiting for the licence server/,
     ],
     [
       "wrong port",
@@ -518,7 +518,7 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
         ],
       },
       { readyTimeoutS: 3 },
-      /^fastapi direct: the app listens on port \d+ instead of \d+$/,
+      /^FastAPI direct: the app listens on port \d+ instead of \d+$/,
     ],
     [
       "wrong port of the database",
@@ -531,7 +531,7 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
         ],
       },
       {},
-      /^flask direct: the app's connections to PostgreSQL were refused: nothing listens on port 1$/,
+      /^Flask direct: the app's connections to PostgreSQL were refused: nothing listens on port 1$/,
     ],
     [
       "the same in asyncpg's words",
@@ -541,14 +541,14 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
         "fastapi_app/app/core/config.py": ["pgport: Port = 5432", "pgport: Port = 1"],
       },
       { scenario: { path: "pooled" } },
-      /^fastapi pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
+      /^FastAPI pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
     ],
     [
       "a wrong body",
       "django",
       { "django_app/blog/views.py": [/"status": "ok"/, '"status": "fine"'] },
       {},
-      /^django direct: the app broke the contract: GET \/healthz gave another body than the contract's \(\{.*"fine".*\}\)$/,
+      /^Django direct: the app broke the contract: GET \/healthz gave another body than the contract's \(\{.*"fine".*\}\)$/,
     ],
     [
       "an app that eats memory",
@@ -569,7 +569,7 @@ async def eat(request, call_next):
         ],
       },
       { scenario: { appMemoryMiB: 400 } },
-      /^fastapi direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: \d+\): \d+ of \d+ requests failed$/,
+      /^FastAPI direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: \d+\): \d+ of \d+ requests failed$/,
     ],
   ];
   for (const [name, framework, changes, fault, cause] of cases) {
@@ -616,14 +616,14 @@ Deno.test("full disks are told, cost no earlier result, and the next run succeed
     await using study = new FaultyStudy(new LocalEngine(tools, undefined, { dataFolder: data }));
     await study.fails(
       { onStart: () => disk.fill(2 ** 18) },
-      "fastapi direct: the disk is full (no space left on device): cannot clone the database",
+      "FastAPI direct: the disk is full (no space left on device): cannot clone the database",
     );
     const free = () => rmSync(join(disk.folder, "filler"));
     free();
     const result = await study.fails({
       scenario: { framework: "flask" },
       beforeLoad: async () => await disk.fill(),
-    }, /^flask direct: the disk is full \(no space left on device, says (PostgreSQL|the app)\)$/);
+    }, /^Flask direct: the disk is full \(no space left on device, says (PostgreSQL|the app)\)$/);
     keepsNumbers(result, { windowS: 2, whole: true });
     free();
     await study.succeeds();
@@ -637,7 +637,7 @@ Deno.test("full disks are told, cost no earlier result, and the next run succeed
     await using study = new FaultyStudy(new LocalEngine(tools), folder);
     const earlier = await study.fails({
       beforeLoad: () => Promise.reject(new PoolscopeError("an earlier result")),
-    }, "fastapi direct: an earlier result");
+    }, "FastAPI direct: an earlier result");
     const file = join(earlier.folder, "manifest.json");
     const before = readFileSync(file, "utf8");
     await study.fails({
@@ -645,11 +645,11 @@ Deno.test("full disks are told, cost no earlier result, and the next run succeed
         disk.fill();
         return Promise.resolve();
       },
-    }, "fastapi direct: the disk is full (no space left on device): cannot begin to sample");
+    }, "FastAPI direct: the disk is full (no space left on device): cannot begin to sample");
     rmSync(join(disk.folder, "filler"));
     await study.fails(
       { duringLoad: () => disk.fill() },
-      /^fastapi direct: the disk is full/,
+      /^FastAPI direct: the disk is full/,
     );
     await rejects(
       study.run({}),

@@ -6,6 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { appTitle } from "./apps/titles.ts";
 import { UsageError } from "./errors.ts";
 
 /** The web frameworks that are compared; each has a folder `apps/<name>_app/`. */
@@ -380,12 +381,16 @@ export function createScenario(
   }
   if (scenario.framework === "fastapi" && scenario.threads !== 1) {
     throw new UsageError(
-      `Cannot build scenario: threads is ${scenario.threads} for fastapi, whose workers run an event loop; leave it at 1 and set workers or poolSize`,
+      `Cannot build scenario: threads is ${scenario.threads} for ${
+        appTitle(scenario.framework)
+      }, whose workers run an event loop; leave it at 1 and set workers or poolSize`,
     );
   }
   if (scenario.framework !== "django" && scenario.reuse === "persistent") {
     throw new UsageError(
-      `Cannot build scenario: reuse is "persistent" for ${scenario.framework}, which keeps connections in a pool; use "app_pool" or "per_request"`,
+      `Cannot build scenario: reuse is "persistent" for ${
+        appTitle(scenario.framework)
+      }, which keeps connections in a pool; use "app_pool" or "per_request"`,
     );
   }
   checkDistances(scenario);
@@ -552,7 +557,16 @@ function armSettings(scenario: Scenario): Partial<Scenario> {
 }
 
 /**
- * Names the arms of a set of scenarios: framework and path, those settings that differ between arms
+ * The name of an arm by framework and path, which causes begin with: `FastAPI direct`.
+ *
+ * @param scenario A scenario of the arm.
+ */
+export function armName({ framework, path }: Pick<Scenario, "framework" | "path">): string {
+  return `${appTitle(framework)} ${path}`;
+}
+
+/**
+ * Names the arms of a set of scenarios: their {@linkcode armName}, those settings that differ between arms
  * of the same framework and path, and `A/A` for a copy.
  *
  * @param scenarios The scenarios of one plan.
@@ -566,13 +580,13 @@ function armSettings(scenario: Scenario): Partial<Scenario> {
  * const kept = createScenario(base);
  * const churning = createScenario({ ...base, reuse: "per_request" });
  * const labels = armLabels([kept, churning]);
- * console.assert(labels.get(scenarioId(churning)) === "django direct, reuse=per_request");
+ * console.assert(labels.get(scenarioId(churning)) === "Django direct, reuse=per_request");
  * ```
  */
 export function armLabels(scenarios: Scenario[]): Map<string, string> {
   const groups = new Map<string, Scenario[]>();
   for (const scenario of scenarios) {
-    const group = `${scenario.framework} ${scenario.path}`;
+    const group = armName(scenario);
     groups.set(group, [...(groups.get(group) ?? []), scenario]);
   }
   const labels = new Map<string, string>();

@@ -80,8 +80,8 @@ Deno.test("createScenario() rejects bad values in one line that names field and 
     [{ path: "sideways" }, /path is "sideways"/],
     [{ dbCpus: 0 }, /dbCpus is 0, must be a number above 0 or null/],
     [{ poolsize: 3 }, /unknown setting "poolsize"/],
-    [{ reuse: "app_pool", framework: "fastapi", threads: 8 }, /threads is 8 for fastapi/],
-    [{ reuse: "persistent", framework: "flask" }, /reuse is "persistent" for flask/],
+    [{ reuse: "app_pool", framework: "fastapi", threads: 8 }, /threads is 8 for FastAPI/],
+    [{ reuse: "persistent", framework: "flask" }, /reuse is "persistent" for Flask/],
     [{ thinkTimeMinS: 2, thinkTimeMaxS: 1 }, /below thinkTimeMinS/],
     [{ rttAppDbMs: -1 }, /rttAppDbMs is -1, must be a number of at least 0 and at most 1000/],
     [{ rttAppDbMs: 1001 }, /rttAppDbMs is 1001/],
@@ -147,18 +147,18 @@ Deno.test("scenarioId() of a closed loop is that of the time before there was an
 
 Deno.test("armLabels() names only settings that differ within a framework and path", () => {
   const same = [10, 100].map((users) => createScenario({ ...base, users }));
-  deepEqual([...new Set(armLabels(same).values())], ["django direct"]);
+  deepEqual([...new Set(armLabels(same).values())], ["Django direct"]);
   const open = createScenario({ ...base, users: null, arrivalRate: 50 });
-  deepEqual([...new Set(armLabels([...same, open]).values())], ["django direct"]);
+  deepEqual([...new Set(armLabels([...same, open]).values())], ["Django direct"]);
   const random = createScenario({ ...base, users: null, arrivalRate: 50, arrivals: "poisson" });
   deepEqual([...armLabels([open, random]).values()], [
-    "django direct, arrivals=constant",
-    "django direct, arrivals=poisson",
+    "Django direct, arrivals=constant",
+    "Django direct, arrivals=poisson",
   ]);
   const mixed = [createScenario(base), createScenario({ ...base, workers: 4, reuse: "app_pool" })];
   deepEqual([...armLabels(mixed).values()], [
-    "django direct, workers=2, reuse=persistent",
-    "django direct, workers=4, reuse=app_pool",
+    "Django direct, workers=2, reuse=persistent",
+    "Django direct, workers=4, reuse=app_pool",
   ]);
 });
 
@@ -207,11 +207,11 @@ Deno.test("a copy has an id and a label of its own, and no setting", () => {
   notEqual(scenarioId(copy), scenarioId(original));
   match(scenarioId(copy), /^flask-direct-10u-/);
   const labels = armLabels([original, copy]);
-  deepEqual([...labels.values()], ["flask direct", "flask direct, A/A"]);
+  deepEqual([...labels.values()], ["Flask direct", "Flask direct, A/A"]);
   equal(
     armLabels([original, copy, other, { ...copy, replica: 2 }]).get(
       scenarioId({ ...copy, replica: 2 }),
     ),
-    "flask direct, workers=2, A/A 2",
+    "Flask direct, workers=2, A/A 2",
   );
 });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { connectionBudget, type Scenario } from "../scenario.ts";
+import { armName, connectionBudget, type Scenario } from "../scenario.ts";
 
 /** How far a run came. */
 export type Step = "start" | "verify" | "load";
@@ -353,13 +353,12 @@ export function hasLostProcess(evidence: Evidence): boolean {
  *   thrown: null,
  * });
  * console.assert(
- *   cause === "fastapi direct: PostgreSQL refused connections (too many clients already): " +
+ *   cause === "FastAPI direct: PostgreSQL refused connections (too many clients already): " +
  *     "4 workers × 40 > max_connections 100",
  * );
  * ```
  */
 export function findCause(evidence: Evidence): string {
-  const { framework, path } = evidence.scenario;
   const sentence = RULES.map((rule) => apply(rule, evidence)).find((found) => found !== null);
-  return `${framework} ${path}: ${sentence}`;
+  return `${armName(evidence.scenario)}: ${sentence}`;
 }

@@ -10,6 +10,7 @@
  */
 
 import type { Plan } from "../plan.ts";
+import { appTitle } from "../apps/titles.ts";
 import { connectionBudget, type Scenario } from "../scenario.ts";
 import { LEAST_USERS } from "../stats/conditions.ts";
 import type { StudyContext } from "../stats/context.ts";
@@ -140,7 +141,7 @@ function seeTrends(run: RunSummary, sure: boolean): Seen | null {
   };
 }
 
-/** The scenarios of a plan by framework, in words: `fastapi 64, django 6`. */
+/** The scenarios of a plan by framework, in words: `FastAPI 64, Django 6`. */
 function byFramework(
   scenarios: readonly Scenario[],
   value: (scenario: Scenario) => string | number,
@@ -150,7 +151,7 @@ function byFramework(
     const own = values.get(scenario.framework) ?? new Set();
     values.set(scenario.framework, own.add(String(value(scenario))));
   }
-  const texts = [...values].map(([name, own]) => [name, [...own].join(" or ")]);
+  const texts = [...values].map(([name, own]) => [appTitle(name), [...own].join(" or ")]);
   return {
     text: texts.map((pair) => pair.join(" ")).join(", "),
     distinct: new Set(texts.map(([, text]) => text)).size,

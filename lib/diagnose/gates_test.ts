@@ -12,7 +12,7 @@ const scenario = createScenario({ framework: "flask", path: "direct", users: 100
 
 /** A run with which nothing is wrong, but for the changes. */
 function run(conditions: Partial<RunConditions>, changes: Partial<RunSummary> = {}): RunSummary {
-  const head = { scenarioId: "a", scenario, arm: "flask direct", round: 1, cause: null };
+  const head = { scenarioId: "a", scenario, arm: "Flask direct", round: 1, cause: null };
   return {
     ...unmeasuredRun({ ...head, status: "ok" }),
     ...{ measured: true, requests: 5000, p50Ms: 20 },

@@ -8,6 +8,7 @@
  */
 
 import { connectionBudget, type Scenario } from "../scenario.ts";
+import { shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";
 import { MOST_GENERATOR_CORES } from "./gates.ts";
@@ -192,8 +193,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
       `was reached`,
     score: ({ run }) =>
       run.cause !== null && REFUSED.test(run.cause) ? (run.errorRate ?? 1) / REFUSED_SHARE : 0,
-    evidence: ({ run }) =>
-      `${run.cause!.replace(/^\w+ \w+: /, "")}; ${percent(run.errorRate ?? 1)} of requests failed`,
+    evidence: ({ run }) => `${shortCause(run)}; ${percent(run.errorRate ?? 1)} of requests failed`,
   },
   {
     verdict: "generator",

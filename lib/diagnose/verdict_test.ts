@@ -47,7 +47,7 @@ function run(changes: Changes = {}): RunSummary {
     .map(([service, [cores, quota, throttled]]): ServiceConditions => ({
       ...{ service, cores, quota, throttled },
     }));
-  const head = { scenarioId: "s", scenario, arm: "flask pooled", round: 1, cause: null };
+  const head = { scenarioId: "s", scenario, arm: "Flask pooled", round: 1, cause: null };
   return {
     ...unmeasuredRun({ ...head, status: "ok" }),
     ...{ measured: true, requests, rps, errorRate: 0 },
@@ -186,7 +186,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
       ...{ rps: 120, serviceMs: 200, host: { busy: 0.97 } },
       run: {
         ...{ status: "failed", errorRate: 0.4 },
-        cause: "flask direct: PostgreSQL refused connections (too many clients already): " +
+        cause: "Flask direct: PostgreSQL refused connections (too many clients already): " +
           "2 workers × 32 > max_connections 10",
       },
     },

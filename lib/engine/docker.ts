@@ -617,6 +617,7 @@ class DockerRun implements RunServices {
   readonly services = new Map<string, Container>();
   readonly postgres: Access;
   appUrl = "";
+  healthUrl = "";
   appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
   network: RunNetwork | null = null;
@@ -784,6 +785,7 @@ class DockerRun implements RunServices {
     const container = await this.#begin("app", service, files);
     const port = await reach(this.shared, container, service.name, APP_PORT);
     this.appUrl = `http://127.0.0.1:${port}`;
+    this.healthUrl = this.appUrl + readApp(this.run.scenario.framework).healthPath;
   }
 
   async applyLimits(): Promise<Record<string, ServiceLimits>> {

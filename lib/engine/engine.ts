@@ -136,6 +136,8 @@ export interface RunNetwork {
 export interface RunServices extends AsyncDisposable {
   /** Where the app answers, without a slash at the end. */
   readonly appUrl: string;
+  /** Where the app answers without the database. */
+  readonly healthUrl: string;
   /** The value that the app gives back on its health path, so that it is known to be ours. */
   readonly nonce: string;
   /** What the scenario says to the app, by the names of its environment variables. */

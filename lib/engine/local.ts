@@ -316,6 +316,7 @@ class LocalRun implements RunServices {
   /** Nothing here decides which of the machine's cores a service runs on. */
   readonly cpuSets = null;
   appUrl = "";
+  healthUrl = "";
   appOptions: Record<string, string> = {};
   pgbouncer: Access | null = null;
   network: RunNetwork | null = null;
@@ -464,6 +465,7 @@ class LocalRun implements RunServices {
     const passFile = join(secrets, "pgpass");
     writeSecret(passFile, `${HOST}:*:${DATABASE}:${APP_USER}:${this.database.appPassword}\n`, null);
     this.appUrl = `http://${HOST}:${port}`;
+    this.healthUrl = this.appUrl + app.healthPath;
     this.appOptions = appOptions(app, scenario);
     const placement = appPlacement(app, {
       ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },

@@ -152,7 +152,7 @@ export type AppPlacement = {
 export function appOptions(app: AppDefinition, scenario: Scenario): Record<string, string> {
   if (!app.reuse.includes(scenario.reuse)) {
     throw new UsageError(
-      `Cannot run ${app.name} with reuse "${scenario.reuse}": it supports ${app.reuse.join(", ")}`,
+      `Cannot run ${app.title} with reuse "${scenario.reuse}": it supports ${app.reuse.join(", ")}`,
     );
   }
   const { workers, threads, poolSize, reuse, preparedStatements } = scenario;

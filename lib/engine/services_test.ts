@@ -99,7 +99,7 @@ Deno.test("appOptions() refuses a way of keeping connections that the app does n
   const app = { ...readApp("django"), reuse: ["per_request" as const] };
   throws(
     () => appOptions(app, scenario),
-    /django with reuse "persistent": it supports per_request/,
+    /Django with reuse "persistent": it supports per_request/,
   );
 });
 

@@ -36,8 +36,8 @@ export interface PathComparison<V = Verdict> extends LoadLevel {
  * ```ts
  * import { pairName } from "poolscope";
  *
- * const pair = { label: "django", reuse: "per_request", differences: [] } as const;
- * console.assert(pairName(pair) === "django (per_request)");
+ * const pair = { label: "Django", reuse: "per_request", differences: [] } as const;
+ * console.assert(pairName(pair) === "Django (per_request)");
  * ```
  */
 export function pairName(
@@ -198,10 +198,10 @@ function emptyClaim(
  * ```ts
  * import { pathClaim } from "poolscope";
  *
- * const comparison = { name: "flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
+ * const comparison = { name: "Flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
  * console.assert(
  *   pathClaim("throughput", [{ ...comparison, verdict: "indistinguishable", ratio: 1.1 }]) ===
- *     "Direct and pooled throughput are indistinguishable for flask (app_pool)",
+ *     "Direct and pooled throughput are indistinguishable for Flask (app_pool)",
  * );
  * ```
  */
@@ -248,10 +248,10 @@ export function pathClaim(
  * ```ts
  * import { rangeClaim } from "poolscope";
  *
- * const comparison = { name: "flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
+ * const comparison = { name: "Flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
  * console.assert(
  *   rangeClaim("P95 service time", [{ ...comparison, verdict: "above", ratio: 2 }]) ===
- *     "In every run, pooled P95 service time is above direct's: 2.00× for flask (app_pool)",
+ *     "In every run, pooled P95 service time is above direct's: 2.00× for Flask (app_pool)",
  * );
  * ```
  */

@@ -11,15 +11,15 @@ const comparison = (
 ): PathComparison => ({ name, users, arrivalRate: null, verdict, ratio, missing: "direct failed" });
 
 Deno.test("pairName() always names reuse, and settings that differ", () => {
-  const pair = { label: "django", reuse: "persistent" as const };
-  assert.equal(pairName({ ...pair, differences: [] }), "django (persistent)");
+  const pair = { label: "Django", reuse: "persistent" as const };
+  assert.equal(pairName({ ...pair, differences: [] }), "Django (persistent)");
   assert.equal(
     pairName({ ...pair, differences: ["preparedStatements"] }),
-    "django (persistent; preparedStatements differs between the paths)",
+    "Django (persistent; preparedStatements differs between the paths)",
   );
   assert.equal(
-    pairName({ ...pair, label: "django, reuse=persistent", differences: [] }),
-    "django, reuse=persistent",
+    pairName({ ...pair, label: "Django, reuse=persistent", differences: [] }),
+    "Django, reuse=persistent",
   );
 });
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Scenario } from "../scenario.ts";
+import { armName, type Scenario } from "../scenario.ts";
 import { CONNECTION_KINDS, type ConnectionPoint } from "../stats/connections.ts";
 import { composeFigure, type Figure } from "./figure.ts";
 import { atLevels, formatNumber } from "./format.ts";
@@ -41,9 +41,7 @@ export function connectionsFigure(
     ? [{ name: "sv_active", value: scenario.defaultPoolSize }]
     : [];
   const mean = (kind: string) => formatNumber(meanInWindow(lines, kind));
-  const name = scenario === undefined
-    ? ""
-    : `, ${scenario.framework} ${scenario.path} ${atLevels([scenario])}`;
+  const name = scenario === undefined ? "" : `, ${armName(scenario)} ${atLevels([scenario])}`;
   const claim = values.length === 0
     ? `${mean("active")} connections executed at a time`
     : `${mean("sv_active")} of ${scenario!.defaultPoolSize} server connections were in use, and ${

@@ -37,7 +37,7 @@ function textOf(figure: Figure): string {
 
 const cause = "PostgreSQL refused connections (too many clients already)";
 
-/** Fastapi direct fails at 1000 users, flask pooled in round 2; django pooled is twice as fast. */
+/** FastAPI direct fails at 1000 users, Flask pooled in round 2; Django pooled is twice as fast. */
 function mixed({ scenario, round }: PlannedRun): SyntheticRun {
   const { framework, path, users } = scenario;
   const noise = path === "pooled" ? round % 2 : 0;
@@ -66,8 +66,8 @@ Deno.test("throughputFigure() draws every scenario, interval, run and failure on
 
 Deno.test("throughputFigure() says why something failed, and what its intervals are", () => {
   const text = textOf(throughputFigure(study.scenarios, study)).replaceAll("\u00a0", " ");
-  assert.match(text, /fastapi direct at 1000 users failed: PostgreSQL refused connections/);
-  assert.match(text, /flask pooled at 100 and 1000 users, 1 of 4 runs failed: timeouts/);
+  assert.match(text, /FastAPI direct at 1000 users failed: PostgreSQL refused connections/);
+  assert.match(text, /Flask pooled at 100 and 1000 users, 1 of 4 runs failed: timeouts/);
   assert.match(text, /n = 3 to 4 runs per cell; bars are 95 % t intervals/);
   assert.match(text, /0\.5 CPU, 512 MiB/);
   assert.match(text, /reuse: persistent/);
@@ -97,7 +97,7 @@ Deno.test("ratioFigure() has a row for every pair, and a cross where there is no
   // A band for each: what its noise would have hidden.
   assert.equal(marks(figure, "not detectable").length, 5);
   assert.match(textOf(figure), /simultaneous: in 95 % of studies all 6 of them hold/);
-  assert.match(figure.title, /^Pooled throughput is 2\.01× direct's for django \(persistent\)/);
+  assert.match(figure.title, /^Pooled throughput is 2\.01× direct's for Django \(persistent\)/);
   assert.match(textOf(figure), /2\.01× \[1\.98, 2\.04\]/);
 });
 
@@ -127,7 +127,7 @@ Deno.test("distributionFigure() draws a line for every scenario with an answer",
   const figure = distributionFigure(await own.distribution(1000), own);
   assert.equal(marks(figure, "direct").length, 2);
   assert.equal(marks(figure, "pooled").length, 3);
-  assert.match(textOf(figure), /fastapi direct at 1000 users failed/);
+  assert.match(textOf(figure), /FastAPI direct at 1000 users failed/);
 });
 
 Deno.test("resourceFigure() names the service at its quota", async () => {
@@ -137,7 +137,7 @@ Deno.test("resourceFigure() names the service at its quota", async () => {
   const figure = resourceFigure(await own.cpu(scenarioId), { ...own, scenario });
   assert.equal(
     figure.title,
-    "postgres (98 % of it) sat at its CPU quota, fastapi pooled at 10 users",
+    "postgres (98 % of it) sat at its CPU quota, FastAPI pooled at 10 users",
   );
   assert.equal(marks(figure, "service").length, 5);
   assert.equal(marks(figure, "quota").length, 1);
@@ -202,7 +202,7 @@ Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went w
   assert.match(text, /P95 response time in ms, from when a request was due/);
   assert.match(
     text,
-    /Rejected: flask pooled at 90\/s: generator late: 3\.0 % sent more than 10 ms/,
+    /Rejected: Flask pooled at 90\/s: generator late: 3\.0 % sent more than 10 ms/,
   );
   assert.match(text, /open loop, constant arrivals/);
   assert.match(

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Scenario } from "../scenario.ts";
+import { armName, type Scenario } from "../scenario.ts";
 import type { CpuPoint } from "../stats/cpu.ts";
 import { composeFigure, type Figure } from "./figure.ts";
 import { atLevels, formatList, formatPercent } from "./format.ts";
@@ -58,9 +58,7 @@ export function resourceFigure(
   });
   const meanOf = (service: string) => meanInWindow(lines, service);
   const atQuota = quotas.filter(({ service, quota }) => meanOf(service) > AT_QUOTA * quota);
-  const name = scenario === undefined
-    ? ""
-    : `, ${scenario.framework} ${scenario.path} ${atLevels([scenario])}`;
+  const name = scenario === undefined ? "" : `, ${armName(scenario)} ${atLevels([scenario])}`;
   const claim = quotas.length === 0
     ? "CPU of each service, without a quota"
     : atQuota.length === 0

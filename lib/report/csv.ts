@@ -5,6 +5,7 @@
  * @module
  */
 
+import { armName } from "../scenario.ts";
 import { gatesOfRun } from "../diagnose/gates.ts";
 import type { ScenarioVerdict } from "../diagnose/verdict.ts";
 import type { Delivery } from "../stats/delivery.ts";
@@ -81,7 +82,8 @@ const COMPARISON_COLUMNS: Column<ComparisonRow>[] = [
 const SCENARIO_COLUMNS: Column<ScenarioRow>[] = [
   ["framework", (s) => s.framework],
   ["path", (s) => s.path],
-  ["arm", (s) => s.arm],
+  // By the scenario's values, as the other columns.
+  ["arm", (s) => s.arm.replace(armName(s), `${s.framework} ${s.path}`)],
   ["reuse", (s) => s.scenario.reuse],
   ["users", (s) => s.users],
   ["arrival_rate", (s) => s.arrivalRate],

@@ -124,7 +124,7 @@ function assertNamed(
   assert.ok(told, `${label}: not named in ${after.warnings}`);
   assert.match(
     own.cause!,
-    /^flask (direct|pooled): the run cannot be read \([\w.]+(, line \d+)?: /,
+    /^Flask (direct|pooled): the run cannot be read \([\w.]+(, line \d+)?: /,
   );
   assert.ok(!own.cause!.includes("\n") && !own.measured, label);
   const cell = after.scenarios.find(({ scenarioId }) => scenarioId === own.scenarioId)!;

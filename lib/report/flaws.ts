@@ -4,6 +4,7 @@
  * @module
  */
 
+import { appTitle } from "../apps/titles.ts";
 import { pairEvidence } from "../diagnose/evidence.ts";
 import { firedGates } from "../diagnose/gates.ts";
 import { pairName } from "../figures/claims.ts";
@@ -104,7 +105,9 @@ function equalWork(study: Study): string {
     );
     const perRequest = own.filter(({ requests }) => requests > 0)
       .map(({ dataStatements, requests }) => dataStatements / requests);
-    return perRequest.length === 0 ? [] : [`${framework} ${median(perRequest)!.toFixed(2)}`];
+    return perRequest.length === 0
+      ? []
+      : [`${appTitle(framework)} ${median(perRequest)!.toFixed(2)}`];
   });
   const counted = texts.length === 0
     ? ""

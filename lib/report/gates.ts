@@ -16,7 +16,7 @@ const KINDS: [GateKind, string][] = [
   ["finding", "Findings: why the numbers are what they are"],
 ];
 
-/** `fastapi direct at 1000 users (2 of 5 runs)`, arms with the same cells together. */
+/** `FastAPI direct at 1000 users (2 of 5 runs)`, arms with the same cells together. */
 export function describeCells({ cells, runs }: FiredGate, study: Study): string {
   const whole = cells.length === study.scenarios.length;
   if (whole && runs === study.runs.length) return "every run";

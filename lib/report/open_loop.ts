@@ -20,6 +20,7 @@ import {
   openLoopPercentile,
   type OpenLoopResults,
 } from "../figures/open_loop.ts";
+import { appTitle } from "../apps/titles.ts";
 import { compareLevels, levelLabel } from "../scenario.ts";
 import { groupArms } from "../stats/capacity.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
@@ -151,7 +152,12 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
       return estimate && bound + formatNumber(estimate.value);
     };
     return [
-      ...[scenario.framework, scenario.path, scenario.scenario.reuse, levelLabel(scenario)],
+      ...[
+        appTitle(scenario.framework),
+        scenario.path,
+        scenario.scenario.reuse,
+        levelLabel(scenario),
+      ],
       ...[rps && formatNumber(rps.value), response(50), response(95), response(99)],
       ...(far ? [response(99.9)] : []),
       serviceMs.p95 && formatNumber(serviceMs.p95.value),

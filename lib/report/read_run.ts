@@ -24,7 +24,7 @@ import {
   readStatements,
 } from "../frames/run_files.ts";
 import type { PlannedRun } from "../plan.ts";
-import { createScenario, scenarioId } from "../scenario.ts";
+import { armName, createScenario, scenarioId } from "../scenario.ts";
 import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
 import { findFault } from "../stats/readings.ts";
@@ -169,7 +169,7 @@ function unreadable(
   fault: FileError,
 ): Pick<ReadRun, "manifest" | "run"> {
   const { id, scenario, round } = planned;
-  const name = `${scenario.framework} ${scenario.path}`;
+  const name = armName(scenario);
   const file = fault.file.split("/").at(-1);
   const line = fault.line === null ? "" : `, line ${fault.line}`;
   const cause = `${name}: the run cannot be read (${file}${line}: ${fault.what})`;

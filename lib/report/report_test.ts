@@ -14,16 +14,20 @@ import { openLoopPlan } from "../stats/capacity.ts";
 import { openLoopFolder } from "../store/layout.ts";
 import { followUpStudy } from "../store/studies.ts";
 import { summaryReport } from "./markdown.ts";
-import { armRatioFigure } from "../figures/ratio.ts";
+import { rpsComparisonFigure } from "../figures/comparison.ts";
+import { scenarioMatrixFigure } from "../figures/matrix.ts";
+import { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
+import { throughputFigure } from "../figures/throughput.ts";
+import { shortCause } from "../stats/summarise.ts";
 import { createScenario } from "../scenario.ts";
 import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { loadStudy } from "./study.ts";
 import { readTelemetry, telemetryTable } from "./telemetry.ts";
 import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
 
-const cause = "fastapi direct: PostgreSQL refused connections (too many clients already)";
+const cause = "FastAPI direct: PostgreSQL refused connections (too many clients already)";
 
-/** Django pooled is six times as fast, flask is equal, fastapi direct fails. */
+/** Django pooled is six times as fast, flask is equal, FastAPI direct fails. */
 function describe({ scenario: { framework, path }, round }: PlannedRun): SyntheticRun {
   const rps = 60 + round;
   if (framework === "fastapi" && path === "direct") {
@@ -48,11 +52,36 @@ Deno.test("loadStudy() summarises every run, in the plan's order", () => {
   assert.ok(study.complete);
   assert.deepEqual(
     study.scenarios.map(({ arm }) => arm),
-    plan.scenarios.map(({ framework, path }) => `${framework} ${path}`),
+    ["FastAPI", "Django", "Flask"].flatMap((title) => [`${title} direct`, `${title} pooled`]),
   );
   const [, , , django] = study.scenarios;
   assert.equal(django!.rps!.value, 6 * 63);
   assert.equal(study.context.cores, 2);
+});
+
+Deno.test("apps go by their titles wherever a study is shown, and by their names in files", () => {
+  const figures = [
+    rpsComparisonFigure(study.scenarios, study),
+    throughputFigure(study.scenarios, study),
+    scenarioMatrixFigure(study.plan, study),
+    ratioFigure(study.ratios, study),
+  ];
+  for (const text of [summaryReport(study), ...figures.map(({ svg }) => svg)]) {
+    assert.match(text, /FastAPI/);
+    // Ids and settings keep the names.
+    assert.deepEqual(
+      text.match(/.{9}(?<![\w-])(fastapi|django|flask)(?![-_\w]|;? version).{9}/g),
+      null,
+    );
+  }
+  assert.match(
+    settingsTable(study).markdown(),
+    /\| app \| Flask direct; Flask pooled \| Flask, SQLAlchemy/,
+  );
+  const scenario = createScenario({ framework: "flask", path: "direct", users: 10 });
+  for (const name of ["Flask direct", "flask direct"]) {
+    assert.equal(shortCause({ scenario, cause: `${name}: too many clients` }), "too many clients");
+  }
 });
 
 Deno.test("loadStudy() lists runs without a manifest as missing", async () => {
@@ -114,7 +143,7 @@ Deno.test("referenceTable() shows a failed scenario as failed, with its throughp
 
 Deno.test("telemetryTable() and its reading tell connections and statements of each scenario", () => {
   const [first] = telemetryTable(smoke).rows;
-  assert.deepEqual(first!.slice(0, 3), ["fastapi direct", "10 users", "100"]);
+  assert.deepEqual(first!.slice(0, 3), ["FastAPI direct", "10 users", "100"]);
   assert.equal(first![7], "1.00");
   assert.match(
     plain(readTelemetry(smoke)),
@@ -123,15 +152,15 @@ Deno.test("telemetryTable() and its reading tell connections and statements of e
 });
 
 Deno.test("tables say what failed, what was set and what was compared", () => {
-  assert.match(failuresTable(study).markdown(), /fastapi direct \| 1000 users \| 1, 2, 3, 4 and 5/);
+  assert.match(failuresTable(study).markdown(), /FastAPI direct \| 1000 users \| 1, 2, 3, 4 and 5/);
   assert.match(failuresTable(smoke).caption, /No run failed: 6 of 6 runs complete/);
   const settings = plain(settingsTable(study).markdown());
   assert.match(settings, /postgres limits.*0\.5 CPU, 512 MiB → 0\.5 CPU, 512 MiB/);
-  assert.match(settings, /defaultPoolSize \| fastapi pooled; django pooled; flask pooled \| 20/);
+  assert.match(settings, /defaultPoolSize \| FastAPI pooled; Django pooled; Flask pooled \| 20/);
   assert.match(settings, /APP_WORKERS \| all arms \| 2/);
   assert.match(
     ratioTable(study).markdown(),
-    /django \| persistent \| 1000 users \| 6\.00×.*pooled faster/,
+    /Django \| persistent \| 1000 users \| 6\.00×.*pooled faster/,
   );
 });
 
@@ -174,8 +203,8 @@ Deno.test("loadStudy() asks for further rounds of undecided comparisons, and of 
   );
   assert.equal(first.missing.length, 3 * (second - 4));
   assert.ok(first.missing.every((run) => run.round > 4 && run.round <= second));
-  assert.match(plain(readRatios(first)), /flask \(app_pool\) at 10 users: .*, not decided yet: /);
-  assert.match(plain(ratioTable(first).markdown()), /flask .*\| not decided yet \|/);
+  assert.match(plain(readRatios(first)), /Flask \(app_pool\) at 10 users: .*, not decided yet: /);
+  assert.match(plain(ratioTable(first).markdown()), /Flask .*\| not decided yet \|/);
 
   // Some further runs are there, as after an interruption: the others are wanted, in order.
   const some = first.missing.slice(0, 4);
@@ -205,13 +234,13 @@ Deno.test("loadStudy() asks for further rounds of undecided comparisons, and of 
   );
   assert.match(text, /of at most 12\. A run's noise was \d/);
   assert.match(text, /in 95 % of studies all of them contain their ratio/);
-  assert.match(plain(readArmRatios(extended)), /flask direct twice \(A\/A\), 10 users: .*indist/);
+  assert.match(plain(readArmRatios(extended)), /Flask direct twice \(A\/A\), 10 users: .*indist/);
   assert.match(
     plain(describeStudy(extended)),
     /of them in further rounds of undecided comparisons/,
   );
   const roundsOf = (arm: string) => extended.scenarios.find((one) => one.arm === arm)!.n;
-  assert.deepEqual(["django direct", "flask direct, A/A"].map(roundsOf), [4, last]);
+  assert.deepEqual(["Django direct", "Flask direct, A/A"].map(roundsOf), [4, last]);
   assert.match(summaryReport(extended), /## Arms that ran twice or with other settings/);
   assert.doesNotMatch(settingsTable(extended).markdown(), /replica/);
   // The same files, read again, decide the same.
@@ -228,7 +257,7 @@ Deno.test("a copy that came out different is told as what it is", async () => {
   assert.match(String(readArmRatios(study)), /do not trust this study's verdicts/);
   assert.match(
     armRatioFigure(study.armRatios, study).title,
-    /^The same arm twice came out different: flask direct, A\/A is faster, 3\.\d\d×$/,
+    /^The same arm twice came out different: Flask direct, A\/A is faster, 3\.\d\d×$/,
   );
 });
 
@@ -247,14 +276,14 @@ Deno.test("conclusion() answers for each framework, names its reuse, n and inter
   const text = plain(conclusion(study));
   assert.match(
     text,
-    /\*\*fastapi, reuse `app_pool`: only the pooled path held at 1000 users\.\*\*/,
+    /\*\*FastAPI, reuse `app_pool`: only the pooled path held at 1000 users\.\*\*/,
   );
   assert.match(
     text,
-    /\*\*django, reuse `persistent`: yes, for throughput\.\*\*.*6\.00× \[6\.00, 6\.00\]/,
+    /\*\*Django, reuse `persistent`: yes, for throughput\.\*\*.*6\.00× \[6\.00, 6\.00\]/,
   );
   assert.match(text, /P95 service time of every pooled run below every direct one's at 1000 users/);
-  assert.match(text, /\*\*flask, reuse `app_pool`: this study gives no reason to\.\*\*/);
+  assert.match(text, /\*\*Flask, reuse `app_pool`: this study gives no reason to\.\*\*/);
   assert.match(text, /n = 5/);
   assert.match(text, /database: 0\.5 CPU, 512 MiB/);
   assert.match(text, /shared 2 cores/);
@@ -268,12 +297,12 @@ Deno.test("every reading of a functional check is stamped, and concludes nothing
 });
 
 Deno.test("readings take their numbers from the study", () => {
-  assert.match(String(readThroughput(study)), /378 correct answers per second.*django pooled/);
+  assert.match(String(readThroughput(study)), /378 correct answers per second.*Django pooled/);
   assert.match(String(readFailures(study)), /^5 runs of 30 failed/);
   assert.match(String(readFailures(smoke)), /^None of the 6 runs failed/);
   assert.match(
     String(readRatios(study)),
-    /django \(persistent\) at 1000 users: pooled higher, 6\.00×/,
+    /Django \(persistent\) at 1000 users: pooled higher, 6\.00×/,
   );
 });
 
@@ -442,13 +471,13 @@ Deno.test("the report of a study holds its open loop", async () => {
     text,
     /^In every run, pooled P95 response time at equal arrival rates is above direct's: 3\.00× to 3/,
   );
-  assert.match(text, /At the highest rate, P95 response time was for fastapi at 95\/s direct \d+/);
+  assert.match(text, /At the highest rate, P95 response time was for FastAPI at 95\/s direct \d+/);
   assert.match(
     text,
-    /\*\*Rejected, in no comparison:\*\* Load not delivered: flask direct at 50 and 95\/s and flask/,
+    /\*\*Rejected, in no comparison:\*\* Load not delivered: Flask direct at 50 and 95\/s and Flask/,
   );
   assert.deepEqual(
-    openLoopTable(open).rows.find((row) => row[0] === "flask")!.slice(-5),
+    openLoopTable(open).rows.find((row) => row[0] === "Flask")!.slice(-5),
     [
       "0 %",
       "1.6 %",

@@ -22,6 +22,7 @@ import {
   scenarioId,
   type ScenarioKey,
 } from "../scenario.ts";
+import { appStack, appTitle } from "../apps/titles.ts";
 import { verdictOf } from "../figures/claims.ts";
 import { describeLoop, latencyName } from "../figures/options.ts";
 import { describeLimits, LEG_TITLES } from "../stats/context.ts";
@@ -94,7 +95,7 @@ export function referenceTable(study: Study): Table {
         ? null
         : (isLowerBound(scenario, percent) ? "≥ " : "") + formatNumber(estimate.value);
     return [
-      scenario.framework + armSettings(scenario),
+      appTitle(scenario.framework) + armSettings(scenario),
       scenario.path,
       scenario.scenario.reuse,
       levelLabel(scenario),
@@ -271,7 +272,7 @@ export function failuresTable(study: Study): Table {
         levelLabel(scenario),
         formatList(same.map((run) => String(run.round))),
         answered === 0 ? "no answer" : formatPercent(failures / answered),
-        shortCause({ arm: scenario.arm, cause }),
+        shortCause({ scenario: scenario.scenario, cause }),
       ]);
     }
   }
@@ -342,6 +343,7 @@ export function settingsTable(study: Study): Table {
         ),
       ));
   }
+  add("app", (arm) => distinct(scenariosOf(arm).flatMap((one) => appStack(one.framework) ?? [])));
   add("connections the app may open", (arm) =>
     distinct(
       scenariosOf(arm).map((scenario) => {

@@ -29,15 +29,15 @@ Deno.test("a study's reports say what limited each arm, with the figures", async
   assert.equal(
     plain(readVerdicts(study)),
     "What limited throughput, by rules over what the samplers saw:\n\n" +
-      "- **The database's CPU quota**: flask direct at 10 users and flask pooled at 10 users",
+      "- **The database's CPU quota**: Flask direct at 10 users and Flask pooled at 10 users",
   );
   const [first] = verdictTable(study).rows;
-  assert.deepEqual(first!.slice(0, 3), ["flask direct", "10 users", "The database's CPU quota"]);
+  assert.deepEqual(first!.slice(0, 3), ["Flask direct", "10 users", "The database's CPU quota"]);
   assert.match(String(first![3]), /^PostgreSQL used 0\.49 of its quota of 0\.5 cores/);
   assert.match(String(first![4]), /\(3 of 3 rounds\)$/);
   assert.match(
     plain(readVerdict(study, study.scenarios[1]!.scenarioId)),
-    /^flask pooled at 10 users: \*\*The database's CPU quota\*\*, with \w+ confidence\. PostgreSQL/,
+    /^Flask pooled at 10 users: \*\*The database's CPU quota\*\*, with \w+ confidence\. PostgreSQL/,
   );
   const files = exportTables(study);
   assert.match(readFileSync(files[0]!, "utf8"), /## What limited each arm\n\nWhat limited/);
@@ -66,7 +66,7 @@ Deno.test("what came of putting verdicts to the test is told with its ratios", a
   assert.equal(
     plain(readConfirmation(study, confirmation)),
     "Of 2 verdicts that were put to the test, 1 confirmed and 1 refuted. Not to be believed: " +
-      "flask pooled at 10 users.",
+      "Flask pooled at 10 users.",
   );
   const rows = confirmationTable(study, confirmation).rows;
   assert.deepEqual(rows.map((row) => row.at(-1)), [
@@ -84,7 +84,7 @@ Deno.test("connectionsFigure() draws what connections did, and PgBouncer's pool"
   const { scenarioId, scenario } = study.scenarios[1]!;
   const points = await study.connections(scenarioId);
   const figure = connectionsFigure(points, { ...study, scenario });
-  assert.match(plain(figure.title), /of 20 server connections were in use, .* flask pooled at 10/);
+  assert.match(plain(figure.title), /of 20 server connections were in use, .* Flask pooled at 10/);
   assert.match(figure.svg, /default_pool_size/);
   assert.doesNotMatch(figure.svg, /NaN|undefined/);
   const direct = await study.connections(study.scenarios[0]!.scenarioId);

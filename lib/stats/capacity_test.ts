@@ -78,12 +78,12 @@ Deno.test("groupArms() joins arms that share a counterpart", async () => {
   assert.deepEqual(groupArms(study.scenarios, study.ratios), [
     {
       arms: [
-        "flask direct",
-        "flask pooled, defaultPoolSize=20",
-        "flask pooled, defaultPoolSize=5",
+        "Flask direct",
+        "Flask pooled, defaultPoolSize=20",
+        "Flask pooled, defaultPoolSize=5",
       ],
       capacityRps: 50,
     },
-    { arms: ["django pooled"], capacityRps: 200 },
+    { arms: ["Django pooled"], capacityRps: 200 },
   ]);
 });

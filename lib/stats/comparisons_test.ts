@@ -84,8 +84,8 @@ Deno.test("compareScenarios() decides paths, settings and copies as one family",
       [kind, verdict, label, otherArm, differences.join()].join("|")
     ),
     [
-      "settings|lower|flask direct, workers=1|flask direct, workers=1|workers",
-      "replica|indistinguishable|flask direct, workers=2|flask direct, workers=2, A/A|",
+      "settings|lower|Flask direct, workers=1|Flask direct, workers=1|workers",
+      "replica|indistinguishable|Flask direct, workers=2|Flask direct, workers=2, A/A|",
     ],
   );
   assert.ok(armRatios.every(({ n, detectable }) => n === 5 && detectable! > 0.9));

@@ -5,7 +5,13 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
-import { type Scenario, SCENARIO_KEYS, scenarioId, type ScenarioKey } from "../scenario.ts";
+import {
+  armName,
+  type Scenario,
+  SCENARIO_KEYS,
+  scenarioId,
+  type ScenarioKey,
+} from "../scenario.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type { RequestColumns } from "../frames/columns.ts";
 import { NO_CONDITIONS, runConditions, type RunSources } from "./conditions.ts";
@@ -65,7 +71,7 @@ export function noMeasures(): Measures {
 export function summariseRun(
   manifest: Manifest,
   requests: DataFrame | null,
-  arm = `${manifest.scenario.framework} ${manifest.scenario.path}`,
+  arm = armName(manifest.scenario),
   telemetry: RunSummary["telemetry"] = null,
   sources: RunSources = { final: null, resources: null },
 ): RunSummary {
@@ -252,6 +258,10 @@ export function differingSettings(a: Scenario, b: Scenario): ScenarioKey[] {
 }
 
 /** A scenario's cause without the arm's name, which stands beside it wherever it is shown. */
-export function shortCause({ arm, cause }: Pick<ScenarioSummary, "arm" | "cause">): string {
-  return (cause ?? "no cause was recorded").replace(`${arm}: `, "");
+export function shortCause({ scenario, cause }: Pick<RunSummary, "scenario" | "cause">): string {
+  if (cause === null) return "no cause was recorded";
+  // Runs of earlier versions name the arm by its values.
+  const names = [armName(scenario), `${scenario.framework} ${scenario.path}`];
+  const name = names.find((one) => cause.startsWith(`${one}: `));
+  return name === undefined ? cause : cause.slice(name.length + 2);
 }

@@ -297,11 +297,11 @@ Deno.test("compareScenarios() pairs by round and leaves out rounds with a failur
   ]);
   assert.equal(ratio!.n, 2);
   assert.ok(Math.abs(ratio!.ratio!.value - 2) < 1e-12);
-  assert.deepEqual([ratio!.label, ratio!.reuse, ratio!.differences], ["flask", "app_pool", []]);
+  assert.deepEqual([ratio!.label, ratio!.reuse, ratio!.differences], ["Flask", "app_pool", []]);
 });
 
 Deno.test("compareScenarios() says why there is no ratio", () => {
-  const failure = { status: "failed", cause: "flask direct: too many clients already" } as const;
+  const failure = { status: "failed", cause: "Flask direct: too many clients already" } as const;
   const [ratio] = ratiosOf([run(direct, 1, 1, failure), run(pooled, 1, 200)]);
   assert.equal(ratio!.ratio, null);
   assert.equal(ratio!.missing, "direct failed: too many clients already");

@@ -109,7 +109,7 @@ Deno.test("waterfalls() is the mean over a scenario's successful runs, without t
       scenarioId: "a",
       scenario,
       round,
-      arm: "flask pooled",
+      arm: "Flask pooled",
       status,
       cause: null,
     }),
@@ -121,7 +121,7 @@ Deno.test("waterfalls() is the mean over a scenario's successful runs, without t
     runs: [run(1, all), run(2, slower), run(3, { ...all, app: null }), run(4, slower, "failed")],
   });
   assert.equal(others.length, 0);
-  assert.deepEqual([one!.n, one!.users, one!.arm], [2, 10, "flask pooled"]);
+  assert.deepEqual([one!.n, one!.users, one!.arm], [2, 10, "Flask pooled"]);
   assert.ok(Math.abs(one!.totalMs - 55) < 1e-9);
   const stages = one!.parts.map(({ stage }) => stage);
   assert.deepEqual(stages, STAGES.filter((stage) => stages.includes(stage)));

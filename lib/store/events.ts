@@ -22,7 +22,7 @@ export interface RunOutcome {
 /** One scenario of the matrix, and what of it was complete when a start began. */
 export interface MatrixCell {
   scenarioId: string;
-  /** The label of its arm, such as `django pooled`. */
+  /** The label of its arm, such as `Django pooled`. */
   arm: string;
   users: number | null;
   /** Absent in the events of a time without open loops. */

@@ -22,7 +22,7 @@ function fold(events: NewEvent[]): StudyProgress {
 
 const begun: NewEvent = { event: "study_started", study: "s", runs: 4, complete: 1 };
 const started: NewEvent = {
-  ...{ event: "run_started", order: 2, scenarioId: "x", round: 1, label: "flask direct, 10 users" },
+  ...{ event: "run_started", order: 2, scenarioId: "x", round: 1, label: "Flask direct, 10 users" },
 };
 const finished: NewEvent = {
   ...{ event: "run_finished", order: 2, scenarioId: "x", round: 1, status: "failed" },
@@ -31,7 +31,7 @@ const finished: NewEvent = {
 
 Deno.test("foldEvent() counts finished and failed runs and follows the current one", () => {
   const state = fold([begun, started, { event: "phase", order: 2, phase: "window" }]);
-  deepEqual([state.current?.label, state.current?.phase], ["flask direct, 10 users", "window"]);
+  deepEqual([state.current?.label, state.current?.phase], ["Flask direct, 10 users", "window"]);
   const after = fold([begun, started, finished]);
   deepEqual([after.finished, after.failed, after.spentS, after.current], [1, 1, 10, null]);
 });
@@ -49,7 +49,7 @@ Deno.test("progressLine() shows place, phase, live figures and time left", () =>
   };
   equal(
     progressLine(fold([begun, started, finished, started, live]), START),
-    "[3/4] flask direct, 10 users · start · 412 RPS · P95 33 ms · 1.3 failures/s · 20 s left",
+    "[3/4] Flask direct, 10 users · start · 412 RPS · P95 33 ms · 1.3 failures/s · 20 s left",
   );
   const done: NewEvent = { event: "study_finished", study: "s", failed: 1, tookS: 3 };
   equal(
@@ -146,7 +146,7 @@ Deno.test("foldEvent() goes from set-up to runs to the report and to an end", ()
   equal(progressLine(reporting, START), "old: report · HTML");
   deepEqual([reporting.done, reporting.runs, reporting.completeBefore], [true, 6, 6]);
   const stopped = fold([begun, started, { event: "interrupted" }]);
-  equal(progressLine(stopped, START), "[2/4] flask direct, 10 users · start · stopping");
+  equal(progressLine(stopped, START), "[2/4] Flask direct, 10 users · start · stopping");
   const { stopping, stopped: ended, current } = fold([
     begun,
     started,

@@ -12,7 +12,7 @@ export const STUDY_START_MS = Date.parse("2026-01-01T22:00:00Z");
 
 /** Why its failed runs failed. */
 export const STUDY_CAUSE =
-  "fastapi direct: PostgreSQL refused connections (too many clients already): 4 workers × 40 > " +
+  "FastAPI direct: PostgreSQL refused connections (too many clients already): 4 workers × 40 > " +
   "max_connections 100 — \x1b[31mログ\x1b[0m in\nlogs/app.log";
 
 const PHASES: [Phase, number][] = [

@@ -67,7 +67,7 @@ async function waitForApp(
   { signal, readyTimeoutS = READY_TIMEOUT_S }: VerifyOptions,
 ): Promise<void> {
   const app = services.services.get("app")!;
-  const port = new URL(services.appUrl).port;
+  const { port, pathname } = new URL(services.healthUrl);
   const ended = () => {
     for (const service of services.services.values()) {
       if (service.name === "locust") continue;
@@ -84,7 +84,7 @@ async function waitForApp(
   const seen = new Set<number>();
   const ask = async () => {
     // A connection of its own, so that the question can reach another worker than the last one.
-    const response = await fetch(`${services.appUrl}/healthz`, {
+    const response = await fetch(services.healthUrl, {
       headers: { connection: "close" },
       signal: AbortSignal.timeout(2000),
     });
@@ -103,7 +103,7 @@ async function waitForApp(
       await Promise.all(Array.from({ length: 4 * (workers - seen.size) }, ask));
       return seen.size >= workers || null;
     }, {
-      what: `all ${workers} workers of the app to answer /healthz on port ${port}`,
+      what: `all ${workers} workers of the app to answer ${pathname} on port ${port}`,
       timeoutS: readyTimeoutS,
       // Who has taken the port is also why the app ended.
       hopeless: () => stranger ?? ended(),

@@ -21,7 +21,7 @@ const small: StudyProgress = {
     ...{ warmUpS: 3, windowS: 6 },
     cells: [{
       scenarioId: RUNNING.state.current!.scenarioId,
-      ...{ arm: "django direct", users: 100 },
+      ...{ arm: "Django direct", users: 100 },
       rounds: [null, { status: "failed", tookS: 9 }, { status: "ok", tookS: 9, rps: 1234.5 }],
     }],
   },
@@ -38,10 +38,10 @@ Deno.test("renderHtml() draws title, bar, matrix and what runs, and escapes", ()
     '<div style="height:3px;width:66%;background:#2e9e5b"></div></div>',
     '<table style="border-collapse:collapse;margin:4px 0">',
     `<tr>${th}</th>${th}100 users</th></tr>`,
-    `<tr>${td}django direct</td>${td}<span style="color:#d99000">▸</span>` +
+    `<tr>${td}Django direct</td>${td}<span style="color:#d99000">▸</span>` +
     '<span style="color:#d64545">✗</span><span style="color:#2e9e5b">●</span> 1,235 RPS</td></tr>',
     "</table>",
-    "<div>django direct, 100 users, round 1 · window, 1 of 6 s · 1,235 RPS · P95 88 ms</div>",
+    "<div>Django direct, 100 users, round 1 · window, 1 of 6 s · 1,235 RPS · P95 88 ms</div>",
     "</div>",
   ]);
 });
@@ -49,7 +49,7 @@ Deno.test("renderHtml() draws title, bar, matrix and what runs, and escapes", ()
 Deno.test("renderDisplay() gives text and HTML, and ends as one line in both", () => {
   const running = renderDisplay(RUNNING.state, { ...RUNNING, timeZone: "UTC" });
   match(running["text/plain"], /^quick-20260101T220000Z · 0 of 36 runs/);
-  match(running["text/plain"], /\n▸ django direct, 100 users, round 1 of 3 · window/);
+  match(running["text/plain"], /\n▸ Django direct, 100 users, round 1 of 3 · window/);
   const { state, nowMs } = stateAfter(ALL);
   const line = "quick-20260101T220000Z: 36 of 36 runs complete, 3 failed in 6 min 40 s";
   deepEqual(renderDisplay(state, { nowMs }), {

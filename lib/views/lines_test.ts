@@ -32,7 +32,7 @@ const FAILING = (() => {
   return at((event) => {
     if (event.event === "run_started") label = event.label;
     if (event.event === "run_finished" && event.status === "failed") failed++;
-    return failed === 1 && label === "fastapi direct, 1000 users" && event.event === "live";
+    return failed === 1 && label === "FastAPI direct, 1000 users" && event.event === "live";
   });
 })();
 const REPORT = at((event) => event.event === "report_step" && event.done > 1.5);
@@ -49,12 +49,12 @@ Deno.test("renderBlock() at 80 columns, setting up", () => {
     "────────────────────────   0 % · runs end in at least 5 min 24 s",
     "",
     "                100 users       1000 users",
-    "fastapi direct  ···             ···",
-    "fastapi pooled  ···             ···",
-    "django direct   ···             ···",
-    "django pooled   ···             ···",
-    "flask direct    ···             ···",
-    "flask pooled    ···             ···",
+    "FastAPI direct  ···             ···",
+    "FastAPI pooled  ···             ···",
+    "Django direct   ···             ···",
+    "Django pooled   ···             ···",
+    "Flask direct    ···             ···",
+    "Flask pooled    ···             ···",
     "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
     "",
     "▸ set-up · Installed 89 packages in 1.18s · 5 s",
@@ -67,17 +67,17 @@ Deno.test("renderBlock() at 80 columns, in a window after a failure", () => {
     "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
     "",
     "                100 users       1000 users",
-    "fastapi direct  ●··  1,211 RPS  ✗··",
-    "fastapi pooled  ●··  1,203 RPS  ●··  1,206 RPS",
-    "django direct   ●··  1,201 RPS  ●··  1,210 RPS",
-    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
-    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
-    "flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
+    "FastAPI direct  ●··  1,211 RPS  ✗··",
+    "FastAPI pooled  ●··  1,203 RPS  ●··  1,206 RPS",
+    "Django direct   ●··  1,201 RPS  ●··  1,210 RPS",
+    "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "Flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
     "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
     "",
-    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "▸ Flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
     "  1,234 RPS · P95 88 ms · 100 users",
-    "  last: flask direct, 1000 users, round 2: 1,213 RPS, P95 103 ms",
+    "  last: Flask direct, 1000 users, round 2: 1,213 RPS, P95 103 ms",
   ]);
 });
 
@@ -87,25 +87,25 @@ Deno.test("renderBlock() at 120 columns, in a window after a failure", () => {
     "━━━━━━━━━━━━━━━━━───────────────────────────────  36 % · runs end in about 4 min 08 s",
     "",
     "                100 users       1000 users",
-    "fastapi direct  ●··  1,211 RPS  ✗··",
-    "fastapi pooled  ●··  1,203 RPS  ●··  1,206 RPS",
-    "django direct   ●··  1,201 RPS  ●··  1,210 RPS",
-    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
-    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
-    "flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
+    "FastAPI direct  ●··  1,211 RPS  ✗··",
+    "FastAPI pooled  ●··  1,203 RPS  ●··  1,206 RPS",
+    "Django direct   ●··  1,201 RPS  ●··  1,210 RPS",
+    "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "Flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
     "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
     "",
-    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "▸ Flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
     "  1,234 RPS · P95 88 ms · 100 users",
-    "  last: flask direct, 1000 users, round 2: 1,213 RPS, P95 103 ms",
+    "  last: Flask direct, 1000 users, round 2: 1,213 RPS, P95 103 ms",
   ]);
 });
 
 Deno.test("renderBlock() shows failures as they happen", () => {
   deepEqual(draw(FAILING, 80).slice(-3), [
-    "▸ fastapi direct, 1000 users, round 2 of 3 · warm-up, 0 of 3 s",
+    "▸ FastAPI direct, 1000 users, round 2 of 3 · warm-up, 0 of 3 s",
     "  1,234 RPS · P95 88 ms · 1000 users · 12.3 failures/s",
-    "  last: django direct, 100 users, round 2: 1,222 RPS, P95 112 ms",
+    "  last: Django direct, 100 users, round 2: 1,222 RPS, P95 112 ms",
   ]);
 });
 
@@ -126,26 +126,26 @@ Deno.test("renderBlock() gives up the legend, then arms, then all but one line",
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
     "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
     "                100 users       1000 users",
-    "fastapi direct  ●··  1,211 RPS  ✗··",
-    "fastapi pooled  ●··  1,203 RPS  ●··  1,206 RPS",
-    "django direct   ●··  1,201 RPS  ●··  1,210 RPS",
-    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
-    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
-    "flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
-    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "FastAPI direct  ●··  1,211 RPS  ✗··",
+    "FastAPI pooled  ●··  1,203 RPS  ●··  1,206 RPS",
+    "Django direct   ●··  1,201 RPS  ●··  1,210 RPS",
+    "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "Flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
+    "▸ Flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
     "  1,234 RPS · P95 88 ms · 100 users",
   ]);
   deepEqual(draw(WINDOW, 80, 9), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
     "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
     "                100 users       1000 users",
-    "django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
-    "flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
+    "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
+    "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
     "… and 4 more arms",
-    "▸ flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
+    "▸ Flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
     "  1,234 RPS · P95 88 ms · 100 users",
   ]);
-  const line = "[14/36] flask direct, 100 users · window · 1,234 RPS · P95 88 ms · 4 min 08 s left";
+  const line = "[14/36] Flask direct, 100 users · window · 1,234 RPS · P95 88 ms · 4 min 08 s left";
   deepEqual([draw(WINDOW, 120, 7), draw(WINDOW, 49, 24)], [[line], [`${line.slice(0, 47)}…`]]);
 });
 
@@ -163,7 +163,7 @@ Deno.test("renderBlock() is never wider or higher than the terminal, whatever is
     ...state,
     study: "a-study-with-a-name-".repeat(10),
     matrix: { ...state.matrix!, cells },
-    current: { ...state.current!, label: "fastapi direct, 👩‍💻 and very long ".repeat(9) },
+    current: { ...state.current!, label: "FastAPI direct, 👩‍💻 and very long ".repeat(9) },
   };
   for (let columns = 1; columns <= 200; columns += 3) {
     for (const rows of [1, 5, 8, 10, 16, 24, 60]) {
@@ -182,7 +182,7 @@ Deno.test("renderBlock() counts rounds where there are too many to draw, and joi
     matrix: {
       ...state.matrix!,
       cells: users.map((n) => ({
-        ...{ scenarioId: `x${n}`, arm: "django direct", users: n },
+        ...{ scenarioId: `x${n}`, arm: "Django direct", users: n },
         rounds: new Array(rounds).fill(null).with(0, { status: "failed", tookS: 1 })
           .with(1, { status: "ok", tookS: 1, rps: 1234 }),
       })),
@@ -191,15 +191,15 @@ Deno.test("renderBlock() counts rounds where there are too many to draw, and joi
   const matrix = (state: StudyProgress) => renderMatrix(state, { columns: 80, rows: 24, nowMs });
   deepEqual(matrix(many([10, 100, 500, 1000], 6)), [
     "               10 users    100 users   500 users   1000 users",
-    "django direct  ✗●····      ✗●····      ✗●····      ✗●····",
+    "Django direct  ✗●····      ✗●····      ✗●····      ✗●····",
   ]);
   deepEqual(matrix(many([10, 100], 40)), [
     "               10 users     100 users",
-    "django direct  2/40 ✗1      2/40 ✗1",
+    "Django direct  2/40 ✗1      2/40 ✗1",
   ]);
   deepEqual(matrix(many([1, 2, 3, 4, 5, 6, 7, 8, 9], 6)), [
     "               in all",
-    "django direct  18/54 ✗9",
+    "Django direct  18/54 ✗9",
   ]);
 });
 
@@ -228,17 +228,17 @@ const OPEN: StudyProgress = {
   matrix: {
     ...{ warmUpS: 3, windowS: 5 },
     cells: ([
-      ["django direct", 195],
-      ["django direct", 311],
-      ["flask direct", 152.5],
-      ["flask direct", 311],
+      ["Django direct", 195],
+      ["Django direct", 311],
+      ["Flask direct", 152.5],
+      ["Flask direct", 311],
     ] as const).map(([arm, arrivalRate], i) => ({
       ...{ scenarioId: `x${i}`, arm, users: null, arrivalRate },
       rounds: [i === 3 ? { status: "ok", tookS: 9, rps: 300 } : null],
     })),
   },
   current: {
-    ...{ scenarioId: "x0", label: "django direct, 195/s", round: 1, phase: "window" },
+    ...{ scenarioId: "x0", label: "Django direct, 195/s", round: 1, phase: "window" },
     ...{ sinceMs: 0, phaseSinceMs: 4000 },
     live: { users: 1, rps: 190, failuresPerS: 0, p95Ms: 12, arrivalRate: 195, late: 3, dropped: 0 },
   },
@@ -248,11 +248,11 @@ Deno.test("renderBlock() of an open loop has each arm's own rates, and what is l
   const lines = renderBlock(OPEN, { columns: 100, rows: 30, nowMs: 6000 });
   deepEqual(lines.slice(3, 6), [
     "               152.5–195/s   311/s",
-    "django direct  ▸             ·",
-    "flask direct   ·             ●    300 RPS",
+    "Django direct  ▸             ·",
+    "Flask direct   ·             ●    300 RPS",
   ]);
   deepEqual(lines.slice(-2), [
-    "▸ django direct, 195/s, round 1 of 1 · window, 2 of 5 s",
+    "▸ Django direct, 195/s, round 1 of 1 · window, 2 of 5 s",
     "  190 RPS · P95 12 ms · 3 late · 195/s due",
   ]);
 });
@@ -271,7 +271,7 @@ Deno.test("runLine() says lower bounds, and that the generator fell behind", () 
   });
   equal(
     line,
-    "[1/4] django direct, 195/s, round 1: 150 RPS, P95 ≥ 3,210 ms; the generator could not keep up: " +
+    "[1/4] Django direct, 195/s, round 1: 150 RPS, P95 ≥ 3,210 ms; the generator could not keep up: " +
       "2.0 % of the requests were never sent (11.0 s)",
   );
 });
