@@ -444,7 +444,7 @@ Deno.test("the report says why there is no open loop where no run was accepted",
   assert.match(part.report, /No open loop was run yet: all runs of it are to come/);
   assert.match(
     plain(readOpenLoop(part.study, part.study)),
-    /Left out, for want of an accepted closed-loop run .*: fastapi direct, fastapi pooled, django/,
+    /Left out, for want of an accepted closed-loop run .*: FastAPI direct, FastAPI pooled, Django/,
   );
 });
 
