@@ -64,8 +64,8 @@ export interface LoadRun {
   /** Its folder. */
   folder: string;
   manifest: LoadManifest;
-  /** What failed, the most frequent first. */
-  errors: ErrorCount[];
+  /** Why the generator did not do its work; null when it did, whatever the service answered. */
+  fault: string | null;
 }
 
 /** Where the load goes. */
@@ -103,14 +103,9 @@ function parseTarget(text: string, given: string[] | undefined): Target {
   if (given !== undefined && given.length > 0 && own !== "/") {
     fail(`it has a path of its own; give paths by --route alone: --route ${own}`);
   }
-  const routes = given !== undefined && given.length > 0 ? given : [own];
-  for (const route of routes) {
-    if (!/^\/[!-~]*$/.test(route)) {
-      throw new UsageError(
-        `Cannot use route "${route}": it must be a path that begins with "/", without blanks`,
-      );
-    }
-  }
+  const routes = given !== undefined && given.length > 0
+    ? given.map((route) => encodeRoute(route, url))
+    : [own];
   if (new Set(routes).size < routes.length) {
     throw new UsageError("Cannot use routes: one of them is given twice");
   }
@@ -120,6 +115,15 @@ function parseTarget(text: string, given: string[] | undefined): Target {
     port: Number(url.port || (url.protocol === "https:" ? 443 : 80)),
     routes,
   };
+}
+
+/** A route as a browser would ask for it: what a URL may not hold is percent-encoded. */
+function encodeRoute(route: string, { origin }: URL): string {
+  if (!route.startsWith("/")) {
+    throw new UsageError(`Cannot use route "${route}": it must be a path that begins with "/"`);
+  }
+  const { pathname, search } = new URL(origin + route);
+  return pathname + search;
 }
 
 function checkNumber(name: string, value: number, least: number, whole: boolean): void {
@@ -266,7 +270,7 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
     files: await hashRunFiles(folder),
   };
   writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n");
-  return { folder, manifest, errors };
+  return { folder, manifest, fault: trouble };
 }
 
 function makeFolder(folder: string): void {

@@ -8,10 +8,16 @@ import type { DataFrame } from "nodejs-polars";
 import { formatCount, formatNumber, formatPercent } from "../figures/format.ts";
 import { polars } from "../frames/polars.ts";
 import { levelLabel } from "../scenario.ts";
-import { deliveryTrouble } from "../stats/delivery.ts";
+import { deliveryTrouble, MAX_FAILED_SHARE } from "../stats/delivery.ts";
 import { type LatencyMs, leastRequests, type PercentileName, PERCENTS } from "../stats/latency.ts";
-import { isLowerBound, measure, type Measures, noMeasures } from "../stats/summarise.ts";
-import { cutWindow } from "../stats/window.ts";
+import {
+  isLowerBound,
+  measure,
+  measureCut,
+  type Measures,
+  noMeasures,
+} from "../stats/summarise.ts";
+import { cutWindow, type WindowCut } from "../stats/window.ts";
 import type { LoadManifest } from "../store/load_manifest.ts";
 
 /** A load in numbers. */
@@ -24,6 +30,8 @@ export interface LoadSummary {
   errors: { error: string; count: number }[];
   /** By route, where there are several. */
   routes: { route: string; measures: Measures }[];
+  /** Why the load is not accepted, in one sentence; null when it is. */
+  rejection: string | null;
 }
 
 /**
@@ -31,37 +39,78 @@ export interface LoadSummary {
  *
  * @param manifest The load's manifest.
  * @param requests Its requests; null where there are none.
- * @param errors What failed in the window.
  */
-export function summariseLoad(
-  manifest: LoadManifest,
-  requests: DataFrame | null,
-  errors: { error: string; count: number }[],
-): LoadSummary {
-  const { window, arrivalRate } = manifest;
+export function summariseLoad(manifest: LoadManifest, requests: DataFrame | null): LoadSummary {
+  const { window, arrivalRate, cause } = manifest;
   if (window === null || requests === null) {
-    return { manifest, measures: noMeasures(), rps: 0, errors: [], routes: [] };
+    const measures = noMeasures();
+    return { manifest, measures, rps: 0, errors: [], routes: [], rejection: cause };
   }
   const openLoop = arrivalRate !== null;
   const { col, lit } = polars();
-  const { answeredInWindow } = cutWindow(requests, window, openLoop);
+  const cut = cutWindow(requests, window, openLoop);
   const routes = manifest.routes.length < 2 ? [] : manifest.routes.map((path) => ({
     route: path,
     measures: measure(requests.filter(col("route").eq(lit(`GET ${path}`))), window, openLoop),
   }));
+  const measures = measureCut(cut, window, openLoop);
+  const errors = countErrors(requests, cut);
   return {
-    // What has no answer is told apart from what failed.
-    errors: errors.filter(({ error }) => error !== "unfinished" && error !== "dropped"),
-    ...{ manifest, routes, measures: measure(requests, window, openLoop) },
-    rps: answeredInWindow / ((window.endUs - window.startUs) / 1e6),
+    manifest,
+    measures,
+    rps: cut.answeredInWindow / ((window.endUs - window.startUs) / 1e6),
+    errors,
+    routes,
+    rejection: cause ?? describeFailedShare(measures, errors),
   };
+}
+
+/** What failed of the requests that count; what has no answer is told apart from that. */
+function countErrors(requests: DataFrame, { failed }: WindowCut): LoadSummary["errors"] {
+  const names = requests.getColumn("error").toArray() as string[];
+  const counts = new Map<string, number>();
+  for (const i of failed) counts.set(names[i]!, (counts.get(names[i]!) ?? 0) + 1);
+  return [...counts].map(([error, count]) => ({ error, count }))
+    .sort((a, b) => b.count - a.count || a.error.localeCompare(b.error));
+}
+
+/** What is said where too many requests failed for the load to be accepted. */
+function describeFailedShare(
+  { requests, failures }: Measures,
+  errors: LoadSummary["errors"],
+): string | null {
+  if (failures <= MAX_FAILED_SHARE * requests) return null;
+  const { error } = errors[0]!;
+  return `${formatPercent(failures / requests)} of the requests failed ` +
+    `(${failures} of ${requests}), most of them with "${error}"`;
 }
 
 /** What `--json` prints: a percentile that too few requests allow is null. */
 export interface LoadJson {
+  /** Scheme, host and port. */
+  url: string;
+  /** The paths asked for, as they were sent. */
+  routes: string[];
+  /** `closed`: users that wait for their answers; `open`: requests due at given times. */
+  loop: "closed" | "open";
+  /** Null in an open loop. */
+  users: number | null;
+  /** Requests due per second; null in a closed loop. */
+  arrival_rate: number | null;
+  warm_up_s: number;
+  /** Seconds measured; 0 when it ended within its warm-up. */
+  duration_s: number;
+  /** Whether it was ended before its time. */
+  interrupted: boolean;
+  /** Whether the load is accepted; see `docs/exit-status.md`. */
+  accepted: boolean;
+  /** Why it is not, in one sentence; null when it is. */
+  cause: string | null;
   /** Answered requests of the window, failures among them. */
   requests: number;
   failures: number;
+  /** What failed and how often, the most frequent first. */
+  errors: { error: string; count: number }[];
   /** Answers per second, failures among them. */
   rps: number;
   /** Null in a closed loop. */
@@ -69,18 +118,41 @@ export interface LoadJson {
   service_ms: LatencyMs;
   late: number;
   dropped: number;
+  /** The folder of the run's files. */
+  folder: string;
 }
 
-/** The summary as one JSON object. */
-export function loadJson({ measures, rps }: LoadSummary): LoadJson {
+/**
+ * The summary as one JSON object.
+ *
+ * @param summary The load.
+ * @param folder Where its files are.
+ */
+export function loadJson(
+  { manifest, measures, rps, errors, rejection }: LoadSummary,
+  folder: string,
+): LoadJson {
+  const { window } = manifest;
   return {
+    url: manifest.url,
+    routes: manifest.routes,
+    loop: manifest.arrivalRate === null ? "closed" : "open",
+    users: manifest.users,
+    arrival_rate: manifest.arrivalRate,
+    warm_up_s: manifest.warmUpS,
+    duration_s: window === null ? 0 : round((window.endUs - window.startUs) / 1e6),
+    interrupted: manifest.interrupted,
+    accepted: rejection === null,
+    cause: rejection,
     requests: measures.requests,
     failures: measures.failures,
+    errors,
     rps: round(rps),
     response_ms: measures.responseMs && roundAll(measures.responseMs),
     service_ms: roundAll(measures.serviceMs),
     late: measures.delivery?.late ?? 0,
     dropped: measures.delivery?.dropped ?? 0,
+    folder,
   };
 }
 
@@ -148,10 +220,10 @@ function readLatency({ manifest, measures }: LoadSummary): string {
 }
 
 /** What is wrong with the load or the service, a line each. */
-function warnings({ manifest, measures }: LoadSummary): string[] {
+function warnings({ rejection, measures }: LoadSummary): string[] {
   const trouble = deliveryTrouble(measures.delivery);
   return [
-    manifest.cause === null ? [] : [`FAILED: ${manifest.cause}`],
+    rejection === null ? [] : [`FAILED: ${rejection}`],
     trouble === null ? [] : [
       `WARNING: ${trouble}; its own delay is in the response times, try a lower rate, more --processes or a machine with less to do`,
     ],

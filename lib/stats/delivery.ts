@@ -19,6 +19,9 @@ export const LEAST_DELIVERED = 0.995;
 /** A larger share of late requests than this shows in the 99th percentile. */
 export const MOST_LATE = 0.01;
 
+/** A load of which a larger share of requests failed is not accepted. */
+export const MAX_FAILED_SHARE = 0.01;
+
 /**
  * What was wrong with the load, in words; null when it was delivered, and for a closed loop.
  *

@@ -25,7 +25,11 @@ const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = 
   verdicts: benchVerdicts,
 };
 
-await runTask(async (signal) => {
+const USAGE = `Usage: deno task bench NAME [--full] [--engine NAME] [--seed N]
+
+Names: ${Object.keys(BENCHMARKS).join(", ")}`;
+
+await runTask(USAGE, async (signal) => {
   const { values, positionals } = parseOptions(Deno.args, {
     full: { type: "boolean", default: false },
     engine: { type: "string", default: "local" },

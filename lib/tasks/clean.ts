@@ -7,7 +7,7 @@ import { stagingFolder } from "../setup/stage.ts";
 import { TOOLS } from "../store/layout.ts";
 import { parseOptions, runTask } from "./cli.ts";
 
-await runTask(async () => {
+await runTask("Usage: deno task clean", async () => {
   parseOptions(Deno.args, {});
   const running = runningOwners();
   if (running.length > 0) {

@@ -15,15 +15,13 @@ const USAGE = `Usage: deno task images [options]
   --remove            remove all of them
   --docker-host URL   where Docker is (default: DOCKER_HOST, the context, the usual sockets)`;
 
-await runTask(async (signal) => {
+await runTask(USAGE, async (signal) => {
   const { values } = parseOptions(Deno.args, {
-    help: { type: "boolean", short: "h" },
     offline: { type: "boolean", default: false },
     "ca-bundle": { type: "string" },
     remove: { type: "boolean", default: false },
     "docker-host": { type: "string" },
   });
-  if (values.help) return console.log(USAGE);
   const begun = performance.now();
   const found = await findDocker(dockerEnvironment(values["docker-host"]));
   if (typeof found === "string") throw new PoolscopeError(`Cannot build images: ${found}`);

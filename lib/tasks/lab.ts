@@ -6,6 +6,8 @@ import { setUp } from "../setup/mod.ts";
 import { ROOT } from "../store/layout.ts";
 import { runTask } from "./cli.ts";
 
+const USAGE = "Usage: deno task lab [JupyterLab's own options, such as --no-browser --port=8899]";
+
 /** How long JupyterLab has to shut its kernels down. */
 const STOP_GRACE_MS = 15_000;
 
@@ -39,13 +41,7 @@ export function labArguments(root: string, more: string[]): string[] {
 }
 
 if (import.meta.main) {
-  await runTask(async (signal) => {
-    if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
-      console.log(
-        "Usage: deno task lab [JupyterLab's own options, such as --no-browser --port=8899]",
-      );
-      return;
-    }
+  await runTask(USAGE, async (signal) => {
     const { python } = await setUp({ lab: true, log: console.log, signal });
     console.log(`VS Code: choose the Jupyter kernel "Deno" of the environment ${python.folder}`);
     console.log("Kernels run with all permissions, as your own user\n");

@@ -7,12 +7,13 @@ import { loadJson, loadLines, summariseLoad } from "../report/load.ts";
 import { runLoad, type RunLoadOptions } from "../run_load.ts";
 import { ARRIVALS, CLIENTS } from "../scenario.ts";
 import { formatCount, liveParts } from "../store/progress.ts";
-import { parseOptions, runTask } from "./cli.ts";
+import { choiceOption, numberOption, parseOptions, runTask } from "./cli.ts";
+import { EXIT } from "./exit_status.ts";
 import { standardOutput, TerminalView } from "./terminal.ts";
 
 const USAGE = `Usage: deno task load URL [options]
 
-Loads a service that already runs, and starts nothing else. Load only what is yours.
+Loads a service that already runs, and starts nothing else. Only test services you own and nobody is using.
 
   --arrival-rate R   open loop: requests due per second (default 20)
   --users N          closed loop instead: users that wait for their answers
@@ -25,9 +26,6 @@ Loads a service that already runs, and starts nothing else. Load only what is yo
   --seed N           seed of the load's random choices (default 1)
   --out DIR          folder of the run's files (default: below data/runs/)
   --json             the summary as one JSON line on stdout, progress on stderr`;
-
-/** Exit status of a load that was ended early, as shells know it. */
-const INTERRUPTED = 130;
 
 /** What the load does, second by second: one line in place, or one now and then. */
 class Progress implements Disposable {
@@ -65,9 +63,8 @@ class Progress implements Disposable {
   }
 }
 
-await runTask(async (signal) => {
+await runTask(USAGE, async (signal) => {
   const { values, positionals } = parseOptions(Deno.args, {
-    help: { type: "boolean", short: "h" },
     "arrival-rate": { type: "string" },
     users: { type: "string" },
     arrivals: { type: "string" },
@@ -80,10 +77,6 @@ await runTask(async (signal) => {
     out: { type: "string" },
     json: { type: "boolean", default: false },
   }, true);
-  if (values.help) {
-    console.log(USAGE);
-    return;
-  }
   const [url, ...more] = positionals;
   if (url === undefined || more.length > 0) {
     throw new UsageError(
@@ -94,20 +87,7 @@ await runTask(async (signal) => {
   }
   const number = (
     name: "arrival-rate" | "users" | "duration" | "warm-up" | "processes" | "seed",
-  ) => {
-    const text = values[name];
-    if (text === undefined) return undefined;
-    const value = text.trim() === "" ? NaN : Number(text);
-    if (!Number.isFinite(value)) {
-      throw new UsageError(`Cannot use --${name} "${text}": it must be a number`);
-    }
-    return value;
-  };
-  const choice = <T extends string>(name: "arrivals" | "client", all: readonly T[]) => {
-    const value = values[name];
-    if (value === undefined || all.includes(value as T)) return value as T | undefined;
-    throw new UsageError(`Cannot use --${name} "${value}": choose from ${all.join(", ")}`);
-  };
+  ) => numberOption(name, values[name]);
   if (values.users !== undefined && values["arrival-rate"] !== undefined) {
     throw new UsageError(
       "Cannot use both --users and --arrival-rate: give users for a closed loop or an arrival rate for an open one",
@@ -118,8 +98,8 @@ await runTask(async (signal) => {
     url,
     users,
     arrivalRate: users === null ? number("arrival-rate") ?? 20 : null,
-    arrivals: choice("arrivals", ARRIVALS),
-    client: choice("client", CLIENTS),
+    arrivals: choiceOption("arrivals", values.arrivals, ARRIVALS),
+    client: choiceOption("client", values.client, CLIENTS),
     routes: values.route,
     durationS: number("duration"),
     warmUpS: number("warm-up"),
@@ -137,16 +117,17 @@ await runTask(async (signal) => {
     const { loadPolars } = await import("../frames/polars.ts");
     await loadPolars();
     const { readRequests } = await import("../frames/run_files.ts");
-    const { manifest, folder, errors } = run;
+    const { manifest, folder, fault } = run;
     const measured = manifest.window !== null && "requests.csv" in manifest.files;
     const requests = measured ? await readRequests(folder) : null;
-    const summary = summariseLoad(manifest, requests, errors);
+    const summary = summariseLoad(manifest, requests);
+    const { rejection } = summary;
     const shown = relative(Deno.cwd(), folder);
-    lines = values.json
-      ? [JSON.stringify(loadJson(summary))]
-      : loadLines(summary, shown.startsWith("..") ? folder : shown);
-    if (values.json && manifest.cause !== null) progress.note(`FAILED: ${manifest.cause}`);
-    status = manifest.interrupted ? INTERRUPTED : manifest.status === "ok" ? 0 : 1;
+    const place = shown.startsWith("..") ? folder : shown;
+    lines = values.json ? [JSON.stringify(loadJson(summary, place))] : loadLines(summary, place);
+    if (values.json && rejection !== null) progress.note(`FAILED: ${rejection}`);
+    if (fault !== null) status = EXIT.fault;
+    else status = rejection === null ? EXIT.ok : EXIT.nothingAccepted;
   }
   for (const line of lines) console.log(line);
   return status;

@@ -102,19 +102,25 @@ Deno.test("load of bad input is one line, with no load and no folder", async () 
 });
 
 Deno.test("load in an open loop prints one JSON line and writes a run's files", async () => {
-  await using server = new MisbehavingServer(() => "ok");
+  const paths = new Set<string>();
+  await using server = new MisbehavingServer((_, path) => (paths.add(path), "ok"));
   using folder = scratch();
   const { code, stdout, stderr } = await load(
     ...[server.url, "--arrival-rate", "150", "--duration", "3", "--warm-up", "1"],
-    ...["--route", "/a?x=1", "--route", "/b", "--json", "--out", folder.out],
+    ...["--route", "/a?x=1", "--route", "/café au lait?q=ü", "--json", "--out", folder.out],
   );
   equal(code, 0, stderr);
   equal(stdout.trim().split("\n").length, 1);
   const json = JSON.parse(stdout);
   deepEqual(Object.keys(json), [
-    ...["requests", "failures", "rps", "response_ms", "service_ms", "late", "dropped"],
+    ...["url", "routes", "loop", "users", "arrival_rate", "warm_up_s", "duration_s", "interrupted"],
+    ...["accepted", "cause", "requests", "failures", "errors", "rps", "response_ms", "service_ms"],
+    ...["late", "dropped", "folder"],
   ]);
-  equal(json.requests, 450);
+  deepEqual([json.url, json.loop, json.users, json.arrival_rate], [server.url, "open", null, 150]);
+  deepEqual([json.warm_up_s, json.duration_s, json.interrupted], [1, 3, false]);
+  deepEqual([json.accepted, json.cause, json.errors], [true, null, []]);
+  deepEqual([json.requests, json.folder], [450, folder.out]);
   equal(json.failures + json.dropped, 0);
   ok(Math.abs(json.rps - 150) < 3, stdout);
   // 450 requests: 22 beyond P95, 4 beyond P99.
@@ -127,7 +133,10 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
 
   const manifest = JSON.parse(readFileSync(join(folder.out, "manifest.json"), "utf8"));
   deepEqual([manifest.kind, manifest.status, manifest.cause], ["load", "ok", null]);
-  deepEqual(manifest.routes, ["/a?x=1", "/b"]);
+  // As a browser encodes them.
+  const encoded = ["/a?x=1", "/caf%C3%A9%20au%20lait?q=%C3%BC"];
+  deepEqual(manifest.routes, encoded);
+  deepEqual([...paths].sort(), encoded);
   deepEqual([manifest.users, manifest.arrivalRate], [null, 150]);
   deepEqual(manifest.files, await hashRunFiles(folder.out));
   deepEqual(Object.keys(manifest.files).sort(), [
@@ -140,7 +149,7 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
   equal(server.total - 1, requests.height);
   deepEqual(
     [...new Set(requests.getColumn("route").toArray())].sort(),
-    ["GET /a?x=1", "GET /b"],
+    encoded.map((path) => `GET ${path}`),
   );
   equal(requests.getColumn("intended_start_us").nullCount(), 0);
 });
@@ -161,24 +170,36 @@ Deno.test("load in a closed loop has service time alone, in words for people", a
   match(stdout, /^Files: /m);
 });
 
-Deno.test("load of a service that fails every request has a summary, and exits 1", async () => {
+Deno.test("load of a service that fails too many requests names them, and exits 3", async () => {
   const kinds: Behaviour[] = ["error", "error", "close"];
   await using server = new MisbehavingServer((n) => kinds[n % 3]!);
   using folder = scratch();
   const args = [server.url, "--users", "2", "--duration", "1.5", "--warm-up", "0.5"];
   const { code, stdout } = await load(...args, "--out", folder.out);
-  equal(code, 1);
+  equal(code, 3);
   match(stdout, /FAILED: all \d+ requests failed, most of them with "HTTP 500/);
   match(stdout, /\d+ × HTTP 500$/m);
   // So does one that closes every connection, from the first on.
   await using closing = new MisbehavingServer(() => "close");
   using third = scratch();
   const closed = await load(closing.url, ...args.slice(1), "--out", third.out);
-  equal(closed.code, 1, closed.stderr);
+  equal(closed.code, 3, closed.stderr);
   match(closed.stdout, /FAILED: all \d+ requests failed/);
+  // One failed request in fifty is too many, one in two hundred is not.
+  for (const [every, accepted] of [[50, false], [200, true]] as const) {
+    await using now = new MisbehavingServer((n) => n % every === 0 ? "error" : "ok");
+    using place = scratch();
+    const { code, stdout } = await load(now.url, ...args.slice(1), "--out", place.out, "--json");
+    equal(code, accepted ? 0 : 3, stdout);
+    const json = JSON.parse(stdout);
+    deepEqual([json.accepted, json.errors.length], [accepted, 1], stdout);
+    deepEqual(json.errors[0].count, json.failures);
+    if (accepted) equal(json.cause, null);
+    else match(json.cause, /^2\.?\d? % of the requests failed \(\d+ of \d+\), .* "HTTP 500"$/);
+  }
   using other = scratch();
   const asJson = await load(...args, "--out", other.out, "--json");
-  equal(asJson.code, 1);
+  equal(asJson.code, 3);
   const json = JSON.parse(asJson.stdout);
   ok(json.requests > 0 && json.failures === json.requests, asJson.stdout);
   deepEqual([json.response_ms, json.service_ms.p50], [null, null]);
@@ -207,10 +228,15 @@ Deno.test("load counts from when requests were due, which a stall does not hide"
   ok(response.p50 < 50, stdout);
 });
 
-Deno.test("load ends on Ctrl-C with the summary of what was measured, nothing left running", async () => {
+Deno.test("load ends on a signal with the summary of what was measured, nothing left running", async () => {
   const running = generators();
   await using server = new MisbehavingServer(() => "ok");
-  for (const [processes, during] of [["1", "window"], ["2", "window"], ["1", "warm-up"]] as const) {
+  const cases = [
+    ["1", "window", "SIGINT", 130],
+    ["2", "window", "SIGTERM", 143],
+    ["1", "warm-up", "SIGHUP", 129],
+  ] as const;
+  for (const [processes, during, signal, status] of cases) {
     using folder = scratch();
     const child = start(
       ...[server.url, "--arrival-rate", "50", "--duration", "60", "--out", folder.out],
@@ -223,12 +249,12 @@ Deno.test("load ends on Ctrl-C with the summary of what was measured, nothing le
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    child.kill("SIGINT");
+    child.kill(signal);
     // In a terminal it comes twice: `deno task` passes on what the terminal sent to both.
     await new Promise((resolve) => setTimeout(resolve, 5));
-    child.kill("SIGINT");
+    child.kill(signal);
     const { code, stdout, stderr } = await ended(child);
-    equal(code, 130, stdout + stderr);
+    equal(code, status, stdout + stderr);
     if (during === "window") {
       match(stdout, /open loop at 50\/s.* s measured after 0\.5 s of warm-up \(ended early\)/);
       match(stdout, /^response time +[\d.]+ /m);

@@ -11,6 +11,8 @@ import { parseOptions, runTask } from "./cli.ts";
 /** What one step found; nothing when all is well. */
 type Findings = string[];
 
+const USAGE = "Usage: deno task ok [--fix]   (--fix formats files and strips notebooks)";
+
 const FOLDER = join(ROOT, "notebooks");
 
 async function deno(signal: AbortSignal, ...args: string[]): Promise<Findings> {
@@ -49,15 +51,10 @@ async function checkNotebookCells(signal: AbortSignal): Promise<Findings> {
   return problems.map(({ where, message }) => `notebooks/${where}: ${message}`);
 }
 
-await runTask(async (signal) => {
+await runTask(USAGE, async (signal) => {
   const { values } = parseOptions(Deno.args, {
-    help: { type: "boolean", short: "h" },
     fix: { type: "boolean", default: false },
   });
-  if (values.help) {
-    console.log("Usage: deno task ok [--fix]   (--fix formats files and strips notebooks)");
-    return;
-  }
   const { fix } = values;
   const steps: [string, () => Promise<Findings>][] = [
     ["format", () => deno(signal, "fmt", "-q", ...(fix ? [] : ["--check"]))],

@@ -66,7 +66,7 @@ async function runTests(paths: string[], signal: AbortSignal): Promise<Outcome> 
   }
 }
 
-await runTask(async (signal) => {
+await runTask("Usage: deno task test [FILE or FOLDER …]", async (signal) => {
   await setUp({ log: console.log, signal });
   const first = await runTests(Deno.args.length > 0 ? Deno.args : ["lib/"], signal);
   let { passed, failed } = first;

@@ -7,7 +7,9 @@
 import { exportStudy } from "../export_study.ts";
 import { chooseNotebooks } from "../notebooks/notebook.ts";
 import { runConfirmation, runOpenLoop, runStudy } from "../run_study.ts";
-import { parseStudyOptions, runTask } from "./cli.ts";
+import { runTask } from "./cli.ts";
+import { reportStatus } from "./exit_status.ts";
+import { parseStudyOptions, studyUsage } from "./study_options.ts";
 import { TerminalView } from "./terminal.ts";
 
 /**
@@ -17,10 +19,8 @@ import { TerminalView } from "./terminal.ts";
  * @param notebooks Whether the notebooks are executed as well.
  */
 export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promise<never> {
-  return runTask(async (signal) => {
-    const options = parseStudyOptions(task, Deno.args);
-    if (options === null) return;
-    const { json, confirm, furtherNotebooks, ...study } = options;
+  return runTask(studyUsage(task), async (signal) => {
+    const { json, confirm, furtherNotebooks, ...study } = parseStudyOptions(task, Deno.args);
     // What cannot be executed is found out before anything is measured.
     await chooseNotebooks(furtherNotebooks);
     using view = new TerminalView({ json });
@@ -31,5 +31,6 @@ export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promi
       view.line("Nothing to confirm: no setting relieves what limited any scenario");
     }
     await exportStudy(results, { ...shared, notebooks, furtherNotebooks });
+    return reportStatus(results.runs);
   });
 }

@@ -1,0 +1,89 @@
+/** The exit statuses of the tasks, each as a shell sees it; those of `load` are in load_test.ts. */
+
+import { deepEqual, equal, match } from "node:assert/strict";
+import { cpSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import { ROOT, studyFolder } from "../store/layout.ts";
+import { EXIT_STATUSES, exitStatusHelp } from "./exit_status.ts";
+
+async function ended(args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+const task = (name: string, ...args: string[]) =>
+  ended(["run", "--allow-all", "--no-check", join(ROOT, `lib/tasks/${name}.ts`), ...args]);
+
+Deno.test("docs/exit-status.md holds the tasks' own table", () => {
+  const rows = readFileSync(join(ROOT, "docs", "exit-status.md"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  deepEqual(rows.slice(2), EXIT_STATUSES.map(({ statuses, when }) => [statuses.join(", "), when]));
+});
+
+Deno.test("every task's help ends with the table, and starts nothing", async () => {
+  const tasks = ["run", "run_all", "export", "doctor", "images", "load", "lab", "clean", "bench"];
+  await Promise.all(tasks.map(async (name) => {
+    const { code, stdout } = await task(name, "--help");
+    equal(code, 0, name);
+    match(stdout, /^Usage: deno task [a-z-]+/);
+    equal(stdout.endsWith(`\n\n${exitStatusHelp()}\n`), true, stdout);
+  }));
+});
+
+Deno.test("of several statuses that apply, the first of the table counts", async () => {
+  const cli = JSON.stringify(new URL("./cli.ts", import.meta.url).href);
+  const errors = JSON.stringify(new URL("../errors.ts", import.meta.url).href);
+  const kill = (signal: string) =>
+    `Deno.kill(Deno.pid, "${signal}");
+     await new Promise((go) => signal.addEventListener("abort", go));`;
+  const bodies: [string, number][] = [
+    ["", 0],
+    ["return 3;", 3],
+    [`throw new PoolscopeError("Cannot do it");`, 1],
+    [`throw new Error("a fault of ours");`, 1],
+    [`throw new UsageError("Cannot use it");`, 2],
+    [`${kill("SIGINT")} throw new UsageError("Cannot use it");`, 130],
+    [`${kill("SIGTERM")} return 3;`, 143],
+    [`${kill("SIGHUP")}`, 129],
+  ];
+  await Promise.all(bodies.map(async ([body, status]) => {
+    const { code, stderr } = await ended([
+      "eval",
+      `import { runTask } from ${cli};
+       import { PoolscopeError, UsageError } from ${errors};
+       await runTask("Usage", async (signal) => { ${body} });`,
+    ]);
+    equal(code, status, `${body}: ${stderr}`);
+  }));
+});
+
+Deno.test("run of a study ends in a report, with 3 where no run was accepted", async () => {
+  const openLoop = { shares: [0.5], rounds: 1, warmUpS: 1, windowS: 10 };
+  const plan = syntheticPlan({ users: [100], rounds: 1, openLoop });
+  const cases: [string, Partial<SyntheticRun>, RegExp][] = [
+    ["rejected", { rejected: true }, /6 runs rejected \(generator late\)/],
+    ["failed", { cause: "it broke", noLoad: true }, /6 runs failed \(it broke\)/],
+  ];
+  for (const [name, describe, why] of cases) {
+    const study = `exit-${name}-${Deno.pid}`;
+    const folder = studyFolder(study);
+    using made = syntheticStudy(plan, () => ({ rps: 100, medianMs: 10, ...describe }));
+    try {
+      cpSync(made.folder, folder, { recursive: true });
+      const { code, stdout, stderr } = await task("run", "--study", study);
+      equal(code, 3, stdout + stderr);
+      match(readFileSync(join(folder, "report", "summary_report.md"), "utf8"), why);
+      equal(existsSync(join(folder, "open-loop")), false);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+});
