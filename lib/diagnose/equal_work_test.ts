@@ -14,16 +14,17 @@ function run(arm: string, changes: Partial<Work>, queries: number | null = null)
   const [framework, path] = arm.split(" ") as ["flask", "direct"];
   const scenario = createScenario({ framework, path, users: 10 });
   const pgbouncer = queries === null ? null : {
-    ...{
-      transactions: queries,
-      queries,
-      waitUs: 0,
-      queryUs: 0,
-      maxClients: 8,
-      maxServers: 8,
-      meanServersActive: 2,
-      logins: 0,
-    },
+    transactions: queries,
+    queries,
+    waitUs: 0,
+    starvedUs: 0,
+    meanClients: 8,
+    meanWaiting: 0,
+    queryUs: 0,
+    maxClients: 8,
+    maxServers: 8,
+    meanServersActive: 2,
+    logins: 0,
   };
   return {
     ...unmeasuredRun({ scenarioId: arm, scenario, arm, round: 1, status: "ok", cause: null }),

@@ -6,7 +6,7 @@
  */
 
 import { UsageError } from "../errors.ts";
-import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import { connectionBudget, createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { Plan } from "../plan.ts";
 import { pairedRatio } from "../stats/ratio.ts";
 import type { Estimate, RunSummary } from "../stats/summary.ts";
@@ -52,12 +52,13 @@ export const RELIEFS: Record<Bottleneck, ReliefRule> = {
   pgbouncer_cpu: lift("pgbouncerCpus", () => ({
     none: "PgBouncer runs on one core: start several that share a port (so_reuseport)",
   })),
-  pgbouncer_queue: ({ defaultPoolSize, maxConnections }) => ({
-    change: {
-      defaultPoolSize: MORE * defaultPoolSize,
-      maxConnections: Math.max(maxConnections, MORE * defaultPoolSize + 20),
-    },
-  }),
+  pgbouncer_queue: (scenario) => {
+    // In session mode, whoever is left out of the pool gets nothing.
+    const least = scenario.poolMode === "session" ? connectionBudget(scenario) : 0;
+    const defaultPoolSize = Math.max(MORE * scenario.defaultPoolSize, least);
+    const maxConnections = Math.max(scenario.maxConnections, defaultPoolSize + 20);
+    return { change: { defaultPoolSize, maxConnections } };
+  },
   database_quota: lift("dbCpus", () => ({ none: "PostgreSQL has no quota" })),
   database_locks: () => ({
     none: "no setting shortens transactions: see which statements wait in logs and wait_events",

@@ -24,6 +24,7 @@ Deno.test("relieve() gives more of what was used up, and nothing else", () => {
       whatOf("pgbouncer_cpu", { pgbouncerCpus: 0.1 }),
       whatOf("pgbouncer_queue"),
       whatOf("pgbouncer_queue", { defaultPoolSize: 40 }),
+      whatOf("pgbouncer_queue", { poolMode: "session" }),
       whatOf("app_pool", { poolSize: 2 }),
       whatOf("workers", { threads: 2, poolSize: 2 }),
       whatOf("connection_setup", { reuse: "per_request" }),
@@ -37,6 +38,7 @@ Deno.test("relieve() gives more of what was used up, and nothing else", () => {
     [
       ...["dbCpus 0.5 → none", "appCpus 0.5 → none", "workers 2 → 4", "pgbouncerCpus 0.1 → none"],
       ...["defaultPoolSize 20 → 60", "maxConnections 100 → 140, defaultPoolSize 40 → 120"],
+      "defaultPoolSize 20 → 64",
       ...["poolSize 2 → 6", "threads 2 → 6, poolSize 2 → 6", "reuse per_request → app_pool"],
       ...["reuse per_request → persistent", "maxClientConn 20 → 10000", "maxConnections 100 → 300"],
       ...["users 10 → 30", "arrivalRate 50 → 150", "client fast → lean"],

@@ -171,6 +171,18 @@ function queueMs({ pgbouncer, run }: Seen): number {
   return pgbouncer === null || run.requests === 0 ? 0 : pgbouncer.waitUs / 1000 / run.requests;
 }
 
+/**
+ * The same of clients that starve because servers are never given back: in session mode a client
+ * keeps its server for as long as it is connected. Where servers change hands, the queue moves on, and
+ * whatever makes it slow is to blame.
+ */
+function starvedMs({ pgbouncer, run, scenario: { poolMode, reuse } }: Seen): number {
+  const kept = poolMode === "session" && reuse !== "per_request";
+  return pgbouncer === null || !kept || run.requests === 0
+    ? 0
+    : pgbouncer.starvedUs / 1000 / run.requests;
+}
+
 function thinkMs({ scenario }: Seen): number {
   return 500 * (scenario.thinkTimeMinS + scenario.thinkTimeMaxS);
 }
@@ -184,7 +196,9 @@ const busiest = ({ run }: Seen) => run.conditions.generator?.busiest ?? 0;
 const hostUse = ({ run: { conditions: { host } } }: Seen) =>
   host === null ? 0 : host.busy + host.stolen;
 
-/** The rules in the order in which they are tried. */
+const QUEUE = "PgBouncer's queue";
+
+/** The rules in the order in which they are tried; a verdict may have several. */
 export const VERDICT_RULES: readonly VerdictRule[] = [
   {
     verdict: "refused_connections",
@@ -194,6 +208,21 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     score: ({ run }) =>
       run.cause !== null && REFUSED.test(run.cause) ? (run.errorRate ?? 1) / REFUSED_SHARE : 0,
     evidence: ({ run }) => `${shortCause(run)}; ${percent(run.errorRate ?? 1)} of requests failed`,
+  },
+  {
+    verdict: "pgbouncer_queue",
+    title: QUEUE,
+    fires: `in session mode, clients that never got a server waited for ${
+      percent(WAITING_SHARE)
+    } of all the time that requests were under way`,
+    score: (seen) => {
+      const starved = starvedMs(seen);
+      return starved / (seen.serviceMs + starved) / WAITING_SHARE;
+    },
+    evidence: ({ pgbouncer, scenario }) =>
+      `session mode shares nothing: ${Math.round(pgbouncer!.meanWaiting)} of ${
+        Math.round(pgbouncer!.meanClients)
+      } client connections never got one of default_pool_size ${scenario.defaultPoolSize} server connections`,
   },
   {
     verdict: "generator",
@@ -313,7 +342,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
   },
   {
     verdict: "pgbouncer_queue",
-    title: "PgBouncer's queue",
+    title: QUEUE,
     fires: `waiting for one of default_pool_size server connections was ${
       percent(WAITING_SHARE)
     } of a request's time`,

@@ -67,6 +67,7 @@ function run(changes: Changes = {}): RunSummary {
       pgbouncer: scenario.path === "direct" ? null : {
         ...{ transactions: requests, queries: 3 * requests, waitUs: 100, queryUs: 2e5 },
         ...{ maxClients: 8, maxServers: 4, meanServersActive: 0.4, logins: 0 },
+        ...{ starvedUs: 0, meanClients: 8, meanWaiting: 0 },
         ...changes.pgbouncer,
       },
       work: {
@@ -248,6 +249,27 @@ Deno.test("thresholds hold on both sides", () => {
   const many: Changes = { scenario: crowd, rps: 30, serviceMs: 1600 };
   const loop: Changes = { ...many, scenario: { ...crowd, framework: "fastapi" } };
   deepEqual(verdicts(many, loop), ["workers", "load_limited"]);
+});
+
+Deno.test("clients that starve in session mode are named, before what is used up by the others", () => {
+  // Twenty of 64 users are served, 300 times a second, and use up the database's quota.
+  const starving: Changes = {
+    ...{ rps: 300, serviceMs: 66, services: { postgres: [0.5, 0.5, 1] } },
+    pgbouncer: { waitUs: 132e6, starvedUs: 132e6, meanClients: 64, meanWaiting: 44 },
+  };
+  const judge = (scenario: Partial<Scenario>, changes: Changes = starving) =>
+    judgeBottleneck(run({ ...changes, scenario: { ...busy, users: 64, ...scenario } }));
+  const { verdict, evidence } = judge({ poolMode: "session" });
+  equal(verdict, "pgbouncer_queue");
+  equal(
+    evidence,
+    "session mode shares nothing: 44 of 64 client connections never got one of default_pool_size 20 server connections",
+  );
+  // Where servers change hands, clients wait for what makes those slow.
+  equal(judge({ poolMode: "transaction" }).verdict, "database_quota");
+  equal(judge({ poolMode: "session", reuse: "per_request" }).verdict, "database_quota");
+  const few = { ...starving, pgbouncer: { ...starving.pgbouncer, starvedUs: 19e6 } };
+  equal(judge({ poolMode: "session" }, few).verdict, "database_quota");
 });
 
 Deno.test("what was not recorded is not known, unless the cause tells", () => {

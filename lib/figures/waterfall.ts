@@ -47,6 +47,11 @@ const STYLE: Record<Stage, { label: string; within: string; color: string }> = {
     ...{ label: "PgBouncer's queue", within: "PgBouncer's queue" },
     color: SERVICE_COLOR.pgbouncer!,
   },
+  pgbouncer_starved: {
+    label: "never served by PgBouncer",
+    within: "waiting in PgBouncer for a server connection that never came",
+    color: "#00543d",
+  },
   pgbouncer_server: {
     ...{ label: "server connection", within: "waiting for an answer on a server connection" },
     color: "#86c1e8",
@@ -62,7 +67,7 @@ const STYLE: Record<Stage, { label: string; within: string; color: string }> = {
 };
 
 /** Stages on which text is white. */
-const DARK: Stage[] = ["generator_lag", "app", "pgbouncer_queue", "execution"];
+const DARK: Stage[] = ["generator_lag", "app", "pgbouncer_queue", "pgbouncer_starved", "execution"];
 
 const ROW_HEIGHT = 36;
 const FONT_SIZE = 12;
@@ -194,7 +199,8 @@ export type WaterfallFigureOptions = Pick<FigureOptions, "context" | "title">;
 
 /**
  * Where the time of a mean request went: a stacked bar for each scenario, its parts in the order in
- * which a request meets them, as long together as the mean service time. The part that is left when
+ * which a request meets them, as long together as the mean service time; what clients waited in
+ * PgBouncer that it never served comes on top, for each answer. The part that is left when
  * all measured ones are taken off is pale in a dashed frame. Each load level has a scale of its own.
  *
  * @param rows What `waterfalls()` tells of a study.
@@ -230,6 +236,11 @@ export function waterfallFigure(
     caption: caption([
       `n = ${span} ${span === "1" ? "run" : "runs"} per bar, means of their means`,
       "dashed: what is left when the measured parts are taken off",
+      ...(stages.includes("pgbouncer_starved")
+        ? [
+          `"${STYLE.pgbouncer_starved.label}": on top of the mean, what clients without a server waited for each answer of the others`,
+        ]
+        : []),
     ], context),
   });
 }

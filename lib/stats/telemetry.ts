@@ -38,8 +38,16 @@ export interface PgbouncerActivity {
   /** Transactions and queries, by `total_xact_count` and `total_query_count`. */
   transactions: number;
   queries: number;
-  /** How long clients waited for a server, all together, by `total_wait_time`. */
+  /** How long clients waited for a server, all together: by `total_wait_time`, and `starvedUs`. */
   waitUs: number;
+  /**
+   * The part of it that no counter tells, of clients that got no server: `total_wait_time` grows only
+   * when a client gets one. See {@linkcode pgbouncerActivity}.
+   */
+  starvedUs: number;
+  /** The mean numbers of the app's client connections, and of those that waited for a server. */
+  meanClients: number;
+  meanWaiting: number;
   /** How long servers were busy with queries, as PgBouncer sees it, by `total_query_time`. */
   queryUs: number;
   /** The largest number of the app's client connections, and of server connections. */
@@ -111,7 +119,17 @@ export function postgresActivity(postgres: DataFrame, window: Window): PostgresA
 }
 
 /**
- * PgBouncer's part.
+ * A wait that is longer than this is seen by a reading, of which there is one each second, and by the
+ * next.
+ */
+const STARVING_US = 2e6;
+
+/**
+ * PgBouncer's part. Where some client waited for longer than two readings are apart (`maxwait`), what
+ * all of them waited is at least the mean of `cl_waiting` times the window (Little, "A proof for the
+ * queuing formula L = λW", Operations Research 9(3), 1961); what `total_wait_time` has of it is of
+ * those that got a server, and the rest of those that starved. Shorter waits end within the window
+ * and are counted, which is more exact than what readings happen to see.
  *
  * @param pgbouncer A frame of `readPgbouncer` without a gap.
  * @param sessions New sessions of PostgreSQL within the window, which are PgBouncer's servers; null
@@ -124,12 +142,21 @@ export function pgbouncerActivity(
   window: Window,
 ): PgbouncerActivity {
   const servers = ["sv_active", "sv_idle", "sv_used", "sv_login", "sv_tested"];
+  const clients = ["cl_active", "cl_waiting"];
+  const countedUs = countWithin(pgbouncer, ["total_wait_time_us"], window);
+  const meanWaiting = meanWithin(pgbouncer, ["cl_waiting"], window);
+  const starvedUs = maxWithin(pgbouncer, ["maxwait_us"], window) < STARVING_US
+    ? 0
+    : Math.max(0, meanWaiting * (window.endUs - window.startUs) - countedUs);
   return {
     transactions: countWithin(pgbouncer, ["total_xact_count"], window),
     queries: countWithin(pgbouncer, ["total_query_count"], window),
-    waitUs: countWithin(pgbouncer, ["total_wait_time_us"], window),
+    waitUs: countedUs + starvedUs,
+    starvedUs,
+    meanClients: meanWithin(pgbouncer, clients, window),
+    meanWaiting,
     queryUs: countWithin(pgbouncer, ["total_query_time_us"], window),
-    maxClients: maxWithin(pgbouncer, ["cl_active", "cl_waiting"], window),
+    maxClients: maxWithin(pgbouncer, clients, window),
     maxServers: maxWithin(pgbouncer, servers, window),
     meanServersActive: meanWithin(pgbouncer, ["sv_active"], window),
     logins: sessions === null ? null : countLogins(pgbouncer, sessions, window),

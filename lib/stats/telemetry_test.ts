@@ -127,12 +127,45 @@ Deno.test("pgbouncerActivity() counts transactions, queries and waiting, and the
     transactions: 400,
     queries: 1200,
     waitUs: 20_000,
+    // No client waited for long: all that they waited was counted.
+    starvedUs: 0,
     queryUs: 8000,
     maxClients: 64,
+    meanClients: (10 + 64 + 10) / 3,
+    meanWaiting: (4 + 54 + 4) / 3,
   };
   const expected = { ...counts, maxServers: 22, meanServersActive: (3 + 18 + 3) / 3 };
   assert.deepEqual(pgbouncerActivity(frame, 0, window), { ...expected, logins: 0 });
   assert.equal(pgbouncerActivity(frame, null, window).logins, null);
+});
+
+Deno.test("pgbouncerActivity() has clients that starve wait for their number times the window", async () => {
+  // As recorded in session mode: total_wait_time stands still, and PgBouncer gives clients up after 15 s.
+  const starving = (time: number, maxwaitS: number, waiting = 44) =>
+    pooler(time, "", {
+      cl_active: 20,
+      cl_waiting: waiting,
+      sv_active: 20,
+      sv_idle: 0,
+      maxwait_us: maxwaitS * S,
+      total_wait_time_us: 6_135_138,
+    });
+  const readings = (maxwaitS: number) =>
+    [99, 100, 101, 102, 103, 104, 105].map((time) =>
+      starving(time, time === 103 ? 0.1 : maxwaitS, time === 103 ? 39 : 44)
+    );
+  const activity = async (maxwaitS: number) =>
+    pgbouncerActivity(await frameOf("pgbouncer", readings(maxwaitS)), 0, window);
+  const { waitUs, starvedUs, meanClients, meanWaiting } = await activity(14.9);
+  assert.deepEqual([meanWaiting, meanClients], [43, 63]);
+  // The window has four seconds.
+  assert.deepEqual([waitUs, starvedUs], [43 * 4 * S, 43 * 4 * S]);
+  // Where waits are short, the readings are chance, and the counter is right.
+  assert.equal((await activity(1.9)).waitUs, 0);
+  // What the counter has of it is not counted twice.
+  const moving = readings(14.9).map((row) => ({ ...row, total_wait_time_us: row.time_us }));
+  const some = pgbouncerActivity(await frameOf("pgbouncer", moving), 0, window);
+  assert.deepEqual([some.waitUs, some.starvedUs], [43 * 4 * S, 42 * 4 * S]);
 });
 
 Deno.test("pgbouncerActivity() tells logins from the numbers of clients, less servers and its own", async () => {
@@ -156,7 +189,7 @@ Deno.test("connectionChurn() is per 1,000 requests, and unknown where either par
   const postgres = { ...counts, meanActive: 3, meanWaitingLock: 0 };
   const pgbouncer = {
     ...{ transactions: 4000, queries: 4000, waitUs: 0, queryUs: 0, maxClients: 9, maxServers: 20 },
-    ...{ meanServersActive: 3, logins: 3900 },
+    ...{ meanServersActive: 3, logins: 3900, starvedUs: 0, meanClients: 5, meanWaiting: 0 },
   };
   const telemetry = { postgres, pgbouncer, work: null, app: null };
   assert.deepEqual(connectionChurn({ requests: 4000, telemetry }), { sessions: 1, logins: 975 });

@@ -16,6 +16,7 @@ export const STAGES = [
   "app_pool",
   "connect",
   "pgbouncer_queue",
+  "pgbouncer_starved",
   "pgbouncer_server",
   "database_wait",
   "execution",
@@ -29,6 +30,8 @@ export const STAGES = [
  * - `app_pool`: waiting for a connection of the app's own pool.
  * - `connect`: opening connections.
  * - `pgbouncer_queue`: waiting in PgBouncer for a server connection.
+ * - `pgbouncer_starved`: the same of requests that got none, and no answer: it is in no service time,
+ *   and comes on top of the mean.
  * - `database_wait`: the app waited for the database's answer while PostgreSQL executed nothing for it
  *   and PgBouncer did not have it queue: on the way there and back, through PgBouncer, or waiting for
  *   the database's CPU.
@@ -53,8 +56,9 @@ export interface WaterfallPart {
 
 /**
  * The parts of a run's mean service time, in the order in which a request meets them; together they
- * are the mean. Each is a sum over the window, of the clock of whoever saw it, over the number of
- * requests; the app's own over those that it measured, which of a busy app is each n-th.
+ * are the mean, but for `pgbouncer_starved`, which comes on top. Each is a sum over the window, of the
+ * clock of whoever saw it, over the number of requests; the app's own over those that it measured,
+ * which of a busy app is each n-th.
  *
  * @returns Null where a part that the path has was not recorded.
  */
@@ -69,8 +73,12 @@ export function latencyParts(
   const per = (ms: number) => ms / work.requests;
   const service = per(work.serviceMs);
   const execution = per(work.dataMs + work.otherMs);
-  const queue = pgbouncer && per(pgbouncer.waitUs / 1000);
+  const starved = pgbouncer && per(pgbouncer.starvedUs / 1000);
+  const queue = pgbouncer && per((pgbouncer.waitUs - pgbouncer.starvedUs) / 1000);
   const measured: [Stage, number][] = [];
+  const left = () => service - measured.reduce((sum, [, ms]) => sum + ms, 0);
+  if (queue !== null) measured.push(["pgbouncer_queue", queue]);
+  measured.push(["execution", execution]);
   if (app !== null && app.requests > 0) {
     const own = (ms: number) => ms / app.requests;
     const [handler, database] = [own(app.handlerMs), own(app.databaseMs)];
@@ -84,22 +92,21 @@ export function latencyParts(
     if (scenario.reuse === "app_pool") measured.push(["app_pool", pool]);
     measured.push(["connect", scenario.reuse === "app_pool" ? connect : connect + pool]);
     // Three programs' clocks: what is executed and queued is within what the app waits for.
-    measured.push(["database_wait", Math.max(0, database - (queue ?? 0) - execution)]);
+    const wait = Math.max(0, database - (queue ?? 0) - execution);
+    // Requests that PgBouncer gave up are among the app's, and not among the answers.
+    const most = starved ? Math.max(0, left()) : Infinity;
+    measured.push(["database_wait", Math.min(wait, most)]);
   } else if (pgbouncer !== null) {
     const server = Math.max(0, per(pgbouncer.queryUs / 1000) - execution);
     measured.push(["pgbouncer_server", server]);
   }
-  if (queue !== null) measured.push(["pgbouncer_queue", queue]);
-  measured.push(["execution", execution]);
-  const left = service - measured.reduce((sum, [, ms]) => sum + ms, 0);
-  return [
+  const remainder = app !== null && app.requests > 0 ? "http" as const : "rest" as const;
+  const parts = [
     ...measured.map(([stage, ms]) => ({ stage, ms, measured: true })),
-    {
-      stage: app !== null && app.requests > 0 ? "http" as const : "rest" as const,
-      ms: left,
-      measured: false,
-    },
-  ].sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage));
+    { stage: remainder, ms: left(), measured: false },
+  ];
+  if (starved !== null) parts.push({ stage: "pgbouncer_starved", ms: starved, measured: true });
+  return parts.sort((a, b) => STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage));
 }
 
 /** Where the time of a scenario's mean request went. */
@@ -109,7 +116,7 @@ export interface Waterfall extends LoadLevel {
   arm: string;
   /** Means over the runs, in the order in which a request meets them. */
   parts: WaterfallPart[];
-  /** Their sum, the mean service time, in milliseconds. */
+  /** Their sum in milliseconds: the mean service time, and `pgbouncer_starved` on top. */
   totalMs: number;
   /** Runs behind it. */
   n: number;
@@ -117,7 +124,8 @@ export interface Waterfall extends LoadLevel {
 
 /**
  * The waterfall of each scenario that has one: the mean over its successful runs, of those alone that
- * know the most parts of it.
+ * know the most parts of it. Where gates rejected all that did not fail it is of these, and the arm's
+ * label says so: what they spent their time on is often why.
  *
  * @param study The study, or scenarios and runs of one; the scenarios' order is kept.
  */
@@ -127,21 +135,26 @@ export function waterfalls(
     runs: readonly RunSummary[];
   },
 ): Waterfall[] {
-  const counted = runs.filter(({ status }) => status === "ok")
-    .map((run) => ({ run, parts: latencyParts(run) }))
-    .filter((one): one is { run: RunSummary; parts: WaterfallPart[] } => one.parts !== null);
   return scenarios.flatMap(({ scenarioId }) => {
-    const own = counted.filter(({ run }) => run.scenarioId === scenarioId);
-    if (own.length === 0) return [];
-    const most = Math.max(...own.map(({ parts }) => parts.length));
-    const known = own.filter(({ parts }) => parts.length === most);
-    const mean = (i: number) =>
-      known.reduce((sum, { parts }) => sum + parts[i]!.ms, 0) / known.length;
-    const parts = known[0]!.parts.map((part, i) => ({ ...part, ms: mean(i) }));
-    const { arm, scenario: { users, arrivalRate } } = known[0]!.run;
+    const withStatus = (status: RunSummary["status"]) =>
+      runs.filter((run) => run.scenarioId === scenarioId && run.status === status);
+    const accepted = withStatus("ok");
+    const counted = accepted.length > 0 ? accepted : withStatus("rejected");
+    const told = counted.map(latencyParts).filter((parts) => parts !== null);
+    if (told.length === 0) return [];
+    const most = Math.max(...told.map(({ length }) => length));
+    const known = told.filter(({ length }) => length === most);
+    const mean = (i: number) => known.reduce((sum, parts) => sum + parts[i]!.ms, 0) / known.length;
+    const parts = known[0]!.map((part, i) => ({ ...part, ms: mean(i) }));
+    const { arm, scenario: { users, arrivalRate } } = counted[0]!;
     return {
-      ...{ scenarioId, arm, users, arrivalRate, parts, n: known.length },
+      scenarioId,
+      arm: accepted.length > 0 ? arm : `${arm} (rejected)`,
+      users,
+      arrivalRate,
+      parts,
       totalMs: parts.reduce((sum, { ms }) => sum + ms, 0),
+      n: known.length,
     };
   });
 }

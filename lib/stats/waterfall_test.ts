@@ -13,6 +13,9 @@ const work = {
 const pgbouncer = {
   ...{ transactions: 1000, queries: 3100, waitUs: 20e6, queryUs: 9e6, maxClients: 64 },
   ...{ maxServers: 20, meanServersActive: 9, logins: 0 },
+  starvedUs: 0,
+  meanClients: 60,
+  meanWaiting: 40,
 };
 /** Twenty more than correct answers, as where some failed: their times are in the sums. */
 const app = {
@@ -38,7 +41,7 @@ function told(run: Parameters<typeof latencyParts>[0]): string[] | null {
 Deno.test("latencyParts() tells every stage in a request's order, and together they are the mean", () => {
   assert.deepEqual(told(pooled), [
     ...["generator_lag: 0.5", "(http: 4.5)", "app: 10", "app_pool: 2", "connect: 1"],
-    ...["pgbouncer_queue: 20", "database_wait: 8", "execution: 4"],
+    ...["pgbouncer_queue: 20", "pgbouncer_starved: 0", "database_wait: 8", "execution: 4"],
   ]);
   const sum = latencyParts(pooled)!.reduce((total, { ms }) => total + ms, 0);
   assert.ok(Math.abs(sum - 50) < 1e-9);
@@ -68,6 +71,22 @@ Deno.test("latencyParts() shows 5 ms more in one stage there, and nowhere else",
   }
 });
 
+Deno.test("latencyParts() puts what starving clients waited on top of the mean, in no other stage", () => {
+  const starving = { ...pgbouncer, waitUs: 100e6, starvedUs: 80e6 };
+  const expected = told(pooled)!.map((text) =>
+    text.startsWith("pgbouncer_starved") ? "pgbouncer_starved: 80" : text
+  );
+  assert.deepEqual(told({ ...pooled, telemetry: { ...all, pgbouncer: starving } }), expected);
+  // Twenty requests that PgBouncer gave up after 15 s are among the app's, in no answer's time.
+  const kicked = { ...app, handlerMs: app.handlerMs + 3e5, databaseMs: app.databaseMs + 3e5 };
+  const parts = latencyParts({
+    ...pooled,
+    telemetry: { ...all, pgbouncer: starving, app: kicked },
+  });
+  const sum = parts!.reduce((total, { ms }) => total + ms, 0);
+  assert.ok(Math.abs(sum - 130) < 1e-9 && parts!.every(({ ms }) => ms >= 0));
+});
+
 Deno.test("latencyParts() leaves out what a path or a reuse does not have, and no lag is below zero", () => {
   const direct = { ...scenario, path: "direct" as const, reuse: "per_request" as const };
   const telemetry = { ...all, pgbouncer: null };
@@ -87,7 +106,11 @@ Deno.test("latencyParts() leaves out what a path or a reuse does not have, and n
 Deno.test("latencyParts() of a run whose app told nothing knows fewer parts; without work none", () => {
   const telemetry: Telemetry = { ...all, app: null };
   assert.deepEqual(told({ ...pooled, telemetry }), [
-    ...["(rest: 21)", "pgbouncer_queue: 20", "pgbouncer_server: 5", "execution: 4"],
+    "(rest: 21)",
+    "pgbouncer_queue: 20",
+    "pgbouncer_starved: 0",
+    "pgbouncer_server: 5",
+    "execution: 4",
   ]);
   const direct = { ...scenario, path: "direct" as const };
   const alone = { ...telemetry, pgbouncer: null };
@@ -103,7 +126,7 @@ Deno.test("waterfalls() is the mean over a scenario's successful runs, without t
   const run = (
     round: number,
     telemetry: Telemetry,
-    status: "ok" | "failed" = "ok",
+    status: RunSummary["status"] = "ok",
   ): RunSummary => ({
     ...unmeasuredRun({
       scenarioId: "a",
@@ -126,4 +149,10 @@ Deno.test("waterfalls() is the mean over a scenario's successful runs, without t
   const stages = one!.parts.map(({ stage }) => stage);
   assert.deepEqual(stages, STAGES.filter((stage) => stages.includes(stage)));
   assert.ok(Math.abs(one!.parts.find(({ stage }) => stage === "http")!.ms - 9.5) < 1e-9);
+  const armsOf = (...runs: RunSummary[]) =>
+    waterfalls({ scenarios: [{ scenarioId: "a" }], runs }).map(({ arm, n }) => `${arm}: ${n}`);
+  assert.deepEqual(armsOf(run(1, all), run(2, all, "rejected")), ["flask pooled: 1"]);
+  assert.deepEqual(armsOf(run(1, all, "failed"), run(2, all, "rejected")), [
+    "flask pooled (rejected): 1",
+  ]);
 });
