@@ -47,7 +47,7 @@ export const THROTTLED = 0.05;
 /** Above this share of all cores' time, whatever comes next waits for a core. */
 export const FULL_MACHINE = 0.95;
 /** Connections that PostgreSQL keeps for superusers: its default. */
-const RESERVED_CONNECTIONS = 3;
+export const RESERVED_CONNECTIONS = 3;
 
 /** What a gate does to what is said. */
 export type GateKind = "reject" | "limit" | "finding";

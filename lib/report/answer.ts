@@ -4,6 +4,7 @@
  * @module
  */
 
+import { judgeGain, type PairEvidence, pairEvidence } from "../diagnose/evidence.ts";
 import { latencyComparisons, type Verdict, verdictOf } from "../figures/claims.ts";
 import {
   atLevels,
@@ -19,29 +20,35 @@ import {
 import { latencyName } from "../figures/options.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
 import { Markdown } from "./display.ts";
+import { explainGains } from "./evidence.ts";
 import { describeCores, STAMP } from "./narrative.ts";
 import { readArmRatios } from "./ratios.ts";
 import type { Study } from "./study.ts";
 
 /** What the comparisons of one framework answer, in a few words. */
-function shortAnswer(pairs: readonly PathRatio[]): string {
+function shortAnswer(evidence: readonly PairEvidence[]): string {
+  const pairs = evidence.map(({ pair }) => pair);
   const by = (verdict: Verdict) => pairs.filter((pair) => verdictOf(pair) === verdict);
   const [higher, lower, alike] = [by("higher"), by("lower"), by("indistinguishable")];
   const onlyPooled = pairs.filter(({ failedPaths }) => failedPaths.join() === "direct");
-  if (higher.length > 0 && lower.length > 0) return "it depends on the load";
+  const unexplained = evidence.filter((one) => judgeGain(one) === "unexplained")
+    .map(({ pair }) => pair);
+  const helped = higher.filter((pair) => !unexplained.includes(pair));
+  if (helped.length > 0 && lower.length > 0) return "it depends on the load";
   if (onlyPooled.length > 0 && lower.length === 0) {
     return `only the pooled path held ${atLevels(onlyPooled)}`;
   }
-  if (higher.length > 0) {
-    return alike.length === 0
+  if (helped.length > 0) {
+    return helped.length === higher.length && alike.length === 0
       ? "yes, for throughput"
-      : `for throughput it helped only ${atLevels(higher)}`;
+      : `for throughput it helped only ${atLevels(helped)}`;
   }
   if (lower.length > 0) {
-    return alike.length === 0
+    return alike.length + higher.length === 0
       ? "no, it costs throughput"
       : `no, it cost throughput ${atLevels(lower)} and gained none elsewhere`;
   }
+  if (higher.length > 0) return "pooled was higher, but PgBouncer left no trace that explains it";
   return alike.length > 0 ? "this study gives no reason to" : "undecided";
 }
 
@@ -62,7 +69,8 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
 }
 
 /** The answer for one framework (and settings), over all levels of load. */
-function answer(study: Study, pairs: readonly PathRatio[]): string {
+function answer(study: Study, evidence: readonly PairEvidence[]): string {
+  const pairs = evidence.map(({ pair }) => pair);
   const [first] = pairs as [PathRatio, ...PathRatio[]];
   const words: [Verdict, string][] = [
     ["higher", "pooled throughput higher"],
@@ -90,6 +98,7 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(`${atLevels(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
   }
+  parts.push(...explainGains(evidence.filter(({ pair }) => verdictOf(pair) === "higher")));
   const compared = pairs.filter(({ n }) => n > 1);
   if (compared.length > 0) parts.push(latencyAnswer(study, compared));
   const rounds = pairs.filter(({ n }) => n > 0).map(({ n }) => n);
@@ -100,7 +109,7 @@ function answer(study: Study, pairs: readonly PathRatio[]): string {
       formatList(first.differences)
     } too: this is not the path's effect alone.`;
   const reuse = first.label.includes("reuse=") ? "" : `, reuse \`${first.reuse}\``;
-  return `- **${first.label}${reuse}: ${shortAnswer(pairs)}.** ${
+  return `- **${first.label}${reuse}: ${shortAnswer(evidence)}.** ${
     capitalise(parts.join("; "))
   }${n}.${differences}`;
 }
@@ -140,11 +149,10 @@ export function conclusion(study: Study): Markdown {
       `No conclusion about PgBouncer: this study has no pair of direct and pooled arms.${arms}`,
     );
   }
-  const groups = new Map<string, PathRatio[]>();
-  for (const pair of study.ratios) {
-    const key = `${pair.label} ${pair.reuse}`;
-    groups.set(key, [...(groups.get(key) ?? []), pair]);
-  }
+  const groups = Map.groupBy(
+    pairEvidence(study),
+    ({ pair: { label, reuse } }) => `${label} ${reuse}`,
+  );
   const { context } = study;
   const scope = [
     ...study.armRatios.filter(({ kind }) => kind === "replica").map(readCopy),
@@ -165,7 +173,7 @@ export function conclusion(study: Study): Markdown {
   ].filter((sentence) => sentence !== "");
   return new Markdown(
     `Should you put PgBouncer in front of the database?\n\n${
-      [...groups.values()].map((pairs) => answer(study, pairs)).join("\n")
+      [...groups.values()].map((evidence) => answer(study, evidence)).join("\n")
     }\n\n${scope.join(" ")}`,
   );
 }

@@ -84,11 +84,11 @@ function reuseClaims(study: Study): string {
   if (churning.length === 0) {
     return "not repeated: no app reconnected, so that PostgreSQL had no churn to be spared";
   }
-  const texts = churning.map(({ pair, sessionsDirect, sessionsPooled, claims }) =>
+  const texts = churning.map(({ pair, sessionsDirect, sessionsPooled, traces }) =>
     `${pairName(pair)} opened ${
       formatNumber(sessionsDirect!)
     } sessions per 1,000 requests direct, ${formatNumber(sessionsPooled!)} pooled, ${
-      claims.includes("multiplexing")
+      traces.includes("multiplexing")
         ? "and shared server connections too"
         : "and shared no server connections"
     }`

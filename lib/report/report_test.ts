@@ -14,6 +14,7 @@ import { openLoopPlan } from "../stats/capacity.ts";
 import { openLoopFolder } from "../store/layout.ts";
 import { followUpStudy } from "../store/studies.ts";
 import { summaryReport } from "./markdown.ts";
+import { readEvidence } from "./evidence.ts";
 import { rpsComparisonFigure } from "../figures/comparison.ts";
 import { scenarioMatrixFigure } from "../figures/matrix.ts";
 import { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
@@ -287,6 +288,35 @@ Deno.test("conclusion() answers for each framework, names its reuse, n and inter
   assert.match(text, /n = 5/);
   assert.match(text, /database: 0\.5 CPU, 512 MiB/);
   assert.match(text, /shared 2 cores/);
+});
+
+Deno.test("a gain is an answer only where PgBouncer left a trace that explains it", async () => {
+  // With a server connection for each of the app's, there is nothing to share and no queue.
+  const answerWith = async (defaultPoolSize: number, evidence: RegExp) => {
+    const scenarios = (["direct", "pooled"] as const).map((path) =>
+      createScenario({ framework: "django", path, users: 10, defaultPoolSize })
+    );
+    using own = syntheticStudy(syntheticPlan({ scenarios }), ({ scenario, round }) => ({
+      rps: (scenario.path === "direct" ? 100 : 120) + round,
+      medianMs: 9,
+    }));
+    const read = await loadStudy(own.folder);
+    assert.equal(read.ratios[0]!.verdict, "higher");
+    assert.match(String(readEvidence(read)), evidence);
+    return plain(conclusion(read));
+  };
+  const explained = await answerWith(20, /- \*\*multiplexing\*\*: Django/);
+  assert.match(explained, /\*\*Django, reuse `persistent`: yes, for throughput\.\*\*/);
+  assert.match(
+    explained,
+    /PgBouncer's part at 10 users was multiplexing \(10 client connections shared 8 server/,
+  );
+  const unexplained = await answerWith(64, /- \*\*measures only the extra hop\*\*: Django/);
+  assert.doesNotMatch(unexplained, /yes, for throughput/);
+  assert.match(
+    unexplained,
+    /: pooled was higher, but PgBouncer left no trace that explains it\.\*\*.*higher at 10 users \(1\.19×/,
+  );
 });
 
 Deno.test("every reading of a functional check is stamped, and concludes nothing", () => {
