@@ -151,8 +151,8 @@ Deno.test("waterfalls() is the mean over a scenario's successful runs, without t
   assert.ok(Math.abs(one!.parts.find(({ stage }) => stage === "http")!.ms - 9.5) < 1e-9);
   const armsOf = (...runs: RunSummary[]) =>
     waterfalls({ scenarios: [{ scenarioId: "a" }], runs }).map(({ arm, n }) => `${arm}: ${n}`);
-  assert.deepEqual(armsOf(run(1, all), run(2, all, "rejected")), ["flask pooled: 1"]);
+  assert.deepEqual(armsOf(run(1, all), run(2, all, "rejected")), ["Flask pooled: 1"]);
   assert.deepEqual(armsOf(run(1, all, "failed"), run(2, all, "rejected")), [
-    "flask pooled (rejected): 1",
+    "Flask pooled (rejected): 1",
   ]);
 });
