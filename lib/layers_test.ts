@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   views: RECORDS,
   notebooks: ["engine", "setup", "views", ...RECORDS],
   "run_scenario.ts": [...MEASURING, ...ANALYSIS, ...RECORDS],
-  "run_load.ts": [...MEASURING, ...RECORDS],
+  "run_load.ts": ["frames", ...MEASURING, ...RECORDS],
   "run_study.ts": ["run_scenario.ts", "notebooks", ...MEASURING, ...ANALYSIS, ...RECORDS],
   "export_study.ts": ["engine", "setup", "notebooks", "report", ...RECORDS],
   "scenario.ts": ["apps", "errors.ts"],

@@ -53,7 +53,8 @@ export { findCause } from "./diagnose/causes.ts";
 export { relieve } from "./diagnose/relief.ts";
 export { waitUntil } from "./engine/wait.ts";
 export { explainExit, locustCommand } from "./load/locust.ts";
-export { checkCounts, convertRequests, readFinal, readLocustTotals } from "./load/requests.ts";
+export { checkCounts, convertRequests, readFinal } from "./load/requests.ts";
+export { loadLocust, type LocustRun } from "./frames/locust.ts";
 
 export { deliveryTrouble } from "./stats/delivery.ts";
 export { compareScenarios } from "./stats/comparisons.ts";
@@ -69,7 +70,7 @@ export { studentTQuantile } from "./stats/student_t.ts";
 export { differingSettings, summariseScenarios } from "./stats/summarise.ts";
 export { latencyParts, waterfalls } from "./stats/waterfall.ts";
 export { pairName, pathClaim, rangeClaim } from "./figures/claims.ts";
-export { Figure } from "./figures/figure.ts";
+export { Figure, plot } from "./figures/figure.ts";
 export { p95ComparisonFigure, rpsComparisonFigure } from "./figures/comparison.ts";
 export { connectionsFigure } from "./figures/connections.ts";
 export { distributionFigure } from "./figures/distribution.ts";

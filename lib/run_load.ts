@@ -14,6 +14,7 @@ import { Owned, sweep } from "./engine/cleanup.ts";
 import { parseHostCpu, parseMemoryInUse } from "./engine/proc.ts";
 import { LocalProcess } from "./engine/process.ts";
 import { PoolscopeError, UsageError } from "./errors.ts";
+import { readLocustTotals } from "./frames/locust.ts";
 import { explainExit, locustCommand, LOCUSTFILE } from "./load/locust.ts";
 import {
   checkCounts,
@@ -22,7 +23,6 @@ import {
   type LiveSample,
   readFinal,
   readLive,
-  readLocustTotals,
 } from "./load/requests.ts";
 import { judgeOpenFiles } from "./setup/doctor.ts";
 import { ensurePython } from "./setup/python.ts";
@@ -375,7 +375,7 @@ async function collect(folder: string, ended: Ended) {
     const counts = await convertRequests(folder);
     result.final = readFinal(folder);
     result.errors = counts.errors;
-    result.trouble ??= checkCounts(counts, result.final, readLocustTotals(folder));
+    result.trouble ??= checkCounts(counts, result.final, await readLocustTotals(folder));
   } catch (error) {
     if (!(error instanceof PoolscopeError)) throw error;
     result.trouble ??= error.message.split("\n")[0]!;

@@ -11,6 +11,7 @@ import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
 import { readNetwork } from "./engine/network.ts";
 import { tcpBetween, type TcpState } from "./engine/tcp.ts";
 import { EngineLostError, PoolscopeError } from "./errors.ts";
+import { readLocustTotals } from "./frames/locust.ts";
 import { explainExit, locustCommand } from "./load/locust.ts";
 import {
   checkCounts,
@@ -18,7 +19,6 @@ import {
   type ErrorCount,
   readFinal,
   readLive,
-  readLocustTotals,
 } from "./load/requests.ts";
 import { type Plan, planHash, type PlannedRun } from "./plan.ts";
 import type { EventLog } from "./store/events.ts";
@@ -345,7 +345,7 @@ async function collect(folder: string, progress: Progress): Promise<string | nul
   if (existsSync(join(folder, "final.json"))) progress.final = readFinal(folder);
   const counts = await convertRequests(folder);
   progress.errors = counts.errors;
-  return checkCounts(counts, readFinal(folder), readLocustTotals(folder));
+  return checkCounts(counts, readFinal(folder), await readLocustTotals(folder));
 }
 
 /** Why the run counts as failed, in one sentence, or null. */

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import { readRequests } from "../frames/run_files.ts";
 import { loadPolars } from "../frames/polars.ts";
-import { checkCounts, convertRequests, readFinal, readLocustTotals } from "../load/requests.ts";
+import { readLocustTotals } from "../frames/locust.ts";
+import { checkCounts, convertRequests, readFinal } from "../load/requests.ts";
 import { runCommand } from "../setup/command.ts";
 import { percentilesMs, responseTimes } from "../stats/latency.ts";
 import { cutWindow } from "../stats/window.ts";
@@ -175,7 +176,7 @@ async function measure(
   const still: Span[] = JSON.parse(await watch.stop());
   const counts = await convertRequests(folder.path);
   const final = readFinal(folder.path);
-  const trouble = checkCounts(counts, final, readLocustTotals(folder.path));
+  const trouble = checkCounts(counts, final, await readLocustTotals(folder.path));
   if (trouble !== null) throw new PoolscopeError(`Cannot trust case ${one.name}: ${trouble}`);
   // The server may not have read the last ones when the generator left.
   const seen = serverLog.requests.length;

@@ -7,7 +7,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
-import { checkCounts, convertRequests, readFinal, readLocustTotals } from "../load/requests.ts";
+import { readLocustTotals } from "../frames/locust.ts";
+import { checkCounts, convertRequests, readFinal } from "../load/requests.ts";
 import { meanInterval } from "../stats/interval.ts";
 import { ROOT } from "../store/layout.ts";
 import {
@@ -127,7 +128,7 @@ async function countMissing(
   });
   const seen = Number(await server.stop());
   const counts = await convertRequests(folder.path);
-  const trouble = checkCounts(counts, readFinal(folder.path), readLocustTotals(folder.path));
+  const trouble = checkCounts(counts, readFinal(folder.path), await readLocustTotals(folder.path));
   if (trouble !== null) throw new PoolscopeError(`Recording ${name} is wrong: ${trouble}`);
   log(`${name}: ${counts.rows} rows, ${counts.unfinished} of them unfinished; server: ${seen}`);
   // A request that was just sent when the generator ended may have a row and no answer.

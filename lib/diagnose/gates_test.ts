@@ -128,11 +128,3 @@ Deno.test("versions_differ names what is not the same in all runs", () => {
   deepEqual(look("2.47", "2.47"), []);
   deepEqual(look("2.47", "2.48"), ["locust: 2.47, 2.48"]);
 });
-
-Deno.test("the README's table of gates is the table in code", () => {
-  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-  const rows = [...readme.matchAll(/^\| `([a-z_]+)` +\| (\w+) +\| (.+?) +\|$/gm)]
-    .map(([, id, kind, fires]) => ({ id, kind, fires: fires!.replaceAll("\\|", "|") }))
-    .filter(({ kind }) => ["reject", "limit", "finding"].includes(kind!));
-  deepEqual(rows, GATES.map(({ id, kind, fires }) => ({ id, kind, fires })));
-});

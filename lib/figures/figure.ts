@@ -124,6 +124,35 @@ export function drawPlot(
   };
 }
 
+/**
+ * A plot of your own, shown inline by Jupyter and saved by `png()` like every other figure.
+ *
+ * @param options Observable Plot's options; `title` and `caption` become the figure's. Width defaults
+ * to 788 and height to 300 pixels.
+ *
+ * @example
+ * ```ts
+ * import * as Plot from "@observablehq/plot";
+ * import { plot } from "poolscope";
+ *
+ * const rows = [{ users: 10, rps: 90 }, { users: 100, rps: 310 }];
+ * const marks = [Plot.lineY(rows, { x: "users", y: "rps" })];
+ * console.assert(plot({ title: "Throughput by users", marks }).svg.startsWith("<svg"));
+ * ```
+ */
+export function plot(
+  { title = "", caption = "", ...options }: Omit<Plot.PlotOptions, "title" | "caption"> & {
+    title?: string;
+    caption?: string;
+  },
+): Figure {
+  return composeFigure({
+    title,
+    body: drawPlot({ width: BODY_WIDTH, height: 300, ...options }),
+    caption,
+  });
+}
+
 function legendSymbol({ symbol, color }: LegendEntry, x: number, y: number): string {
   const at = `transform="translate(${x},${y})"`;
   switch (symbol) {

@@ -10,6 +10,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { resolve } from "node:path";
 import type { DataFrame, Series } from "nodejs-polars";
 import { invalidLine } from "../store/files.ts";
+import { csvRecords } from "./csv_records.ts";
 import { FrameError } from "./frame_error.ts";
 import { loadPolars } from "./polars.ts";
 
@@ -57,35 +58,6 @@ export function readHeader(path: string): string {
   return readEnds(resolve(path)).header;
 }
 
-/** Splits a CSV text into records with the line on which each begins. */
-function* records(text: string): Generator<{ line: number; fields: string[] }> {
-  let line = 1;
-  let begun = 1;
-  let fields: string[] = [];
-  let field = "";
-  let quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i]!;
-    if (char === "\n") line++;
-    if (quoted) {
-      if (char !== '"') field += char;
-      else if (text[i + 1] === '"') field += text[++i];
-      else quoted = false;
-    } else if (char === '"') quoted = true;
-    else if (char === ",") {
-      fields.push(field);
-      field = "";
-    } else if (char === "\n") {
-      fields.push(field.replace(/\r$/, ""));
-      yield { line: begun, fields };
-      begun = line;
-      fields = [];
-      field = "";
-    } else field += char;
-  }
-  if (field !== "" || fields.length > 0) yield { line: begun, fields: [...fields, field] };
-}
-
 function fits(column: Column, text: string, missing: string): boolean {
   if (text === "" || text === missing) return column.optional === true;
   if (column.kind === "text") return true;
@@ -108,7 +80,7 @@ function firstFault(file: string, columns: Column[], missing: string): FrameErro
   const bytes = readFileSync(file);
   if (!isUtf8(bytes)) return new FrameError(file, invalidLine(bytes), "it is not UTF-8");
   let row = 0;
-  for (const { line, fields } of records(bytes.toString())) {
+  for (const { line, fields } of csvRecords(bytes.toString())) {
     if (row++ === 0) continue;
     if (fields.length !== columns.length) {
       return new FrameError(

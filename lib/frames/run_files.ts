@@ -27,26 +27,6 @@ const REQUEST_OPTIONAL: RequestColumn[] = ["intended_start_us", "response_us", "
 const RESOURCE_TEXT: ResourceColumn[] = ["service"];
 const RESOURCE_WHOLE: ResourceColumn[] = ["time_us", "processes", "context_switches"];
 
-/** Percentiles that Locust reports; a column such as `99.9%` becomes `p99_9_ms`. */
-const LOCUST_PERCENTILES: Column[] = [
-  "50%",
-  "66%",
-  "75%",
-  "80%",
-  "90%",
-  "95%",
-  "98%",
-  "99%",
-  "99.9%",
-  "99.99%",
-  "100%",
-].map((header) => ({
-  header,
-  name: `p${header.slice(0, -1).replace(".", "_")}_ms`,
-  kind: "number",
-  optional: true,
-}));
-
 const number = (header: string, name: string): Column => ({ header, name, kind: "number" });
 const integer = (header: string, name: string): Column => ({ header, name, kind: "integer" });
 const text = (header: string, name: string, optional = false): Column => ({
@@ -163,55 +143,5 @@ export function readStatements(folder: string): Promise<DataFrame> {
     integer("rows", "rows"),
     number("exec_ms", "exec_ms"),
     text("query", "query"),
-  ]);
-}
-
-/** Reads `locust_stats.csv`, Locust's own totals: a row per route and one `Aggregated`. */
-export function readLocustStats(folder: string): Promise<DataFrame> {
-  return readCsv(join(folder, "locust_stats.csv"), [
-    text("Type", "type", true),
-    text("Name", "name"),
-    integer("Request Count", "request_count"),
-    integer("Failure Count", "failure_count"),
-    number("Median Response Time", "median_ms"),
-    number("Average Response Time", "average_ms"),
-    number("Min Response Time", "min_ms"),
-    number("Max Response Time", "max_ms"),
-    number("Average Content Size", "average_content_bytes"),
-    number("Requests/s", "requests_per_s"),
-    number("Failures/s", "failures_per_s"),
-    ...LOCUST_PERCENTILES,
-  ]);
-}
-
-/** Reads `locust_stats_history.csv`, Locust's totals second by second. */
-export function readLocustHistory(folder: string): Promise<DataFrame> {
-  return readCsv(join(folder, "locust_stats_history.csv"), [
-    integer("Timestamp", "timestamp_s"),
-    integer("User Count", "user_count"),
-    text("Type", "type", true),
-    text("Name", "name"),
-    number("Requests/s", "requests_per_s"),
-    number("Failures/s", "failures_per_s"),
-    ...LOCUST_PERCENTILES,
-    integer("Total Request Count", "total_request_count"),
-    integer("Total Failure Count", "total_failure_count"),
-    number("Total Median Response Time", "total_median_ms"),
-    number("Total Average Response Time", "total_average_ms"),
-    number("Total Min Response Time", "total_min_ms"),
-    number("Total Max Response Time", "total_max_ms"),
-    number("Total Average Content Size", "total_average_content_bytes"),
-  ]);
-}
-
-/** Reads `locust_failures.csv`: a row per route and error, with how often it occurred. */
-export function readFailures(folder: string): Promise<DataFrame> {
-  return readCsv(join(folder, "locust_failures.csv"), [
-    text("Method", "method", true),
-    text("Name", "name"),
-    text("Error", "error", true),
-    integer("Occurrences", "occurrences"),
-    text("First Seen", "first_seen", true),
-    text("Last Seen", "last_seen", true),
   ]);
 }

@@ -4,15 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS, RESOURCE_COLUMNS } from "../store/layout.ts";
 import { FrameError } from "./frame_error.ts";
-import {
-  readFailures,
-  readLocustHistory,
-  readLocustStats,
-  readPgbouncer,
-  readPostgres,
-  readRequests,
-  readResources,
-} from "./run_files.ts";
+import { readPgbouncer, readPostgres, readRequests, readResources } from "./run_files.ts";
 import { requestsCsv, syntheticPlan, syntheticStudy } from "./testing.ts";
 
 const one = [{ startUs: 1_700_000_000_000_000, serviceUs: 5000 }];
@@ -41,12 +33,6 @@ Deno.test("every reader reads a run's files with fixed dtypes", async () => {
   assert.ok(dtypes.includes("service_us DataType(Int64)"), dtypes.join());
   assert.equal(requests.getColumn("intended_start_us").nullCount(), requests.height);
 
-  const stats = await readLocustStats(study.firstRun);
-  assert.equal(stats.height, 2);
-  assert.deepEqual(stats.getColumn("p99_9_ms").toArray(), [40, null]); // N/A
-  assert.equal(stats.getColumn("type").nullCount(), 1);
-  assert.equal((await readLocustHistory(study.firstRun)).getColumn("p50_ms").nullCount(), 1);
-  assert.equal((await readFailures(study.firstRun)).height, 0);
   assert.ok((await readResources(study.firstRun)).height > 0);
   const postgres = await readPostgres(study.firstRun);
   assert.deepEqual(postgres.columns, [...POSTGRES_COLUMNS]);

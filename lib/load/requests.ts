@@ -14,7 +14,7 @@ import { readJsonObject } from "../store/files.ts";
 import { REQUEST_COLUMNS } from "../store/layout.ts";
 import type { FinalAccount } from "../store/manifest.ts";
 
-export { checkCounts, type LocustTotals, readFinal, readLocustTotals } from "../store/account.ts";
+export { checkCounts, type LocustTotals, readFinal } from "../store/account.ts";
 
 /** What the generator did in its last second. */
 export interface LiveSample {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import type { FinalAccount } from "../store/manifest.ts";
-import { checkCounts, convertRequests, readFinal, readLive, readLocustTotals } from "./requests.ts";
+import { checkCounts, convertRequests, readFinal, readLive } from "./requests.ts";
 
 const START_US = 1_790_000_000_000_000;
 
@@ -246,21 +246,6 @@ Deno.test("readFinal() names file and field of what is wrong", () => {
 Deno.test("readLive() is null when there is no sample", () => {
   using folder = new RunFolder({});
   assert.equal(readLive(folder.path), null);
-});
-
-Deno.test("readLocustTotals() reads Locust's total and counts exceptions", () => {
-  using folder = new RunFolder({
-    "locust_stats.csv": "Type,Name,Request Count,Failure Count\r\n" +
-      "GET,/posts,7,1\r\n,Aggregated,12,3\r\n",
-    "locust_exceptions.csv": "Count,Message,Traceback,Nodes\r\n" +
-      '2,boom,"  File ""a.py"", line 1\n    x\n",local\r\n3,bang,"",local\r\n',
-  });
-  assert.deepEqual(readLocustTotals(folder.path), { requests: 12, failures: 3, exceptions: 5 });
-});
-
-Deno.test("readLocustTotals() throws when there is no total", () => {
-  using folder = new RunFolder({ "locust_stats.csv": "Type,Name\r\n" });
-  assert.throws(() => readLocustTotals(folder.path), /no row "Aggregated"/);
 });
 
 Deno.test("checkCounts() says which source disagrees", () => {

@@ -14,9 +14,9 @@ import {
   type LocustTotals,
   readFinal,
   readLive,
-  readLocustTotals,
   type RequestCounts,
 } from "./requests.ts";
+import { readLocustTotals } from "../frames/locust.ts";
 import { type Behaviour, MisbehavingServer } from "./testing/misbehaving_server.ts";
 
 interface Run {
@@ -140,7 +140,7 @@ async function load(
     const file = (name: string) => readFileSync(join(folder, name), "utf8");
     const counts = await convertRequests(folder);
     const final = readFinal(folder);
-    const totals = readLocustTotals(folder);
+    const totals = await readLocustTotals(folder);
     assert.equal(checkCounts(counts, final, totals), null);
     assert.ok(!existsSync(join(folder, ".live.json")));
     const rows = file("requests.csv").trimEnd().split("\n").slice(1).map((row) => row.split(","));

@@ -11,12 +11,10 @@ import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { rejectRun } from "../diagnose/gates.ts";
 import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
+import { readLocustFile, readLocustTotals } from "../frames/locust.ts";
 import { polars } from "../frames/polars.ts";
 import {
   readApp,
-  readFailures,
-  readLocustHistory,
-  readLocustStats,
   readPgbouncer,
   readPostgres,
   readRequests,
@@ -39,8 +37,8 @@ import {
 import { workWithin } from "../stats/work.ts";
 import type { Window } from "../stats/window.ts";
 import type { RunSummary } from "../stats/summary.ts";
-import { checkCounts, readFinal, readLocustTotals } from "../store/account.ts";
-import { hashFile, readManifest, readText } from "../store/files.ts";
+import { checkCounts, readFinal } from "../store/account.ts";
+import { hashFile, readManifest } from "../store/files.ts";
 import { LATER_FILES, RUN_FILES, runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 
@@ -58,10 +56,10 @@ type RunFile = typeof RUN_FILES[number];
 
 /** What names the fault in a file whose hash does not match, or that has none. */
 const READERS: Record<RunFile, (folder: string) => unknown> = {
-  "locust_stats.csv": async (folder) => [await readLocustStats(folder), readLocustTotals(folder)],
-  "locust_stats_history.csv": readLocustHistory,
-  "locust_failures.csv": readFailures,
-  "locust_exceptions.csv": (folder) => readText(join(folder, "locust_exceptions.csv")),
+  "locust_stats.csv": readLocustTotals,
+  "locust_stats_history.csv": (folder) => readLocustFile(join(folder, "locust_stats_history.csv")),
+  "locust_failures.csv": (folder) => readLocustFile(join(folder, "locust_failures.csv")),
+  "locust_exceptions.csv": (folder) => readLocustFile(join(folder, "locust_exceptions.csv")),
   "requests.csv": readRequests,
   "final.json": readFinal,
   "resources.csv": async (folder) => {
@@ -120,12 +118,12 @@ function checkPlace(manifest: Manifest, planned: PlannedRun, folder: string): vo
  * What the files of a successful run say against each other, as a fault of the file that is not
  * believed; null when they agree.
  */
-function findDisagreement(
+async function findDisagreement(
   manifest: Manifest,
   run: RunSummary,
   requests: DataFrame,
   folder: string,
-): FileError | null {
+): Promise<FileError | null> {
   const window = manifest.window!;
   const requestsFile = join(folder, "requests.csv");
   if (run.requests === run.failures) {
@@ -144,7 +142,7 @@ function findDisagreement(
     dropped: run.delivery?.dropped ?? 0,
     ...countOutside(requests, window, run),
   };
-  const what = checkCounts(counts, final, readLocustTotals(folder));
+  const what = checkCounts(counts, final, await readLocustTotals(folder));
   return what === null ? null : new FileError(requestsFile, null, what);
 }
 
@@ -223,7 +221,7 @@ export async function readRun(
     const sources = await sourcesOf(folder, faults);
     const run = summariseRun(manifest, requests, arm, telemetry, sources);
     if (manifest.status === "ok" && !AGREEING.some((name) => faults.has(name))) {
-      const disagreement = findDisagreement(manifest, run, requests!, folder);
+      const disagreement = await findDisagreement(manifest, run, requests!, folder);
       if (disagreement !== null) throw disagreement;
     } else if (manifest.status === "ok" && run.requests === run.failures) {
       throw new FileError(join(folder, "requests.csv"), null, "it has no correct answer");

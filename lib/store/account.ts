@@ -7,7 +7,7 @@
 
 import { join } from "node:path";
 import { FileError } from "../errors.ts";
-import { readJsonObject, readText } from "./files.ts";
+import { readJsonObject } from "./files.ts";
 import { SCHEMA_VERSION } from "./layout.ts";
 import type { FinalAccount, GeneratorProcess } from "./manifest.ts";
 
@@ -123,30 +123,6 @@ function checkFields(
       );
     }
   }
-}
-
-/**
- * Reads the totals of `locust_stats.csv`, and how many exceptions `locust_exceptions.csv` lists.
- *
- * @param folder The run's folder.
- * @throws {FileError} If a file is missing or has no total.
- */
-export function readLocustTotals(folder: string): LocustTotals {
-  const file = join(folder, "locust_stats.csv");
-  const total = readText(file).split(/\r?\n/).find((line) => line.startsWith(",Aggregated,"));
-  const [requests, failures] = total?.split(",").slice(2, 4) ?? [];
-  if (!isCount(requests) || !isCount(failures)) {
-    throw new FileError(file, null, 'it has no row "Aggregated" with counts');
-  }
-  // A row begins with its count; the lines of a traceback never do.
-  const exceptions = readText(join(folder, "locust_exceptions.csv"))
-    .matchAll(/^(\d+),/gm).reduce((sum, [, count]) => sum + Number(count), 0);
-  return { requests: Number(requests), failures: Number(failures), exceptions };
-}
-
-/** Not `Number(text)` alone, for which an empty text is zero. */
-function isCount(text: string | undefined): boolean {
-  return text !== undefined && /^\d+$/.test(text);
 }
 
 const COUNTED = [

@@ -1,0 +1,58 @@
+/** `deno task docs`: writes the parts of docs/ that come from the code. */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { GATES } from "../diagnose/gates.ts";
+import { ROOT } from "../store/layout.ts";
+import { runTask } from "./cli.ts";
+
+/** The tables of each page, by the name in its `<!-- generated: name -->`. */
+const PAGES: Record<string, Record<string, () => string[][]>> = {
+  "docs/gates.md": {
+    gates: () => [
+      ["gate", "kind", "fires when"],
+      ...GATES.map(({ id, kind, fires }) => [`\`${id}\``, kind, fires]),
+    ],
+  },
+};
+
+/** A Markdown table as `deno fmt` writes it; the first row is its head. */
+function table(rows: string[][]): string {
+  const cells = rows.map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
+  const widths = cells[0]!.map((_, i) => Math.max(3, ...cells.map((row) => row[i]!.length)));
+  const line = (row: string[]) =>
+    `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`;
+  const [head, ...body] = cells;
+  return [line(head!), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join(
+    "\n",
+  );
+}
+
+/**
+ * The pages with their generated parts as they must be now.
+ *
+ * @returns The text of each page, by its path within the checkout.
+ */
+export function generatedPages(): Map<string, string> {
+  return new Map(
+    Object.entries(PAGES).map(([page, tables]) => {
+      const text = readFileSync(join(ROOT, page), "utf8");
+      const filled = Object.entries(tables).reduce(
+        (filled, [name, rows]) =>
+          filled.replace(
+            new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end -->)`),
+            (_, begin, end) => `${begin}\n${table(rows())}\n\n${end}`,
+          ),
+        text,
+      );
+      return [page, filled];
+    }),
+  );
+}
+
+if (import.meta.main) {
+  await runTask(() => {
+    for (const [page, text] of generatedPages()) writeFileSync(join(ROOT, page), text);
+    return Promise.resolve();
+  });
+}

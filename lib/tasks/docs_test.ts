@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ROOT } from "../store/layout.ts";
+import { generatedPages } from "./docs.ts";
+
+Deno.test("docs/ has what the code says; `deno task docs` writes it", () => {
+  for (const [page, text] of generatedPages()) {
+    assert.equal(readFileSync(join(ROOT, page), "utf8"), text, page);
+  }
+});
+
+Deno.test("every relative link of README and docs/ leads to a file", () => {
+  const pages = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)];
+  for (const page of pages) {
+    const text = readFileSync(join(ROOT, page), "utf8");
+    for (const [, target] of text.matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)) {
+      assert.ok(existsSync(join(ROOT, dirname(page), target!)), `${page} links to ${target}`);
+    }
+  }
+});
