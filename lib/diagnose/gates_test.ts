@@ -1,11 +1,8 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { createScenario } from "../scenario.ts";
 import { NO_CONDITIONS, type RunConditions } from "../stats/conditions.ts";
 import { unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
-import { ROOT } from "../store/layout.ts";
 import { GATES, gatesOfRun, type GateStudy, rejectRun } from "./gates.ts";
 
 const scenario = createScenario({ framework: "flask", path: "direct", users: 100 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { GATES } from "../diagnose/gates.ts";
 import { ROOT } from "../store/layout.ts";
 import { runTask } from "./cli.ts";
+import { EXIT_STATUSES } from "./exit_status.ts";
 
 /** The tables of each page, by the name in its `<!-- generated: name -->`. */
 const PAGES: Record<string, Record<string, () => string[][]>> = {
@@ -12,6 +13,12 @@ const PAGES: Record<string, Record<string, () => string[][]>> = {
     gates: () => [
       ["gate", "kind", "fires when"],
       ...GATES.map(({ id, kind, fires }) => [`\`${id}\``, kind, fires]),
+    ],
+  },
+  "docs/exit-status.md": {
+    statuses: () => [
+      ["status", "when"],
+      ...EXIT_STATUSES.map(({ statuses, when }) => [statuses.join(", "), when]),
     ],
   },
 };
@@ -51,7 +58,7 @@ export function generatedPages(): Map<string, string> {
 }
 
 if (import.meta.main) {
-  await runTask(() => {
+  await runTask("Usage: deno task docs", () => {
     for (const [page, text] of generatedPages()) writeFileSync(join(ROOT, page), text);
     return Promise.resolve();
   });

@@ -1,11 +1,11 @@
 /** The exit statuses of the tasks, each as a shell sees it; those of `load` are in load_test.ts. */
 
-import { deepEqual, equal, match } from "node:assert/strict";
+import { equal, match } from "node:assert/strict";
 import { cpSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
 import { ROOT, studyFolder } from "../store/layout.ts";
-import { EXIT_STATUSES, exitStatusHelp } from "./exit_status.ts";
+import { exitStatusHelp } from "./exit_status.ts";
 
 async function ended(args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -19,14 +19,6 @@ async function ended(args: string[]) {
 
 const task = (name: string, ...args: string[]) =>
   ended(["run", "--allow-all", "--no-check", join(ROOT, `lib/tasks/${name}.ts`), ...args]);
-
-Deno.test("docs/exit-status.md holds the tasks' own table", () => {
-  const rows = readFileSync(join(ROOT, "docs", "exit-status.md"), "utf8")
-    .split("\n")
-    .filter((line) => line.startsWith("| "))
-    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
-  deepEqual(rows.slice(2), EXIT_STATUSES.map(({ statuses, when }) => [statuses.join(", "), when]));
-});
 
 Deno.test("every task's help ends with the table, and starts nothing", async () => {
   const tasks = ["run", "run_all", "export", "doctor", "images", "load", "lab", "clean", "bench"];
