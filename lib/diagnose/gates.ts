@@ -82,6 +82,8 @@ export interface Gate {
   cause: string;
   /** What to do. */
   next: string;
+  /** Whether a run's throughput is counted correctly all the same. @default false */
+  counted?: true;
   /** What it sees in a run; null when it does not fire. */
   run?: (run: RunSummary) => Seen | null;
   /** What it sees in a study as a whole, a text each. */
@@ -250,6 +252,7 @@ export const GATES: readonly Gate[] = [
       `the window, significant at ${stated(TREND_LEVEL)}`,
     cause: "the ramp, a queue that still fills, a cache that still warms, or another program",
     next: "a longer warm-up (`--warm-up`) or fewer users",
+    counted: true,
     run: (run) => seeTrends(run, true),
   },
   {
@@ -263,6 +266,7 @@ export const GATES: readonly Gate[] = [
       `too much to test that`,
     cause: "the window is short for the latencies in it, or something stepped up or down within it",
     next: "a longer window (`--window`) or fewer users",
+    counted: true,
     run: (run) => seeTrends(run, false),
   },
   {
@@ -274,6 +278,7 @@ export const GATES: readonly Gate[] = [
       `the users that were there`,
     cause: "some users waited for the whole window while others were served, or stopped asking",
     next: "a longer warm-up and window (`--warm-up`, `--window`) or fewer users",
+    counted: true,
     run: ({ status, conditions: { littlesLaw } }) =>
       status === "failed" || littlesLaw === null || littlesLaw.holds ? null : {
         text: `accounts for ${percent(littlesLaw.ratio)} of the users`,
@@ -625,6 +630,14 @@ export function rejectRun(run: RunSummary): string | null {
     if (seen != null) return `${title.charAt(0).toLowerCase()}${title.slice(1)}: ${seen.text}`;
   }
   return null;
+}
+
+/** Whether a run's throughput was counted correctly: no gate fires that says otherwise. */
+export function isCounted(run: RunSummary): boolean {
+  return run.counted &&
+    GATES.every(({ kind, counted, run: look }) =>
+      kind !== "reject" || counted === true || look?.(run) == null
+    );
 }
 
 /** The ids of the gates that fire for a run by itself. */

@@ -49,7 +49,10 @@ function shortAnswer(evidence: readonly PairEvidence[]): string {
       : `no, it cost throughput ${atLevels(lower)} and gained none elsewhere`;
   }
   if (higher.length > 0) return "pooled was higher, but PgBouncer left no trace that explains it";
-  return alike.length > 0 ? "this study gives no reason to" : "undecided";
+  if (alike.length > 0) return "this study gives no reason to";
+  const ahead = new Set(pairs.map(({ bound }) => bound?.ahead));
+  if (ahead.size > 1 || ahead.has(undefined)) return "undecided";
+  return `no run counts, and ${ahead.has("other") ? "pooled" : "direct"} was ahead in all of them`;
 }
 
 /** Where the runs' P95 latencies lie, in a few words. */

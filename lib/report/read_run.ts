@@ -9,7 +9,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { rejectRun } from "../diagnose/gates.ts";
+import { isCounted, rejectRun } from "../diagnose/gates.ts";
 import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
 import { readLocustFile, readLocustTotals } from "../frames/locust.ts";
 import { polars } from "../frames/polars.ts";
@@ -247,7 +247,7 @@ async function sourcesOf(folder: string, faults: Map<RunFile, FileError>): Promi
 export function judge(manifest: Manifest, run: RunSummary): RunSummary {
   if (run.status !== "ok" || manifest.plan.functionalCheck) return run;
   const cause = rejectRun(run);
-  return cause === null ? run : { ...run, status: "rejected", cause };
+  return cause === null ? run : { ...run, status: "rejected", cause, counted: isCounted(run) };
 }
 
 /** The run's requests; a failed run may have been cut off at any point, and has none then. */

@@ -21,10 +21,12 @@ import {
   type StoppingRule,
   stoppingRule,
 } from "./family.ts";
+import { driftBound } from "./drift_bound.ts";
 import { differingSettings, shortCause } from "./summarise.ts";
 import type {
   ArmRatio,
   PathRatio,
+  RejectedBound,
   RunSummary,
   ScenarioSummary,
   ThroughputRatio,
@@ -110,6 +112,29 @@ export function compareThroughput(
   return { id, scenarios: [base, other], rounds, pairs };
 }
 
+/**
+ * What two arms bear of which no pair of runs counts: nothing if a run of either failed or was not
+ * counted correctly, and nothing of an open loop, whose throughput is what was asked for.
+ */
+function boundRejected(
+  ids: readonly [string, string],
+  runs: readonly RunSummary[],
+): RejectedBound | null {
+  const [base, other] = ids.map((id) => runs.filter((run) => run.scenarioId === id)) as [
+    RunSummary[],
+    RunSummary[],
+  ];
+  const all = [...base, ...other];
+  const isKnown = ({ status, counted, scenario }: RunSummary) =>
+    status !== "failed" && counted && scenario.arrivalRate === null;
+  const reasons = new Set(all.flatMap(({ cause }) => cause?.split(": ")[0] ?? []));
+  if (base.length === 0 || other.length === 0 || reasons.size === 0) return null;
+  if (!all.every(isKnown)) return null;
+  const ratesOf = (own: RunSummary[]) => own.map(({ conditions }) => conditions.rates);
+  const bound = driftBound(ratesOf(base), ratesOf(other));
+  return bound && { ...bound, reasons: [...reasons] };
+}
+
 /** Whether a run may enter a comparison. */
 function counts(run: RunSummary | undefined): boolean {
   return run?.status === "ok" && run.rps > 0;
@@ -157,6 +182,8 @@ export function compareScenarios(
     const [baseArm, otherArm] = ids.map((id) => labels.get(id)!) as [string, string];
     const without = ids.flatMap((id) => summaries.get(id) ?? []).filter(({ n }) => n === 0);
     const notRun = ids.some((id) => !summaries.has(id));
+    const bound = family.comparisons[i]!.n > 0 ? null : boundRejected(ids, runs);
+    const names = kind === "path" ? ["direct", "pooled"] as const : [baseArm, otherArm] as const;
     const common: ThroughputRatio = {
       ...{ framework: other.framework, users: other.users, arrivalRate: other.arrivalRate },
       ...{ label: pairLabel(baseArm, otherArm), reuse: other.reuse, differences },
@@ -165,7 +192,10 @@ export function compareScenarios(
         ? null
         : notRun
         ? "not run yet"
+        : bound !== null
+        ? describeBound(bound, names)
         : missingRatio(without, kind),
+      bound,
     };
     if (kind === "path") {
       const paths = (failed: boolean) =>
@@ -201,6 +231,14 @@ function whyNone(scenario: ScenarioSummary): string {
   return scenario.failedRuns > 0
     ? `failed: ${shortCause(scenario)}`
     : `rejected: ${scenario.rejection}`;
+}
+
+function describeBound(
+  { ahead, factor, reasons }: RejectedBound,
+  [base, other]: readonly [string, string],
+): string {
+  const name = ahead === "base" ? base : other;
+  return `${name} answered at least ${factor} times as much; rejected for ${reasons.join(", ")}`;
 }
 
 function missingRatio(without: readonly ScenarioSummary[], kind: ScenarioPair["kind"]): string {

@@ -56,6 +56,38 @@ Deno.test("pairScenarios() compares paths, settings with the plan's first, and c
   ]);
 });
 
+Deno.test("compareScenarios() says what rejected runs bear, unless one failed or was miscounted", () => {
+  const rejected = (which: 0 | 1, round: number, rps: number): RunSummary => {
+    const one = run(which, round, rps);
+    const conditions = { ...one.conditions, rates: Array(30).fill(rps) };
+    const cause = "no steady state: service time rose by 40 % in the window";
+    return { ...one, status: "rejected", counted: true, cause, conditions };
+  };
+  const runs = [rejected(0, 1, 40), rejected(0, 2, 41), rejected(1, 1, 158), rejected(1, 2, 178)];
+  const ratioOf = (all: RunSummary[]) => {
+    const plan = { scenarios, rounds: 2, maxRounds: 2 };
+    return compareScenarios(plan, summariseScenarios(all), all).ratios[0]!;
+  };
+  assert.deepEqual(
+    [ratioOf(runs).bound, ratioOf(runs).missing],
+    [
+      { ahead: "other", factor: 3, reasons: ["no steady state"] },
+      "pooled answered at least 3 times as much; rejected for no steady state",
+    ],
+  );
+  const changed = (change: Partial<RunSummary>) =>
+    ratioOf([{ ...runs[0]!, ...change }, ...runs.slice(1)]);
+  assert.equal(changed({ counted: false }).bound, null);
+  assert.equal(changed({ status: "failed" }).bound, null);
+  assert.equal(
+    changed({ scenario: { ...scenarios[0]!, users: null, arrivalRate: 9 } }).bound,
+    null,
+  );
+  // Runs that count have a ratio.
+  const counting = runs.map((one) => ({ ...one, status: "ok" as const, cause: null }));
+  assert.equal(ratioOf(counting).bound, null);
+});
+
 Deno.test("pairScenarios() of the reference plan are its twelve pairs and one A/A", () => {
   const kinds = pairScenarios(namedPlan("reference").scenarios).map(({ kind }) => kind);
   assert.deepEqual(kinds, [...Array(12).fill("path"), "replica"]);

@@ -59,6 +59,8 @@ export interface RunConditions {
   verified: boolean | null;
   /** Whether throughput and service time were steady; null without a window. */
   steady: SteadyState | null;
+  /** Correct answers per second in each of `STEADY_PARTS` parts; empty without a window. */
+  rates: readonly number[];
   /** Little's law; null in an open loop, without a window, and while the ramp lasts. */
   littlesLaw: LittlesLaw | null;
   generator: GeneratorConditions | null;
@@ -76,6 +78,7 @@ export interface RunConditions {
 /** What is known of a run that has no window. */
 export const NO_CONDITIONS: RunConditions = {
   verified: null,
+  rates: [],
   ...{ steady: null, littlesLaw: null, generator: null, host: null, services: [] },
   ...{ tcp: null, lostConnections: 0, disagreement: null },
 };
@@ -129,6 +132,7 @@ export function runConditions(
   return {
     verified: manifest.verification?.ok ?? false,
     steady: checkSteadyState(series),
+    rates: series.correct.map((count) => count * STEADY_PARTS / lengthS),
     littlesLaw: whole
       ? checkLittlesLaw(
         users,

@@ -10,6 +10,8 @@ import type { Window, WindowCut } from "./window.ts";
 export interface WindowSeries {
   /** Requests answered in each part, failures among them. */
   completed: number[];
+  /** Answered correctly among them. */
+  correct: number[];
   /** Mean service time in each part in milliseconds; NaN where nothing was answered. */
   serviceMs: number[];
 }
@@ -30,6 +32,7 @@ export function windowSeries(
   const totalUs: number[] = Array(parts).fill(0);
   const { startUs, serviceUs } = requests;
   const perUs = parts / (to - from);
+  let correctByPart: number[] = [];
   for (const places of [correct, failed]) {
     for (let i = 0; i < places.length; i++) {
       const place = places[i]!;
@@ -40,8 +43,13 @@ export function windowSeries(
       completed[part]!++;
       totalUs[part]! += service;
     }
+    if (places === correct) correctByPart = [...completed];
   }
-  return { completed, serviceMs: totalUs.map((us, i) => us / 1000 / completed[i]!) };
+  return {
+    completed,
+    correct: correctByPart,
+    serviceMs: totalUs.map((us, i) => us / 1000 / completed[i]!),
+  };
 }
 
 /** Mean service time of the answers of a window in seconds; NaN without any. */

@@ -51,7 +51,7 @@ export function unmeasuredRun(
 /** What is said where there are no requests. */
 export function noMeasures(): Measures {
   return {
-    measured: false,
+    ...{ measured: false, counted: false },
     ...{ requests: 0, failures: 0, unfinished: 0, rps: 0, failuresPerS: 0 },
     ...{ errorRate: null, p50Ms: null, p95Ms: null, p99Ms: null, exactUpTo: 100, delivery: null },
     ...{ serviceMs: percentilesMs(new Float64Array()), responseMs: null },
@@ -113,7 +113,7 @@ export function measureCut(cut: WindowCut, window: Window, openLoop: boolean): M
   const headline = responseMs ?? serviceMs;
   const completed = correct.length + failed.length;
   return {
-    measured: true,
+    ...{ measured: true, counted: true },
     requests: completed,
     failures: failed.length,
     unfinished: unfinished.length,

@@ -233,6 +233,7 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     p95Ms: 2 * rps,
     p99Ms: 3 * rps,
     measured: true,
+    counted: true,
     exactUpTo: 100,
     delivery: null,
     serviceMs: percentilesMs(new Float64Array()),

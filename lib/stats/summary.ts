@@ -7,6 +7,7 @@
 import type { Framework, LoadLevel, Path, Reuse, Scenario, ScenarioKey } from "../scenario.ts";
 import type { RunConditions } from "./conditions.ts";
 import type { Delivery } from "./delivery.ts";
+import type { DriftBound } from "./drift_bound.ts";
 import type { ComparisonVerdict } from "./family.ts";
 import type { LatencyMs, PercentileName } from "./latency.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -25,6 +26,8 @@ export interface RunSummary {
   status: "ok" | "failed" | "rejected";
   /** Why it failed or was rejected; null when neither. */
   cause: string | null;
+  /** Whether its throughput was counted correctly, whatever else a gate rejects it for. */
+  counted: boolean;
   /** What is known of its circumstances, which gates look at. */
   conditions: RunConditions;
   /** False when there are no requests to count: before any load, or unreadable. */
@@ -118,6 +121,12 @@ export interface ScenarioSummary extends LoadLevel {
   rejectedRps: number | null;
 }
 
+/** By which factor one of two arms was at least ahead, in runs that gates rejected. */
+export interface RejectedBound extends DriftBound {
+  /** Why the runs were rejected: the gates' titles. */
+  reasons: string[];
+}
+
 /** Throughput of one scenario over that of another, as decided within the family of its study. */
 export interface ThroughputRatio extends LoadLevel {
   framework: Framework;
@@ -142,6 +151,8 @@ export interface ThroughputRatio extends LoadLevel {
   detectable: number | null;
   /** Why there is no ratio, or null. */
   missing: string | null;
+  /** What rejected runs bear where there is no ratio; null where there is one, or they bear nothing. */
+  bound: RejectedBound | null;
 }
 
 /** Pooled over direct throughput for one framework, load level and set of settings. */
