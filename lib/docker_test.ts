@@ -20,6 +20,7 @@ import { ROOT, RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
 import { thisOwner } from "./store/owner.ts";
 import { dockerTests, type TestDocker } from "./testing/docker.ts";
+import { HostileShell } from "./testing/hostile.ts";
 import { TlsFront } from "./testing/tls_front.ts";
 
 const dockerTest = await dockerTests("the Docker engine's runs");
@@ -157,13 +158,15 @@ dockerTest(
 
 dockerTest("both engines leave run folders with the same files, columns and fields", async () => {
   const studies = { docker: `test-docker-${Deno.pid}`, local: `test-local-${Deno.pid}` };
+  using shell = new HostileShell();
   try {
     for (const [engine, study] of Object.entries(studies)) {
       const { code, stdout, stderr } = await start(engine === "docker" ? "run_all" : "run", [
         ...["--engine", engine, "--plan", "smoke", "--study", study],
-      ]).result;
+      ], shell.env).result;
       equal(code, 0, stdout + stderr);
     }
+    deepEqual(shell.homeFiles(), []);
     ok(existsSync(join(studyFolder(studies.docker), "report", "90_report.html")));
     /** What a reader of a folder relies on: names, columns and kinds of values. */
     const shape = async (study: string) => {

@@ -5,11 +5,16 @@ import { join } from "node:path";
 import { listProcesses } from "./engine/proc.ts";
 import { toText } from "./notebooks/notebook.ts";
 import { loadStudy } from "./report/study.ts";
-import { setUpNotebooks } from "./setup/mod.ts";
+import { setUp, setUpNotebooks } from "./setup/mod.ts";
 import { hashRunFiles } from "./store/files.ts";
 import { ROOT, RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
 import { Chromium, findChromium } from "./testing/chromium.ts";
+import { HostileShell } from "./testing/hostile.ts";
 import { JupyterServer } from "./testing/jupyter.ts";
+
+/** Every task here is started from it; that it counts for nothing is what the steps show. */
+const SHELL = new HostileShell();
+globalThis.addEventListener("unload", () => SHELL[Symbol.dispose]());
 
 const STUDY = `test-${Deno.pid}`;
 const FOLDER = studyFolder(STUDY);
@@ -20,7 +25,8 @@ async function task(name: string, ...args: string[]) {
   const output = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", name, ...args],
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    clearEnv: true,
+    env: SHELL.env,
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code: output.code, stdout: text(output.stdout), stderr: text(output.stderr) };
@@ -40,6 +46,7 @@ function ownProcesses(): number[] {
 
 Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an export", async (t) => {
   const running = ownProcesses();
+  await setUp(); // in this shell, as the other one's proxy gives no packages
   try {
     await t.step("run-all exits 0 with every run complete and nothing left running", async () => {
       const options = ["--engine", "local", "--plan", "smoke", "--study", STUDY];
@@ -176,6 +183,10 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
         deepEqual(pages, NOTEBOOKS.map((name) => `${name}.html`));
       },
     );
+
+    await t.step("none of it wrote into the reader's home", () => {
+      deepEqual(SHELL.homeFiles(), []);
+    });
 
     await t.step("Restart & Run All is complete in 10 of 10, in JupyterLab's server", async () => {
       const { python } = await setUpNotebooks({ lab: true });

@@ -8,7 +8,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { cpus, release, totalmem } from "node:os";
+import { cpus, release, tmpdir, totalmem } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { Owned, sweep } from "./engine/cleanup.ts";
 import { parseHostCpu, parseMemoryInUse } from "./engine/proc.ts";
@@ -25,6 +25,7 @@ import {
   readLive,
 } from "./load/requests.ts";
 import { judgeOpenFiles } from "./setup/doctor.ts";
+import { serviceEnvironment } from "./setup/environment.ts";
 import { ensurePython } from "./setup/python.ts";
 import type { Arrivals, Client, LoadLevel } from "./scenario.ts";
 import { hashRunFiles, writeAtomic } from "./store/files.ts";
@@ -302,10 +303,13 @@ async function drive(
   { onLive, signal }: RunLoadOptions,
 ): Promise<Ended> {
   await using owned = Owned.withKeeper();
+  const home = join(tmpdir(), `${owned.id}-home`);
+  owned.addFolder(home);
+  mkdirSync(home, { mode: 0o700 });
   const locust = LocalProcess.start({
     ...{ name: "locust", argv: command.argv, cwd: ROOT, owned, graceS: 6 },
     logFile: join(folder, "logs", "locust.log"),
-    env: { PATH: `${environment}/bin:/usr/bin:/bin`, LANG: "C.UTF-8", ...command.env },
+    env: serviceEnvironment(home, { PATH: `${environment}/bin:/usr/bin:/bin`, ...command.env }),
   });
   let trouble: string | null = null;
   try {
@@ -332,6 +336,7 @@ async function drive(
   } finally {
     const alone = locust.exit !== null;
     await locust.stop();
+    owned.removeFolder(home);
     const { code, signal: by } = await locust.exited;
     if (alone) trouble ??= explainExit(code, by, locust.logTail(20));
   }

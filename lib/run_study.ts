@@ -19,6 +19,7 @@ import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { runScenario, type StudyContext } from "./run_scenario.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
+import { tryCommand } from "./setup/command.ts";
 import { readFinal } from "./store/account.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
@@ -396,15 +397,8 @@ function completeManifests(folder: string, runs: PlannedRun[], pending: PlannedR
 
 async function describeMachine(engine: Engine): Promise<StudyContext["machine"]> {
   const git = async (...args: string[]) => {
-    try {
-      const { success, stdout } = await new Deno.Command("git", {
-        args: ["-C", ROOT, ...args],
-        stderr: "null",
-      }).output();
-      return success ? new TextDecoder().decode(stdout).trim() : null;
-    } catch {
-      return null; // Git is not installed: the manifest says so by null.
-    }
+    const { code, stdout } = await tryCommand(["git", "-C", ROOT, ...args]);
+    return code === 0 ? stdout.trim() : null; // Where Git is missing the manifest says so by null.
   };
   const commit = await git("rev-parse", "HEAD");
   const dirty = Boolean(await git("status", "--porcelain"));

@@ -21,6 +21,8 @@ timeout = 120
 graceful_timeout = 30
 # The heartbeat file in memory, else a busy disk looks like a dead worker.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+# Else a socket in the user's home, which apps side by side would share.
+control_socket_disable = True
 # Errors go to standard error; there is no access log, as it would cost each request.
 accesslog = None
 errorlog = "-"

@@ -13,6 +13,7 @@ import { readRequests } from "../frames/run_files.ts";
 import { syntheticManifest } from "../frames/testing.ts";
 import { namedPlan, type Plan, planRuns } from "../plan.ts";
 import { type CommandOptions, runCommand } from "../setup/command.ts";
+import { toolEnvironment } from "../setup/environment.ts";
 import { findPython } from "../setup/python.ts";
 import { compareScenarios } from "../stats/comparisons.ts";
 import { checkLittlesLaw } from "../stats/littles_law.ts";
@@ -214,6 +215,8 @@ class Pandas {
     }
     const child = new Deno.Command(python, {
       args: [SCRIPT, folder, String(startUs), String(endUs)],
+      clearEnv: true,
+      env: toolEnvironment(),
       stdin: "piped",
       stdout: "piped",
       signal,

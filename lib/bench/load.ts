@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
 import { explainExit, type LoadOptions, locustCommand, LOCUSTFILE } from "../load/locust.ts";
+import { toolEnvironment } from "../setup/environment.ts";
 import { ensurePython } from "../setup/python.ts";
 import { ROOT } from "../store/layout.ts";
 
@@ -65,6 +66,8 @@ export class Companion implements AsyncDisposable {
   ) {
     const child = new Deno.Command(python, {
       args: [script(name), String(core)],
+      clearEnv: true,
+      env: toolEnvironment(),
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
@@ -103,6 +106,8 @@ export class BenchServer implements AsyncDisposable {
     const argv = pinned(python, SERVER_CORE, [python, script(name), ...args]);
     const child = new Deno.Command(argv[0]!, {
       args: argv.slice(1),
+      clearEnv: true,
+      env: toolEnvironment(),
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",
@@ -191,7 +196,8 @@ export async function runLocust(run: BenchRun): Promise<string> {
   writeFileSync(startFile, "");
   const child = new Deno.Command(command[0]!, {
     args: command.slice(1),
-    env: { ...env, ...run.env },
+    clearEnv: true,
+    env: toolEnvironment({ HOME: run.folder, ...env, ...run.env }),
     cwd: ROOT,
     stdin: "null",
     stdout: "null",

@@ -85,6 +85,7 @@ function startBurners(count: number): Deno.ChildProcess[] {
   return Array.from({ length: count }, () =>
     new Deno.Command("sh", {
       args: ["-c", "ulimit -t 30; while :; do :; done"],
+      clearEnv: true,
       ...{ stdin: "null", stdout: "null", stderr: "null" },
     }).spawn());
 }

@@ -20,6 +20,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { toolEnvironment } from "../setup/environment.ts";
 import { withLock } from "../setup/lock.ts";
 import { stagingFolder } from "../setup/stage.ts";
 import { TOOLS } from "../store/layout.ts";
@@ -185,11 +186,7 @@ function startKeeper(folder: string, owner: Owner): Deno.ChildProcess {
       JSON.stringify(owner),
     ],
     cwd: "/",
-    env: Object.fromEntries(
-      ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"]
-        .map((name) => [name, Deno.env.get(name)] as const)
-        .filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
-    ),
+    env: toolEnvironment(),
     clearEnv: true,
     detached: true,
     stdin: "piped",

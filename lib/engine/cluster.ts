@@ -8,8 +8,9 @@
 import { createHash } from "node:crypto";
 import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
+import { serviceEnvironment } from "../setup/environment.ts";
 import type { PostgresBinaries } from "../setup/postgres.ts";
 import type { ServiceUser } from "../setup/user.ts";
 import { ROOT } from "../store/layout.ts";
@@ -53,7 +54,7 @@ async function runTool(
   const name = basename(argv[0]!);
   // Not in the folder: a program that fills the disk must be able to say so.
   const logFile = owned.scratchFile(`${name}.log`);
-  const env = { PATH: "/usr/bin:/bin", LC_ALL: "C" };
+  const env = serviceEnvironment(folder, { LC_ALL: "C" });
   const tool = LocalProcess.start({
     name,
     argv,
@@ -115,7 +116,7 @@ export async function startServer(
       start.data,
       ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]),
     ],
-    env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
+    env: serviceEnvironment(dirname(start.data), { LC_ALL: "C" }),
     cwd: options.folder,
     logFile: start.logFile,
     user: options.user,
@@ -246,7 +247,10 @@ export async function copyCluster(
 }
 
 /** Makes a folder that only its owner can enter. */
-export function makeFolder(folder: string, user: ServiceUser | null): void {
+export function makeFolder(
+  folder: string,
+  user: Pick<ServiceUser, "uid" | "gid"> | null,
+): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (user) chownSync(folder, user.uid, user.gid);
 }

@@ -8,6 +8,7 @@
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { PoolscopeError } from "../errors.ts";
+import { withoutVariables } from "../setup/environment.ts";
 import type { Access } from "./engine.ts";
 
 /** The database that runs use, and the seeded one that it is cloned from. */
@@ -22,13 +23,27 @@ export function randomPassword(): string {
   return randomBytes(16).toString("hex");
 }
 
-/** Opens one administrator's connection; the caller ends it. */
-export function connect(access: Access): postgres.Sql {
-  return postgres({
-    ...{ ...access, max: 1, onnotice: () => {}, connect_timeout: 5 },
-    // The driver asks for types behind our back, and nobody catches it when that fails.
-    fetch_types: false,
-  });
+/**
+ * Opens one connection to PostgreSQL or PgBouncer; the caller ends it. Whatever is not given here is
+ * the driver's default, not what a variable such as `PGTARGETSESSIONATTRS` says.
+ *
+ * @param access How to reach the server.
+ * @param options Options of the driver.
+ */
+export function connect(
+  access: Access,
+  options: postgres.Options<Record<string, never>> = {},
+): postgres.Sql {
+  return withoutVariables("PG", () =>
+    postgres({
+      ...access,
+      max: 1,
+      onnotice: () => {},
+      connect_timeout: 5,
+      // The driver asks for types behind our back, and nobody catches it when that fails.
+      fetch_types: false,
+      ...options,
+    }));
 }
 
 /**

@@ -10,10 +10,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PassThrough } from "node:stream";
 // @ts-types="@types/dockerode"
-import Docker from "dockerode";
+import type Docker from "dockerode";
 import { EngineLostError, PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
 import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { readersEnvironment } from "../setup/environment.ts";
 import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
@@ -40,7 +41,8 @@ import {
   type PreparedDatabase,
   randomPassword,
 } from "./database.ts";
-import { askDocker, connectionOptions, type DockerHost, socketPath } from "./docker_host.ts";
+import { openDocker } from "./docker_client.ts";
+import { askDocker, type DockerHost, socketPath } from "./docker_host.ts";
 import { objectLabels, sweepDocker } from "./docker_sweep.ts";
 import type {
   Access,
@@ -240,11 +242,11 @@ export class DockerEngine implements Engine {
    */
   static async open(options: DockerEngineOptions): Promise<DockerEngine> {
     const { host, study, log = () => {}, signal, overrides = [] } = options;
-    const docker = new Docker(connectionOptions(host));
+    const docker = openDocker(host);
     for (const line of await sweepDocker(host)) log(line);
     const images = await ensureImages(docker, {
       ...{ tag: Deno.env.get("POOLSCOPE_TAG") || "latest" },
-      ...{ caBundle: findCaBundle(Deno.env.toObject()), log, signal },
+      ...{ caBundle: findCaBundle(readersEnvironment()), log, signal },
     });
     const owned = Owned.withKeeper();
     owned.addDocker(host);

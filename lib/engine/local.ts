@@ -11,6 +11,7 @@ import { PoolscopeError } from "../errors.ts";
 import { LOCUSTFILE } from "../load/locust.ts";
 import type { PlannedRun } from "../plan.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { serviceEnvironment } from "../setup/environment.ts";
 import type { Tools } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
@@ -399,7 +400,7 @@ class LocalRun implements RunServices {
       this.network = { method: "relay", control, entries };
       this.#start("network", {
         argv: networkCommand(this.setup.python.python, control, legs),
-        env: { PATH: "/usr/bin:/bin", LANG: "C.UTF-8" },
+        env: {},
         cwd: ROOT,
       });
     }
@@ -449,7 +450,7 @@ class LocalRun implements RunServices {
     };
     this.#start("pgbouncer", {
       argv: [...this.setup.pgbouncer.argv, iniFile],
-      env: { PATH: "/usr/bin:/bin" },
+      env: {},
       cwd: secrets,
       user,
       stopSignal: "QUIT",
@@ -478,7 +479,6 @@ class LocalRun implements RunServices {
       argv: [program === "python" ? this.setup.python.python : program!, ...args],
       env: {
         PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
-        LANG: "C.UTF-8",
         PYTHONUNBUFFERED: "1",
         // What the apps share.
         PYTHONPATH: join(appsRoot, "apps"),
@@ -503,7 +503,12 @@ class LocalRun implements RunServices {
     const group = this.engine.createGroup(name);
     this.#groups.set(name, group);
     const logFile = join(this.folder, "logs", `${name}.log`);
-    const process = LocalProcess.start({ ...options, name, logFile, group, owned: this.owned });
+    // Of its own, as apps side by side would meet in one; it goes with the run's private folder.
+    const home = join(this.#private!, `${name}-home`);
+    makeFolder(home, options.user ?? null);
+    const env = serviceEnvironment(home, options.env);
+    const owned = this.owned;
+    const process = LocalProcess.start({ ...options, name, env, logFile, group, owned });
     this.services.set(name, process);
     return process;
   }
@@ -543,11 +548,7 @@ class LocalRun implements RunServices {
   startLoad(command: LoadCommand): LoadGenerator {
     const locust = this.#start("locust", {
       argv: command.argv,
-      env: {
-        PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
-        LANG: "C.UTF-8",
-        ...command.env,
-      },
+      env: { PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`, ...command.env },
       cwd: ROOT,
     });
     return Object.assign(locust, {

@@ -6,9 +6,10 @@
  */
 
 import { join } from "node:path";
-import postgres from "postgres";
+import type postgres from "postgres";
 import type { ServiceUser } from "../setup/user.ts";
 import { writeSecret } from "./cluster.ts";
+import { connect } from "./database.ts";
 import type { Access } from "./engine.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -123,9 +124,7 @@ export async function enableTls(
   await admin.unsafe("alter system set ssl = on");
   await waitUntil(async () => {
     await admin.unsafe("select pg_reload_conf()");
-    const sql = postgres({
-      ...{ ...access, max: 1, ssl: "require", connect_timeout: 5, fetch_types: false },
-    });
+    const sql = connect(access, { ssl: "require" });
     try {
       await sql`select 1`;
       return true;

@@ -14,7 +14,7 @@ import { PoolscopeError, UsageError } from "../errors.ts";
 import { lastLine, tryCommand } from "../setup/command.ts";
 import { KERNEL_NAME } from "../setup/kernelspec.ts";
 import { environmentPaths, type PythonEnvironment } from "../setup/python.ts";
-import { ROOT } from "../store/layout.ts";
+import { ROOT, TOOLS } from "../store/layout.ts";
 import { KERNEL_ERRORS, readKernelErrors } from "./guard.ts";
 import {
   type Cell,
@@ -69,18 +69,23 @@ const EXECUTE_PY = fileURLToPath(new URL("./execute.py", import.meta.url));
 /** How long a stopped kernel has to clean up. */
 const STOP_GRACE_MS = 7000;
 
-/** The environment in which our own virtual environment's Jupyter finds our kernel, and no other. */
+/**
+ * The variables by which our own virtual environment's Jupyter finds our kernel, and no other, and
+ * keeps its settings in `.poolscope/` instead of the user's home.
+ */
 export function jupyterEnvironment(
   python: Pick<PythonEnvironment, "folder">,
-): Record<string, string | undefined> {
+): Record<string, string> {
+  const kept = join(TOOLS, "jupyter");
   return {
     JUPYTER_PATH: join(python.folder, "share", "jupyter"),
     JUPYTER_PREFER_ENV_PATH: "1",
-    JUPYTER_PLATFORM_DIRS: undefined,
+    JUPYTER_CONFIG_DIR: join(kept, "config"),
+    JUPYTER_DATA_DIR: join(kept, "data"),
+    JUPYTER_RUNTIME_DIR: join(kept, "runtime"),
+    IPYTHONDIR: join(kept, "ipython"),
     VIRTUAL_ENV: python.folder,
     PATH: `${join(python.folder, "bin")}:${Deno.env.get("PATH") ?? ""}`,
-    PYTHONHOME: undefined,
-    PYTHONPATH: undefined,
     DENO_NO_UPDATE_CHECK: "1",
   };
 }

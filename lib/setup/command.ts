@@ -6,12 +6,13 @@
  */
 
 import { PoolscopeError } from "../errors.ts";
+import { toolEnvironment } from "./environment.ts";
 
 /** Options of {@linkcode runCommand}. */
 export interface CommandOptions {
   /** The working folder. @default {the current one} */
   cwd?: string;
-  /** Environment variables to add; `undefined` removes one. */
+  /** Environment variables to add to {@linkcode toolEnvironment}; `undefined` removes one. */
   env?: Record<string, string | undefined>;
   /** Stops the command: SIGTERM, and SIGKILL when it has had time to clean up. */
   signal?: AbortSignal;
@@ -69,9 +70,8 @@ export async function tryCommand(
   argv: [string, ...string[]],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const { cwd, env = {}, signal, graceMs = 3000, onLine, input, user } = options;
+  const { cwd, env, signal, graceMs = 3000, onLine, input, user } = options;
   signal?.throwIfAborted();
-  const whole = { ...Deno.env.toObject(), ...env };
   const [program, ...args] = argv;
   let child: Deno.ChildProcess;
   try {
@@ -79,9 +79,7 @@ export async function tryCommand(
       args,
       cwd,
       clearEnv: true,
-      env: Object.fromEntries(
-        Object.entries(whole).filter((entry): entry is [string, string] => entry[1] !== undefined),
-      ),
+      env: toolEnvironment(env),
       stdin: input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",

@@ -26,6 +26,7 @@ import {
   isCurrent,
   removeReplaced,
 } from "./build_image.ts";
+import { readersEnvironment } from "./environment.ts";
 import { withLock } from "./lock.ts";
 import { ensureOfflineBases, OFFLINE_BASES } from "./offline_images.ts";
 
@@ -140,7 +141,7 @@ export function findCaBundle(env: Record<string, string>): string | null {
 }
 
 function readCaBundle(
-  path: string | null = findCaBundle(Deno.env.toObject()),
+  path: string | null = findCaBundle(readersEnvironment()),
 ): Uint8Array | null {
   if (path === null) return null;
   try {

@@ -17,6 +17,7 @@ import { ROOT, TOOLS } from "../store/layout.ts";
 import { type ContextFile, hashContext, readContext } from "./build_context.ts";
 import { findOnPath, runCommand } from "./command.ts";
 import { requireDebian13, SUITE } from "./debian13.ts";
+import { toolEnvironment } from "./environment.ts";
 import {
   buildImage,
   buildLabels,
@@ -134,6 +135,8 @@ async function bootstrapDebian(
     log?.("Importing Debian 13");
     const tar = new Deno.Command("tar", {
       args: ["-C", folder, ...SLIM.map((pattern) => `--exclude=${pattern}`), "-c", "."],
+      clearEnv: true,
+      env: toolEnvironment(),
       stdin: "null",
       stdout: "piped",
       stderr: "null",

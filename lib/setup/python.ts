@@ -18,6 +18,7 @@ import {
   runCommand,
   tryCommand,
 } from "./command.ts";
+import { readersEnvironment } from "./environment.ts";
 import { type PipSettings, uvEnvironment } from "./pip_settings.ts";
 import { withLock } from "./lock.ts";
 
@@ -92,23 +93,6 @@ interface FoundPython {
   pip: boolean;
 }
 
-/** What must not leak into the environment that is made. */
-const CLEAN: Record<string, undefined> = {
-  PYTHONHOME: undefined,
-  PYTHONPATH: undefined,
-  PYTHONSTARTUP: undefined,
-  VIRTUAL_ENV: undefined,
-  PIP_USER: undefined,
-  PIP_TARGET: undefined,
-  PIP_PREFIX: undefined,
-  PIP_ROOT: undefined,
-  PIP_REQUIREMENT: undefined,
-  PIP_CONSTRAINT: undefined,
-  UV_PYTHON: undefined,
-  UV_CONSTRAINT: undefined,
-  UV_OVERRIDE: undefined,
-};
-
 /**
  * Whether a version is 3.11 or later.
  *
@@ -130,7 +114,7 @@ print(json.dumps({"version": platform.python_version(), "path": sys.executable,
   "ensurepip": bool(u.find_spec("ensurepip") and u.find_spec("venv")), "pip": bool(u.find_spec("pip"))}))`;
 
 async function probe(program: string): Promise<FoundPython | null> {
-  const { code, stdout } = await tryCommand([program, "-c", PROBE], { env: CLEAN, cwd: "/" });
+  const { code, stdout } = await tryCommand([program, "-c", PROBE], { cwd: "/" });
   if (code !== 0) return null;
   try {
     return JSON.parse(stdout);
@@ -340,7 +324,7 @@ async function findInstallers(
   if (uv !== null) {
     const settings = await tryCommand([base.path, PIP_CONFIG], quiet);
     const known: PipSettings = settings.code === 0 ? JSON.parse(settings.stdout) : {};
-    const env = { ...options.env, ...uvEnvironment(known, Deno.env.toObject()) };
+    const env = uvEnvironment(known, readersEnvironment());
     installers.push(createUv(uv, python, { ...options, env }));
   }
   if (pip !== null) installers.push(createPip(pip, options));
@@ -355,7 +339,7 @@ async function install(
   options: Required<Pick<PythonOptions, "log" | "root">> & Pick<PythonOptions, "signal">,
 ): Promise<Stamp> {
   const { root, log, signal } = options;
-  const run: CommandOptions = { env: CLEAN, onLine: log, signal };
+  const run: CommandOptions = { onLine: log, signal };
   const changed = stamp !== null &&
     wanted.some((part) => stamp.parts[part] !== undefined && stamp.parts[part] !== hashes[part]);
   const path = join(folder, "poolscope.json");

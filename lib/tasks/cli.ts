@@ -102,11 +102,20 @@ export async function runTask(
   };
   for (const name of SIGNALS) Deno.addSignalListener(name, () => interrupt(name));
   const orphaned = watchWrappers(() => interrupted ?? interrupt("SIGTERM"));
+  // An error that nobody waited for ends the task as any other does: in a line, all being stopped.
+  const strays: unknown[] = [];
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    if (strays.push(event.reason) > 1 || interrupted !== null) return;
+    setTimeout(() => Deno.exit(report(event.reason)), STOP_LIMIT_MS);
+    controller.abort(event.reason);
+  });
   let status: number = EXIT.fault;
   try {
     status = await body(controller.signal) ?? EXIT.ok;
+    if (strays.length > 0) throw strays[0];
   } catch (error) {
-    if (interrupted === null) status = report(error);
+    if (interrupted === null) status = report(strays.length > 0 ? strays[0] : error);
   } finally {
     clearInterval(orphaned);
   }

@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GATES } from "../diagnose/gates.ts";
+import { READERS_VARIABLES } from "../setup/environment.ts";
 import { ROOT } from "../store/layout.ts";
 import { runTask } from "./cli.ts";
 import { EXIT_STATUSES } from "./exit_status.ts";
@@ -13,6 +14,15 @@ const PAGES: Record<string, Record<string, () => string[][]>> = {
     gates: () => [
       ["gate", "kind", "fires when"],
       ...GATES.map(({ id, kind, fires }) => [`\`${id}\``, kind, fires]),
+    ],
+  },
+  "docs/environment.md": {
+    variables: () => [
+      ["variables", "what they decide"],
+      ...READERS_VARIABLES.map(({ names, purpose }) => [
+        names.map((name) => `\`${name}\``).join(", "),
+        purpose,
+      ]),
     ],
   },
   "docs/exit-status.md": {

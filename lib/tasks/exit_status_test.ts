@@ -57,6 +57,22 @@ Deno.test("of several statuses that apply, the first of the table counts", async
   }));
 });
 
+Deno.test("an error that nobody waited for is one line, and stops what runs", async () => {
+  const cli = JSON.stringify(new URL("./cli.ts", import.meta.url).href);
+  const { code, stdout, stderr } = await ended([
+    "eval",
+    `import { runTask } from ${cli};
+     await runTask("Usage", async (signal) => {
+       Promise.reject(new TypeError("it broke\\nsecond line"));
+       await new Promise((go) => signal.addEventListener("abort", go));
+       console.log("stopped");
+     });`,
+  ]);
+  equal(code, 1, stderr);
+  equal(stdout, "stopped\n");
+  match(stderr, /^Unexpected TypeError: it broke; set POOLSCOPE_DEBUG=1 [^\n]*\n$/);
+});
+
 Deno.test("run of a study ends in a report, with 3 where no run was accepted", async () => {
   const openLoop = { shares: [0.5], rounds: 1, warmUpS: 1, windowS: 10 };
   const plan = syntheticPlan({ users: [100], rounds: 1, openLoop });

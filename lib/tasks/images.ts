@@ -1,8 +1,7 @@
 /** `deno task images`: builds the Docker images of a study; see {@linkcode ensureImages}. */
 
-// @ts-types="@types/dockerode"
-import Docker from "dockerode";
-import { connectionOptions, dockerEnvironment, findDocker } from "../engine/docker_host.ts";
+import { openDocker } from "../engine/docker_client.ts";
+import { dockerEnvironment, findDocker } from "../engine/docker_host.ts";
 import { PoolscopeError } from "../errors.ts";
 import { ensureSecrets } from "../setup/compose_secrets.ts";
 import { ensureImages, removeImages } from "../setup/images.ts";
@@ -25,7 +24,7 @@ await runTask(USAGE, async (signal) => {
   const begun = performance.now();
   const found = await findDocker(dockerEnvironment(values["docker-host"]));
   if (typeof found === "string") throw new PoolscopeError(`Cannot build images: ${found}`);
-  const docker = new Docker(connectionOptions(found.host));
+  const docker = openDocker(found.host);
   if (values.remove) {
     for (const name of await removeImages(docker)) console.log(`Removed ${name}`);
     return;

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { jupyterEnvironment } from "../notebooks/execute.ts";
+import { toolEnvironment } from "../setup/environment.ts";
 import { setUp } from "../setup/mod.ts";
 import { ROOT } from "../store/layout.ts";
 import { runTask } from "./cli.ts";
@@ -49,10 +50,7 @@ if (import.meta.main) {
       args: labArguments(ROOT, Deno.args),
       cwd: join(ROOT, "notebooks"),
       clearEnv: true,
-      env: Object.fromEntries(
-        Object.entries({ ...Deno.env.toObject(), ...jupyterEnvironment(python) })
-          .filter((entry): entry is [string, string] => entry[1] !== undefined),
-      ),
+      env: toolEnvironment(jupyterEnvironment(python)),
     }).spawn();
     const stop = () => {
       // Not SIGINT: Jupyter would ask back whether it was meant.

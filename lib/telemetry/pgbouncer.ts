@@ -4,18 +4,15 @@
  * @module
  */
 
-import postgres from "postgres";
+import type postgres from "postgres";
+import { connect } from "../engine/database.ts";
 import type { Access } from "../engine/engine.ts";
 import type { Row } from "./postgres.ts";
 
 /** Opens a connection that speaks the console's part of the protocol: simple queries only. */
 export function openConsole(access: Access): postgres.Sql {
-  return postgres({
-    ...{ ...access, max: 1, max_lifetime: null, connect_timeout: 5 },
-    // With either of them the console is asked for what it does not know.
-    ...{ prepare: false, fetch_types: false },
-    onnotice: () => {},
-  });
+  // The console knows no prepared statements.
+  return connect(access, { prepare: false, max_lifetime: null });
 }
 
 function sum(rows: Iterable<Row>, key: string): number {

@@ -4,25 +4,19 @@
  * @module
  */
 
-import postgres from "postgres";
+import type postgres from "postgres";
+import { connect } from "../engine/database.ts";
 import type { Access } from "../engine/engine.ts";
 
 /** One row of a CSV file, by column. */
 export type Row = Record<string, string | number | null>;
-
-/** How long a server may take to let a sampler in, in seconds. */
-const CONNECT_TIMEOUT_S = 5;
 
 /**
  * Opens a sampler's connection: to the maintenance database, so that the sampler is no session and
  * no transaction of the run's, and as administrator, so that slots stay reserved for it.
  */
 export function openServer(access: Access): postgres.Sql {
-  return postgres({
-    ...{ ...access, database: "postgres" },
-    ...{ max: 1, max_lifetime: null, fetch_types: false, connect_timeout: CONNECT_TIMEOUT_S },
-    onnotice: () => {},
-  });
+  return connect({ ...access, database: "postgres" }, { max_lifetime: null });
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Docker for tests: the daemon that a study would use, or the reason why there is none. */
 
 // @ts-types="@types/dockerode"
-import Docker from "dockerode";
-import { connectionOptions, type DockerHost, findDocker } from "../engine/docker_host.ts";
+import type Docker from "dockerode";
+import { openDocker } from "../engine/docker_client.ts";
+import { type DockerHost, findDocker } from "../engine/docker_host.ts";
 
 /** Whether the tests that need Docker are skipped here, and Docker itself. */
 export interface DockerForTests {
@@ -17,7 +18,7 @@ export async function dockerForTests(what: string): Promise<DockerForTests> {
   const found = await findDocker();
   if (typeof found !== "string") {
     const { host } = found;
-    return { skipped: false, open: () => ({ docker: new Docker(connectionOptions(host)), host }) };
+    return { skipped: false, open: () => ({ docker: openDocker(host), host }) };
   }
   const skipped = Deno.env.get("POOLSCOPE_REQUIRE_DOCKER") !== "1";
   if (skipped) console.log(`Skipped, as they need Docker: ${what} (${found})`);

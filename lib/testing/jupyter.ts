@@ -6,11 +6,12 @@
  * @module
  */
 
-import { join } from "node:path";
 import { waitUntil } from "../engine/wait.ts";
+import { jupyterEnvironment } from "../notebooks/execute.ts";
 import type { Notebook } from "../notebooks/notebook.ts";
 import { toText } from "../notebooks/notebook.ts";
 import { freePort } from "../engine/cluster.ts";
+import { toolEnvironment } from "../setup/environment.ts";
 import type { PythonEnvironment } from "../setup/python.ts";
 import { ROOT } from "../store/layout.ts";
 
@@ -44,7 +45,8 @@ export class JupyterServer implements AsyncDisposable {
         ...[`--port=${port}`, `--IdentityProvider.token=${token}`],
         `--ServerApp.root_dir=${ROOT}`,
       ],
-      env: { JUPYTER_PATH: join(python.folder, "share", "jupyter") },
+      clearEnv: true,
+      env: toolEnvironment(jupyterEnvironment(python)),
       stdin: "null",
       stdout: "null",
       stderr: "null",

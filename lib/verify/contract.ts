@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 import type { RouteWork } from "../store/manifest.ts";
+import { type AppAnswer, askApp } from "./ask.ts";
 
 /** What stands where a value differs from answer to answer. */
 export type Varying = "integer" | "timestamp" | "app" | "nonce";
@@ -76,7 +77,7 @@ export interface Identity {
  */
 export function compareAnswer(
   one: ContractCase,
-  answer: { status: number; type: string; text: string },
+  answer: AppAnswer,
   identity: Identity,
 ): string | null {
   if (answer.status !== one.status) {
@@ -115,21 +116,15 @@ async function ask(
   url: string,
   one: ContractCase,
   signal?: AbortSignal,
-): Promise<Parameters<typeof compareAnswer>[1] | string> {
+): Promise<AppAnswer | string> {
   const late = AbortSignal.timeout(ANSWER_TIMEOUT_S * 1000);
   try {
-    const response = await fetch(url + one.path, {
+    return await askApp(url + one.path, {
       method: one.method,
       headers: one.headers,
       body: one.rawBody ?? (one.body === undefined ? undefined : JSON.stringify(one.body)),
-      redirect: "manual",
       signal: AbortSignal.any([late, ...(signal ? [signal] : [])]),
     });
-    return {
-      status: response.status,
-      type: response.headers.get("content-type") ?? "",
-      text: await response.text(),
-    };
   } catch (error) {
     signal?.throwIfAborted();
     if (late.aborted) return `no answer within ${ANSWER_TIMEOUT_S} s`;

@@ -5,12 +5,14 @@
  * @module
  */
 
-import postgres from "postgres";
+import type postgres from "postgres";
 import type { Access, RunServices } from "../engine/engine.ts";
 import type { NetworkAccount } from "../engine/network.ts";
 import { PoolscopeError } from "../errors.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Deliveries, NetworkInForce } from "../store/manifest.ts";
+import { openConsole } from "../telemetry/pgbouncer.ts";
+import { askApp } from "./ask.ts";
 
 /** A leg that is further off than both of these is not what was asked for. */
 const TOLERANCE = 0.1;
@@ -80,7 +82,7 @@ async function measureAdded(
   question: string,
   rttMs: number,
 ): Promise<number> {
-  const ways = [straight, through].map(openPlain);
+  const ways = [straight, through].map(openConsole);
   try {
     const ask = (sql: postgres.Sql) => sql.unsafe(question).simple();
     await Promise.all(ways.map(ask));
@@ -147,10 +149,10 @@ async function observe(
   access: Access,
   { statement, kind }: Look,
 ): Promise<(string | null)[]> {
-  const sql = openPlain(access);
+  const sql = openConsole(access);
   let looking = true;
   const work = async () => {
-    while (looking) await (await fetch(`${services.appUrl}/posts?limit=100`)).body?.cancel();
+    while (looking) await askApp(`${services.appUrl}/posts?limit=100`);
   };
   // An app that no longer answers shows as a connection that is not seen.
   const working = work().catch(() => {});
@@ -169,11 +171,6 @@ async function observe(
   throw new PoolscopeError(
     `no connection of the app's was seen within ${SEEN_TIMEOUT_MS / 1000} s`,
   );
-}
-
-/** A connection of simple queries, as PgBouncer's console needs it. */
-function openPlain(access: Access): postgres.Sql {
-  return postgres({ ...access, max: 1, prepare: false, fetch_types: false, onnotice: () => {} });
 }
 
 /** What the network has handed on between two accounts of it, by leg. */

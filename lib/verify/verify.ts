@@ -5,13 +5,15 @@
  * @module
  */
 
-import postgres from "postgres";
+import type postgres from "postgres";
+import { connect } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
 import { waitUntil } from "../engine/wait.ts";
 import { PoolscopeError } from "../errors.ts";
 import type { Scenario } from "../scenario.ts";
 import type { Verification } from "../store/manifest.ts";
 import { openConsole, readPgbouncer } from "../telemetry/pgbouncer.ts";
+import { askApp } from "./ask.ts";
 import { checkContract, readContract } from "./contract.ts";
 
 /** Seconds that the app may take until every worker has answered. */
@@ -43,9 +45,7 @@ export async function verifyApp(
   const identity = { app: scenario.framework, nonce: services.nonce };
   const cases = readContract();
   const contractRequests = await checkContract(services.appUrl, cases, identity, signal);
-  const database = postgres({
-    ...{ ...services.postgres, max: 1, fetch_types: false, onnotice: () => {} },
-  });
+  const database = connect(services.postgres);
   const pooler = services.pgbouncer && openConsole(services.pgbouncer);
   try {
     await checkDatabase(database);
@@ -83,15 +83,12 @@ async function waitForApp(
   let stranger: string | null = null;
   const seen = new Set<number>();
   const ask = async () => {
-    // A connection of its own, so that the question can reach another worker than the last one.
-    const response = await fetch(services.healthUrl, {
-      headers: { connection: "close" },
+    const { status, text } = await askApp(services.healthUrl, {
       signal: AbortSignal.timeout(2000),
     });
-    const text = await response.text();
     if (text.includes(services.nonce)) seen.add(JSON.parse(text).worker);
     else {
-      const answer = `${response.status} ${text.replace(/\s+/g, " ").trim().slice(0, 80)}`;
+      const answer = `${status} ${text.replace(/\s+/g, " ").trim().slice(0, 80)}`;
       stranger =
         `another program answers on the app's port ${port}, without this run's nonce (${answer})`;
     }
@@ -140,7 +137,7 @@ async function countQueries(
   const count = async () =>
     Number((await readPgbouncer(pooler, services.postgres.database)).total_query_count);
   const before = await count();
-  await (await fetch(services.appUrl + PROBE)).body?.cancel();
+  await askApp(services.appUrl + PROBE);
   const after = await count();
   if (after <= before) {
     throw new PoolscopeError(
