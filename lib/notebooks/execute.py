@@ -1,9 +1,11 @@
-"""Executes one notebook and saves it, whatever happens.
+"""Executes notebooks, several side by side, and saves each, whatever happens.
 
-usage: execute.py INPUT OUTPUT --cwd FOLDER --kernel NAME --parent PID [--timeout SECONDS]
+usage: execute.py JOBS_FILE --kernel NAME --at-once N --parent PID [--timeout SECONDS]
 
-Says on standard output, as one JSON object a line, what it is at. Exit status: 0 done, 1 a cell
-failed or the kernel died (said as an "error" event), 130 or 143 stopped by a signal.
+The file holds a JSON list of jobs: input, output, cwd, and env to add for the kernel. Says on
+standard output, as one JSON object a line, what it is at; "notebook" is the job's place in the list.
+Exit status: 0 all done, 1 a cell failed or a kernel died (said as an "error" event; the other
+notebooks go on), 130 or 143 stopped by a signal.
 """
 
 import argparse
@@ -16,10 +18,9 @@ from lifeline import die_with_parent
 
 def read_arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("input")
-    parser.add_argument("output")
-    parser.add_argument("--cwd", required=True)
+    parser.add_argument("jobs")
     parser.add_argument("--kernel", required=True)
+    parser.add_argument("--at-once", type=int, required=True, help="kernels side by side")
     parser.add_argument("--parent", type=int, required=True, help="pid of the process that starts us")
     parser.add_argument("--timeout", type=float, default=None, help="seconds for each cell")
     return parser.parse_args()
@@ -30,10 +31,11 @@ OPTIONS = read_arguments()
 die_with_parent(OPTIONS.parent)
 
 import asyncio
+import contextlib
 import functools
 import json
 import pathlib
-import time
+import uuid
 from queue import Empty
 
 # jsonschema would compile a grammar of internet addresses with it, which takes two seconds; absent, as
@@ -50,29 +52,39 @@ from nbclient.exceptions import (
     DeadKernelError,
 )
 
-# The Deno kernel may say that it is idle before the outputs that it has queued are sent.
-QUIET_AFTER_IDLE_S = 0.25
 # An output of megabytes takes its time.
 IOPUB_TIMEOUT_S = 60
+MARK_AFTER_IDLE_S = 1
 
 
-class PatientClient(NotebookClient):
-    """Keeps reading a cell's outputs until none has come for a while after the kernel went idle."""
+class CompleteClient(NotebookClient):
+    """Reads all of a cell's outputs. The Deno kernel may say that it is idle before it has sent the
+    outputs that it has queued, so a mark is queued behind them and awaited."""
 
     async def _async_poll_output_msg(self, parent_msg_id, cell, cell_index):
-        idle = False
+        mark = f"end of outputs {uuid.uuid4()}"
+        # What is sent late names the request that runs then, which is the mark's.
+        requests = [parent_msg_id]
+        timeout = None
         while True:
             try:
-                timeout = QUIET_AFTER_IDLE_S if idle else None
                 message = await ensure_async(self.kc.iopub_channel.get_msg(timeout=timeout))
             except Empty:
                 return
-            if message["parent_header"].get("msg_id") != parent_msg_id:
+            request, content = message["parent_header"].get("msg_id"), message["content"]
+            if request not in requests:
+                continue
+            if content.get("text") == f"{mark}\n":
+                return
+            if request != parent_msg_id and message["msg_type"] in ("status", "execute_input"):
+                # Without a mark by then there is none: the notebook has changed console.log.
+                timeout = MARK_AFTER_IDLE_S if content.get("execution_state") == "idle" else timeout
                 continue
             try:
                 self.process_message(message, cell, cell_index)
             except CellExecutionComplete:
-                idle = True
+                show_mark = f"console.log({json.dumps(mark)})"
+                requests.append(self.kc.execute(show_mark, store_history=False))
 
 
 def say(event, **values):
@@ -97,66 +109,92 @@ def describe(error):
     return f"{type(error).__name__}: {error}"
 
 
-async def run(client, notebook, output, cwd):
-    code_cells = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    total = len(code_cells)
-    stopped_by = []
-    index = None
+@contextlib.asynccontextmanager
+async def started_kernel(client, job):
+    """Starts a client's kernel; nothing of its process group stays."""
+    client.create_kernel_manager()
+    try:
+        await client.async_start_new_kernel(
+            cwd=job["cwd"],
+            env={**os.environ, **job["env"]},
+            # A group of its own comes with the kernel; it must not outlive us either.
+            preexec_fn=functools.partial(die_with_parent, os.getpid()),
+        )
+        kernel = client.km.provisioner.pid if client.km.provisioner else None
+        try:
+            await client.async_start_new_kernel_client()
+            yield
+        finally:
+            await end(client, kernel)
+    finally:
+        if client.kc is not None:
+            client.kc.stop_channels()
 
-    async def execute():
-        nonlocal index
-        # A group of its own comes with the kernel; it must not outlive us either.
-        die_with_us = functools.partial(die_with_parent, os.getpid())
-        async with client.async_setup_kernel(cwd=cwd, preexec_fn=die_with_us):
-            loop = asyncio.get_running_loop()
-            for name in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(name, stop, name)
-            kernel = client.km.provisioner.pid if client.km.provisioner else None
+
+class Execution:
+    """One notebook's execution."""
+
+    def __init__(self, place, job):
+        self.place, self.job = place, job
+        self.notebook = nbformat.read(job["input"], as_version=4)
+        self.code_cells = [
+            index for index, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"
+        ]
+        for index in self.code_cells:
+            cell = self.notebook.cells[index]
+            cell.outputs, cell.execution_count = [], None
+        self.running = None
+        """The index of the cell that runs."""
+
+    def say(self, event, **values):
+        say(event, notebook=self.place, **values)
+
+    def save(self):
+        save(self.notebook, pathlib.Path(self.job["output"]))
+
+    async def run(self):
+        """Executes the cells. Returns whether all of them succeeded."""
+        try:
+            await self.execute_cells()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - said, whatever it is
+            cell = None if self.running is None else self.running + 1
+            source = "" if self.running is None else self.notebook.cells[self.running].source
+            self.say("error", cell=cell, source=source, message=describe(error))
+            return False
+        finally:
+            self.save()
+        self.say("done")
+        return True
+
+    async def execute_cells(self):
+        client = CompleteClient(
+            self.notebook,
+            kernel_name=OPTIONS.kernel,
+            timeout=OPTIONS.timeout,
+            iopub_timeout=IOPUB_TIMEOUT_S,
+            record_timing=False,
+        )
+        total = len(self.code_cells)
+        async with started_kernel(client, self.job):
             try:
                 reply = await client.async_wait_for_reply(await ensure_async(client.kc.kernel_info()))
                 if reply is not None:
-                    notebook.metadata["language_info"] = reply["content"]["language_info"]
-                for number, index in enumerate(code_cells, 1):
-                    say("cell", cell=index + 1, number=number, total=total)
-                    started = time.monotonic()
-                    await client.async_execute_cell(
-                        notebook.cells[index], index, execution_count=number
-                    )
-                    seconds = round(time.monotonic() - started, 3)
-                    say("cell_done", cell=index + 1, number=number, total=total, seconds=seconds)
-                    save(notebook, output)
-                index = None
+                    self.notebook.metadata["language_info"] = reply["content"]["language_info"]
+                for number, self.running in enumerate(self.code_cells, 1):
+                    self.say("cell", number=number, total=total)
+                    cell = self.notebook.cells[self.running]
+                    await client.async_execute_cell(cell, self.running, execution_count=number)
+                    self.save()
+                self.running = None
             except (asyncio.CancelledError, DeadKernelError):
                 # nbclient takes a cancelled cell for a dead kernel. Stopped, what the cell runs gets
                 # a chance to clean up before the kernel must go.
-                if stopped_by:
+                if asyncio.current_task().cancelling():
                     await interrupt(client)
+                    raise asyncio.CancelledError from None
                 raise
-            finally:
-                await end(client, kernel)
-
-    task = asyncio.ensure_future(execute())
-
-    def stop(name):
-        if not stopped_by:
-            stopped_by.append(name)
-            task.cancel()
-
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop, name)
-    try:
-        await task
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - saved, whatever it is
-        save(notebook, output)
-        if stopped_by:
-            return 128 + stopped_by[0]
-        source = notebook.cells[index].source if index is not None else ""
-        say("error", cell=None if index is None else index + 1, source=source, message=describe(error))
-        return 1
-    save(notebook, output)
-    say("done")
-    return 0
 
 
 async def interrupt(client):
@@ -187,20 +225,33 @@ async def end(client, kernel):
                 pass
 
 
-def main(options):
-    notebook = nbformat.read(options.input, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    client = PatientClient(
-        notebook,
-        kernel_name=options.kernel,
-        timeout=options.timeout,
-        iopub_timeout=IOPUB_TIMEOUT_S,
-        record_timing=False,
-        resources={"metadata": {"path": options.cwd}},
-    )
-    sys.exit(asyncio.run(run(client, notebook, pathlib.Path(options.output), options.cwd)))
+async def run_all():
+    """Executes all jobs. Returns the exit status."""
+    jobs = json.loads(pathlib.Path(OPTIONS.jobs).read_text(encoding="utf-8"))
+    executions = [Execution(place, job) for place, job in enumerate(jobs)]
+    free = asyncio.Semaphore(OPTIONS.at_once)
+
+    async def run_when_free(execution):
+        async with free:
+            return await execution.run()
+
+    # The longest first: it would else run alone at the end.
+    executions.sort(key=lambda execution: -len(execution.code_cells))
+    everything = asyncio.gather(*map(run_when_free, executions))
+    stopped_by = []
+
+    def stop(name):
+        if not stopped_by:
+            stopped_by.append(name)
+            everything.cancel()
+
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop, name)
+    try:
+        return 0 if all(await everything) else 1
+    except asyncio.CancelledError:
+        return 128 + stopped_by[0]
 
 
-main(OPTIONS)
+sys.exit(asyncio.run(run_all()))

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Owned } from "../engine/cleanup.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
-import { lastLine, tryCommand } from "../setup/command.ts";
+import { type CommandResult, lastLine, tryCommand } from "../setup/command.ts";
 import { KERNEL_NAME } from "../setup/kernelspec.ts";
 import { environmentPaths, type PythonEnvironment } from "../setup/python.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
@@ -37,7 +37,7 @@ export type ParameterValue =
 
 /** Options of {@linkcode executeNotebooks}. */
 export interface ExecuteOptions {
-  /** The notebooks' paths, executed in this order. @default {Poolscope's own} */
+  /** The notebooks' paths. @default {Poolscope's own} */
   notebooks?: string[];
   /** Values for parameters, by name; each must be declared by at least one of the notebooks. */
   parameters?: Record<string, ParameterValue>;
@@ -49,17 +49,15 @@ export interface ExecuteOptions {
   cellTimeoutS?: number;
   /** Environment variables to add for the kernel. */
   env?: Record<string, string>;
-  /** Called with a line for each finished notebook. */
-  log?: (line: string) => void;
   /** Called with a line for each cell, for a display that the next one replaces. */
   status?: (line: string, place: NotebookPlace) => void;
-  /** Called with a notebook that failed, and the next is executed. @default the failure is thrown */
+  /** Called with each notebook that failed, at the end. @default the first failure is thrown */
   onFailure?: (notebook: string, error: PoolscopeError) => void;
   /** Stops the running cell and shuts the kernel down. */
   signal?: AbortSignal;
 }
 
-/** How far the execution has come: notebooks done, a fraction within one, of all. */
+/** How far the execution has come: notebooks done, with fractions of those that run, of all. */
 export interface NotebookPlace {
   done: number;
   total: number;
@@ -68,6 +66,8 @@ export interface NotebookPlace {
 const EXECUTE_PY = fileURLToPath(new URL("./execute.py", import.meta.url));
 /** How long a stopped kernel has to clean up. */
 const STOP_GRACE_MS = 7000;
+/** Kernels side by side, each of about 250 MiB, on as many processors. */
+const MAX_KERNELS = 4;
 
 /**
  * The variables by which our own virtual environment's Jupyter finds our kernel, and no other, and
@@ -172,12 +172,11 @@ export function parametrize(
   return { ...notebook, cells };
 }
 
-/** What `execute.py` says, a line at a time. */
+/** What `execute.py` says, a line at a time; `notebook` is a place in its list of jobs. */
 type Event =
-  | { event: "cell"; cell: number; number: number; total: number }
-  | { event: "cell_done"; cell: number; number: number; total: number; seconds: number }
-  | { event: "error"; cell: number | null; source: string; message: string }
-  | { event: "done" };
+  | { event: "cell"; notebook: number; number: number; total: number }
+  | { event: "error"; notebook: number; cell: number | null; source: string; message: string }
+  | { event: "done"; notebook: number };
 
 function parseEvent(line: string): Event | null {
   if (!line.startsWith('{"event"')) return null;
@@ -205,93 +204,102 @@ function workingFolderOf(notebook: string): string {
   }
 }
 
-async function executeOne(
-  input: string,
-  notebook: Notebook,
-  options: ExecuteOptions,
-  place: NotebookPlace,
-): Promise<string> {
-  const { outputFolder, python = environmentPaths(), cellTimeoutS, env, log, status, signal } =
-    options;
-  const name = basename(input);
-  const output = join(outputFolder, name);
-  const cwd = workingFolderOf(resolve(input));
-  await using owned = Owned.withKeeper();
-  const scratch = join(tmpdir(), `${owned.id}-notebook`);
-  owned.addFolder(scratch);
-  await Deno.mkdir(scratch, { mode: 0o700 });
-  const started = performance.now();
-  try {
-    const prepared = join(scratch, name);
-    const errors = join(scratch, "errors.jsonl");
-    await Deno.writeTextFile(prepared, formatNotebook(notebook));
-    let failure: Extract<Event, { event: "error" }> | null = null;
-    const onLine = (line: string) => {
-      const event = parseEvent(line);
-      if (event?.event === "cell") {
-        const { number, total } = event;
-        const done = place.done + (number - 1) / total;
-        status?.(`${name}: cell ${number} of ${total}`, { ...place, done });
-      }
-      if (event?.event === "error") failure = event;
-    };
-    const result = await tryCommand([
-      python.python,
-      EXECUTE_PY,
-      ...["--parent", String(Deno.pid)],
-      prepared,
-      resolve(output),
-      "--cwd",
-      cwd,
-      "--kernel",
-      KERNEL_NAME,
-      ...(cellTimeoutS === undefined ? [] : ["--timeout", String(cellTimeoutS)]),
-    ], {
-      cwd,
-      env: {
-        ...jupyterEnvironment(python),
-        ...env,
-        ...owned.mark,
-        [KERNEL_ERRORS]: errors,
-        // The kernel's connection file goes with the rest, however the execution ends.
-        JUPYTER_RUNTIME_DIR: scratch,
-      },
-      signal,
-      graceMs: STOP_GRACE_MS,
-      onLine,
-    });
-    const failed = failure as Extract<Event, { event: "error" }> | null;
-    if (failed !== null && failed.cell !== null) {
-      throw new PoolscopeError(
-        `Cannot execute ${name}: cell ${failed.cell} failed: ${quote(failed.message)} (in: ${
-          quote(failed.source)
-        }); see ${output}`,
-      );
-    }
-    if (result.code !== 0) {
-      throw new PoolscopeError(
-        `Cannot execute ${name}: ${
-          failed?.message ?? lastLine(result)
-        } (exit status ${result.code})`,
-      );
-    }
-    const outside = await readKernelErrors(errors);
-    if (outside.length > 0) {
-      throw new PoolscopeError(
-        `Cannot trust ${name}: ${outside.length} error${
-          outside.length === 1 ? "" : "s"
-        } outside of any cell, the first: ${quote(outside[0]!.message)}; see ${output}`,
-      );
-    }
-    log?.(`${name}: executed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-    return output;
-  } finally {
-    owned.removeFolder(scratch);
+/** One notebook's turn in `execute.py`. */
+interface Job {
+  /** The file to execute. */
+  input: string;
+  /** Where its executed copy goes. */
+  output: string;
+  /** The kernel's working folder. */
+  cwd: string;
+  /** Environment variables to add for the kernel. */
+  env: Record<string, string>;
+}
+
+/** What came of one notebook. */
+interface Progress {
+  /** How much of it is done, from 0 to 1. */
+  done: number;
+  /** What broke it off. */
+  error: Extract<Event, { event: "error" }> | null;
+}
+
+/** What went wrong with a notebook; null where nothing did. */
+async function failureOf(
+  { output, env }: Job,
+  { done, error }: Progress,
+  result: CommandResult,
+): Promise<PoolscopeError | null> {
+  const name = basename(output);
+  if (error !== null && error.cell !== null) {
+    return new PoolscopeError(
+      `Cannot execute ${name}: cell ${error.cell} failed: ${quote(error.message)} (in: ${
+        quote(error.source)
+      }); see ${output}`,
+    );
   }
+  if (done < 1) {
+    const why = error?.message ?? lastLine(result);
+    return new PoolscopeError(`Cannot execute ${name}: ${why} (exit status ${result.code})`);
+  }
+  const outside = await readKernelErrors(env[KERNEL_ERRORS]!);
+  if (outside.length === 0) return null;
+  const errors = `${outside.length} error${outside.length === 1 ? "" : "s"}`;
+  return new PoolscopeError(
+    `Cannot trust ${name}: ${errors} outside of any cell, the first: ${
+      quote(outside[0]!.message)
+    }; see ${output}`,
+  );
+}
+
+/** Executes the jobs. Returns what went wrong with each, null where nothing did. */
+async function executeAll(
+  jobs: Job[],
+  scratch: string,
+  { mark }: Owned,
+  options: ExecuteOptions,
+): Promise<(PoolscopeError | null)[]> {
+  const { python = environmentPaths(), cellTimeoutS, status, signal } = options;
+  const progress = jobs.map((): Progress => ({ done: 0, error: null }));
+  const onLine = (line: string) => {
+    const event = parseEvent(line);
+    if (event === null) return;
+    const state = progress[event.notebook]!;
+    if (event.event === "done") state.done = 1;
+    if (event.event === "error") state.error = event;
+    if (event.event === "cell") {
+      state.done = (event.number - 1) / event.total;
+      const name = basename(jobs[event.notebook]!.output);
+      const done = progress.reduce((sum, each) => sum + each.done, 0);
+      status?.(`${name}: cell ${event.number} of ${event.total}`, { done, total: jobs.length });
+    }
+  };
+  const list = join(scratch, "jobs.json");
+  await Deno.writeTextFile(list, JSON.stringify(jobs));
+  const result = await tryCommand([
+    python.python,
+    EXECUTE_PY,
+    list,
+    "--kernel",
+    KERNEL_NAME,
+    "--at-once",
+    String(Math.min(navigator.hardwareConcurrency, MAX_KERNELS)),
+    "--parent",
+    String(Deno.pid),
+    ...(cellTimeoutS === undefined ? [] : ["--timeout", String(cellTimeoutS)]),
+  ], {
+    // The kernels' connection files go with the rest, however the execution ends.
+    env: { ...jupyterEnvironment(python), ...mark, JUPYTER_RUNTIME_DIR: scratch },
+    signal,
+    graceMs: STOP_GRACE_MS,
+    onLine,
+  });
+  return await Promise.all(jobs.map((job, index) => failureOf(job, progress[index]!, result)));
 }
 
 /**
- * Executes notebooks in their folders, one after the other. Everything is checked before the first one starts.
+ * Executes notebooks, as many side by side as there are processors. Everything is checked before the
+ * first one starts.
  *
  * @param options Options for this call.
  * @returns The paths of the executed copies, in order, without those of notebooks that failed.
@@ -325,16 +333,30 @@ export async function executeNotebooks(options: ExecuteOptions): Promise<string[
     )
   );
   await Deno.mkdir(outputFolder, { recursive: true });
-  const executed: string[] = [];
-  for (const [index, notebook] of prepared.entries()) {
-    signal?.throwIfAborted();
-    const place = { done: index, total: prepared.length };
-    try {
-      executed.push(await executeOne(notebooks[index]!, notebook, options, place));
-    } catch (error) {
-      if (!(error instanceof PoolscopeError) || options.onFailure === undefined) throw error;
-      options.onFailure(notebooks[index]!, error);
+  signal?.throwIfAborted();
+  await using owned = Owned.withKeeper();
+  const scratch = join(tmpdir(), `${owned.id}-notebooks`);
+  owned.addFolder(scratch);
+  await Deno.mkdir(scratch, { mode: 0o700 });
+  try {
+    const jobs = notebooks.map((path, index): Job => ({
+      input: join(scratch, `${index}.ipynb`),
+      output: join(resolve(outputFolder), basename(path)),
+      cwd: workingFolderOf(resolve(path)),
+      env: { ...options.env, [KERNEL_ERRORS]: join(scratch, `${index}-errors.jsonl`) },
+    }));
+    for (const [index, notebook] of prepared.entries()) {
+      await Deno.writeTextFile(jobs[index]!.input, formatNotebook(notebook));
     }
+    const failures = await executeAll(jobs, scratch, owned, options);
+    for (const [index, failure] of failures.entries()) {
+      if (failure === null) continue;
+      if (options.onFailure === undefined) throw failure;
+      options.onFailure(notebooks[index]!, failure);
+    }
+    return notebooks.filter((_, index) => failures[index] === null)
+      .map((path) => join(outputFolder, basename(path)));
+  } finally {
+    owned.removeFolder(scratch);
   }
-  return executed;
 }

@@ -132,7 +132,7 @@ Deno.test("executeNotebooks() runs cells with parameters and the folder's import
       equal(shown(cells[2]), []);
       equal(shown(cells[3]), ["14\n"]);
       equal(cells[3]?.execution_count, 3);
-      equal(log.slice(0, 3), [
+      equal(log.filter((line) => line.startsWith("a")), [
         "a.ipynb: cell 1 of 3",
         "a.ipynb: cell 2 of 3",
         "a.ipynb: cell 3 of 3",
@@ -194,6 +194,40 @@ Deno.test("executeNotebooks() names the failed cell, saves what there is, goes o
     equal(cells[1]?.outputs?.length, 1);
     equal(cells[2]?.outputs?.[0]?.output_type, "error");
     equal(cells[3]?.execution_count, null);
+  });
+});
+
+Deno.test("executeNotebooks() executes notebooks side by side, and all of them when one fails", async () => {
+  // Each waits for the other one's file, so that neither could end alone.
+  const waiting = (own: string, other: string) =>
+    code(`Deno.writeTextFileSync("${own}", "");
+for (let i = 0; i < 500; i++) {
+  if (await Deno.stat("${other}").catch(() => null)) break;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+}
+(await Deno.stat("${other}")).isFile`);
+  const one = notebook(waiting("one", "two"), code("null.x"));
+  const two = notebook(waiting("two", "one"), code('console.log("the end")'));
+  await withNotebooks({ "one.ipynb": one, "two.ipynb": two }, async (options) => {
+    await rejects(executeNotebooks(options), /Cannot execute one\.ipynb: cell 2 failed: TypeError/);
+    const { cells } = await readNotebook(join(options.outputFolder, "two.ipynb"));
+    equal(shown(cells[1]), ["the end\n"]);
+  });
+});
+
+Deno.test("executeNotebooks() reads a cell's last outputs without waiting for a silence", async () => {
+  const display = (text: string) =>
+    `({ [Symbol.for("Jupyter.display")]: () => ({ "text/plain": "${text}" }) })`;
+  const cells = Array.from(
+    { length: 40 },
+    (_, i) => code(`console.log("said", ${i});\n${display(`shown ${i}`)}`),
+  );
+  const odd = code(`console.log = () => {};\n${display("still here")}`);
+  await withNotebooks({ "many.ipynb": notebook(...cells, odd) }, async (options) => {
+    const [path] = await executeNotebooks(options);
+    const executed = (await readNotebook(path!)).cells;
+    for (const i of cells.keys()) equal(shown(executed[i]).sort(), [`said ${i}\n`, `shown ${i}`]);
+    equal(shown(executed.at(-1)), ["still here"]);
   });
 });
 
