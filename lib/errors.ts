@@ -23,6 +23,24 @@ export class EngineLostError extends PoolscopeError {
 }
 
 /**
+ * What a study is made of has changed since it was begun, so that a further run would be compared
+ * with runs of something else. The user decides: undo the change, or begin another study.
+ */
+export class InputsChangedError extends UsageError {
+  override name = "InputsChangedError";
+
+  /**
+   * @param study The study's name.
+   * @param differing What differs, with both values or the file's name.
+   */
+  constructor(study: string, differing: string) {
+    super(
+      `Cannot continue ${study}: its runs and this start differ in ${differing}, and such runs are never compared with each other; undo the change, or begin another study (--study NAME)`,
+    );
+  }
+}
+
+/**
  * A file of a study that cannot be trusted. Its one-line message names the file and, if known, the
  * line; it may reach a report that is sent to colleagues, so it must not show where the checkout
  * lies: only the last four parts of the path are kept.

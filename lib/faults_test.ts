@@ -62,6 +62,9 @@ class FaultyEngine implements Engine {
 
   constructor(readonly inner: LocalEngine) {}
 
+  get appsRoot() {
+    return this.inner.appsRoot;
+  }
   get limitsWarning() {
     return this.inner.limitsWarning;
   }

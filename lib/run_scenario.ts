@@ -10,7 +10,7 @@ import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/
 import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
 import { readNetwork } from "./engine/network.ts";
 import { tcpBetween, type TcpState } from "./engine/tcp.ts";
-import { EngineLostError, PoolscopeError } from "./errors.ts";
+import { EngineLostError, InputsChangedError, PoolscopeError } from "./errors.ts";
 import { readLocustTotals } from "./frames/locust.ts";
 import { explainExit, locustCommand } from "./load/locust.ts";
 import {
@@ -21,20 +21,25 @@ import {
   readLive,
 } from "./load/requests.ts";
 import { type Plan, planHash, type PlannedRun } from "./plan.ts";
+import { hashInputs } from "./setup/inputs.ts";
 import type { EventLog } from "./store/events.ts";
 import { hashRunFiles, writeAtomic } from "./store/files.ts";
 import { runFolder, SCHEMA_VERSION } from "./store/layout.ts";
-import type {
-  FinalAccount,
-  Manifest,
-  NetworkInForce,
-  ServiceLimits,
-  TcpCounts,
-  Verification,
+import {
+  type Comparable,
+  differingInputs,
+  type FinalAccount,
+  type Manifest,
+  type NetworkInForce,
+  type RunInputs,
+  type ServiceLimits,
+  type TcpCounts,
+  type Verification,
 } from "./store/manifest.ts";
 import { Sampler } from "./telemetry/sampler.ts";
 import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
 import { readWork } from "./verify/contract.ts";
+import { readSettings } from "./verify/settings.ts";
 import { verifyApp } from "./verify/verify.ts";
 
 /** More failed requests than this share of the window's make the run a failed one. */
@@ -64,6 +69,8 @@ export interface StudyContext {
   signal: AbortSignal;
   /** How long the app may take to answer, in seconds. @default 30 */
   readyTimeoutS?: number;
+  /** Runs that this one is to be compared with, and so must share its inputs with. @default none */
+  others?: Manifest[];
 }
 
 /** What the steps of a run leave behind, as far as they came. */
@@ -93,11 +100,14 @@ interface Progress {
  * @returns The manifest, as written.
  * @throws The signal's reason when it is aborted; the folder then has no manifest.
  * @throws {EngineLostError} If the engine is gone; the folder then has no manifest.
+ * @throws {InputsChangedError} If its inputs are not those of the other runs; it has no manifest then.
  * @throws {PoolscopeError} If not even a manifest can be written.
  */
 export async function runScenario(run: PlannedRun, context: StudyContext): Promise<Manifest> {
   const { engine, events, plan, signal } = context;
   const folder = runFolder(context.folder, run.id, run.round);
+  const inputs: RunInputs = { files: hashInputs(run.scenario, engine), settings: null };
+  checkInputs(context.study, [...context.others ?? [], { inputs }]);
   const started = new Date();
   const reserve = join(folder, ".reserve");
   orFullDisk(() => {
@@ -124,6 +134,8 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       const { readyTimeoutS } = context;
       progress.verification = await verifyApp(services, run.scenario, { signal, readyTimeoutS });
+      inputs.settings = await readSettings(services);
+      checkInputs(context.study, [...context.others ?? [], { scenarioId: run.id, inputs }]);
       progress.network = await verifyNetwork(services, run.scenario);
       progress.limits = await services.applyLimits();
       progress.cpuSets = services.cpuSets;
@@ -147,7 +159,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     }
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof EngineLostError) throw error;
+    if (error instanceof EngineLostError || error instanceof InputsChangedError) throw error;
     progress.thrown = describeError(error, folder);
     await engine.checkAlive();
   }
@@ -179,6 +191,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     window: measuredWindow(plan, progress.final),
     engine: engine.name,
     versions: engine.versions,
+    inputs,
     images: engine.images,
     ...context.machine,
     limits: progress.limits,
@@ -198,6 +211,16 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n")
   );
   return manifest;
+}
+
+/**
+ * A study is not continued with runs that its report would refuse.
+ *
+ * @throws {InputsChangedError} If the runs differ in what they are made of.
+ */
+export function checkInputs(study: string, runs: readonly Comparable[]): void {
+  const differing = differingInputs(runs);
+  if (differing !== null) throw new InputsChangedError(study, differing);
 }
 
 /** Writes what no run can do without. */

@@ -12,14 +12,22 @@ import { confirmationPlan } from "./diagnose/relief.ts";
 import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
 import { appOptions, readApp } from "./engine/services.ts";
-import { PoolscopeError, UsageError } from "./errors.ts";
-import { changePlan, namedPlan, type Plan, type PlanChanges, type PlannedRun } from "./plan.ts";
+import { InputsChangedError, PoolscopeError, UsageError } from "./errors.ts";
+import {
+  changePlan,
+  namedPlan,
+  type Plan,
+  type PlanChanges,
+  planHash,
+  type PlannedRun,
+} from "./plan.ts";
 import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { loadStudy, type Study } from "./report/study.ts";
-import { runScenario, type StudyContext } from "./run_scenario.ts";
+import { checkInputs, runScenario, type StudyContext } from "./run_scenario.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
 import { tryCommand } from "./setup/command.ts";
+import { hashInputs } from "./setup/inputs.ts";
 import { readFinal } from "./store/account.ts";
 import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
@@ -32,7 +40,7 @@ import {
   studyFolder,
   studyName,
 } from "./store/layout.ts";
-import { differingVersions, type Manifest } from "./store/manifest.ts";
+import type { Manifest } from "./store/manifest.ts";
 import type { FinishedRun } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
 import {
@@ -112,7 +120,7 @@ export async function runOpenLoop(
   const opened = followUpStudy(openLoopFolder(study.folder), () => study.openLoopPlan());
   if (opened === null) return null;
   const name = studyName(opened.folder);
-  return await conduct({ ...opened, name, lockFolder: study.folder }, options);
+  return await conduct({ ...opened, name, lockFolder: study.folder, before: study }, options);
 }
 
 /**
@@ -140,7 +148,7 @@ export async function runConfirmation(
   );
   if (opened === null) return null;
   const name = studyName(opened.folder);
-  return await conduct({ ...opened, name, lockFolder: study.folder }, options);
+  return await conduct({ ...opened, name, lockFolder: study.folder, before: study }, options);
 }
 
 /** A study that is to be run. */
@@ -150,10 +158,12 @@ interface Conducted {
   plan: Plan;
   /** The folder whose lock is taken. */
   lockFolder: string;
+  /** The study whose numbers its plan goes by, so that it must be made of the same. @default none */
+  before?: Study;
 }
 
 async function conduct(
-  { name, folder, plan, lockFolder }: Conducted,
+  { name, folder, plan, lockFolder, before: base }: Conducted,
   options: RunStudyOptions,
 ): Promise<Study> {
   const labels = armLabels(plan.scenarios);
@@ -171,6 +181,10 @@ async function conduct(
   // Every planned run is there and no further one was begun: the numbers say which are wanted.
   let pending = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
   const runs = [...new Set([...known, ...pending])];
+  const made = completeManifests(folder, runs, pending);
+  checkPlan(name, plan, made);
+  const others = [...base?.manifests ?? [], ...made];
+  checkFiles(name, others);
   markDecided(folder, null);
   const warnings = await checkMachine(plan);
   const view = options.onEvent ?? notebookView();
@@ -198,15 +212,15 @@ async function conduct(
   const { signal } = interrupt;
   signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
   const setup = (text: string) => events.emit({ event: "setup", text });
-  const made = completeManifests(folder, runs, pending);
-  await using engine = await openEngine(name, made, options, setup, signal);
-  checkVersions(name, made, engine);
+  await using engine = await openEngine(name, others, options, setup, signal);
+  checkInputs(name, [...others, { engine: engine.name, versions: engine.versions }]);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
 
   const context: StudyContext = {
     ...{ study: name, folder, plan, engine, events, signal },
     readyTimeoutS: options.readyTimeoutS,
     machine: await describeMachine(engine),
+    others,
   };
   let failed = 0;
   let study: Study;
@@ -218,6 +232,7 @@ async function conduct(
       const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
       events.emit({ event: "run_started", order, scenarioId, round, label });
       const manifest = await runScenario(run, context);
+      others.push(manifest);
       if (manifest.status === "failed") failed++;
       events.emit({
         ...{ event: "run_finished", order, scenarioId, round },
@@ -379,13 +394,20 @@ export async function openEngine(
   return new LocalEngine(await setUp({ log, signal }), log, { signal });
 }
 
-/** A study is not gone on with when its report would be refused. */
-function checkVersions(name: string, made: Manifest[], engine: Engine): void {
-  const differing = differingVersions([engine, ...made].map(({ versions }) => versions));
-  if (differing === null) return;
-  throw new PoolscopeError(
-    `Cannot go on with ${name}: its runs and this start have different versions of ${differing}, which are never compared with each other; use --study NAME for another study`,
-  );
+/** The files of the runs that are kept must still be those of this checkout. */
+function checkFiles(name: string, made: readonly Manifest[]): void {
+  const now = made.filter(({ inputs }) => inputs !== undefined).map(({ scenario, engine }) => ({
+    inputs: { files: hashInputs(scenario, { name: engine }), settings: null },
+  }));
+  checkInputs(name, [...made, ...now]);
+}
+
+/** A plan that was changed by hand is another one, whatever its study's name. */
+function checkPlan(name: string, plan: Plan, made: readonly Manifest[]): void {
+  const hash = planHash(plan);
+  if (made.some((manifest) => manifest.plan.hash !== hash)) {
+    throw new InputsChangedError(name, "plan.json");
+  }
 }
 
 /** The manifests of the runs that are kept. */

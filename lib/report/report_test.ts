@@ -414,7 +414,7 @@ Deno.test("loadStudy() refuses to compare versions of PgBouncer, PostgreSQL or P
       assert.equal(error instanceof PoolscopeError, true);
       const versions = [before, other].sort().join(", ");
       assert.ok(
-        error.message.includes(`different versions of ${title} (${versions})`),
+        error.message.includes(`its runs differ in ${title} (${versions}), `),
         error.message,
       );
       return true;

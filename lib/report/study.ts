@@ -24,7 +24,7 @@ import type { FamilyResult, StoppingRule } from "../stats/family.ts";
 import { summariseScenarios } from "../stats/summarise.ts";
 import type { ArmRatio, PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { confirmationFolder, openLoopFolder, runFolder, studyName } from "../store/layout.ts";
-import { differingVersions, type Manifest } from "../store/manifest.ts";
+import { differingInputs, type Manifest } from "../store/manifest.ts";
 import { knownRuns, readPlan } from "../store/studies.ts";
 import { readRun } from "./read_run.ts";
 
@@ -113,12 +113,20 @@ export class Study {
 
   /** The open loop that followed, as far as it has come; null where there is none. */
   openLoop(): Promise<Study | null> {
-    return loadFollowUp(openLoopFolder(this.folder));
+    return this.#followUp(openLoopFolder(this.folder));
   }
 
   /** The test of its verdicts, as far as it has come; null where there is none. */
   confirmation(): Promise<Study | null> {
-    return loadFollowUp(confirmationFolder(this.folder));
+    return this.#followUp(confirmationFolder(this.folder));
+  }
+
+  /** A study that goes by this one's numbers, and so must be made of the same. */
+  async #followUp(folder: string): Promise<Study | null> {
+    if (!existsSync(join(folder, "plan.json"))) return null;
+    const study = await loadStudy(folder);
+    refuseDiffering(study.name, [...this.manifests, ...study.manifests]);
+    return study;
   }
 
   /** The rounds of a scenario that have a manifest; those that can be read, if any can. */
@@ -234,10 +242,6 @@ function untilWindowEnd<T extends { timeS: number }>(points: T[], { window }: Ma
   return points.filter(({ timeS }) => timeS <= lastS);
 }
 
-async function loadFollowUp(folder: string): Promise<Study | null> {
-  return existsSync(join(folder, "plan.json")) ? await loadStudy(folder) : null;
-}
-
 /** The runs of further rounds that undecided comparisons ask for, without those that are there. */
 function furtherRuns({ plan, runs }: StudyFiles, { next }: FamilyResult): PlannedRun[] {
   if (next === null) return [];
@@ -256,6 +260,15 @@ function planWarnings(plan: Plan, manifests: readonly Manifest[]): string[] {
   ];
 }
 
+/** Runs that were made of different things stand in no report together. */
+function refuseDiffering(name: string, manifests: readonly Manifest[]): void {
+  const differing = differingInputs(manifests);
+  if (differing === null) return;
+  throw new PoolscopeError(
+    `Cannot report ${name}: its runs differ in ${differing}, and such runs are never compared with each other; the runs are kept, run the plan again as another study (--study NAME)`,
+  );
+}
+
 /**
  * Reads a study from its folder and computes its summaries. Nothing but the folder is needed: no
  * engine, no database, no Python. A run whose files are damaged counts as failed and says which
@@ -263,8 +276,7 @@ function planWarnings(plan: Plan, manifests: readonly Manifest[]): string[] {
  *
  * @param folder The study's folder.
  * @throws {UsageError} If there is no study in the folder, or its plan is damaged.
- * @throws {PoolscopeError} If its runs were made with different versions of PostgreSQL, PgBouncer
- * or Python.
+ * @throws {PoolscopeError} If its runs differ in what they were made of; see `differingInputs`.
  * @throws {SchemaVersionError} If another version of Poolscope wrote a run.
  */
 export async function loadStudy(folder: string): Promise<Study> {
@@ -282,14 +294,7 @@ export async function loadStudy(folder: string): Promise<Study> {
     files.runs.push(read.run);
     files.warnings.push(...read.warnings);
   }
-  const differing = differingVersions(files.manifests.map(({ versions }) => versions));
-  if (differing !== null) {
-    throw new PoolscopeError(
-      `Cannot report ${
-        studyName(folder)
-      }: its runs were made with different versions of ${differing}, which are never compared with each other; the runs are kept, run the plan again as another study (--study NAME)`,
-    );
-  }
+  refuseDiffering(studyName(folder), files.manifests);
   files.warnings.push(...planWarnings(plan, files.manifests));
   return new Study(files);
 }

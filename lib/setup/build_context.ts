@@ -22,8 +22,12 @@ export interface ContextFile {
   link: boolean;
 }
 
+/** What interpreters, editors and desktops leave beside sources; .gitignore has the same. */
+const LEFT_BEHIND =
+  /^(__pycache__|\.ipynb_checkpoints|\.idea|\.vscode|\.DS_Store|\.#.*|\..*\.sw[a-p]|.*~|.*\.pyc)$/;
+
 /**
- * Reads files and folders, without what Python compiled.
+ * Reads files and folders, without what interpreters and editors left there.
  *
  * @param folder The context's folder.
  * @param names Files and folders in it; each as it shall be called in the context.
@@ -33,7 +37,7 @@ export function readContext(folder: string, names: readonly string[]): ContextFi
     const path = join(folder, name);
     const info = lstatSync(path);
     if (info.isDirectory()) {
-      const entries = readdirSync(path).filter((entry) => !/^__pycache__$|\.pyc$/.test(entry));
+      const entries = readdirSync(path).filter((entry) => !LEFT_BEHIND.test(entry));
       return readContext(folder, entries.sort().map((entry) => join(name, entry)));
     }
     const link = info.isSymbolicLink();

@@ -88,34 +88,84 @@ export interface TcpCounts {
   ports: number;
 }
 
-/** What must not differ between runs that are compared with each other, with its name. */
-const DECISIVE: Record<string, string> = {
+/** What a run was made of, beside its scenario. */
+export interface RunInputs {
+  /** SHA-256 by path in the checkout, grouped by the part of a run that the files make up. */
+  files: Record<string, Record<string, string>>;
+  /**
+   * Settings in force that are not at their defaults, as `postgres` and `pgbouncer` tell them
+   * themselves, without those that differ with each start; null when the run failed before.
+   */
+  settings: Record<string, Record<string, string>> | null;
+}
+
+/** The parts of a manifest that {@linkcode differingInputs} looks at; what is missing is not compared. */
+export type Comparable = Partial<
+  Pick<Manifest, "engine" | "versions" | "scenarioId" | "inputs">
+>;
+
+/** Programs of which no two versions are ever compared with each other, and services, with names. */
+const TITLES: Record<string, string> = {
   postgres: "PostgreSQL",
   pgbouncer: "PgBouncer",
   python: "Python",
 };
 
+/** More differences than these are only counted. */
+const MAX_NAMED = 3;
+
+/** What runs share, with the values of each: files by hash, settings and versions as they are. */
+function sharedInputs(runs: readonly Comparable[]): Map<string, Record<string, string>[]> {
+  const shared = new Map<string, Record<string, string>[]>();
+  const add = (scope: string, values: Record<string, string>) =>
+    shared.set(scope, [...(shared.get(scope) ?? []), values]);
+  for (const { engine, versions = {}, scenarioId, inputs } of runs) {
+    if (engine !== undefined) add("engine", { engine });
+    for (const [key, title] of Object.entries(TITLES)) {
+      if (versions[key] !== undefined) add(key, { [title]: versions[key] });
+    }
+    for (const [part, files] of Object.entries(inputs?.files ?? {})) add(`files ${part}`, files);
+    for (const [service, settings] of Object.entries(inputs?.settings ?? {})) {
+      const named = Object.entries(settings)
+        .map(([name, value]) => [`${TITLES[service] ?? service}'s ${name}`, value]);
+      add(`${service} of ${scenarioId}`, Object.fromEntries(named));
+    }
+  }
+  return shared;
+}
+
 /**
- * Whether runs were made with different versions of PostgreSQL, PgBouncer or Python, so that no
- * comparison between them would be one of paths or frameworks.
+ * What differs between runs of one study that may not: engine, versions of PostgreSQL, PgBouncer and
+ * Python, files, and settings in force of the same scenario. No comparison between such runs would be
+ * one of paths or frameworks. Manifests of earlier versions, which lack some of it, are compared in
+ * what they have.
  *
- * @param runs The `versions` of their manifests.
+ * @param runs Manifests, or parts of them.
  * @returns What differs, as in `PgBouncer (1.24.1, 1.25.0)`; null when nothing does.
  *
  * @example
  * ```ts
- * import { differingVersions } from "./manifest.ts";
+ * import { differingInputs } from "./manifest.ts";
  *
  * const [a, b] = [{ pgbouncer: "1.24.1" }, { pgbouncer: "1.25.0" }];
- * console.assert(differingVersions([a, b]) === "PgBouncer (1.24.1, 1.25.0)");
+ * console.assert(
+ *   differingInputs([{ versions: a }, { versions: b }]) === "PgBouncer (1.24.1, 1.25.0)",
+ * );
  * ```
  */
-export function differingVersions(runs: readonly Record<string, string>[]): string | null {
-  const differing = Object.entries(DECISIVE).flatMap(([key, title]) => {
-    const found = [...new Set(runs.flatMap((versions) => versions[key] ?? []))].sort();
-    return found.length > 1 ? [`${title} (${found.join(", ")})`] : [];
-  });
-  return differing.length === 0 ? null : differing.join(" and ");
+export function differingInputs(runs: readonly Comparable[]): string | null {
+  const differing = new Set<string>();
+  for (const [scope, records] of sharedInputs(runs)) {
+    for (const name of new Set(records.flatMap((record) => Object.keys(record)))) {
+      const values = [...new Set(records.map((record) => record[name] ?? "default"))].sort();
+      if (values.length < 2) continue;
+      differing.add(scope.startsWith("files ") ? name : `${name} (${values.join(", ")})`);
+    }
+  }
+  if (differing.size === 0) return null;
+  const named = [...differing].slice(0, MAX_NAMED);
+  const more = differing.size - named.length;
+  return more > 0 ? `${named.join(", ")} and ${more} more` : named.join(" and ");
 }
 
 /** One run, complete: written last, so that its presence means that the folder is complete. */
@@ -153,6 +203,8 @@ export interface Manifest {
   engine: string;
   /** Versions of everything that took part. */
   versions: Record<string, string>;
+  /** What else it was made of; not there in runs of earlier versions. */
+  inputs?: RunInputs;
   /** The images of the services with their digests; empty for the local engine. */
   images: Record<string, string>;
   /** Commit of the checkout; null outside git. `-dirty` is appended when files had changed. */
