@@ -341,7 +341,7 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
   match(named("single_round").seen, /^6 cells, one run each$/);
   match(named("fixed_order").seen, /^6 cells in one order/);
   match(named("ramp_in_window").seen, /^\d+ of 100 users/);
-  const table = flawsTable(own).markdown();
+  const table = flawsTable(own)!.markdown();
   console.log(table);
   match(
     table,

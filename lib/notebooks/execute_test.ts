@@ -25,6 +25,11 @@ function text(source: string): Cell {
   return { cell_type: "markdown", metadata: {}, source };
 }
 
+/** A cell that goes where its section shows nothing. */
+function optional(cell: Cell): Cell {
+  return { ...cell, metadata: { tags: ["optional"] } };
+}
+
 function notebook(...cells: Cell[]): Notebook {
   const named = cells.map((cell, index) => ({ ...cell, id: `cell-${index}` }));
   return { nbformat: 4, nbformat_minor: 5, metadata: {}, cells: named };
@@ -300,6 +305,11 @@ Deno.test("convertToHtml() writes one file that refers to nothing outside itself
     text("# Does *pooling* help?\n\nWords with a [link](https://example.org/) and `code`."),
     code("// The figure\nfigure();"),
     code("console.log(1);"),
+    optional(text("## Absent")),
+    optional(code("undefined // absent")),
+    text("## Present"),
+    optional(text("### Optional")),
+    optional(code("// this is shown")),
   );
   page.cells[1]!.outputs = [{
     output_type: "display_data",
@@ -321,6 +331,7 @@ Deno.test("convertToHtml() writes one file that refers to nothing outside itself
       traceback: ["\u001b[31mError: bad <b>\u001b[39m"],
     },
   ];
+  page.cells.at(-1)!.outputs = page.cells[2]!.outputs;
   await withNotebooks({ "page.ipynb": page }, async ({ notebooks, outputFolder, python }) => {
     const [path] = await convertToHtml(notebooks, { outputFolder, python });
     equal(path, join(outputFolder, "page.html"));
@@ -329,6 +340,8 @@ Deno.test("convertToHtml() writes one file that refers to nothing outside itself
     ok(html.includes(svg.slice(svg.indexOf("<svg"))), "the drawing is in the page as it was");
     ok(html.includes("<table><tr><td>7</td></tr></table>"));
     ok(html.includes("a &lt; b"));
+    ok(html.includes("Present") && html.includes("Optional") && html.includes("this is shown"));
+    ok(!/absent/i.test(html), "a section that shows nothing leaves its heading and its code out");
     ok(html.includes("Error: bad &lt;b&gt;"));
     ok(html.includes("<details"));
     equal(html.match(/<script|<link[^>]*href="(?!data:,)|@import|url\(|src="(?!data:)/g), null);

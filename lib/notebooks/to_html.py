@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 import sys
+from itertools import groupby
 
 from lifeline import die_with_parent
 
@@ -59,6 +60,16 @@ def first_line(source):
     return ""
 
 
+def without_absent_sections(cells):
+    """Leaves out neighbouring cells tagged "optional" of which no code cell shows anything."""
+    kept = []
+    for optional, group in groupby(cells, lambda cell: "optional" in cell.metadata.get("tags", [])):
+        group = list(group)
+        if not optional or any(cell.get("outputs") for cell in group):
+            kept += group
+    return kept
+
+
 def main():
     template, output = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     exporter = PageExporter(
@@ -94,6 +105,7 @@ def main():
         try:
             notebook = nbformat.read(path, as_version=4)
             title = read_title(notebook, path.stem)
+            notebook.cells = without_absent_sections(notebook.cells)
             page, _ = exporter.from_notebook_node(
                 notebook, resources={"poolscope": {"title": title, "style": style, "name": path.stem}}
             )

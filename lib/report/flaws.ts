@@ -12,6 +12,7 @@ import { capitalise, formatList, formatNumber } from "../figures/format.ts";
 import { median } from "../stats/percentile.ts";
 import { Table } from "./display.ts";
 import { describeCells } from "./gates.ts";
+import { hasPublishedCells } from "./published.ts";
 import type { Study } from "./study.ts";
 
 /** A flaw, and the gates that name it in a study; none where Poolscope leaves no room for it. */
@@ -127,8 +128,10 @@ function readiness({ manifests }: Study): string {
  * The flaws of the published result, and whether this study repeats them: by the gates that fired.
  *
  * @param study The study.
+ * @returns Nothing where the study has no cells of the published result and is none of its plan.
  */
-export function flawsTable(study: Study): Table {
+export function flawsTable(study: Study): Table | undefined {
+  if (study.plan.name !== "seed" && !hasPublishedCells(study)) return undefined;
   const fired = firedGates(study);
   const rows = FLAWS.map(({ flaw, gates, otherwise }) => {
     const own = fired.filter(({ gate }) => gates.includes(gate.id));

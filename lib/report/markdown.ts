@@ -36,7 +36,8 @@ export function summaryReport(
   } = {},
 ): string {
   const failed = study.runs.some((run) => run.status === "failed");
-  const published = publishedTable(study);
+  const published = [publishedTable(study), flawsTable(study)]
+    .flatMap((table) => table?.markdown() ?? []);
   const sections = [
     `# Poolscope: ${study.name}`,
     String(describeStudy(study)),
@@ -85,9 +86,7 @@ export function summaryReport(
     "## What failed",
     String(readFailures(study)),
     ...(failed ? [failuresTable(study).markdown()] : []),
-    "## The published result",
-    published.rows.length === 0 ? `${published.caption}.` : published.markdown(),
-    flawsTable(study).markdown(),
+    ...(published.length === 0 ? [] : ["## The published result", ...published]),
     "## Settings",
     settingsTable(study).markdown(),
   ];

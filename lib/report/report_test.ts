@@ -9,6 +9,7 @@ import { exportTables } from "./export.ts";
 import { conclusion } from "./answer.ts";
 import { describeStudy, readFailures, readLatency, readThroughput } from "./narrative.ts";
 import { readArmRatios, readRatios } from "./ratios.ts";
+import { flawsTable } from "./flaws.ts";
 import { PUBLISHED, publishedTable } from "./published.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
 import { openLoopFolder } from "../store/layout.ts";
@@ -264,13 +265,21 @@ Deno.test("a copy that came out different is told as what it is", async () => {
 
 Deno.test("publishedTable() compares direction and ratio, and names what differs", () => {
   assert.equal(PUBLISHED.length, 6);
-  const [fastapi, django, flask] = publishedTable(study).rows;
+  const [fastapi, django, flask] = publishedTable(study)!.rows;
   assert.match(String(fastapi![3]), /^direct failed/);
   assert.match(String(django![1]), /61 → 377: 6\.18×/);
   assert.equal(django![3], "met in direction, not in size");
   assert.match(String(django![4]), /workers.*reuse.*preparedStatements/);
   assert.match(String(flask![3]), /indistinguishable here/);
-  assert.equal(publishedTable(smoke).rows.length, 0);
+});
+
+Deno.test("a study without cells of the published result says nothing of it", () => {
+  for (const table of [publishedTable, flawsTable]) {
+    assert.equal(table(smoke), undefined);
+    assert.ok(table(study) instanceof Table);
+  }
+  assert.doesNotMatch(summaryReport(smoke), /published/);
+  assert.match(summaryReport(study), /\n## The published result\n/);
 });
 
 Deno.test("conclusion() answers for each framework, names its reuse, n and interval", () => {
