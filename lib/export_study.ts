@@ -100,7 +100,7 @@ async function exportNotebooks(
   const step = (text: string, done: number) => emit({ event: "report_step", text, done, total });
   const onFailure = (notebook: string, { message }: PoolscopeError) => {
     const name = basename(notebook);
-    if ((NOTEBOOKS as readonly string[]).includes(name)) lost.push(message);
+    if (NOTEBOOKS.includes(name)) lost.push(message);
     else emit({ event: "note", text: `${message}; the rest of the report does without it` });
   };
   await setUpNotebooks({ log: (text) => emit({ event: "setup", text }), signal });

@@ -37,7 +37,7 @@ export type ParameterValue =
 
 /** Options of {@linkcode executeNotebooks}. */
 export interface ExecuteOptions {
-  /** The notebooks' paths. @default {Poolscope's own} */
+  /** The notebooks' paths. @default {those of a study's report} */
   notebooks?: string[];
   /** Values for parameters, by name; each must be declared by at least one of the notebooks. */
   parameters?: Record<string, ParameterValue>;

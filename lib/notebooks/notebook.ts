@@ -8,17 +8,20 @@ import { basename, join, resolve } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 
-/**
- * Poolscope's own notebooks, in `notebooks/`, in the order of their execution. What else lies in that
- * folder is the reader's, and is executed only when asked for.
- */
-export const NOTEBOOKS = [
+/** The notebooks that make the pages of a study's report, in their order. */
+export const STUDY_NOTEBOOKS = [
   "00_overview.ipynb",
   "10_frameworks.ipynb",
   "30_open_loop.ipynb",
   "40_diagnosis.ipynb",
   "90_report.ipynb",
 ] as const;
+
+/**
+ * Poolscope's own notebooks, in `notebooks/`. What else lies in that folder is the reader's, and is
+ * executed only when asked for.
+ */
+export const NOTEBOOKS: readonly string[] = [...STUDY_NOTEBOOKS, "50_locust_csv.ipynb"];
 
 /** Text as notebooks hold it: whole, or as a list of lines with their ends. */
 export type MultilineText = string | string[];
@@ -117,13 +120,13 @@ export function formatNotebook(notebook: Notebook): string {
 }
 
 /**
- * The paths of Poolscope's own notebooks, and of further ones after them.
+ * The paths of the notebooks that make a study's report, and of further ones after them.
  *
  * @param further The reader's notebooks, by path.
  * @throws {UsageError} If one of them cannot be read, or has the name of another.
  */
 export async function chooseNotebooks(further: readonly string[] = []): Promise<string[]> {
-  const paths = NOTEBOOKS.map((name) => join(ROOT, "notebooks", name));
+  const paths = STUDY_NOTEBOOKS.map((name) => join(ROOT, "notebooks", name));
   for (const path of further.map((path) => resolve(path))) {
     if (paths.some((other) => basename(other) === basename(path))) {
       throw new UsageError(
