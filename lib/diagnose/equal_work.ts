@@ -105,14 +105,14 @@ export function unequalWork(
 }
 
 /**
- * The arms of a study that did other work than the contract's, over all their successful runs. None
- * of them may stand in a comparison.
+ * The arms of a study that did other work than the contract's, over all their runs that did not fail.
+ * None of them may stand in a comparison: see {@linkcode rejectUnequalWork}.
  *
  * @param runs The study's runs.
  */
 export function findUnequalWork(runs: readonly RunSummary[]): UnequalWork[] {
   const arms = Map.groupBy(
-    runs.filter(({ status, telemetry }) => status === "ok" && telemetry?.work != null),
+    runs.filter(({ status, telemetry }) => status !== "failed" && telemetry?.work != null),
     ({ arm }) => arm,
   );
   return [...arms].flatMap(([arm, own]) => {
@@ -124,5 +124,26 @@ export function findUnequalWork(runs: readonly RunSummary[]): UnequalWork[] {
     const underWay = own.reduce((total, { scenario }) => total + mostUnderWay(scenario), 0);
     const what = deviations(sumWork(seen.map(({ work }) => work!)), queries, underWay);
     return what.length === 0 ? [] : [{ arm, what }];
+  });
+}
+
+/**
+ * Rejects the runs of arms that did other work than the contract's, so that they enter no mean, no
+ * ratio, no figure's comparison and no answer. This holds in a functional check too: such an arm
+ * does not work as it should.
+ *
+ * @param runs The study's runs.
+ * @param unequal What {@linkcode findUnequalWork} found in them.
+ */
+export function rejectUnequalWork(
+  runs: readonly RunSummary[],
+  unequal: readonly UnequalWork[],
+): RunSummary[] {
+  const reasons = new Map(unequal.map(({ arm, what }) => [arm, what.join("; ")]));
+  return runs.map((run) => {
+    const reason = reasons.get(run.arm);
+    return reason === undefined || run.status === "failed"
+      ? run
+      : { ...run, status: "rejected", cause: `other work than the contract's: ${reason}` };
   });
 }

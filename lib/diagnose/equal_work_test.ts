@@ -3,7 +3,7 @@ import { createScenario } from "../scenario.ts";
 import { unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import type { Work } from "../stats/work.ts";
-import { findUnequalWork, unequalWork } from "./equal_work.ts";
+import { findUnequalWork, rejectUnequalWork, unequalWork } from "./equal_work.ts";
 
 const honest: Work = {
   ...{ requests: 1000, dataStatements: 1100, rows: 5850, transactionControl: 2000, setup: 3 },
@@ -66,10 +66,24 @@ Deno.test("findUnequalWork() judges each arm over all its successful runs", () =
     run("flask direct", few),
     run("django direct", {}),
     { ...run("django direct", { dataStatements: 9000 }), status: "failed" },
+    // What a gate rejects for another reason tells of the work all the same.
+    { ...run("django pooled", { dataStatements: 2200 }), status: "rejected", cause: "late" },
   ]);
-  assert.deepEqual(found.map(({ arm }) => arm), ["flask direct"]);
+  assert.deepEqual(found.map(({ arm }) => arm), ["flask direct", "django pooled"]);
   assert.match(
     found[0]!.what[0]!,
     /^2\.10 data statements per request where the contract has 1\.10/,
   );
+});
+
+Deno.test("rejectUnequalWork() rejects every run of such an arm that did not fail, and no other", () => {
+  const runs = [
+    run("flask direct", { dataStatements: 2100 }),
+    { ...run("flask direct", {}), status: "failed" as const, cause: "killed" },
+    run("django direct", {}),
+  ];
+  const judged = rejectUnequalWork(runs, findUnequalWork(runs));
+  assert.deepEqual(judged.map(({ status }) => status), ["rejected", "failed", "ok"]);
+  assert.match(judged[0]!.cause!, /^other work than the contract's: 2\.10 data statements per/);
+  assert.equal(judged[1]!.cause, "killed");
 });

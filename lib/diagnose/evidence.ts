@@ -20,6 +20,7 @@
 import { connectionBudget, type Scenario } from "../scenario.ts";
 import { median } from "../stats/percentile.ts";
 import type { PathRatio, RunSummary } from "../stats/summary.ts";
+import type { UnequalWork } from "./equal_work.ts";
 import { RESERVED_CONNECTIONS } from "./gates.ts";
 
 /** From so many new PostgreSQL sessions per 1,000 requests of the direct arm on, there is churn. */
@@ -48,7 +49,7 @@ export type Claim = typeof CLAIMS[number];
  */
 export interface PairEvidence {
   pair: PathRatio;
-  /** The pooled arm's rounds that it is from; 0 where nothing was recorded. */
+  /** The pooled arm's rounds that it is from; 0 where nothing was recorded, or may be compared. */
   rounds: number;
   /** New PostgreSQL sessions per 1,000 requests; null where not recorded. */
   sessionsDirect: number | null;
@@ -171,14 +172,23 @@ const RULES: Record<Claim, {
 };
 
 /**
- * The evidence of each pair of a study, in the order of its ratios.
+ * The evidence of each pair of a study, in the order of its ratios; nothing counts of a pair of which
+ * an arm did other work than the contract's.
  *
- * @param study The study's ratios and runs.
+ * @param study The study's ratios, runs and arms of unequal work.
  */
 export function pairEvidence(
-  { ratios, runs }: { ratios: readonly PathRatio[]; runs: readonly RunSummary[] },
+  { ratios, runs, unequalWork }: {
+    ratios: readonly PathRatio[];
+    runs: readonly RunSummary[];
+    unequalWork: readonly UnequalWork[];
+  },
 ): PairEvidence[] {
-  return ratios.map((pair) => evidenceOf(pair, runs));
+  const unequal = new Set(unequalWork.map(({ arm }) => arm));
+  return ratios.map((pair) => {
+    const own = runs.filter(({ scenarioId }) => [pair.direct, pair.pooled].includes(scenarioId));
+    return evidenceOf(pair, own.some(({ arm }) => unequal.has(arm)) ? [] : own);
+  });
 }
 
 /**

@@ -63,7 +63,7 @@ function evidenceOf(verdict: ComparisonVerdict, direct: Changes, pooled: Changes
     { ...run("direct", direct), round },
     { ...run("pooled", pooled), round },
   ]);
-  return pairEvidence({ ratios: [pair as PathRatio], runs })[0]!;
+  return pairEvidence({ ratios: [pair as PathRatio], runs, unequalWork: [] })[0]!;
 }
 
 const claims = (...args: Parameters<typeof evidenceOf>) => evidenceOf(...args).claims;
@@ -121,6 +121,7 @@ Deno.test("CPU time of one round decides nothing, nor does that of some rounds",
   const rounds = (...cores: number[]) =>
     pairEvidence({
       ratios: [pair],
+      unequalWork: [],
       runs: cores.flatMap((pooled, i) => [
         { ...run("direct"), round: i + 1 },
         { ...run("pooled", { ...shared, cores: pooled }), round: i + 1 },
@@ -152,10 +153,21 @@ Deno.test("a queueing claim needs a wait, and one that is some of a request's ti
   deepEqual(claims("indistinguishable", {}, short), []);
 });
 
+Deno.test("an arm of unequal work is compared with nothing", () => {
+  const pair = { direct: "d", pooled: "p", verdict: "none" } as PathRatio;
+  const runs = [run("direct", { sessions: 2000 }), run("pooled", { cores: 0.1 })];
+  const [evidence] = pairEvidence({
+    ratios: [pair],
+    runs,
+    unequalWork: [{ arm: "direct", what: [] }],
+  });
+  deepEqual([evidence!.rounds, evidence!.sessionsDirect, evidence!.traces], [0, null, []]);
+});
+
 Deno.test("what was not recorded supports nothing", () => {
   const silent = { run: { telemetry: null } };
   const evidence = evidenceOf("higher", silent, silent);
   deepEqual([evidence.rounds, evidence.claims, evidence.waitMs], [0, [], null]);
   equal(judgeGain(evidence), "unrecorded");
-  equal(pairEvidence({ ratios: [], runs: [] }).length, 0);
+  equal(pairEvidence({ ratios: [], runs: [], unequalWork: [] }).length, 0);
 });

@@ -472,7 +472,7 @@ export const GATES: readonly Gate[] = [
   },
   {
     id: "unequal_work",
-    kind: "limit",
+    kind: "reject",
     title: "Other work than the contract's",
     fires: `data statements or rows per request of an arm, over all its runs, were more than ${
       stated(WORK_TOLERANCE)

@@ -55,6 +55,8 @@ export interface SyntheticRun {
   latePercent?: number;
   /** True for a run that a gate rejects: its generator ran late. @default false */
   rejected?: boolean;
+  /** Data statements per request, of which the contract has one. @default 1 */
+  statements?: number;
   /** The cause, for a run that failed. @default none */
   cause?: string;
   /** True for a run that failed before any load: no window, no files. @default false */
@@ -260,7 +262,12 @@ function resourcesCsv(plan: Plan, scenario: Scenario): string {
  * The samplers' files of a synthetic run, by name: a reading each second, until a second after the
  * window, of an app that keeps 8 connections and does a transaction for each request.
  */
-function telemetryFiles(plan: Plan, scenario: Scenario, rps: number): Record<string, string> {
+function telemetryFiles(
+  plan: Plan,
+  scenario: Scenario,
+  run: SyntheticRun,
+): Record<string, string> {
+  const rps = scenario.arrivalRate ?? run.rps;
   const table = (columns: readonly string[], row: (second: number) => Record<string, unknown>) => {
     const lines = Array.from({ length: plan.warmUpS + plan.windowS + 2 }, (_, second) => {
       const values: Record<string, unknown> = {
@@ -273,10 +280,15 @@ function telemetryFiles(plan: Plan, scenario: Scenario, rps: number): Record<str
   };
   const pooled = scenario.path === "pooled";
   const calls = (second: number) => Math.round(rps * second);
+  const asked = [
+    { id: 11, query: "SELECT * FROM users WHERE id = $1", times: run.statements ?? 1 },
+    { id: 12, query: "BEGIN", times: 1 },
+  ];
   const statements = [0, plan.warmUpS, plan.warmUpS + plan.windowS + 1].flatMap((second) =>
-    [["11", "SELECT * FROM users WHERE id = $1"], ["12", "BEGIN"]].map(([id, query]) =>
-      [EPOCH_US + second * 1e6, id, calls(second), calls(second), calls(second) / 8, query].join()
-    )
+    asked.map(({ id, query, times }) => {
+      const rows = calls(second);
+      return [EPOCH_US + second * 1e6, id, times * rows, rows, rows / 8, query].join();
+    })
   );
   // Two workers, a request of each of which takes 8 ms of the app's time, 5 ms of them the database's.
   const app = Array.from(
@@ -407,7 +419,7 @@ export function addRuns(
         "final.json": JSON.stringify(final, null, 2) + "\n",
         "requests.csv": requestsCsv(rows),
         "resources.csv": resourcesCsv(plan, planned.scenario),
-        ...telemetryFiles(plan, planned.scenario, run.rps),
+        ...telemetryFiles(plan, planned.scenario, run),
       };
       for (const [name, text] of Object.entries(files)) writeFileSync(join(target, name), text);
     }

@@ -42,8 +42,8 @@ const MEANING: Record<Claim, string> = {
     `transaction, with at least ${formatPercent(QUEUED_SHARE)} of a request's time`,
 };
 
-function claimsOf({ claims, traces, rounds }: PairEvidence): string {
-  if (rounds === 0) return "not recorded";
+function claimsOf({ pair, claims, traces, rounds }: PairEvidence): string {
+  if (rounds === 0) return pair.missing ?? "not recorded";
   if (claims.length > 0) return claims.join(", ");
   const hop = "measures only the extra hop";
   return traces.length === 0 ? hop : `${hop}: ${formatList(traces)} of no measured consequence`;

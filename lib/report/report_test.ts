@@ -16,6 +16,7 @@ import { openLoopFolder } from "../store/layout.ts";
 import { followUpStudy } from "../store/studies.ts";
 import { summaryReport } from "./markdown.ts";
 import { readEvidence } from "./evidence.ts";
+import { readGates } from "./gates.ts";
 import { rpsComparisonFigure } from "../figures/comparison.ts";
 import { scenarioMatrixFigure } from "../figures/matrix.ts";
 import { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
@@ -326,6 +327,34 @@ Deno.test("a gain is an answer only where PgBouncer left a trace that explains i
     unexplained,
     /: pooled was higher, but PgBouncer left no trace that explains it\.\*\*.*higher at 10 users \(1\.19×/,
   );
+});
+
+Deno.test("an arm of unequal work is compared with nothing, and it is said why", async () => {
+  const own = syntheticPlan({ users: [200], rounds: 3 });
+  // Django answers three times as fast through PgBouncer, as it leaves half of its statements out.
+  using folder = syntheticStudy(own, ({ scenario: { framework, path }, round }) => ({
+    rps: (framework === "django" && path === "pooled" ? 600 : 200) + round,
+    statements: framework === "django" && path === "pooled" ? 0.5 : 1,
+    medianMs: 9,
+  }));
+  const read = await loadStudy(folder.folder);
+  const pair = read.ratios.find(({ framework }) => framework === "django")!;
+  const why = /^pooled rejected: other work than the contract's: 0\.50 data statements per request/;
+  assert.deepEqual([pair.n, pair.ratio, pair.verdict], [0, null, "none"]);
+  assert.match(pair.missing!, why);
+  assert.ok(read.family.comparisons.some(({ n }) => n === 0) && read.complete);
+  // What it answered is in no claim and no answer, and what it did is no evidence.
+  assert.doesNotMatch(String(readThroughput(read)), /60\d/);
+  assert.match(ratioFigure(read.ratios, read).title, /pooled rejected for Django \(persistent\)/);
+  assert.match(rpsComparisonFigure(read.scenarios, read).title, /pooled rejected for Django/);
+  const text = plain(conclusion(read));
+  assert.doesNotMatch(text, /3\.\d\d×/);
+  assert.match(text, /Django, .*pooled rejected: other work than the contract's: 0\.50 data/);
+  assert.match(String(readEvidence(read)), /\*\*pooled rejected: other work.*\*\*: Django \(pers/);
+  assert.ok(
+    read.warnings.some((line) => /^Django pooled: 0\.50 .*compared with nothing$/.test(line)),
+  );
+  assert.match(String(readGates(read)), /Other work than the contract's/);
 });
 
 Deno.test("every reading of a functional check is stamped, and concludes nothing", () => {

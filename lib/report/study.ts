@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { findUnequalWork, type UnequalWork } from "../diagnose/equal_work.ts";
+import { findUnequalWork, rejectUnequalWork, type UnequalWork } from "../diagnose/equal_work.ts";
 import { type ScenarioVerdict, scenarioVerdicts } from "../diagnose/verdict.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
@@ -64,7 +64,7 @@ export class Study {
   readonly family: FamilyResult;
   /** The circumstances that captions and conclusions name. */
   readonly context: StudyContext;
-  /** Arms that did other work than the contract's: they may stand in no comparison. */
+  /** Arms that did other work than the contract's: they are rejected. */
   readonly unequalWork: UnequalWork[];
   /** What limited each scenario, in the order of `scenarios`. */
   readonly verdicts: ScenarioVerdict[];
@@ -77,21 +77,23 @@ export class Study {
     this.folder = files.folder;
     this.plan = files.plan;
     this.manifests = files.manifests;
-    this.runs = files.runs;
     this.unequalWork = findUnequalWork(files.runs);
+    this.runs = rejectUnequalWork(files.runs, this.unequalWork);
     this.warnings = [
       ...files.warnings,
-      ...this.unequalWork.map(({ arm, what }) => `${arm}: ${what.join("; ")}; it bars any ranking`),
+      ...this.unequalWork.map(({ arm, what }) =>
+        `${arm}: ${what.join("; ")}; it is compared with nothing`
+      ),
     ];
     // Tables list the scenarios as the plan does, whatever order they were run in.
     const place = new Map([...armLabels(files.plan.scenarios).keys()].map((id, i) => [id, i]));
-    this.scenarios = summariseScenarios(files.runs)
+    this.scenarios = summariseScenarios(this.runs)
       .sort((a, b) => place.get(a.scenarioId)! - place.get(b.scenarioId)!);
     this.verdicts = scenarioVerdicts(this);
     const { ratios, armRatios, rule, family } = compareScenarios(
       files.plan,
       this.scenarios,
-      files.runs,
+      this.runs,
     );
     this.ratios = ratios;
     this.armRatios = armRatios;

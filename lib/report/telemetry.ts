@@ -95,7 +95,7 @@ export function telemetryTable(study: Study): Table {
   });
   return new Table(
     `${checkStamp(study)}Connections and work for the database${
-      marked.size === 0 ? "" : "; marked: not the contract's work, which bars any ranking"
+      marked.size === 0 ? "" : "; marked: not the contract's work, compared with nothing"
     }`,
     [
       ...[left("arm"), right("load"), right("RPS"), right("new sessions per 1,000 requests")],
