@@ -4,11 +4,13 @@ import { equal, ok } from "node:assert/strict";
 import { join } from "node:path";
 import { seededDraws } from "./bench/random.ts";
 import { drawCases } from "./bench/verdict_cases.ts";
-import { InjectingEngine, tryCase } from "./bench/verdicts.ts";
+import { InjectingEngine, tryCase, tryTrial } from "./bench/verdicts.ts";
 import { LEAST_RISE } from "./diagnose/relief.ts";
-import type { Bottleneck } from "./diagnose/verdict.ts";
+import { type Bottleneck, judgeBottleneck } from "./diagnose/verdict.ts";
 import { loadPolars } from "./frames/polars.ts";
+import { createScenario } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
+import { latencyParts } from "./stats/waterfall.ts";
 
 const TRIED: Bottleneck[] = ["pgbouncer_queue", "database_locks", "load_limited"];
 
@@ -37,6 +39,32 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
         ok(truth === "load_limited" || gain >= LEAST_RISE, `×${gain}`);
       });
     }
+    await t.step(
+      "session mode: clients without a server are named, and their wait is seen",
+      async () => {
+        const scenario = createScenario({
+          framework: "django",
+          path: "pooled",
+          users: 64,
+          poolMode: "session",
+          // Long enough for PgBouncer to give the starving up, and for them to come back.
+          queryWaitTimeoutS: 3,
+        });
+        const { signal } = new AbortController();
+        const trial = { scenario, injection: {} };
+        const run = await tryTrial(trial, 1, { engine, folder, seed: 11, signal });
+        const { verdict, evidence } = judgeBottleneck(run);
+        console.log(`  ${verdict}: ${evidence}`);
+        equal(verdict, "pgbouncer_queue", evidence);
+        const [, starving, all] =
+          /^session mode shares nothing: (\d+) of (\d+) client connections never got one/
+            .exec(evidence)!.map(Number);
+        ok(starving! > 25 && starving! <= 44 && all! - starving! <= 20, evidence);
+        const starved = latencyParts(run)!.find(({ stage }) => stage === "pgbouncer_starved")!;
+        // Little's law: as many waited as there are answers in the time that one of them waited.
+        ok(Math.abs(starved.ms * run.rps / 1000 / starving! - 1) < 0.25, `${starved.ms} ms`);
+      },
+    );
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
