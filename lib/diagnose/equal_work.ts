@@ -142,8 +142,13 @@ export function rejectUnequalWork(
   const reasons = new Map(unequal.map(({ arm, what }) => [arm, what.join("; ")]));
   return runs.map((run) => {
     const reason = reasons.get(run.arm);
-    return reason === undefined || run.status === "failed"
-      ? run
-      : { ...run, status: "rejected", cause: `other work than the contract's: ${reason}` };
+    if (reason === undefined || run.status === "failed") return run;
+    // Whatever it answered is no count of the same work.
+    return {
+      ...run,
+      status: "rejected",
+      cause: `other work than the contract's: ${reason}`,
+      counted: false,
+    };
   });
 }

@@ -81,9 +81,10 @@ Deno.test("rejectUnequalWork() rejects every run of such an arm that did not fai
     run("flask direct", { dataStatements: 2100 }),
     { ...run("flask direct", {}), status: "failed" as const, cause: "killed" },
     run("django direct", {}),
-  ];
+  ].map((one) => ({ ...one, counted: true }));
   const judged = rejectUnequalWork(runs, findUnequalWork(runs));
   assert.deepEqual(judged.map(({ status }) => status), ["rejected", "failed", "ok"]);
   assert.match(judged[0]!.cause!, /^other work than the contract's: 2\.10 data statements per/);
   assert.equal(judged[1]!.cause, "killed");
+  assert.deepEqual(judged.map(({ counted }) => counted), [false, true, true]);
 });

@@ -10,7 +10,8 @@
  * | multiplexing | more client than server connections at their high-water marks, in a mode that shares servers, of an app that may keep more than the pool has | pooled throughput is higher; PostgreSQL is cheaper; more clients than `max_connections` has room for |
  * | queueing | transactions waited {@linkcode QUEUED_MS} for a server connection on average | that is {@linkcode QUEUED_SHARE} of a request's mean time |
  *
- * "Higher" is the verdict of the study's family: the corrected interval of the ratio lies above 1.
+ * "Higher" is the verdict of the study's family: the corrected interval of the ratio lies above 1; or
+ * that of rejected runs, of which pooled answered so many times as much that no drift turns it round.
  * "Cheaper": PostgreSQL's CPU time per answer is at most {@linkcode CHEAPER} of direct's in each of
  * {@linkcode CHEAPER_ROUNDS} rounds or more; in one round it may be chance.
  *
@@ -137,9 +138,14 @@ function evidenceOf(pair: PathRatio, runs: readonly RunSummary[]): PairEvidence 
   };
   const settings = pooleds.map(({ scenario }) => scenario);
   const traces = CLAIMS.filter((claim) => RULES[claim].trace(counts, settings));
-  const gained = pair.verdict === "higher" || (counts.cpuRatio ?? 1) <= CHEAPER;
+  const gained = isAhead(pair) || (counts.cpuRatio ?? 1) <= CHEAPER;
   const claims = traces.filter((claim) => RULES[claim].consequence(counts, settings, gained));
   return { pair, rounds: pooleds.length, ...counts, traces, claims };
+}
+
+/** Whether pooled throughput is higher: by the ratio, or by what rejected runs bear. */
+export function isAhead({ verdict, bound }: PathRatio): boolean {
+  return verdict === "higher" || bound?.ahead === "other";
 }
 
 /** Trace and consequence of each claim: the table above. */

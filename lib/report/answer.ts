@@ -4,7 +4,7 @@
  * @module
  */
 
-import { judgeGain, type PairEvidence, pairEvidence } from "../diagnose/evidence.ts";
+import { isAhead, judgeGain, type PairEvidence, pairEvidence } from "../diagnose/evidence.ts";
 import { latencyComparisons, type Verdict, verdictOf } from "../figures/claims.ts";
 import {
   atLevels,
@@ -52,7 +52,10 @@ function shortAnswer(evidence: readonly PairEvidence[]): string {
   if (alike.length > 0) return "this study gives no reason to";
   const ahead = new Set(pairs.map(({ bound }) => bound?.ahead));
   if (ahead.size > 1 || ahead.has(undefined)) return "undecided";
-  return `no run counts, and ${ahead.has("other") ? "pooled" : "direct"} was ahead in all of them`;
+  const trace = unexplained.length === pairs.length ? ", without a trace that explains it" : "";
+  return ahead.has("other")
+    ? `no run counts, and pooled was ahead in all of them${trace}`
+    : "no run counts, and direct was ahead in all of them";
 }
 
 /** Where the runs' P95 latencies lie, in a few words. */
@@ -101,7 +104,7 @@ function answer(study: Study, evidence: readonly PairEvidence[]): string {
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(`${atLevels(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
   }
-  parts.push(...explainGains(evidence.filter(({ pair }) => verdictOf(pair) === "higher")));
+  parts.push(...explainGains(evidence.filter(({ pair }) => isAhead(pair))));
   const compared = pairs.filter(({ n }) => n > 1);
   if (compared.length > 0) parts.push(latencyAnswer(study, compared));
   const rounds = pairs.filter(({ n }) => n > 0).map(({ n }) => n);

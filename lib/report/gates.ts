@@ -76,7 +76,7 @@ export function readGates(study: Study): Markdown {
       rest.length === 0 ? "" : `, ${formatList(rest)}`
     }; ${fired.length === 0 ? "none" : fired.length} of ${GATES.length} gates fired.`;
   const check = study.context.functionalCheck
-    ? " A functional check concludes nothing, so that it rejects nothing either."
+    ? " A functional check concludes nothing, so that it rejects nothing for its numbers."
     : "";
   return new Markdown([head + check, ...kinds].join("\n\n"));
 }
