@@ -15,6 +15,7 @@ import { convertToHtml } from "./notebooks/html.ts";
 import { chooseNotebooks, NOTEBOOKS } from "./notebooks/notebook.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { exportTables } from "./report/export.ts";
+import { describeOutcome } from "./report/outcome.ts";
 import type { Study } from "./report/study.ts";
 import { setUpNotebooks } from "./setup/mod.ts";
 import { type NewEvent, stampEvent, type StudyEvent } from "./store/events.ts";
@@ -55,8 +56,7 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   const emit = (event: NewEvent) => onEvent(stampEvent(event));
   const begun = performance.now();
   for (const text of await sweep()) emit({ event: "note", text });
-  const folder = join(study.folder, "report");
-  const { name, manifests } = study;
+  const { name, runs } = study;
   const [openLoop, confirmation] = [await study.openLoop(), await study.confirmation()];
   const isOpenLoopToCome = openLoop === null ? study.openLoopPlan() !== null : !openLoop.complete;
   if (study.complete && isOpenLoopToCome) {
@@ -65,19 +65,29 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
       `Cannot export study "${name}": ${toCome} runs of its open loop are to come; finish them with \`deno task run --study ${name}\``,
     );
   }
-  const failed = manifests.filter((manifest) => manifest.status === "failed").length;
-  emit({ event: "report_started", study: name, runs: manifests.length, failed });
-  emit({ event: "report_step", text: "tables and plots", done: 0, total: OTHER_STEPS });
-  const files = exportTables(study, { openLoop, confirmation, reportFolder: folder });
-  const lost: string[] = [];
-  if (options.notebooks ?? true) {
-    files.push(...await exportNotebooks(study, folder, { notebooks, emit, lost, signal }));
-  }
-  emit({
-    ...{ event: "report_finished", study: name, files: files.map((file) => relative(ROOT, file)) },
+  const counts = study.counts();
+  emit({ event: "report_started", study: name, runs: runs.length, failed: counts.failed });
+  const files: string[] = [];
+  const ending = () => ({
+    study: name,
+    files: files.map((file) => relative(ROOT, file)),
     tookS: (performance.now() - begun) / 1000,
   });
-  if (lost.length > 0) throw new PoolscopeError(lost.join("; "));
+  try {
+    emit({ event: "report_step", text: "tables and plots", done: 0, total: OTHER_STEPS });
+    const folder = join(study.folder, "report");
+    files.push(...exportTables(study, { openLoop, confirmation, reportFolder: folder }));
+    const lost: string[] = [];
+    if (options.notebooks ?? true) {
+      files.push(...await exportNotebooks(study, folder, { notebooks, emit, lost, signal }));
+    }
+    if (lost.length > 0) throw new PoolscopeError(lost.join("; "));
+  } catch (error) {
+    const cause = error instanceof Error ? error.message : String(error);
+    emit({ event: "report_failed", cause, ...ending() });
+    throw error;
+  }
+  emit({ event: "report_finished", ...counts, ...describeOutcome(study), ...ending() });
   return files;
 }
 

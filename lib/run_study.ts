@@ -23,13 +23,20 @@ import {
 } from "./plan.ts";
 import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
+import { readRun } from "./report/read_run.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { checkInputs, runScenario, type StudyContext } from "./run_scenario.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
 import { tryCommand } from "./setup/command.ts";
 import { hashInputs } from "./setup/inputs.ts";
 import { readFinal } from "./store/account.ts";
-import { EventLog, type MatrixCell, type StudyEvent, type StudyMatrix } from "./store/events.ts";
+import {
+  EventLog,
+  type MatrixCell,
+  type RunFinished,
+  type StudyEvent,
+  type StudyMatrix,
+} from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
 import { lockStudy } from "./store/lock.ts";
 import {
@@ -41,7 +48,6 @@ import {
   studyName,
 } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
-import type { FinishedRun } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
 import {
   findStudy,
@@ -193,7 +199,7 @@ async function conduct(
   events.emit({
     ...{ event: "study_started", study: name, runs: runs.length },
     complete: runs.length - pending.length,
-    matrix: describeMatrix(folder, plan, runs, pending),
+    matrix: await describeMatrix(folder, plan, runs, pending),
   });
   const note = (text: string) => events.emit({ event: "note", text });
   if (lock.recovered !== null) {
@@ -222,7 +228,6 @@ async function conduct(
     machine: await describeMachine(engine),
     others,
   };
-  let failed = 0;
   let study: Study;
   let planned = runs.length;
   do {
@@ -233,13 +238,9 @@ async function conduct(
       events.emit({ event: "run_started", order, scenarioId, round, label });
       const manifest = await runScenario(run, context);
       others.push(manifest);
-      if (manifest.status === "failed") failed++;
-      events.emit({
-        ...{ event: "run_finished", order, scenarioId, round },
-        ...{ status: manifest.status, cause: manifest.cause },
-        ...await headline(folder, manifest),
-        tookS: wallClockS(manifest),
-      });
+      const outcome = await headline(folder, manifest);
+      const tookS = wallClockS(manifest);
+      events.emit({ event: "run_finished", order, scenarioId, round, ...outcome, tookS });
     }
     // A look at the data: comparisons that stay undecided get further rounds, up to the budget.
     study = await loadStudy(folder);
@@ -251,7 +252,7 @@ async function conduct(
   } while (pending.length > 0);
   settle(study);
   const tookS = (performance.now() - begun) / 1000;
-  events.emit({ event: "study_finished", study: name, failed, tookS });
+  events.emit({ event: "study_finished", study: name, ...study.counts(), tookS });
   return study;
 }
 
@@ -290,21 +291,23 @@ export function openStudy(name = "newest"): Promise<Study> {
 }
 
 /** The cells of the plan, and what of them needs no run any more. */
-function describeMatrix(
+async function describeMatrix(
   folder: string,
   plan: Plan,
   runs: PlannedRun[],
   pending: PlannedRun[],
-): StudyMatrix {
+): Promise<StudyMatrix> {
   const labels = armLabels(plan.scenarios);
   const waiting = new Set(pending.map(({ order }) => order));
   const cells = new Map<string, MatrixCell>();
-  for (const { id, order, round, scenario } of runs) {
-    const manifest = waiting.has(order) ? null : readManifest(runFolder(folder, id, round));
-    const { users, arrivalRate } = scenario;
+  for (const planned of runs) {
+    const { id, order, round, scenario: { users, arrivalRate } } = planned;
+    const read = waiting.has(order) ? null : await readRun(folder, planned);
     const cell = cells.get(id) ??
       { scenarioId: id, arm: labels.get(id)!, users, arrivalRate, rounds: [] };
-    cell.rounds[round - 1] = manifest && { status: manifest.status, tookS: wallClockS(manifest) };
+    cell.rounds[round - 1] = read?.manifest
+      ? { status: read.run.status, tookS: wallClockS(read.manifest) }
+      : null;
     cells.set(id, cell);
   }
   const { warmUpS, windowS } = plan;
@@ -435,12 +438,13 @@ async function describeMachine(engine: Engine): Promise<StudyContext["machine"]>
   };
 }
 
-/** The numbers by which a finished run is announced, and what was wrong with its load. */
+/** How a finished run is announced: its outcome, as a report will have it, and its numbers. */
 async function headline(
   folder: string,
   manifest: Manifest,
-): Promise<Pick<FinishedRun, "p95Ms" | "p95IsBound" | "trouble"> & { rps: number | null }> {
-  const none = { rps: null, p95Ms: null };
+): Promise<Pick<RunFinished, "status" | "cause" | "rps" | "p95Ms" | "p95IsBound">> {
+  const { status, cause } = manifest;
+  const none = { status, cause, rps: null, p95Ms: null };
   if (manifest.window === null) return none;
   // Without a file of requests a failed run has no numbers; its cause says why.
   if (manifest.files["requests.csv"] === undefined) return none;
@@ -448,7 +452,7 @@ async function headline(
   const { judge } = await import("./report/read_run.ts");
   const { isLowerBound, summariseRun } = await import("./stats/summarise.ts");
   const own = runFolder(folder, manifest.scenarioId, manifest.round);
-  const ok = manifest.status === "ok";
+  const ok = status === "ok";
   const sources = {
     final: ok ? readFinal(own) : null,
     resources: ok ? await readResources(own) : null,
@@ -456,8 +460,5 @@ async function headline(
   const measured = summariseRun(manifest, await readRequests(own), undefined, null, sources);
   const run = judge(manifest, measured);
   const { rps, p95Ms } = run;
-  return {
-    ...{ rps, p95Ms, p95IsBound: isLowerBound(run, 95) },
-    trouble: run.status === "rejected" ? `rejected: ${run.cause}` : null,
-  };
+  return { status: run.status, cause: run.cause, rps, p95Ms, p95IsBound: isLowerBound(run, 95) };
 }

@@ -60,7 +60,9 @@ export function displayView(
   };
   return (event) => {
     state = foldEvent(state, event);
-    const ends = ["study_finished", "study_stopped", "report_finished"].includes(event.event);
+    const ends = ["study_finished", "study_stopped", "report_finished", "report_failed"].includes(
+      event.event,
+    );
     const waitMs = sentMs + INTERVAL_MS - now();
     if (ends || waitMs <= 0) return draw();
     // What comes last before a silence is shown, too; a cell's end must not wait for it.

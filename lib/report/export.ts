@@ -5,19 +5,31 @@
  */
 
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
+import { PoolscopeError } from "../errors.ts";
 import { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
 import { openLoopFigure } from "../figures/open_loop.ts";
+import { ROOT } from "../store/layout.ts";
 import { comparisonsCsv, runsCsv, summaryCsv } from "./csv.ts";
 import { summaryReport } from "./markdown.ts";
 import type { Study } from "./study.ts";
 
 /** Writes a file by temporary name and rename: a reader sees the old one or the new one. */
 function writeWhole(file: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${Deno.pid}.tmp`;
-  writeFileSync(temporary, content);
-  renameSync(temporary, file);
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    const temporary = `${file}.${Deno.pid}.tmp`;
+    writeFileSync(temporary, content);
+    renameSync(temporary, file);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new PoolscopeError(
+      `Cannot write ${relative(ROOT, file)}: ${
+        code ?? message
+      }; make room or rights for it, then export again`,
+      { cause: error },
+    );
+  }
 }
 
 /** What followed a study, and where its report goes. */

@@ -23,6 +23,7 @@ import { compareScenarios } from "../stats/comparisons.ts";
 import type { FamilyResult, StoppingRule } from "../stats/family.ts";
 import { summariseScenarios } from "../stats/summarise.ts";
 import type { ArmRatio, PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import type { RunCounts } from "../store/events.ts";
 import { confirmationFolder, openLoopFolder, runFolder, studyName } from "../store/layout.ts";
 import { differingInputs, type Manifest } from "../store/manifest.ts";
 import { knownRuns, readPlan } from "../store/studies.ts";
@@ -106,6 +107,13 @@ export class Study {
   /** True when every planned run has its manifest and the numbers ask for no further ones. */
   get complete(): boolean {
     return this.missing.length === 0;
+  }
+
+  /** How many of its runs ended in which way. */
+  counts(): RunCounts {
+    const count = (status: RunSummary["status"]) =>
+      this.runs.filter((run) => run.status === status).length;
+    return { accepted: count("ok"), rejected: count("rejected"), failed: count("failed") };
   }
 
   /** The plan of the open loop that is to follow; null where none is asked for or none is possible. */

@@ -1,18 +1,23 @@
 /**
- * What happens in a study, one JSON object per line in `events.jsonl`. Every view of a study in
- * progress, in the terminal or in a notebook, is drawn from these.
+ * What happens in a study, one JSON object per line in `events.jsonl` and on the standard output of
+ * `--json`. Every view of a study in progress, in the terminal or in a notebook, is drawn from these.
+ * `docs/events.md` holds the types below as they are here.
  *
  * @module
  */
 
 /** The steps of a run, in their order. */
 export const PHASES = ["start", "verify", "warm-up", "window", "stop"] as const;
+
 /** One of {@linkcode PHASES}. */
 export type Phase = typeof PHASES[number];
 
+/** `failed`: no result; `rejected`: measured, but a gate says that the numbers support no sentence. */
+export type RunStatus = "ok" | "rejected" | "failed";
+
 /** How a run ended, as far as a view needs it. */
 export interface RunOutcome {
-  status: "ok" | "failed";
+  status: RunStatus;
   /** Wall clock of the whole run, in seconds. */
   tookS: number;
   /** Throughput of its window; absent or null where it was not worked out or there is none. */
@@ -38,73 +43,195 @@ export interface StudyMatrix {
   cells: MatrixCell[];
 }
 
+/** How many runs of a study ended in which way. */
+export interface RunCounts {
+  accepted: number;
+  rejected: number;
+  failed: number;
+}
+
+/** A comparison of two arms, or of an arm's direct and pooled path, as it was decided. */
+export interface DecidedComparison {
+  /** What is compared, and at which load: `Django (per_request), pooled to direct at 500 users`. */
+  label: string;
+  /** Rounds behind it. */
+  n: number;
+  /** Ratio of throughputs, with its simultaneous 95% interval; null where there is none. */
+  ratio: number | null;
+  low: number | null;
+  high: number | null;
+  /** What may be said of it. */
+  verdict: string;
+}
+
+/** A start goes on with a study, which has `runs` runs, `complete` of them done before. */
+export interface StudyStarted {
+  event: "study_started";
+  study: string;
+  runs: number;
+  complete: number;
+  matrix?: StudyMatrix;
+}
+
+/** All runs of a study are done; the counts are of all of them, those of earlier starts too. */
+export interface StudyFinished extends RunCounts {
+  event: "study_finished";
+  study: string;
+  /** Wall clock of this start, in seconds. */
+  tookS: number;
+}
+
+/** The start ended before its study did. */
+export interface StudyStopped {
+  event: "study_stopped";
+  study: string;
+}
+
+/** The study was told to end; what runs is being stopped. */
+export interface Interrupted {
+  event: "interrupted";
+}
+
+/** Something worth keeping in sight, such as a warning. */
+export interface Note {
+  event: "note";
+  text: string;
+}
+
+/** A line of the setup, worth no more than a glance. */
+export interface Setup {
+  event: "setup";
+  text: string;
+}
+
+/** A run begins; `order` is its place in the study. */
+export interface RunStarted {
+  event: "run_started";
+  order: number;
+  scenarioId: string;
+  round: number;
+  label: string;
+}
+
+/** A run goes on to its next step. */
+export interface PhaseStarted {
+  event: "phase";
+  order: number;
+  phase: Phase;
+}
+
+/** The load's figures of the last second; not kept in `events.jsonl`. */
+export interface Live {
+  event: "live";
+  order: number;
+  users: number;
+  rps: number;
+  failuresPerS: number;
+  p95Ms: number | null;
+  /** Of an open loop: requests due per second, and sent late or never so far. */
+  arrivalRate?: number;
+  late?: number;
+  dropped?: number;
+}
+
+/** A run has ended, and its files are written. */
+export interface RunFinished {
+  event: "run_finished";
+  order: number;
+  scenarioId: string;
+  round: number;
+  status: RunStatus;
+  /** Why it failed or was rejected, in one sentence; null when it is ok. */
+  cause: string | null;
+  rps: number | null;
+  p95Ms: number | null;
+  /** Whether `p95Ms` is a lower bound. */
+  p95IsBound?: boolean;
+  tookS: number;
+}
+
+/** A run was broken off, and nothing of it is kept. */
+export interface RunStopped {
+  event: "run_stopped";
+  order: number;
+  scenarioId: string;
+  round: number;
+}
+
+/**
+ * Comparisons are undecided after `rounds` rounds: these scenarios get as many more as make
+ * `maxRounds`. `runs` counts all runs of the study with them.
+ */
+export interface RoundsAdded {
+  event: "rounds_added";
+  rounds: number;
+  maxRounds: number;
+  undecided: number;
+  comparisons: number;
+  scenarioIds: string[];
+  runs: number;
+}
+
+/** A report is being written, of a study of so many runs. */
+export interface ReportStarted {
+  event: "report_started";
+  study: string;
+  runs: number;
+  failed: number;
+}
+
+/** `done` counts steps of `total`; within a notebook it goes up by fractions. */
+export interface ReportStep {
+  event: "report_step";
+  text: string;
+  done: number;
+  total: number;
+}
+
+/** The report is written. The exit status is 3 where `accepted` is 0. */
+export interface ReportFinished extends RunCounts {
+  event: "report_finished";
+  study: string;
+  /** The answer to the question, in Markdown, as the report has it. */
+  answer: string;
+  /** Every comparison of throughput. */
+  comparisons: DecidedComparison[];
+  /** The report's files, relative to the project. */
+  files: string[];
+  tookS: number;
+}
+
+/** The report could not be written, or not all of it. */
+export interface ReportFailed {
+  event: "report_failed";
+  study: string;
+  /** Why, in one sentence. */
+  cause: string;
+  /** The files that were written all the same, relative to the project. */
+  files: string[];
+  tookS: number;
+}
+
 /** Something that happened, `time` being ISO 8601 in UTC. */
 export type StudyEvent =
   & { time: string }
   & (
-    | {
-      event: "study_started";
-      study: string;
-      runs: number;
-      complete: number;
-      matrix?: StudyMatrix;
-    }
-    /** Something worth keeping in sight, such as a warning. */
-    | { event: "note"; text: string }
-    /** A line of the set-up, worth no more than a glance. */
-    | { event: "setup"; text: string }
-    | { event: "run_started"; order: number; scenarioId: string; round: number; label: string }
-    | { event: "phase"; order: number; phase: Phase }
-    | {
-      event: "live";
-      order: number;
-      users: number;
-      rps: number;
-      failuresPerS: number;
-      p95Ms: number | null;
-      /** Of an open loop: requests due per second, and sent late or never so far. */
-      arrivalRate?: number;
-      late?: number;
-      dropped?: number;
-    }
-    | {
-      event: "run_finished";
-      order: number;
-      scenarioId: string;
-      round: number;
-      status: "ok" | "failed";
-      cause: string | null;
-      rps: number | null;
-      p95Ms: number | null;
-      /** Whether `p95Ms` is a lower bound. */
-      p95IsBound?: boolean;
-      /** What was wrong with an open loop's load; absent or null where nothing was. */
-      trouble?: string | null;
-      tookS: number;
-    }
-    /**
-     * Comparisons are undecided after `rounds` rounds: these scenarios get as many more as make
-     * `maxRounds`. `runs` counts all runs of the study with them.
-     */
-    | {
-      event: "rounds_added";
-      rounds: number;
-      maxRounds: number;
-      undecided: number;
-      comparisons: number;
-      scenarioIds: string[];
-      runs: number;
-    }
-    | { event: "study_finished"; study: string; failed: number; tookS: number }
-    /** The study was told to end; what runs is being stopped. */
-    | { event: "interrupted" }
-    /** The start ended before its study did. */
-    | { event: "study_stopped"; study: string }
-    | { event: "report_started"; study: string; runs: number; failed: number }
-    /** `done` counts steps of `total`; within a notebook it goes up by fractions. */
-    | { event: "report_step"; text: string; done: number; total: number }
-    /** `files` are the report's, relative to the project. */
-    | { event: "report_finished"; study: string; files: string[]; tookS: number }
+    | StudyStarted
+    | StudyFinished
+    | StudyStopped
+    | Interrupted
+    | Note
+    | Setup
+    | RunStarted
+    | PhaseStarted
+    | Live
+    | RunFinished
+    | RunStopped
+    | RoundsAdded
+    | ReportStarted
+    | ReportStep
+    | ReportFinished
+    | ReportFailed
   );
 
 /** A {@linkcode StudyEvent} before it is given its time. */
@@ -118,12 +245,13 @@ export function stampEvent(event: NewEvent): StudyEvent {
 }
 
 /**
- * Writes events to a study's file and hands them to the views. Disposed of between a study's start
- * and its end, it says that the study was stopped, so that no view waits for more.
+ * Writes events to a study's file and hands them to the views. Disposed of between the start of a
+ * study or a run and its end, it says that these were stopped, so that no view waits for more.
  */
 export class EventLog implements Disposable {
   #file: string;
-  #underway: string | null = null;
+  #study: string | null = null;
+  #run: RunStarted | null = null;
   #views: ((event: StudyEvent) => void)[];
   #unwritable = false;
 
@@ -142,10 +270,12 @@ export class EventLog implements Disposable {
    */
   emit(event: NewEvent): void {
     // The signal may outlive the study.
-    if (event.event === "interrupted" && this.#underway === null) return;
+    if (event.event === "interrupted" && this.#study === null) return;
     const stamped = stampEvent(event);
-    if (stamped.event === "study_started") this.#underway = stamped.study;
-    if (stamped.event === "study_finished") this.#underway = null;
+    if (stamped.event === "study_started") this.#study = stamped.study;
+    if (stamped.event === "study_finished") this.#study = null;
+    if (stamped.event === "run_started") this.#run = stamped;
+    if (stamped.event === "run_finished") this.#run = null;
     const refusal = stamped.event === "live" ? null : this.#append(stamped);
     for (const view of this.#views) view(stamped);
     if (refusal !== null && !this.#unwritable) {
@@ -164,8 +294,12 @@ export class EventLog implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#underway === null) return;
-    this.emit({ event: "study_stopped", study: this.#underway });
-    this.#underway = null;
+    if (this.#run !== null) {
+      const { order, scenarioId, round } = this.#run;
+      this.#run = null;
+      this.emit({ event: "run_stopped", order, scenarioId, round });
+    }
+    if (this.#study !== null) this.emit({ event: "study_stopped", study: this.#study });
+    this.#study = null;
   }
 }

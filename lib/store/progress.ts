@@ -38,8 +38,6 @@ export interface FinishedRun extends RunOutcome {
   p95Ms: number | null;
   /** Whether `p95Ms` is a lower bound. */
   p95IsBound?: boolean;
-  /** What was wrong with an open loop's load. */
-  trouble?: string | null;
 }
 
 /** What a view shows. */
@@ -52,6 +50,8 @@ export interface StudyProgress {
   finished: number;
   /** Failed runs, those of earlier starts too where they are known. */
   failed: number;
+  /** Runs that gates rejected, likewise. */
+  rejected: number;
   /** Seconds that the finished runs took together. */
   spentS: number;
   /** Every scenario with its rounds; null when the events do not say. */
@@ -78,7 +78,7 @@ export interface StudyProgress {
 /** The state before the first event. */
 export function emptyProgress(): StudyProgress {
   return {
-    ...{ study: "", runs: 0, completeBefore: 0, finished: 0, failed: 0, spentS: 0 },
+    ...{ study: "", runs: 0, completeBefore: 0, finished: 0, failed: 0, rejected: 0, spentS: 0 },
     ...{ matrix: null, sinceMs: null, setup: null, current: null, last: null, report: null },
     ...{ stopping: false, done: false, tookS: null, stopped: false },
   };
@@ -97,6 +97,7 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
         ...emptyProgress(),
         ...{ study, runs, matrix, completeBefore: complete, sinceMs: timeMs },
         failed: outcomes.filter((outcome) => outcome?.status === "failed").length,
+        rejected: outcomes.filter((outcome) => outcome?.status === "rejected").length,
       };
     }
     case "setup":
@@ -121,18 +122,21 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
     }
     case "run_finished": {
       const { scenarioId, round, status, rps, tookS } = event;
-      const { cause, p95Ms, p95IsBound, trouble } = event;
+      const { cause, p95Ms, p95IsBound } = event;
       const label = state.current?.label ?? scenarioId;
       return {
         ...state,
         finished: state.finished + 1,
         failed: state.failed + (status === "failed" ? 1 : 0),
+        rejected: state.rejected + (status === "rejected" ? 1 : 0),
         spentS: state.spentS + tookS,
         matrix: withOutcome(state.matrix, scenarioId, round, { status, tookS, rps }),
         current: null,
-        last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS, trouble },
+        last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS },
       };
     }
+    case "run_stopped":
+      return { ...state, current: null };
     case "rounds_added": {
       const { runs, scenarioIds, maxRounds } = event;
       return { ...state, runs, matrix: withRounds(state.matrix, scenarioIds, maxRounds) };
@@ -161,6 +165,7 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
       };
     }
     case "report_finished":
+    case "report_failed":
       return { ...state, report: null, setup: null };
     case "note":
       return state;
@@ -215,7 +220,7 @@ export function remainingS(state: StudyProgress, nowMs: number): number | null {
   const measured = matrix.cells.flatMap((cell) => cell.rounds).filter((run) => run !== null);
   if (measured.length === 0) return null;
   // A run that failed early says little about the others.
-  const good = measured.filter((run) => run.status === "ok");
+  const good = measured.filter((run) => run.status !== "failed");
   const typicalS = meanS(good.length > 0 ? good : measured);
   let left = 0;
   for (const { scenarioId, rounds } of matrix.cells) {
@@ -280,7 +285,8 @@ export function formatDuration(seconds: number): string {
 /** How much of the study is done, in words: `14 of 60 runs complete, 2 failed`. */
 export function countsLine(state: StudyProgress): string {
   const failed = state.failed > 0 ? `, ${state.failed} failed` : "";
-  return `${countComplete(state).complete} of ${state.runs} runs complete${failed}`;
+  const rejected = state.rejected > 0 ? `, ${state.rejected} rejected` : "";
+  return `${countComplete(state).complete} of ${state.runs} runs complete${failed}${rejected}`;
 }
 
 /** The state as one line of text. */
@@ -317,11 +323,11 @@ export function liveParts(figures: LiveFigures): string[] {
 
 /** What a finished run came to: its figures, or why it failed. */
 export function outcomeLine(run: Omit<FinishedRun, "label">): string {
-  const { status, cause, rps, p95Ms, p95IsBound = false, trouble } = run;
+  const { status, cause, rps, p95Ms, p95IsBound = false } = run;
   if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
   const p95 = p95Ms === null ? "–" : `${p95IsBound ? "≥ " : ""}${formatCount(p95Ms)} ms`;
   return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS, P95 ${p95}${
-    trouble == null ? "" : `; ${trouble}`
+    status === "rejected" ? `; rejected: ${cause}` : ""
   }`;
 }
 

@@ -24,6 +24,7 @@ const begun: NewEvent = { event: "study_started", study: "s", runs: 4, complete:
 const started: NewEvent = {
   ...{ event: "run_started", order: 2, scenarioId: "x", round: 1, label: "Flask direct, 10 users" },
 };
+const STOPPED = { order: 2, scenarioId: "x", round: 1 };
 const finished: NewEvent = {
   ...{ event: "run_finished", order: 2, scenarioId: "x", round: 1, status: "failed" },
   ...{ cause: "c", rps: null, p95Ms: null, tookS: 10 },
@@ -34,6 +35,9 @@ Deno.test("foldEvent() counts finished and failed runs and follows the current o
   deepEqual([state.current?.label, state.current?.phase], ["Flask direct, 10 users", "window"]);
   const after = fold([begun, started, finished]);
   deepEqual([after.finished, after.failed, after.spentS, after.current], [1, 1, 10, null]);
+  const rejected = fold([begun, started, { ...finished, status: "rejected" } as NewEvent]);
+  deepEqual([rejected.finished, rejected.failed, rejected.rejected], [1, 0, 1]);
+  equal(fold([begun, started, { ...STOPPED, event: "run_stopped" }]).current, null);
 });
 
 Deno.test("remainingS() goes by what runs took so far, and is unknown before the first", () => {
@@ -51,7 +55,9 @@ Deno.test("progressLine() shows place, phase, live figures and time left", () =>
     progressLine(fold([begun, started, finished, started, live]), START),
     "[3/4] Flask direct, 10 users · start · 412 RPS · P95 33 ms · 1.3 failures/s · 20 s left",
   );
-  const done: NewEvent = { event: "study_finished", study: "s", failed: 1, tookS: 3 };
+  const done: NewEvent = {
+    ...{ event: "study_finished", study: "s", accepted: 1, rejected: 0, failed: 1, tookS: 3 },
+  };
   equal(
     progressLine(fold([begun, started, finished, done]), START),
     "s: 2 of 4 runs complete, 1 failed",

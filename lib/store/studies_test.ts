@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { syntheticManifest } from "../frames/testing.ts";
 import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
-import { EventLog } from "./events.ts";
+import { EventLog, type NewEvent, type StudyEvent } from "./events.ts";
 import { hashFile, readManifest, writeAtomic } from "./files.ts";
 import { openLoopFolder, runFolder, SCHEMA_VERSION, studyFolder, studyName } from "./layout.ts";
 import {
@@ -114,6 +114,33 @@ Deno.test("EventLog keeps every event but the live figures", () => {
   deepEqual(seen, ["note", "live"]);
   const kept = Deno.readTextFileSync(file).trim().split("\n").map((line) => JSON.parse(line));
   deepEqual(kept.map(({ event }) => event), ["note"]);
+});
+
+Deno.test("EventLog ends what has begun, in its order", () => {
+  const told = (events: NewEvent[]) => {
+    const seen: StudyEvent[] = [];
+    const file = join(Deno.makeTempDirSync(), "events.jsonl");
+    {
+      using log = new EventLog(file, [(event) => seen.push(event)]);
+      for (const event of events) log.emit(event);
+    }
+    return seen.slice(events.length).map(({ time: _, ...event }) => event);
+  };
+  const run = { order: 1, scenarioId: "x", round: 1 };
+  const begun: NewEvent[] = [
+    { event: "study_started", study: "s", runs: 2, complete: 0 },
+    { event: "run_started", ...run, label: "X" },
+  ];
+  const stopped = { event: "study_stopped", study: "s" };
+  deepEqual(told(begun), [{ event: "run_stopped", ...run }, stopped]);
+  const result = { status: "ok", cause: null, rps: 1, p95Ms: 1, tookS: 1 } as const;
+  const finished: NewEvent = { event: "run_finished", ...run, ...result };
+  deepEqual(told([...begun, finished]), [stopped]);
+  const counts = { accepted: 1, rejected: 0, failed: 0 };
+  deepEqual(
+    told([...begun, finished, { event: "study_finished", study: "s", ...counts, tookS: 1 }]),
+    [],
+  );
 });
 
 Deno.test("isComplete() waits for the open loop, unless the numbers allow none", () => {

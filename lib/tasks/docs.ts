@@ -8,14 +8,23 @@ import { ROOT } from "../store/layout.ts";
 import { runTask } from "./cli.ts";
 import { EXIT_STATUSES } from "./exit_status.ts";
 
-/** The tables of each page, by the name in its `<!-- generated: name -->`. */
-const PAGES: Record<string, Record<string, () => string[][]>> = {
+/** The types of all events, as `lib/store/events.ts` has them. */
+function eventTypes(): string {
+  const source = readFileSync(join(ROOT, "lib", "store", "events.ts"), "utf8");
+  const from = source.indexOf("/** The steps of a run");
+  const to = source.indexOf("/** A {@linkcode StudyEvent} before it is given its time. */");
+  return "```ts\n" + source.slice(from, to).trimEnd() + "\n```";
+}
+
+/** The tables of each page, or a text, by the name in its `<!-- generated: name -->`. */
+const PAGES: Record<string, Record<string, () => string[][] | string>> = {
   "docs/gates.md": {
     gates: () => [
       ["gate", "kind", "fires when"],
       ...GATES.map(({ id, kind, fires }) => [`\`${id}\``, kind, fires]),
     ],
   },
+  "docs/events.md": { types: eventTypes },
   "docs/environment.md": {
     variables: () => [
       ["variables", "what they decide"],
@@ -55,11 +64,14 @@ export function generatedPages(): Map<string, string> {
     Object.entries(PAGES).map(([page, tables]) => {
       const text = readFileSync(join(ROOT, page), "utf8");
       const filled = Object.entries(tables).reduce(
-        (filled, [name, rows]) =>
-          filled.replace(
+        (filled, [name, part]) => {
+          const content = part();
+          return filled.replace(
             new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end -->)`),
-            (_, begin, end) => `${begin}\n${table(rows())}\n\n${end}`,
-          ),
+            (_, begin, end) =>
+              `${begin}\n${typeof content === "string" ? content : table(content)}\n\n${end}`,
+          );
+        },
         text,
       );
       return [page, filled];

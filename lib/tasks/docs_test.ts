@@ -19,3 +19,15 @@ Deno.test("every relative link of README and docs/ leads to a file", () => {
     }
   }
 });
+
+Deno.test("docs/events.md names the ends of each start", () => {
+  const page = readFileSync(join(ROOT, "docs", "events.md"), "utf8");
+  const rows = [...page.matchAll(/^\| `(\w+)` +\| `(\w+)` or `(\w+)` +\|$/gm)]
+    .map((row) => row.slice(1));
+  const names = [...page.matchAll(/ event: "(\w+)";/g)].map((name) => name[1]!);
+  assert.deepEqual(
+    rows.map(([start]) => start),
+    names.filter((name) => name.endsWith("_started")),
+  );
+  assert.ok(rows.flat().every((name) => names.includes(name!)));
+});

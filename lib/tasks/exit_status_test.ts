@@ -1,7 +1,7 @@
 /** The exit statuses of the tasks, each as a shell sees it; those of `load` are in load_test.ts. */
 
-import { equal, match } from "node:assert/strict";
-import { cpSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { deepEqual, equal, match } from "node:assert/strict";
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
 import { ROOT, studyFolder } from "../store/layout.ts";
@@ -76,19 +76,37 @@ Deno.test("an error that nobody waited for is one line, and stops what runs", as
 Deno.test("run of a study ends in a report, with 3 where no run was accepted", async () => {
   const openLoop = { shares: [0.5], rounds: 1, warmUpS: 1, windowS: 10 };
   const plan = syntheticPlan({ users: [100], rounds: 1, openLoop });
-  const cases: [string, Partial<SyntheticRun>, RegExp][] = [
-    ["rejected", { rejected: true }, /6 runs rejected \(generator late\)/],
-    ["failed", { cause: "it broke", noLoad: true }, /6 runs failed \(it broke\)/],
+  const cases: { describe: Partial<SyntheticRun>; why: RegExp; blocked?: boolean }[] = [
+    { describe: { rejected: true }, why: /6 runs rejected \(generator late\)/ },
+    { describe: { cause: "it broke", noLoad: true }, why: /6 runs failed \(it broke\)/ },
+    {
+      describe: { rejected: true },
+      why: /^Cannot write data.*\/report\/.*: \w+; make/,
+      blocked: true,
+    },
   ];
-  for (const [name, describe, why] of cases) {
-    const study = `exit-${name}-${Deno.pid}`;
+  for (const [i, { describe, why, blocked = false }] of cases.entries()) {
+    const study = `exit-${i}-${Deno.pid}`;
     const folder = studyFolder(study);
     using made = syntheticStudy(plan, () => ({ rps: 100, medianMs: 10, ...describe }));
     try {
       cpSync(made.folder, folder, { recursive: true });
-      const { code, stdout, stderr } = await task("run", "--study", study);
-      equal(code, 3, stdout + stderr);
-      match(readFileSync(join(folder, "report", "summary_report.md"), "utf8"), why);
+      if (blocked) writeFileSync(join(folder, "report"), "");
+      const { code, stdout, stderr } = await task("run", "--study", study, "--json");
+      equal(code, blocked ? 1 : 3, stdout + stderr);
+      const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
+      const { event, ...end } = events.at(-1);
+      if (blocked) {
+        equal(event, "report_failed");
+        match(end.cause, why);
+        deepEqual(end.files, []);
+        continue;
+      }
+      equal(event, "report_finished");
+      deepEqual([end.accepted, end.rejected + end.failed, end.comparisons.length], [0, 6, 3]);
+      match(end.answer, /\w/);
+      for (const file of end.files) equal(existsSync(join(ROOT, file)), true, file);
+      match(readFileSync(join(ROOT, end.files[0]), "utf8"), why);
       equal(existsSync(join(folder, "open-loop")), false);
     } finally {
       rmSync(folder, { recursive: true, force: true });

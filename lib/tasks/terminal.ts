@@ -181,7 +181,7 @@ export class TerminalView implements Disposable {
 /** Whether an event's lines stay above the block: what the block itself does not say. */
 function stays(event: StudyEvent): boolean {
   return event.event === "run_finished"
-    ? event.status === "failed" || event.trouble != null
+    ? event.status !== "ok"
     : !["study_started", "setup", "report_started"].includes(event.event);
 }
 

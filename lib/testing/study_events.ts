@@ -84,7 +84,8 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
     });
   }
   emit({
-    ...{ event: "study_finished", study, failed, tookS: (nowMs - STUDY_START_MS) / 1000 },
+    ...{ event: "study_finished", study, accepted: runs.length - failed, rejected: 0, failed },
+    tookS: (nowMs - STUDY_START_MS) / 1000,
   }, 0.1);
   emit({ event: "report_started", study, runs: runs.length, failed }, 0.1);
   emit({ event: "report_step", text: "tables and plots", done: 0, total: 2 }, 2);
@@ -92,6 +93,9 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
     const text = `90_report.ipynb: cell ${cell} of 3`;
     emit({ event: "report_step", text, done: 1 + (cell - 1) / 3, total: 3 }, 1);
   }
-  emit({ event: "report_finished", study, files: ["data/runs/x/report/summary.csv"], tookS: 5 });
+  emit({
+    ...{ event: "report_finished", study, accepted: runs.length - failed, rejected: 0, failed },
+    ...{ answer: "No.", comparisons: [], files: ["data/runs/x/report/summary.csv"], tookS: 5 },
+  });
   return events;
 }

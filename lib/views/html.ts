@@ -14,7 +14,7 @@ import {
   progressLine,
   type StudyProgress,
 } from "../store/progress.ts";
-import { matrixRows, phaseText, remainingText, renderBlock, type Round } from "./lines.ts";
+import { MARKS, matrixRows, phaseText, remainingText, renderBlock, type Round } from "./lines.ts";
 import { plainText } from "./text.ts";
 
 /** What a notebook's display is given, by MIME type. */
@@ -25,8 +25,13 @@ const PLAIN_COLUMNS = 100;
 /** More rounds than this are counted, not drawn. */
 const MOST_MARKS = 20;
 
-const COLORS = { ok: "#2e9e5b", failed: "#d64545", running: "#d99000", pending: "currentColor" };
-const MARKS = { ok: "●", failed: "✗", running: "▸", pending: "·" };
+const COLORS = {
+  ok: "#2e9e5b",
+  rejected: "#9b59d0",
+  failed: "#d64545",
+  running: "#d99000",
+  pending: "currentColor",
+};
 
 function escape(text: string): string {
   return plainText(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -99,8 +104,11 @@ function htmlMatrix(state: StudyProgress): string[] {
 function htmlRounds(rounds: Round[]): string {
   if (rounds.length > MOST_MARKS) {
     const complete = rounds.filter((round) => typeof round === "object" && round !== null);
-    const failed = complete.filter((round) => round.status === "failed").length;
-    return `${complete.length}/${rounds.length}${failed > 0 ? ` ✗${failed}` : ""}`;
+    const marks = (["rejected", "failed"] as const).map((status) => {
+      const count = complete.filter((round) => round.status === status).length;
+      return count > 0 ? ` ${MARKS[status]}${count}` : "";
+    });
+    return `${complete.length}/${rounds.length}${marks.join("")}`;
   }
   return rounds.map((round) => {
     const kind = round === null ? "pending" : round === "running" ? round : round.status;

@@ -41,10 +41,9 @@ const LEAST_ROWS = 8;
 const CLOCK_FROM_S = 600;
 
 /** The marks of a round. Without colour they still differ. */
-const MARKS = { ok: "●", failed: "✗", running: "▸", pending: "·" } as const;
+export const MARKS = { ok: "●", rejected: "▲", failed: "✗", running: "▸", pending: "·" } as const;
 const LEGEND: Span[] = [
-  ...[["● done  ", "dim"], ["✗ failed  ", "dim"], ["▸ running  ", "dim"]] as Span[],
-  ["· to do, a mark per round; RPS of the last", "dim"],
+  ["● ok  ▲ rejected  ✗ failed  ▸ running  · to do, one mark a round; last RPS", "dim"],
 ];
 
 /** A row of the matrix: an arm, and for each load level its rounds. */
@@ -110,7 +109,7 @@ function isRunning({ current }: StudyProgress, scenarioId: string, round: number
   return current !== null && current.scenarioId === scenarioId && current.round === round;
 }
 
-function styleOf(round: Round): "ok" | "failed" | "running" | "pending" {
+function styleOf(round: Round): keyof typeof MARKS {
   return round === null ? "pending" : round === "running" ? "running" : round.status;
 }
 
@@ -125,9 +124,10 @@ function markSpans(rounds: Round[]): Span[] {
 /** Counts instead of marks, for where there are too many rounds. */
 function countSpans(rounds: Round[]): Span[] {
   const count = (style: string) => rounds.filter((round) => styleOf(round) === style).length;
-  const failed = count("failed");
+  const [failed, rejected] = [count("failed"), count("rejected")];
   return [
-    [`${count("ok") + failed}/${rounds.length}`, "plain"],
+    [`${count("ok") + failed + rejected}/${rounds.length}`, "plain"],
+    ...(rejected > 0 ? [[` ▲${rejected}`, "rejected"] as Span] : []),
     ...(failed > 0 ? [[` ✗${failed}`, "failed"] as Span] : []),
     ...(count("running") > 0 ? [[" ▸", "running"] as Span] : []),
   ];
@@ -149,8 +149,8 @@ function spansWidth(spans: readonly Span[]): number {
 /** The widest that a cell may become in the course of the study, so that columns stay put. */
 function widestCell(draw: CellDrawer, rounds: number): number {
   if (draw === withRps) return rounds + " 12,345 RPS".length;
-  // All failed but the one that runs: `12/13 ✗12 ▸`.
-  return draw === marksOnly ? rounds : 3 * String(rounds).length + 5;
+  // None is accepted, and one runs: `12/13 ▲6 ✗6 ▸`.
+  return draw === marksOnly ? rounds : 4 * String(rounds).length + 7;
 }
 
 /** The matrix in as much detail as fits; nothing where not even its totals do. */
@@ -281,7 +281,9 @@ function drawTitle(state: StudyProgress, nowMs: number): Span[] {
     [state.study, "bold"],
     [` · ${countComplete(state).complete} of ${state.runs} runs`, "plain"],
   ];
-  if (state.failed > 0) spans.push([" · ", "plain"], [`${state.failed} failed`, "failed"]);
+  for (const status of ["failed", "rejected"] as const) {
+    if (state[status] > 0) spans.push([" · ", "plain"], [`${state[status]} ${status}`, status]);
+  }
   if (state.sinceMs !== null) {
     spans.push([` · ${formatDuration(Math.max(0, nowMs - state.sinceMs) / 1000)} so far`, "dim"]);
   }
@@ -384,10 +386,14 @@ export function eventLines(before: StudyProgress, event: StudyEvent): string[] {
           : `Study ${event.study} is complete: ${event.runs} runs; writing its report`,
       ];
     case "report_finished":
+    case "report_failed": {
+      const { study, files, tookS } = event;
+      const what = event.event === "report_failed" ? "Incomplete report" : "Report";
       return [
-        ...event.files.map((file) => `  ${file}`),
-        `Report of ${event.study}: ${countFiles(event.files)} in ${formatDuration(event.tookS)}`,
+        ...files.map((file) => `  ${file}`),
+        `${what} of ${study}: ${countFiles(files)} in ${formatDuration(tookS)}`,
       ];
+    }
     default:
       return [];
   }

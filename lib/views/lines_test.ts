@@ -55,7 +55,7 @@ Deno.test("renderBlock() at 80 columns, setting up", () => {
     "Django pooled   ···             ···",
     "Flask direct    ···             ···",
     "Flask pooled    ···             ···",
-    "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
+    "● ok  ▲ rejected  ✗ failed  ▸ running  · to do, one mark a round; last RPS",
     "",
     "▸ set-up · Installed 89 packages in 1.18s · 5 s",
   ]);
@@ -73,7 +73,7 @@ Deno.test("renderBlock() at 80 columns, in a window after a failure", () => {
     "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
     "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
     "Flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
-    "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
+    "● ok  ▲ rejected  ✗ failed  ▸ running  · to do, one mark a round; last RPS",
     "",
     "▸ Flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
     "  1,234 RPS · P95 88 ms · 100 users",
@@ -93,7 +93,7 @@ Deno.test("renderBlock() at 120 columns, in a window after a failure", () => {
     "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
     "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
     "Flask pooled    ●··  1,202 RPS  ●··  1,208 RPS",
-    "● done  ✗ failed  ▸ running  · to do, a mark per round; RPS of the last",
+    "● ok  ▲ rejected  ✗ failed  ▸ running  · to do, one mark a round; last RPS",
     "",
     "▸ Flask direct, 100 users, round 2 of 3 · window, 0 of 6 s",
     "  1,234 RPS · P95 88 ms · 100 users",
@@ -184,22 +184,23 @@ Deno.test("renderBlock() counts rounds where there are too many to draw, and joi
       cells: users.map((n) => ({
         ...{ scenarioId: `x${n}`, arm: "Django direct", users: n },
         rounds: new Array(rounds).fill(null).with(0, { status: "failed", tookS: 1 })
-          .with(1, { status: "ok", tookS: 1, rps: 1234 }),
+          .with(1, { status: "ok", tookS: 1, rps: 1234 })
+          .with(2, { status: "rejected", tookS: 1 }),
       })),
     },
   });
   const matrix = (state: StudyProgress) => renderMatrix(state, { columns: 80, rows: 24, nowMs });
   deepEqual(matrix(many([10, 100, 500, 1000], 6)), [
     "               10 users    100 users   500 users   1000 users",
-    "Django direct  ✗●····      ✗●····      ✗●····      ✗●····",
+    "Django direct  ✗●▲···      ✗●▲···      ✗●▲···      ✗●▲···",
   ]);
   deepEqual(matrix(many([10, 100], 40)), [
-    "               10 users     100 users",
-    "Django direct  2/40 ✗1      2/40 ✗1",
+    "               10 users         100 users",
+    "Django direct  3/40 ▲1 ✗1       3/40 ▲1 ✗1",
   ]);
   deepEqual(matrix(many([1, 2, 3, 4, 5, 6, 7, 8, 9], 6)), [
     "               in all",
-    "Django direct  18/54 ✗9",
+    "Django direct  27/54 ▲9 ✗9",
   ]);
 });
 
@@ -257,7 +258,7 @@ Deno.test("renderBlock() of an open loop has each arm's own rates, and what is l
   ]);
 });
 
-Deno.test("runLine() says lower bounds, and that the generator fell behind", () => {
+Deno.test("runLine() says lower bounds, and why a run was rejected", () => {
   const line = runLine(OPEN, {
     ...{
       time: "2026-01-01T00:00:00Z",
@@ -266,12 +267,12 @@ Deno.test("runLine() says lower bounds, and that the generator fell behind", () 
       scenarioId: "x0",
       round: 1,
     },
-    ...{ status: "ok", cause: null, rps: 150, p95Ms: 3210, p95IsBound: true, tookS: 11 },
-    trouble: "the generator could not keep up: 2.0 % of the requests were never sent",
+    ...{ status: "rejected", cause: "load not delivered: 2.0 % of the requests were never sent" },
+    ...{ rps: 150, p95Ms: 3210, p95IsBound: true, tookS: 11 },
   });
   equal(
     line,
-    "[1/4] Django direct, 195/s, round 1: 150 RPS, P95 ≥ 3,210 ms; the generator could not keep up: " +
+    "[1/4] Django direct, 195/s, round 1: 150 RPS, P95 ≥ 3,210 ms; rejected: load not delivered: " +
       "2.0 % of the requests were never sent (11.0 s)",
   );
 });

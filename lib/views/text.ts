@@ -5,7 +5,7 @@
  */
 
 /** How a span of text is to look. */
-export type Style = "plain" | "bold" | "dim" | "ok" | "failed" | "running";
+export type Style = "plain" | "bold" | "dim" | "ok" | "rejected" | "failed" | "running";
 
 /** Some text and its look. */
 export type Span = readonly [text: string, style: Style];
@@ -109,7 +109,7 @@ export function wrapText(text: string, columns: number, indent = "  "): string[]
 }
 
 const SGR: Record<Style, string> = {
-  ...{ plain: "", bold: "1", dim: "2", ok: "32", failed: "31", running: "33" },
+  ...{ plain: "", bold: "1", dim: "2", ok: "32", rejected: "35", failed: "31", running: "33" },
 };
 
 /** Spans as text, with colours if wanted. */

@@ -1,0 +1,33 @@
+/**
+ * What came of a study, as the event at its report's end says it.
+ *
+ * @module
+ */
+
+import { pairName } from "../figures/claims.ts";
+import { atLevels } from "../figures/format.ts";
+import type { ThroughputRatio } from "../stats/summary.ts";
+import type { DecidedComparison, ReportFinished } from "../store/events.ts";
+import { conclusion } from "./answer.ts";
+import type { Study } from "./study.ts";
+
+function describeComparison(comparison: ThroughputRatio, label: string): DecidedComparison {
+  const { n, ratio, verdict } = comparison;
+  const { value = null, low = null, high = null } = ratio ?? {};
+  return { label: `${label} ${atLevels([comparison])}`, n, ratio: value, low, high, verdict };
+}
+
+/** The answer to the question, and every comparison of throughput. */
+export function describeOutcome(study: Study): Pick<ReportFinished, "answer" | "comparisons"> {
+  return {
+    answer: String(conclusion(study)),
+    comparisons: [
+      ...study.ratios.map((pair) =>
+        describeComparison(pair, `${pairName(pair)}, pooled to direct`)
+      ),
+      ...study.armRatios.map((pair) =>
+        describeComparison(pair, `${pair.otherArm} to ${pair.baseArm}`)
+      ),
+    ],
+  };
+}
