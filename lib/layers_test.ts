@@ -7,7 +7,7 @@ const LIB = fileURLToPath(new URL(".", import.meta.url));
 
 /** What a layer may import besides itself; the order of the design, tasks first. */
 const MEASURING = ["setup", "engine", "verify", "load", "telemetry"];
-const RECORDS = ["scenario.ts", "plan.ts", "errors.ts", "apps", "store"];
+const RECORDS = ["scenario.ts", "connections.ts", "plan.ts", "errors.ts", "apps", "store"];
 const ANALYSIS = ["report", "figures", "diagnose", "stats", "frames"];
 const MAY_IMPORT: Record<string, string[]> = {
   store: ["scenario.ts", "plan.ts", "errors.ts"],
@@ -24,6 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "run_study.ts": ["run_scenario.ts", "notebooks", ...MEASURING, ...ANALYSIS, ...RECORDS],
   "export_study.ts": ["engine", "setup", "notebooks", "report", ...RECORDS],
   "scenario.ts": ["apps", "errors.ts"],
+  "connections.ts": ["scenario.ts"],
   "plan.ts": ["scenario.ts", "errors.ts"],
   apps: [],
   "errors.ts": [],

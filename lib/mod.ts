@@ -10,9 +10,9 @@
 import { installKernelGuards } from "./notebooks/guard.ts";
 
 export { FileError, PoolscopeError, SchemaVersionError, UsageError } from "./errors.ts";
+export { connectionBudget } from "./connections.ts";
 export {
   armLabels,
-  connectionBudget,
   createScenario,
   type Framework,
   FRAMEWORKS,

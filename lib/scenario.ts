@@ -603,25 +603,3 @@ export function armLabels(scenarios: Scenario[]): Map<string, string> {
   }
   return labels;
 }
-
-/**
- * Connections that the app may open at once: its threads, or its workers' pools.
- * Unbounded (`Infinity`) for an async app that opens one for each request.
- *
- * @example
- * ```ts
- * import { connectionBudget, createScenario } from "poolscope";
- *
- * const scenario = createScenario({ framework: "fastapi", path: "direct", users: 10 });
- * console.assert(connectionBudget(scenario) === 64);
- * ```
- */
-export function connectionBudget(scenario: Scenario): number {
-  if (scenario.framework === "fastapi") {
-    return scenario.reuse === "per_request" ? Infinity : scenario.workers * scenario.poolSize;
-  }
-  const perWorker = scenario.reuse === "app_pool"
-    ? Math.min(scenario.threads, scenario.poolSize)
-    : scenario.threads;
-  return scenario.workers * perWorker;
-}

@@ -2,9 +2,9 @@ import { deepEqual, equal, match, notEqual, throws } from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "./errors.ts";
+import { connectionBudget } from "./connections.ts";
 import {
   armLabels,
-  connectionBudget,
   createScenario,
   FRAMEWORKS,
   legsOf,
@@ -160,15 +160,6 @@ Deno.test("armLabels() names only settings that differ within a framework and pa
     "Django direct, workers=2, reuse=persistent",
     "Django direct, workers=4, reuse=app_pool",
   ]);
-});
-
-Deno.test("connectionBudget() counts what the app can open", () => {
-  const budget = (values: Record<string, unknown>) =>
-    connectionBudget(createScenario({ ...base, ...values } as typeof base));
-  equal(budget({ framework: "fastapi", workers: 4, poolSize: 40 }), 160);
-  equal(budget({ framework: "fastapi", reuse: "per_request" }), Infinity);
-  equal(budget({ framework: "flask", threads: 32, poolSize: 5 }), 10);
-  equal(budget({ reuse: "per_request", workers: 3, threads: 2 }), 6);
 });
 
 Deno.test("parseSetting() reads numbers, booleans, words and none", () => {

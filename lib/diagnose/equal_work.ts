@@ -5,7 +5,8 @@
  * @module
  */
 
-import { connectionBudget, type Scenario } from "../scenario.ts";
+import { connectionBudget } from "../connections.ts";
+import type { Scenario } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import type { Work } from "../stats/work.ts";
 

@@ -18,11 +18,11 @@
  * @module
  */
 
-import { connectionBudget, type Scenario } from "../scenario.ts";
+import { connectionBudget, connectionsLeft } from "../connections.ts";
+import type { Scenario } from "../scenario.ts";
 import { median } from "../stats/percentile.ts";
 import type { PathRatio, RunSummary } from "../stats/summary.ts";
 import type { UnequalWork } from "./equal_work.ts";
-import { RESERVED_CONNECTIONS } from "./gates.ts";
 
 /** From so many new PostgreSQL sessions per 1,000 requests of the direct arm on, there is churn. */
 export const CHURN = 10;
@@ -169,7 +169,7 @@ const RULES: Record<Claim, {
       ),
     consequence: ({ maxClients }, pooled, gained) =>
       gained ||
-      pooled.some(({ maxConnections }) => maxClients! > maxConnections - RESERVED_CONNECTIONS),
+      pooled.some((scenario) => maxClients! > connectionsLeft(scenario)),
   },
   queueing: {
     trace: ({ waitMs }) => (waitMs ?? 0) >= QUEUED_MS,

@@ -6,7 +6,8 @@
  */
 
 import { UsageError } from "../errors.ts";
-import { connectionBudget, createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import { connectionBudget } from "../connections.ts";
+import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { Plan } from "../plan.ts";
 import { pairedRatio } from "../stats/ratio.ts";
 import type { Estimate, RunSummary } from "../stats/summary.ts";

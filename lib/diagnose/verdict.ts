@@ -7,7 +7,8 @@
  * @module
  */
 
-import { connectionBudget, type Scenario } from "../scenario.ts";
+import { connectionBudget } from "../connections.ts";
+import type { Scenario } from "../scenario.ts";
 import { shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";

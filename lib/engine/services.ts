@@ -7,8 +7,10 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { serverLimits } from "../connections.ts";
 import { UsageError } from "../errors.ts";
 import {
+  armName,
   type Framework,
   type Leg,
   legsOf,
@@ -147,7 +149,8 @@ export type AppPlacement = {
 /**
  * What the scenario says to an app, by the names of its environment variables: its driver options.
  *
- * @throws {UsageError} If the app cannot keep connections in the way that the scenario asks for.
+ * @throws {UsageError} If the app cannot keep connections in the way that the scenario asks for, or
+ * would lose its prepared statements.
  */
 export function appOptions(app: AppDefinition, scenario: Scenario): Record<string, string> {
   if (!app.reuse.includes(scenario.reuse)) {
@@ -155,6 +158,7 @@ export function appOptions(app: AppDefinition, scenario: Scenario): Record<strin
       `Cannot run ${app.title} with reuse "${scenario.reuse}": it supports ${app.reuse.join(", ")}`,
     );
   }
+  checkPrepared(scenario);
   const { workers, threads, poolSize, reuse, preparedStatements } = scenario;
   const { listenBacklog, appDelayMs } = scenario;
   const databaseTls = sslMode(legsOf(scenario)[0]!.tls);
@@ -162,6 +166,19 @@ export function appOptions(app: AppDefinition, scenario: Scenario): Record<strin
     ...{ workers, threads, poolSize, reuse, preparedStatements, listenBacklog, appDelayMs },
     databaseTls,
   });
+}
+
+/** A server connection that clients share by turns has the statements of them all, unless followed. */
+function checkPrepared(scenario: Scenario): void {
+  const { path, poolMode, preparedStatements, maxPreparedStatements } = scenario;
+  if (path === "direct" || poolMode === "session") return;
+  if (preparedStatements && maxPreparedStatements === 0) {
+    throw new UsageError(
+      `Cannot run ${
+        armName(scenario)
+      } with maxPreparedStatements 0 in pool_mode ${poolMode}: clients would lose their prepared statements to each other; set maxPreparedStatements=200, poolMode=session or preparedStatements=false`,
+    );
+  }
 }
 
 /** Where an app finds its port and its database, by the names of its environment variables. */
@@ -193,8 +210,10 @@ function named(
 
 /** PostgreSQL's settings that differ from its own defaults, as `-c` takes them. */
 export function postgresSettings(scenario: Scenario): Record<string, string> {
+  const { max_connections, superuser_reserved_connections } = serverLimits(scenario);
   return {
-    max_connections: String(scenario.maxConnections),
+    max_connections: String(max_connections),
+    superuser_reserved_connections: String(superuser_reserved_connections),
     // Times go out in UTC whatever the machine's zone, so that every framework sends the same text.
     timezone: "UTC",
     log_timezone: "UTC",
@@ -239,7 +258,7 @@ export function pgbouncerValues(
     USERLIST: placement.userlist,
     POOL_MODE: scenario.poolMode,
     DEFAULT_POOL_SIZE: String(scenario.defaultPoolSize),
-    MAX_CLIENT_CONN: String(scenario.maxClientConn),
+    MAX_CLIENT_CONN: String(serverLimits(scenario).max_client_conn),
     QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
     MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
   };
@@ -286,6 +305,7 @@ export function composeVariables(
   // As for Docker itself, 0 is no limit.
   const cpus = (value: number | null) => String(value ?? 0);
   const memory = (value: number | null) => value === null ? "0" : `${value}M`;
+  const limits = serverLimits(scenario);
   const legs = legsOf(scenario);
   const database = entryOf(legs.at(-1)!);
   const pooler = entryOf(
@@ -312,14 +332,15 @@ export function composeVariables(
     DB_CPUS: cpus(scenario.dbCpus),
     DB_MEMORY: memory(scenario.dbMemoryMiB),
     DB_CPUSET: cpuSets.postgres ?? "",
-    MAX_CONNECTIONS: String(scenario.maxConnections),
+    MAX_CONNECTIONS: String(limits.max_connections),
+    SUPERUSER_RESERVED_CONNECTIONS: String(limits.superuser_reserved_connections),
     SCRAM_ITERATIONS: String(scenario.scramIterations),
     PGBOUNCER_CPUS: cpus(scenario.pgbouncerCpus),
     PGBOUNCER_MEMORY: memory(scenario.pgbouncerMemoryMiB),
     PGBOUNCER_CPUSET: cpuSets.pgbouncer ?? "",
     POOL_MODE: scenario.poolMode,
     DEFAULT_POOL_SIZE: String(scenario.defaultPoolSize),
-    MAX_CLIENT_CONN: String(scenario.maxClientConn),
+    MAX_CLIENT_CONN: String(limits.max_client_conn),
     QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
     MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
     APP_CPUS: cpus(scenario.appCpus),

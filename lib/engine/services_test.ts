@@ -103,6 +103,30 @@ Deno.test("appOptions() refuses a way of keeping connections that the app does n
   );
 });
 
+Deno.test("appOptions() refuses prepared statements that PgBouncer would not follow", () => {
+  const base = { framework: "flask", path: "pooled", users: 1, maxPreparedStatements: 0 } as const;
+  const options = (values: Partial<Scenario>) =>
+    appOptions(readApp("flask"), createScenario({ ...base, ...values }));
+  for (const poolMode of ["transaction", "statement"] as const) {
+    throws(
+      () => options({ poolMode }),
+      (error: Error) =>
+        error instanceof UsageError &&
+        error.message ===
+          `Cannot run Flask pooled with maxPreparedStatements 0 in pool_mode ${poolMode}: clients ` +
+            "would lose their prepared statements to each other; set maxPreparedStatements=200, " +
+            "poolMode=session or preparedStatements=false",
+    );
+  }
+  const works = [
+    { poolMode: "session" },
+    { preparedStatements: false },
+    { maxPreparedStatements: 1 },
+    { path: "direct" },
+  ] as const;
+  for (const values of works) equal(options(values).DB_POOL_SIZE, "32");
+});
+
 Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
   const scenario = createScenario({ framework: "flask", path: "pooled", users: 1 });
   const ini = fillTemplate(
@@ -116,7 +140,7 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
   );
   for (
     const line of [
-      ...["pool_mode = transaction", "max_client_conn = 10000", "default_pool_size = 20"],
+      ...["pool_mode = transaction", "max_client_conn = 10002", "default_pool_size = 20"],
       ...["query_wait_timeout = 15", "ignore_startup_parameters = extra_float_digits"],
       ...["listen_backlog = 4096", "max_prepared_statements = 200", "auth_type = scram-sha-256"],
       ...["client_tls_sslmode = disable", "server_tls_sslmode = disable"],
@@ -134,10 +158,10 @@ Deno.test("fillTemplate() refuses a name without a value", () => {
   );
 });
 
-Deno.test("postgresSettings() takes max_connections and scram_iterations from the scenario", () => {
+Deno.test("postgresSettings() takes max_connections, with ours on top, and scram_iterations from the scenario", () => {
   const scenario = createScenario({ framework: "flask", path: "direct", users: 1 });
   const settings = postgresSettings({ ...scenario, maxConnections: 40, scramIterations: 4096 });
-  deepEqual([settings.max_connections, settings.scram_iterations], ["40", "4096"]);
+  deepEqual([settings.max_connections, settings.scram_iterations], ["46", "4096"]);
   equal(settings.timezone, "UTC");
 });
 

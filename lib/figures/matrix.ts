@@ -5,15 +5,9 @@
  */
 
 import * as Plot from "@observablehq/plot";
+import { connectionBudget } from "../connections.ts";
 import type { Plan } from "../plan.ts";
-import {
-  armLabels,
-  connectionBudget,
-  levelLabel,
-  loadLevels,
-  type Scenario,
-  scenarioId,
-} from "../scenario.ts";
+import { armLabels, levelLabel, loadLevels, type Scenario, scenarioId } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { formatCount, formatList } from "./format.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { connectionBudget } from "../connections.ts";
 import {
   formatInterval,
   formatList,
@@ -14,7 +15,6 @@ import {
   formatSlowdown,
 } from "../figures/format.ts";
 import {
-  connectionBudget,
   type Leg,
   levelLabel,
   type Scenario,

@@ -215,6 +215,11 @@ export interface Manifest {
   limits: Record<string, ServiceLimits>;
   /** The warning for the reader when limits could not be set; null when all are in force. */
   limitsWarning: string | null;
+  /**
+   * Poolscope's own connections, by which `max_client_conn`, `max_connections` and
+   * `superuser_reserved_connections` were raised; not there in runs of earlier versions.
+   */
+  ownConnections?: { postgres: number; pgbouncer: number };
   /** Null when the run failed before, or is older than the settings of the network. */
   network: NetworkInForce | null;
   /**

@@ -1,0 +1,82 @@
+/**
+ * Connections: how many an app and PgBouncer may open, how many the servers leave them, and how many
+ * Poolscope needs for itself.
+ *
+ * @module
+ */
+
+import type { Scenario } from "./scenario.ts";
+
+/** PostgreSQL's default of `superuser_reserved_connections`. */
+const SUPERUSER_RESERVED = 3;
+
+/**
+ * Connections that Poolscope itself has open at once, at most. They come on top of the limits that a
+ * scenario asks for: no app takes one of them, and none of them takes an app's.
+ *
+ * - PostgreSQL: the administrator's, the sampler's, and one that comes and goes: the second of a
+ *   check before the load, or Docker's health check.
+ * - PgBouncer: the sampler's at the console, and one that comes and goes: the second of a check, the
+ *   login that reads the newest client's number, or Docker's health check.
+ */
+export const OWN_CONNECTIONS = { postgres: 3, pgbouncer: 2 } as const;
+
+/**
+ * The limits on connections as the servers are given them.
+ *
+ * PostgreSQL refuses the app when fewer than `superuser_reserved_connections` slots are free, whoever
+ * uses the others. So `max_connections` is raised by our connections once for those that are kept free
+ * and once for those in use: the app gets what the scenario's `maxConnections` would leave it.
+ *
+ * @example
+ * ```ts
+ * import { createScenario } from "poolscope";
+ * import { serverLimits } from "./connections.ts";
+ *
+ * const scenario = createScenario({ framework: "flask", path: "pooled", users: 1 });
+ * const { max_connections, superuser_reserved_connections } = serverLimits(scenario);
+ * console.assert(max_connections === 106 && superuser_reserved_connections === 6);
+ * ```
+ */
+export function serverLimits({ maxConnections, maxClientConn }: Scenario) {
+  return {
+    max_connections: maxConnections + 2 * OWN_CONNECTIONS.postgres,
+    superuser_reserved_connections: SUPERUSER_RESERVED + OWN_CONNECTIONS.postgres,
+    max_client_conn: maxClientConn + OWN_CONNECTIONS.pgbouncer,
+  };
+}
+
+/** Connections that a scenario's `max_connections` leaves to all but superusers. */
+export function connectionsLeft({ maxConnections }: Scenario): number {
+  return maxConnections - SUPERUSER_RESERVED;
+}
+
+/** What PgBouncer may open, beside what PostgreSQL leaves it. */
+export function comparePool(scenario: Scenario): string {
+  const { defaultPoolSize, maxConnections } = scenario;
+  return `PgBouncer may open ${defaultPoolSize}, PostgreSQL leaves ${
+    connectionsLeft(scenario)
+  } (default_pool_size ${defaultPoolSize}, max_connections ${maxConnections})`;
+}
+
+/**
+ * Connections that the app may open at once: its threads, or its workers' pools.
+ * Unbounded (`Infinity`) for an async app that opens one for each request.
+ *
+ * @example
+ * ```ts
+ * import { connectionBudget, createScenario } from "poolscope";
+ *
+ * const scenario = createScenario({ framework: "fastapi", path: "direct", users: 10 });
+ * console.assert(connectionBudget(scenario) === 64);
+ * ```
+ */
+export function connectionBudget(scenario: Scenario): number {
+  if (scenario.framework === "fastapi") {
+    return scenario.reuse === "per_request" ? Infinity : scenario.workers * scenario.poolSize;
+  }
+  const perWorker = scenario.reuse === "app_pool"
+    ? Math.min(scenario.threads, scenario.poolSize)
+    : scenario.threads;
+  return scenario.workers * perWorker;
+}
