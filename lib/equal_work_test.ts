@@ -11,8 +11,8 @@ import { AlteredApps, type Change } from "./testing/altered_apps.ts";
 /** Runs arms of altered apps, and tells what is found of them before anything is compared. */
 async function study(
   arms: { framework: Framework; path: Path }[],
-  changes: (appsRoot: string) => Change[],
-  verified: (services: RunServices, appsRoot: string) => void = () => {},
+  changes: (root: string) => Change[],
+  verified: (services: RunServices, root: string) => void = () => {},
 ) {
   using apps = new AlteredApps();
   for (const change of changes(apps.root)) apps.alter(change);
@@ -85,24 +85,24 @@ Deno.test("an app that issues one extra query, and one that caches answers, are 
     ],
     () => [
       {
-        file: "fastapi_app/app/api/deps.py",
+        file: "apps/fastapi_app/app/api/deps.py",
         from: "        yield session\n",
         to: '        await session.execute(text("SELECT id FROM users WHERE id = 1"))\n' +
           "        yield session\n",
       },
       {
-        file: "fastapi_app/app/api/deps.py",
+        file: "apps/fastapi_app/app/api/deps.py",
         from: "from sqlalchemy.ext.asyncio import AsyncSession\n",
         to: "from sqlalchemy import text\nfrom sqlalchemy.ext.asyncio import AsyncSession\n",
       },
       {
-        file: "django_app/blog/views.py",
+        file: "apps/django_app/blog/views.py",
         from: "return JsonResponse([post_json(post) for post in newest], safe=False)",
         to: "return JsonResponse(CACHE.get(limit) or " +
           "CACHE.setdefault(limit, [post_json(post) for post in newest]), safe=False)",
       },
       {
-        file: "django_app/blog/views.py",
+        file: "apps/django_app/blog/views.py",
         from: "class Month(Func):",
         to: "CACHE = {}\n\n\nclass Month(Func):",
       },
@@ -124,15 +124,15 @@ Deno.test("an app that issues one extra query, and one that caches answers, are 
 Deno.test("an app that goes past PgBouncer once it is verified is named", async () => {
   const { unequalWork } = await study(
     [{ framework: "flask", path: "pooled" }, { framework: "fastapi", path: "pooled" }],
-    (appsRoot) => [
+    (root) => [
       {
-        file: "flask_app/blog/db.py",
+        file: "apps/flask_app/blog/db.py",
         from: '        g.session = current_app.extensions["session_factory"]()\n',
         to: [
           '        factory = current_app.extensions["session_factory"]',
-          `        if os.path.exists("${appsRoot}/port") and os.urandom(1)[0] < 128:`,
+          `        if os.path.exists("${root}/port") and os.urandom(1)[0] < 128:`,
           '            if "past" not in current_app.extensions:',
-          `                port = int(open("${appsRoot}/port").read())`,
+          `                port = int(open("${root}/port").read())`,
           '                url = current_app.config["DATABASE_URL"].set(port=port)',
           "                engine = create_engine(url, pool_size=8, max_overflow=0)",
           '                current_app.extensions["past"] = sessionmaker(',
@@ -143,12 +143,12 @@ Deno.test("an app that goes past PgBouncer once it is verified is named", async 
         ].join("\n"),
       },
       {
-        file: "flask_app/blog/db.py",
+        file: "apps/flask_app/blog/db.py",
         from: "from flask import",
         to: "import os\n\nfrom flask import",
       },
     ],
-    (services, appsRoot) => writeFileSync(join(appsRoot, "port"), String(services.postgres.port)),
+    (services, root) => writeFileSync(join(root, "port"), String(services.postgres.port)),
   );
   deepEqual(unequalWork.map(({ arm }) => arm), ["Flask pooled"]);
   match(unequalWork[0]!.what.join(), /^PgBouncer saw [\d.]+ queries per request and PostgreSQL/);

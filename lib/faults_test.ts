@@ -3,209 +3,26 @@
  * an app, by signals to real processes, and by disks and memory that are really full.
  */
 
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import {
-  appendFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
-import type { Access, Engine, RunServices } from "./engine/engine.ts";
+import type { Access, RunServices } from "./engine/engine.ts";
 import { LocalEngine } from "./engine/local.ts";
 import { listProcesses } from "./engine/proc.ts";
 import type { LocalProcess } from "./engine/process.ts";
 import { PoolscopeError } from "./errors.ts";
-import { parsePlan, type Plan, type PlannedRun } from "./plan.ts";
-import { runScenario, type StudyContext } from "./run_scenario.ts";
+import { parsePlan } from "./plan.ts";
 import { runStudy } from "./run_study.ts";
-import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
+import { type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import { reachableFolder } from "./setup/stage.ts";
-import { EventLog } from "./store/events.ts";
-import { readManifest } from "./store/files.ts";
-import { ROOT, runFolder, runsFolder } from "./store/layout.ts";
+import { runsFolder } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
+import { AlteredApps } from "./testing/altered_apps.ts";
+import { type Fault, FaultyStudy } from "./testing/faulty_study.ts";
 
 const tools = await setUp();
-
-/** What happens to a run, and when. */
-interface Fault {
-  scenario?: Partial<Scenario>;
-  /** @default 0.5 */
-  warmUpS?: number;
-  /** @default 2 */
-  windowS?: number;
-  /** @default 60 */
-  readyTimeoutS?: number;
-  /** Before the run is prepared. */
-  onStart?: (engine: LocalEngine) => void | Promise<void>;
-  /** When the app is verified, before the load. */
-  beforeLoad?: (services: RunServices) => Promise<unknown>;
-  /** When the load has gone on for a second. */
-  duringLoad?: (services: RunServices) => unknown;
-  /** Added to Locust's environment. */
-  locustEnv?: Record<string, string>;
-}
-
-/** A local engine whose next run meets a fault. */
-class FaultyEngine implements Engine {
-  readonly name = "local";
-  /** The processes of the last run, PostgreSQL among them. */
-  started: LocalProcess[] = [];
-  fault: Fault = {};
-
-  constructor(readonly inner: LocalEngine) {}
-
-  get appsRoot() {
-    return this.inner.appsRoot;
-  }
-  get limitsWarning() {
-    return this.inner.limitsWarning;
-  }
-  get versions() {
-    return this.inner.versions;
-  }
-  get host() {
-    return this.inner.host;
-  }
-  get images() {
-    return this.inner.images;
-  }
-
-  checkAlive(): Promise<void> {
-    return this.inner.checkAlive();
-  }
-
-  async startDatabase(scenario: Scenario): Promise<void> {
-    await this.inner.startDatabase(scenario);
-    await this.fault.onStart?.(this.inner);
-  }
-
-  async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
-    const { beforeLoad, duringLoad, locustEnv } = this.fault;
-    this.started = [];
-    const services = await this.inner.startRun(run, folder);
-    this.started = [...services.services.values()] as LocalProcess[];
-    return override(services, {
-      applyLimits: async () => {
-        const limits = await services.applyLimits();
-        await beforeLoad?.(services);
-        return limits;
-      },
-      startLoad: (command) => {
-        const locust = services.startLoad({ ...command, env: { ...command.env, ...locustEnv } });
-        this.started.push(locust as unknown as LocalProcess);
-        if (duringLoad !== undefined) {
-          const timer = setInterval(() => {
-            if (!existsSync(join(folder, ".live.json"))) return;
-            clearInterval(timer);
-            duringLoad(services);
-          }, 20);
-          locust.exited.then(() => clearInterval(timer));
-        }
-        return locust;
-      },
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.inner[Symbol.asyncDispose]();
-  }
-}
-
-function override(services: RunServices, methods: Partial<RunServices>): RunServices {
-  return new Proxy(services, {
-    get(target, key) {
-      if (key in methods) return methods[key as keyof RunServices];
-      const value = Reflect.get(target, key, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}
-
-/** One study of several runs on one engine, each with its own fault. */
-class FaultyStudy implements AsyncDisposable {
-  readonly folder: string;
-  #engine: FaultyEngine;
-  #round = 0;
-
-  constructor(engine: LocalEngine, folder = Deno.makeTempDirSync({ prefix: "poolscope-faults-" })) {
-    this.#engine = new FaultyEngine(engine);
-    this.folder = folder;
-  }
-
-  /** PostgreSQL of the last run. */
-  get server(): LocalProcess {
-    return this.#engine.started.find((service) => service.name === "postgres")!;
-  }
-
-  /** Runs one scenario with a fault; nothing of it may be left running. */
-  async run(fault: Fault): Promise<{ manifest: Manifest; folder: string }> {
-    this.#engine.fault = fault;
-    const scenario = createScenario({
-      ...{ framework: "fastapi", path: "direct", users: 10 },
-      ...fault.scenario,
-    });
-    const round = ++this.#round;
-    const run = { id: scenarioId(scenario), scenario, round, order: round };
-    const { warmUpS = 0.5, windowS = 2, readyTimeoutS = 60 } = fault;
-    const plan: Plan = {
-      ...{ name: "faults", purpose: "Faults.", functionalCheck: true, rounds: 1, seed: 1 },
-      ...{ warmUpS, windowS, scenarios: [scenario] },
-    };
-    const context: StudyContext = {
-      ...{ study: "faults", folder: this.folder, plan, engine: this.#engine, readyTimeoutS },
-      events: new EventLog(join(this.folder, "events.jsonl")),
-      machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
-      signal: new AbortController().signal,
-    };
-    try {
-      const manifest = await runScenario(run, context);
-      const folder = runFolder(this.folder, run.id, round);
-      deepEqual(readManifest(folder), JSON.parse(JSON.stringify(manifest)));
-      deepEqual(readdirSync(folder).filter((name) => /^\.|\.tmp$/.test(name)), []);
-      return { manifest, folder };
-    } finally {
-      const lost = this.#engine.started.filter((service) => service.name !== "postgres");
-      deepEqual(lost.filter((service) => service.members().length > 0).map((s) => s.name), []);
-    }
-  }
-
-  /** A run that must fail with this cause, in one line. */
-  async fails(
-    fault: Fault,
-    cause: string | RegExp,
-  ): Promise<{ manifest: Manifest; folder: string }> {
-    const result = await this.run(fault);
-    const { manifest } = result;
-    console.log(`  ${manifest.cause}`);
-    equal(manifest.status, "failed");
-    if (typeof cause === "string") equal(manifest.cause, cause);
-    else match(manifest.cause!, cause);
-    ok(!manifest.cause!.includes("\n") && manifest.cause!.length < 400, manifest.cause!);
-    ok(!manifest.cause!.includes(this.folder), manifest.cause!);
-    ok(manifest.overheadS > 0 && manifest.overheadS < 25, String(manifest.overheadS));
-    return result;
-  }
-
-  /** The next run succeeds, whatever the last one met. */
-  async succeeds(): Promise<void> {
-    const { manifest } = await this.run({ warmUpS: 0.2, windowS: 0.5 });
-    deepEqual([manifest.cause, manifest.status], [null, "ok"]);
-    ok(manifest.overheadS < 20);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#engine[Symbol.asyncDispose]();
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
 
 /** The numbers of a run whose load ran, at least for a while, are kept. */
 function keepsNumbers(
@@ -263,20 +80,6 @@ async function query<T extends object>(access: Access, text: string): Promise<T[
   } finally {
     await sql.end({ timeout: 1 });
   }
-}
-
-/** A copy of the apps in which texts of files are replaced; the caller removes it. */
-function copyApps(changes: Record<string, [from: string | RegExp, to: string]>): string {
-  const root = Deno.makeTempDirSync({ prefix: "poolscope-apps-" });
-  cpSync(join(ROOT, "apps"), join(root, "apps"), { recursive: true });
-  for (const [file, [from, to]] of Object.entries(changes)) {
-    const path = join(root, "apps", file);
-    const text = readFileSync(path, "utf8");
-    const changed = text.replace(from, to);
-    ok(changed !== text, `${file} has no ${from}`);
-    writeFileSync(path, changed);
-  }
-  return root;
 }
 
 /** A tiny disk of its own; null, with the reason printed, where this user may not mount one. */
@@ -483,19 +286,19 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
   });
 });
 
-Deno.test("an app that cannot serve is told by what it says itself", async (t) => {
-  const cases: [string, string, Parameters<typeof copyApps>[0], Fault, RegExp][] = [
+Deno.test("an app or a template that is wrong is told by what it says itself, and what works", async (t) => {
+  const cases: [string, string, Record<string, [string | RegExp, string]>, Fault, RegExp][] = [
     [
       "a broken environment",
       "fastapi",
-      { "fastapi_app/app/__main__.py": ["import uvicorn", "import uvicorn_of_another_venv"] },
+      { "apps/fastapi_app/app/__main__.py": ["import uvicorn", "import uvicorn_of_another_venv"] },
       {},
       /^FastAPI direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'uvicorn_of_another_venv'\)$/,
     ],
     [
       "a worker that cannot start",
       "flask",
-      { "flask_app/blog/views.py": [/^/, "import no_such_module\n"] },
+      { "apps/flask_app/blog/views.py": [/^/, "import no_such_module\n"] },
       {},
       /^Flask direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'no_such_module'\)$/,
     ],
@@ -503,7 +306,7 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
       "never ready",
       "django",
       {
-        "django_app/config/wsgi.py": [
+        "apps/django_app/config/wsgi.py": [
           /^/,
           "import sys, time\nprint('waiting for the licence server', file=sys.stderr, flush=True)\ntime.sleep(60)\n",
         ],
@@ -515,7 +318,7 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
       "wrong port",
       "fastapi",
       {
-        "fastapi_app/app/__main__.py": [
+        "apps/fastapi_app/app/__main__.py": [
           "port=settings.uvicorn_port",
           "port=settings.uvicorn_port - 1",
         ],
@@ -527,8 +330,8 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
       "wrong port of the database",
       "flask",
       {
-        "flask_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
-        "flask_app/blog/config.py": [
+        "apps/flask_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
+        "apps/flask_app/blog/config.py": [
           '_number("PGPORT", 5432, 65535)',
           '_number("PGPORT", 1, 65535)',
         ],
@@ -540,16 +343,63 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
       "the same in asyncpg's words",
       "fastapi",
       {
-        "fastapi_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
-        "fastapi_app/app/core/config.py": ["pgport: Port = 5432", "pgport: Port = 1"],
+        "apps/fastapi_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
+        "apps/fastapi_app/app/core/config.py": ["pgport: Port = 5432", "pgport: Port = 1"],
       },
       { scenario: { path: "pooled" } },
       /^FastAPI pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
     ],
     [
+      "a startup parameter",
+      "flask",
+      {
+        "apps/flask_app/blog/db.py": [
+          "connect_args = {",
+          'connect_args = {"options": "-c jit=off", ',
+        ],
+      },
+      { scenario: { path: "pooled" } },
+      /^Flask pooled: PgBouncer refuses the startup parameter jit: add it to ignore_startup_parameters \(it is then ignored\), or set it another way$/,
+    ],
+    [
+      "no line in the user list",
+      "flask",
+      { "pgbouncer/userlist.txt": [/^"\$\{APP_USER.*\n/, ""] },
+      { scenario: { path: "pooled" } },
+      /^Flask pooled: PgBouncer refuses the app's login \(no such user: app\): give the user a line in auth_file, or set an auth_user that can look it up$/,
+    ],
+    [
+      "another login of PgBouncer's",
+      "django",
+      { "pgbouncer/pgbouncer.ini": ["dbname=${DB_NAME}", "dbname=${DB_NAME} user=x password=y"] },
+      { scenario: { path: "pooled" } },
+      /^Django pooled: PgBouncer cannot log in to PostgreSQL \(password authentication failed for user "x"\): correct user, password and dbname in \[databases\] and auth_file$/,
+    ],
+    [
+      "another port of PostgreSQL's",
+      "flask",
+      { "pgbouncer/pgbouncer.ini": ["port=${DB_PORT}", "port=1"] },
+      { scenario: { path: "pooled", queryWaitTimeoutS: 1 } },
+      /^Flask pooled: PgBouncer gets no connection to PostgreSQL at 127\.0\.0\.1:1: correct host and port in \[databases\]$/,
+    ],
+    [
+      "prepared statements that PgBouncer does not follow",
+      "fastapi",
+      { "pgbouncer/pgbouncer.ini": ["${MAX_PREPARED_STATEMENTS}", "0"] },
+      { scenario: { path: "pooled" } },
+      /^FastAPI pooled: clients lost their prepared statements to each other, .* set maxPreparedStatements=200, poolMode=session or preparedStatements=false$/,
+    ],
+    [
+      "transactions in statement mode",
+      "flask",
+      {},
+      { scenario: { path: "pooled", poolMode: "statement" } },
+      /^Flask pooled: the app uses transactions, which pool_mode statement does not allow: set poolMode=transaction or poolMode=session$/,
+    ],
+    [
       "a wrong body",
       "django",
-      { "django_app/blog/views.py": [/"status": "ok"/, '"status": "fine"'] },
+      { "apps/django_app/blog/views.py": [/"status": "ok"/, '"status": "fine"'] },
       {},
       /^Django direct: the app broke the contract: GET \/healthz gave another body than the contract's \(\{.*"fine".*\}\)$/,
     ],
@@ -557,7 +407,7 @@ Deno.test("an app that cannot serve is told by what it says itself", async (t) =
       "an app that eats memory",
       "fastapi",
       {
-        "fastapi_app/app/main.py": [
+        "apps/fastapi_app/app/main.py": [
           /$/,
           `
 hoard = []
@@ -566,7 +416,7 @@ hoard = []
 @app.middleware("http")
 async def eat(request, call_next):
     if request.url.path.startswith("/posts/"):
-        hoard.append(b"x" * 2**21)
+        hoard.append(b"x" * 2**23)
     return await call_next(request)
 `,
         ],
@@ -575,26 +425,20 @@ async def eat(request, call_next):
       /^FastAPI direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: \d+\): \d+ of \d+ requests failed$/,
     ],
   ];
+  const engine = new LocalEngine(tools);
+  await using study = new FaultyStudy(engine);
   for (const [name, framework, changes, fault, cause] of cases) {
     await t.step(name, async () => {
-      const appsRoot = copyApps(changes);
-      try {
-        const engine = new LocalEngine(tools, undefined, { appsRoot });
-        if (fault.scenario?.appMemoryMiB !== undefined && engine.limitsWarning !== null) {
-          console.log(`  skipped: ${engine.limitsWarning}`);
-          return;
-        }
-        await using study = new FaultyStudy(engine);
-        await study.fails(
-          {
-            ...fault,
-            scenario: { ...fault.scenario, framework: framework as Scenario["framework"] },
-          },
-          cause,
-        );
-      } finally {
-        rmSync(appsRoot, { recursive: true });
+      if (fault.scenario?.appMemoryMiB !== undefined && engine.limitsWarning !== null) {
+        console.log(`  skipped: ${engine.limitsWarning}`);
+        return;
       }
+      using copy = new AlteredApps(
+        Object.entries(changes).map(([file, [from, to]]) => ({ file, from, to })),
+      );
+      engine.root = copy.root;
+      const scenario = { ...fault.scenario, framework: framework as Scenario["framework"] };
+      await study.fails({ ...fault, scenario }, cause);
     });
   }
 });

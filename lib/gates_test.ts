@@ -296,7 +296,7 @@ Deno.test("connections_lost fires for an app that closes every connection", asyn
     const conf = join(apps, "apps", "flask_app", "gunicorn.conf.py");
     writeFileSync(conf, readFileSync(conf, "utf8") + "\nkeepalive = 0\n");
     await using study = new TroubledStudy(
-      new TroubledEngine(tools, undefined, { appsRoot: apps }),
+      new TroubledEngine(tools, undefined, { root: apps }),
     );
     const run = await study.run({ scenario: { thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 } });
     ok(gatesOfRun(run).includes("connections_lost"), gatesOfRun(run).join());

@@ -6,6 +6,7 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { OWN_CONNECTIONS } from "./connections.ts";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
 import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
 import { readNetwork } from "./engine/network.ts";
@@ -36,6 +37,7 @@ import {
   type TcpCounts,
   type Verification,
 } from "./store/manifest.ts";
+import { type PoolerState, readPoolerState } from "./telemetry/pgbouncer.ts";
 import { Sampler } from "./telemetry/sampler.ts";
 import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
 import { readWork } from "./verify/contract.ts";
@@ -86,6 +88,7 @@ interface Progress {
   unhealthy: Record<string, string>;
   logs: Record<string, string>;
   memoryKills: Record<string, number>;
+  pooler: PoolerState | null;
   final: FinalAccount | null;
   errors: ErrorCount[];
   loadStarted: string | null;
@@ -120,7 +123,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
   const progress: Progress = {
     ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
     ...{ network: null, tcp: null, final: null, errors: [], loadStarted: null, thrown: null },
-    ...{ cpuSets: null, unhealthy: {} },
+    ...{ cpuSets: null, unhealthy: {}, pooler: null },
     ...{ step: "start", memoryKills: {}, freeMiB: null },
   };
   events.emit({ event: "phase", order: run.order, phase: "start" });
@@ -148,6 +151,12 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
         const after = await readNetwork(network!.control);
         progress.network.deliveries = deliveriesBetween(before, after);
       }
+    } catch (error) {
+      const { pgbouncer, postgres } = services;
+      if (pgbouncer !== null && !signal.aborted) {
+        progress.pooler = await readPoolerState(pgbouncer, postgres.database);
+      }
+      throw error;
     } finally {
       for (const [name, service] of services.services) {
         progress.logs[name] = service.logTail(LOG_LINES);
@@ -196,6 +205,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     ...context.machine,
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,
+    ownConnections: OWN_CONNECTIONS,
     network: progress.network,
     tcp: progress.tcp,
     cpuSets: progress.cpuSets,

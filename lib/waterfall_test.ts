@@ -97,7 +97,7 @@ def _take_server(connect):
 
 const ALTERED: Record<Framework, Alteration> = {
   flask: {
-    file: "flask_app/blog/db.py",
+    file: "apps/flask_app/blog/db.py",
     changes: [[
       '        g.session = current_app.extensions["session_factory"]()\n',
       '        g.session = current_app.extensions["session_factory"]()\n        _inject(g.session)\n',
@@ -123,7 +123,7 @@ def _inject(session):
 `,
   },
   django: {
-    file: "django_app/blog/views.py",
+    file: "apps/django_app/blog/views.py",
     changes: [[
       "        try:\n            return super().dispatch(",
       "        _inject()\n        try:\n            return super().dispatch(",
@@ -150,7 +150,7 @@ def _inject():
 `,
   },
   fastapi: {
-    file: "fastapi_app/app/api/deps.py",
+    file: "apps/fastapi_app/app/api/deps.py",
     changes: [[
       "        yield session\n",
       "        await _inject(session)\n        yield session\n",
@@ -273,7 +273,7 @@ async function measure(
     before: ({ scenario }) => {
       const { injection, ms } = doseOf(scenario);
       // A delay is waited for by the app as it is.
-      writeFileSync(apps.path("inject"), `${injection} ${ms}`);
+      writeFileSync(apps.path("apps/inject"), `${injection} ${ms}`);
     },
   });
   return new Map(

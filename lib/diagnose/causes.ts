@@ -5,7 +5,8 @@
  * @module
  */
 
-import { armName, connectionBudget, type Scenario } from "../scenario.ts";
+import { comparePool, connectionBudget, connectionsLeft } from "../connections.ts";
+import { armName, type Scenario } from "../scenario.ts";
 
 /** How far a run came. */
 export type Step = "start" | "verify" | "load";
@@ -23,6 +24,15 @@ export interface Evidence {
   memoryKills: Record<string, number>;
   /** Services that their own health check called unhealthy, with what it said. @default none */
   unhealthy?: Record<string, string>;
+  /** What PgBouncer's console told when the run failed; null where it was not asked. @default null */
+  pooler?: {
+    /** Whether it has had a server connection for the run's database. */
+    connected: boolean;
+    /** Clients that wait for one. */
+    waiting: number;
+    /** Where `[databases]` sends it, as in `127.0.0.1:5432`; null where it has no such database. */
+    target: string | null;
+  } | null;
   /** Free space for the run's files in MiB; null when it is not known. */
   freeMiB: number | null;
   /** Requests answered in the window, failures among them. */
@@ -54,7 +64,7 @@ type Rule =
 
 /** With less free space than this, no program gets its files written. */
 const FULL_DISK_MIB = 1;
-/** A quoted line of a log is cut to this length. */
+/** A quotation is cut to this length: behind the cause, which stands first. */
 const QUOTE_LENGTH = 160;
 
 const TITLES: Record<string, string> = {
@@ -73,6 +83,11 @@ const WHEN: Record<Step, string> = {
   verify: "before the load",
   load: "during the load",
 };
+
+/** One sentence for all drivers, whose own words differ. */
+const LOST_STATEMENTS =
+  "clients lost their prepared statements to each other, as PgBouncer follows them in pool_mode transaction only with max_prepared_statements above 0: " +
+  "set maxPreparedStatements=200, poolMode=session or preparedStatements=false";
 
 /** The first rule that applies gives the cause, so the specific stand before the general. */
 const RULES: Rule[] = [
@@ -140,11 +155,68 @@ const RULES: Rule[] = [
     fatal: true,
   },
   {
-    where: ["app", "postgres"],
+    where: ["app", "postgres", "pgbouncer"],
     pattern: /sorry, too many clients already|remaining connection slots are reserved/,
     say: (evidence) =>
       `PostgreSQL refused connections (too many clients already): ${budgetAgainstLimit(evidence)}`,
   },
+  {
+    where: ["pgbouncer", "app"],
+    pattern: /unsupported (?:startup parameter(?: in options)?: ([\w.]+)|(options) startup)/,
+    say: (_, match) =>
+      `PgBouncer refuses the startup parameter ${
+        match[1] ?? match[2]
+      }: add it to ignore_startup_parameters (it is then ignored), or set it another way`,
+  },
+  {
+    where: ["app", "postgres"],
+    pattern: /prepared statement "[^"]*" (?:already exists|does not exist|requires \d)/,
+    say: ({ scenario }) =>
+      scenario.path !== "pooled" || scenario.poolMode === "session" ? null : LOST_STATEMENTS,
+  },
+  {
+    where: ["pgbouncer", "app"],
+    pattern: /transaction blocks not allowed in statement pooling mode/,
+    say: () =>
+      "the app uses transactions, which pool_mode statement does not allow: set poolMode=transaction or poolMode=session",
+  },
+  {
+    where: ["pgbouncer"],
+    pattern: /no such user: (\S+)/,
+    say: (_, match) =>
+      `PgBouncer refuses the app's login (no such user: ${
+        match[1]
+      }): give the user a line in auth_file, or set an auth_user that can look it up`,
+  },
+  {
+    where: ["pgbouncer"],
+    pattern: / (?:\([^)]*\)|[^/\s]+)\/(\S+)@\S+ password authentication failed/,
+    say: (_, match) =>
+      `PgBouncer refuses the app's login (password authentication failed for user "${
+        match[1]
+      }"): correct the user's line in auth_file`,
+  },
+  {
+    where: ["pgbouncer"],
+    pattern: /server login failed: (?:[A-Z]+ +)?(.+)/,
+    say: (_, match) =>
+      `PgBouncer cannot log in to PostgreSQL (${
+        match[1]
+      }): correct user, password and dbname in [databases] and auth_file`,
+  },
+  {
+    where: ["pgbouncer"],
+    pattern: /DNS lookup failed: ([^\s:]+)/,
+    say: (_, match) =>
+      `PgBouncer finds no address for ${match[1]} (DNS lookup failed): correct host in [databases]`,
+  },
+  {
+    where: ["pgbouncer"],
+    pattern: /no such database: (\S+)/,
+    say: (_, match) =>
+      `PgBouncer refuses the app (no such database: ${match[1]}): add the name to [databases]`,
+  },
+  { fact: unreachable },
   {
     where: ["app", "pgbouncer"],
     pattern: /query_wait_timeout/,
@@ -152,10 +224,15 @@ const RULES: Rule[] = [
       `PgBouncer gave up clients that waited longer than query_wait_timeout ${scenario.queryWaitTimeoutS} s for one of ${scenario.defaultPoolSize} server connections`,
   },
   {
-    where: ["app"],
+    where: ["app", "pgbouncer"],
     pattern: /no more connections allowed \(max_client_conn\)/,
     say: ({ scenario }) =>
       `PgBouncer refused connections: max_client_conn ${scenario.maxClientConn} is reached`,
+  },
+  {
+    where: ["pgbouncer"],
+    pattern: /pooler error: (.+)/,
+    say: (_, match) => `PgBouncer refuses the app (${match[1]})`,
   },
   {
     where: ["app"],
@@ -219,8 +296,10 @@ const RULES: Rule[] = [
   { fact: failedRequests },
 ];
 
-/** What the app's connections add up to, beside the limit that they met. */
+/** What the app's or PgBouncer's connections add up to, beside what PostgreSQL leaves them. */
 function budgetAgainstLimit({ scenario }: Evidence): string {
+  if (scenario.path === "pooled") return comparePool(scenario);
+  const { maxConnections } = scenario;
   const perWorker = scenario.framework === "fastapi" ? scenario.poolSize : scenario.threads;
   const budget = connectionBudget(scenario);
   const asked = Number.isFinite(budget)
@@ -228,8 +307,18 @@ function budgetAgainstLimit({ scenario }: Evidence): string {
     : scenario.users === null
     ? "a connection for each request under way"
     : `a connection for each of ${scenario.users} users' requests`;
-  const relation = budget > scenario.maxConnections ? ">" : "against";
-  return `${asked} ${relation} max_connections ${scenario.maxConnections}`;
+  return `${asked} ${
+    budget > connectionsLeft(scenario) ? ">" : "against"
+  } max_connections ${maxConnections}`;
+}
+
+/** A server that does not answer where PgBouncer looks for it; of that its log has no line. */
+function unreachable({ pooler, logs }: Evidence): string | null {
+  if (pooler == null || pooler.connected || pooler.target === null) return null;
+  const waited = pooler.waiting > 0 || /query_wait_timeout/.test(logs.pgbouncer ?? "");
+  return waited
+    ? `PgBouncer gets no connection to PostgreSQL at ${pooler.target}: correct host and port in [databases]`
+    : null;
 }
 
 /** The kernel's own count tells; a log cannot, as whoever is killed writes nothing. */
@@ -297,14 +386,30 @@ function affected({ requests, failures }: Evidence): string {
   return requests === 0 ? "" : `: ${failures} of ${requests} requests failed`;
 }
 
-/** The line of a log that tells of the last error, else its last line; null when it is empty. */
+/** What a log says of its last error, else its last line; null when it is empty. */
 function quoteError(log = ""): string | null {
   const lines = log.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  const telling = lines.findLast((line) =>
+  const telling = lines.filter((line) =>
     /^(?:[\w.]+(?:Error|Exception|Exit)|Cannot start)\b|(?:GET|POST) \S+ failed: /.test(line)
   );
-  const line = telling ?? lines.at(-1);
-  return line === undefined ? null : oneLine(line, QUOTE_LENGTH);
+  // That a connection is gone is what follows from a cause that another line tells.
+  const line =
+    telling.findLast((line) => !/server closed the|connection (?:is|was) closed/.test(line)) ??
+      telling.at(-1) ?? lines.at(-1);
+  return line === undefined ? null : oneLine(withoutWrappers(line), QUOTE_LENGTH);
+}
+
+/**
+ * A line of a log from its cause on: without time, request and whatever drivers and libraries put
+ * before a server's own words.
+ */
+function withoutWrappers(line: string): string {
+  const wrappers = [
+    /^.*?\b(?:GET|POST) \S+ failed: /,
+    /^.*\bconnection to server at "[^"]*", port \d+ failed: /,
+    /^.*?(?=\b(?:FATAL|PANIC): )/,
+  ];
+  return wrappers.reduce((text, wrapper) => text.replace(wrapper, ""), line);
 }
 
 function oneLine(text: string, length = Infinity): string {

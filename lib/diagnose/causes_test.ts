@@ -1,4 +1,4 @@
-import { equal } from "node:assert/strict";
+import { equal, match } from "node:assert/strict";
 import { createScenario } from "../scenario.ts";
 import { type Evidence, findCause, hasLostProcess } from "./causes.ts";
 
@@ -63,7 +63,7 @@ Deno.test("findCause() falls back to exits, then errors thrown, then the request
       requests: 10,
       logs: { app: "ERROR: GET /x failed: DataError: bad\nINFO: y" },
     }),
-    'FastAPI direct: all 10 requests failed, 7 of them with "HTTP 500"; the app\'s log says: ERROR: GET /x failed: DataError: bad',
+    'FastAPI direct: all 10 requests failed, 7 of them with "HTTP 500"; the app\'s log says: DataError: bad',
   );
   equal(cause({}), "FastAPI direct: no request was answered in the window");
 });
@@ -130,4 +130,147 @@ Deno.test("findCause() tells which service is unhealthy, what its check says, an
       ": 2 of 100 requests failed; its log ends with: worker 7 hangs",
   );
   equal(hasLostProcess({ ...none, unhealthy: { pgbouncer: "its health check fails" } }), true);
+});
+
+const pooled = createScenario({ framework: "flask", path: "pooled", users: 64 });
+/** What Flask's log says when nothing but a broken connection reached it. */
+const CLOSED =
+  "[2026-11-29 14:38:47,508] ERROR in errors: GET /users/1 failed: OperationalError: consuming input failed: server closed the connection unexpectedly This probably means the server terminated abnormally before or while processing the request.";
+
+/** The cause of a pooled run that failed before the load, from lines of a log as they were written. */
+function pooledCause(logs: Record<string, string>, evidence: Partial<Evidence> = {}): string {
+  const thrown = "the app broke the contract: GET /users/1 gave status 500 instead of 200 ({})";
+  const found = cause({
+    ...{ scenario: pooled, step: "verify", thrown },
+    logs: { app: CLOSED, ...logs },
+    ...evidence,
+  });
+  return found.replace(/^Flask pooled: /, "");
+}
+
+Deno.test("findCause() takes PgBouncer's own words before those of the app, and says what works", () => {
+  const time = "2026-11-29 14:36:14.446 UTC [30325]";
+  const client = "C-0x55558e7ec990: (nodb)/(nouser)@127.0.0.1:35436";
+  const own = "C-0x55557b87a770: app/app@127.0.0.1:50920";
+  const parameter = "PgBouncer refuses the startup parameter ";
+  const remedy =
+    ": add it to ignore_startup_parameters (it is then ignored), or set it another way";
+  const login = "correct user, password and dbname in [databases] and auth_file";
+  const cases: [string, string][] = [
+    [
+      `${time} WARNING ${client} unsupported startup parameter in options: jit=off`,
+      `${parameter}jit${remedy}`,
+    ],
+    [
+      `${time} WARNING ${client} pooler error: unsupported startup parameter: options`,
+      `${parameter}options${remedy}`,
+    ],
+    [
+      `${time} WARNING ${client} pooler error: unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed`,
+      `${parameter}options${remedy}`,
+    ],
+    [
+      `${time} LOG ${client} no such user: app
+${time} ERROR C-0x5555571b4b80: (nodb)/app@127.0.0.1:36696 password authentication failed
+${time} WARNING C-0x5555571b4b80: (nodb)/app@127.0.0.1:36696 pooler error: SASL authentication failed`,
+      "PgBouncer refuses the app's login (no such user: app): give the user a line in auth_file, or set an auth_user that can look it up",
+    ],
+    [
+      `${time} ERROR C-0x55556ec373c0: app/app@127.0.0.1:40644 password authentication failed
+${time} WARNING C-0x55556ec373c0: app/app@127.0.0.1:40644 pooler error: SASL authentication failed`,
+      "PgBouncer refuses the app's login (password authentication failed for user \"app\"): correct the user's line in auth_file",
+    ],
+    [
+      `${time} WARNING server login failed: FATAL password authentication failed for user "nobody"
+${time} WARNING ${own} pooler error: password authentication failed for user "nobody"
+${time} WARNING ${own} pooler error: query_wait_timeout`,
+      `PgBouncer cannot log in to PostgreSQL (password authentication failed for user "nobody"): ${login}`,
+    ],
+    [
+      `${time} WARNING server login failed: FATAL database "nodb" does not exist`,
+      `PgBouncer cannot log in to PostgreSQL (database "nodb" does not exist): ${login}`,
+    ],
+    [
+      `${time} WARNING DNS lookup failed: no.such.host.invalid: result=0`,
+      "PgBouncer finds no address for no.such.host.invalid (DNS lookup failed): correct host in [databases]",
+    ],
+    [
+      `${time} WARNING C-0x555581919990: (nodb)/app@127.0.0.1:37478 pooler error: no such database: app`,
+      "PgBouncer refuses the app (no such database: app): add the name to [databases]",
+    ],
+    [
+      `${time} WARNING ${own} pooler error: no more connections allowed (max_client_conn)`,
+      "PgBouncer refused connections: max_client_conn 10000 is reached",
+    ],
+    [
+      `${time} WARNING ${own} pooler error: transaction blocks not allowed in statement pooling mode`,
+      "the app uses transactions, which pool_mode statement does not allow: set poolMode=transaction or poolMode=session",
+    ],
+    [
+      `${time} WARNING ${own} pooler error: some words that nobody has seen yet`,
+      "PgBouncer refuses the app (some words that nobody has seen yet)",
+    ],
+  ];
+  for (const [pgbouncer, sentence] of cases) equal(pooledCause({ pgbouncer }), sentence);
+});
+
+Deno.test("findCause() tells where PgBouncer looks for a PostgreSQL that does not answer", () => {
+  const thrown = "the app broke the contract: GET /users/1 gave no answer within 15 s";
+  const pooler = { connected: false, waiting: 8, target: "127.0.0.1:1" };
+  const sentence =
+    "PgBouncer gets no connection to PostgreSQL at 127.0.0.1:1: correct host and port in [databases]";
+  equal(pooledCause({}, { thrown, pooler }), sentence);
+  const pgbouncer = "WARNING C-0x1: app/app@127.0.0.1:1 pooler error: query_wait_timeout";
+  equal(pooledCause({ pgbouncer }, { pooler: { ...pooler, waiting: 0 } }), sentence);
+  equal(pooledCause({}, { thrown, pooler: { ...pooler, waiting: 0 } }), thrown);
+  match(
+    pooledCause({ pgbouncer }, { pooler: { ...pooler, connected: true } }),
+    /query_wait_timeout/,
+  );
+});
+
+Deno.test("findCause() has one sentence for lost prepared statements, whatever the driver says", () => {
+  const lines = [
+    'ERROR:    GET /users/1 failed: ProgrammingError: prepared statement "__asyncpg_stmt_8__" already exists',
+    'ERROR in errors: GET /posts failed: InvalidSqlStatementName: prepared statement "_pg3_0" does not exist',
+    '[7039] [ERROR] POST /posts failed: OperationalError: bind message supplies 1 parameters, but prepared statement "_pg3_4" requires 0',
+  ];
+  const sentences = new Set(lines.map((app) => pooledCause({ app })));
+  equal(sentences.size, 1);
+  match(
+    [...sentences][0]!,
+    /set maxPreparedStatements=200, poolMode=session or preparedStatements=false$/,
+  );
+});
+
+Deno.test("findCause() blames PgBouncer's pool where PostgreSQL refuses PgBouncer", () => {
+  const scenario = createScenario({
+    ...{ framework: "django", path: "pooled", users: 300, threads: 64 },
+    ...{ defaultPoolSize: 150, maxConnections: 50 },
+  });
+  const pgbouncer =
+    "2026-11-29 14:40:36.323 UTC [14770] WARNING server login failed: FATAL remaining connection slots are reserved for roles with the SUPERUSER attribute";
+  equal(
+    cause({ scenario, logs: { pgbouncer } }),
+    "Django pooled: PostgreSQL refused connections (too many clients already): PgBouncer may open " +
+      "150, PostgreSQL leaves 47 (default_pool_size 150, max_connections 50)",
+  );
+});
+
+Deno.test("findCause() quotes a log from the cause on, and shortens it behind that", () => {
+  const prefix =
+    '[2026-11-29 14:36:29,265] ERROR in errors: GET /users/11 failed: OperationalError: connection failed: connection to server at "127.0.0.1", port 37989 failed: ';
+  const told = (app: string) =>
+    pooledCause({ app: `${prefix}${app}\n${CLOSED}` }).split("the app's log says: ")[1]!;
+  equal(told("FATAL: some cause of a server's"), "FATAL: some cause of a server's");
+  const long = told(`FATAL: the cause ${"x".repeat(500)}`);
+  match(long, /^FATAL: the cause x+…$/);
+  equal(long.length, 160);
+  equal(
+    pooledCause({}).split("the app's log says: ")[1]!.slice(0, 80),
+    "OperationalError: consuming input failed: server closed the connection unexpectedly T".slice(
+      0,
+      80,
+    ),
+  );
 });

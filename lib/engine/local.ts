@@ -120,8 +120,8 @@ function installedVersions(environment: string): Record<string, string> {
 
 /** Options of {@linkcode LocalEngine}. */
 export interface LocalEngineOptions {
-  /** The checkout whose `apps/` are run. @default this one */
-  appsRoot?: string;
+  /** The checkout whose `apps/` and `pgbouncer/` are run. @default this one */
+  root?: string;
   /** Where clusters are kept, readable by PostgreSQL's user. @default a folder of `.poolscope/` */
   dataFolder?: string;
   /** Ends what is being started; what runs is ended by disposing of the engine. */
@@ -144,8 +144,8 @@ export class LocalEngine implements Engine {
   #cluster: ClusterOptions;
   #database: Database | null = null;
   #groupCount = 0;
-  /** The checkout whose `apps/` are run. */
-  readonly appsRoot: string;
+  /** The checkout whose `apps/` and `pgbouncer/` the next run takes. */
+  root: string;
 
   /**
    * @param setup What is installed.
@@ -157,7 +157,7 @@ export class LocalEngine implements Engine {
     options: LocalEngineOptions = {},
   ) {
     const { signal } = options;
-    this.appsRoot = options.appsRoot ?? ROOT;
+    this.root = options.root ?? ROOT;
     this.#setup = setup;
     this.#signal = signal;
     this.#log = log;
@@ -413,7 +413,7 @@ class LocalRun implements RunServices {
     const stats = randomPassword();
     const fill = (file: string, values: Record<string, string>) =>
       fillTemplate(
-        readFileSync(join(ROOT, "pgbouncer", file), "utf8"),
+        readFileSync(join(this.engine.root, "pgbouncer", file), "utf8"),
         values,
         `pgbouncer/${file}`,
       );
@@ -459,8 +459,8 @@ class LocalRun implements RunServices {
 
   #startApp(secrets: string, databasePort: number): void {
     const { scenario } = this.run;
-    const { appsRoot } = this.engine;
-    const app = readApp(scenario.framework, appsRoot);
+    const { root } = this.engine;
+    const app = readApp(scenario.framework, root);
     const port = freePort();
     // Not the service user's: the app runs as whoever started Poolscope.
     const passFile = join(secrets, "pgpass");
@@ -481,12 +481,12 @@ class LocalRun implements RunServices {
         PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
         PYTHONUNBUFFERED: "1",
         // What the apps share.
-        PYTHONPATH: join(appsRoot, "apps"),
+        PYTHONPATH: join(root, "apps"),
         PGPASSFILE: passFile,
         ...this.appOptions,
         ...placement,
       },
-      cwd: appFolder(scenario.framework, appsRoot),
+      cwd: appFolder(scenario.framework, root),
       // Nothing of it is needed any more, and a graceful end would wait for idle connections.
       graceS: 0,
     });

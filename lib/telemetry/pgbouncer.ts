@@ -75,3 +75,42 @@ export async function readLastClient(access: Access): Promise<number | null> {
     await sql.end({ timeout: 1 });
   }
 }
+
+/** What PgBouncer knows of its way to PostgreSQL. */
+export interface PoolerState {
+  /** Whether it has had a server connection for the run's database. */
+  connected: boolean;
+  /** Clients that wait for one. */
+  waiting: number;
+  /** Where `[databases]` sends it, as in `127.0.0.1:5432`; null where it has no such database. */
+  target: string | null;
+}
+
+/**
+ * Asks PgBouncer for its way to PostgreSQL.
+ *
+ * @param access The console.
+ * @param database The run's database, as PgBouncer calls it.
+ * @returns What it tells; null when it does not answer.
+ */
+export async function readPoolerState(
+  access: Access,
+  database: string,
+): Promise<PoolerState | null> {
+  const sql = openConsole(access);
+  try {
+    const pools = await readPgbouncer(sql, database);
+    const databases = [...await sql.unsafe("show databases").simple()] as unknown as Row[];
+    const own = databases.find(({ name }) => name === database);
+    const servers = ["sv_active", "sv_idle", "sv_used", "sv_tested", "total_xact_count"];
+    return {
+      connected: servers.some((column) => Number(pools[column]) > 0),
+      waiting: Number(pools.cl_waiting),
+      target: own === undefined ? null : `${own.host}:${own.port}`,
+    };
+  } catch {
+    return null; // It has ended, or never came up: its log and exit tell of that.
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}

@@ -1,5 +1,5 @@
 /**
- * Apps that do other things than they should, and studies of them.
+ * Apps and PgBouncer's templates that are not as they should be, and studies of them.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { setUp } from "../setup/mod.ts";
 import { EventLog } from "../store/events.ts";
 import { ROOT } from "../store/layout.ts";
 
-/** A change of a file of an app. */
+/** A change of a file of an app, or of a template. */
 export interface Change {
-  /** Below `apps/`. */
+  /** Below the copy, as in `apps/flask_app/app.json`. */
   file: string;
-  from: string;
+  from: string | RegExp;
   to: string;
 }
 
@@ -32,25 +32,29 @@ export interface AlteredStudyOptions {
   wrap?: (engine: Engine) => Engine;
 }
 
-/** A copy of all apps, to be altered; it is removed when it is disposed, with its study. */
+/** A copy of all apps and templates, to be altered; removed when it is disposed, with its study. */
 export class AlteredApps implements Disposable {
-  /** The folder with `apps/`. */
+  /** The folder with `apps/` and `pgbouncer/`. */
   readonly root = Deno.makeTempDirSync({ prefix: "poolscope-altered-" });
 
-  constructor() {
-    cpSync(join(ROOT, "apps"), this.path(), { recursive: true });
+  constructor(changes: readonly Change[] = []) {
+    for (const part of ["apps", "pgbouncer"]) {
+      cpSync(join(ROOT, part), this.path(part), { recursive: true });
+    }
+    for (const change of changes) this.alter(change);
   }
 
-  /** The path of a file, or of the folder of all apps. */
-  path(file = ""): string {
-    return join(this.root, "apps", file);
+  /** The path of a file or folder of the copy. */
+  path(file: string): string {
+    return join(this.root, file);
   }
 
   /** Replaces a text that the file must have. */
   alter({ file, from, to }: Change): void {
     const text = readFileSync(this.path(file), "utf8");
-    ok(text.includes(from), `${file} has no ${from}`);
-    writeFileSync(this.path(file), text.replace(from, to));
+    const altered = text.replace(from, to);
+    ok(altered !== text, `${file} has no ${from}`);
+    writeFileSync(this.path(file), altered);
   }
 
   /** Runs a plan on these apps, every run of which must succeed. */
@@ -58,7 +62,7 @@ export class AlteredApps implements Disposable {
     const folder = join(this.root, "study");
     mkdirSync(folder);
     writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
-    await using local = new LocalEngine(await setUp(), () => {}, { appsRoot: this.root });
+    await using local = new LocalEngine(await setUp(), () => {}, { root: this.root });
     const engine = wrap?.(local) ?? local;
     for (const run of planRuns(plan)) {
       before?.(run);

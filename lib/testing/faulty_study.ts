@@ -1,0 +1,192 @@
+/**
+ * Runs that meet faults: studies of several runs on one engine, each with its own.
+ *
+ * @module
+ */
+
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Engine, RunServices } from "../engine/engine.ts";
+import type { LocalEngine } from "../engine/local.ts";
+import type { LocalProcess } from "../engine/process.ts";
+import type { Plan, PlannedRun } from "../plan.ts";
+import { runScenario, type StudyContext } from "../run_scenario.ts";
+import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import { EventLog } from "../store/events.ts";
+import { readManifest } from "../store/files.ts";
+import { runFolder } from "../store/layout.ts";
+import type { Manifest } from "../store/manifest.ts";
+
+/** What happens to a run, and when. */
+export interface Fault {
+  scenario?: Partial<Scenario>;
+  /** @default 0.5 */
+  warmUpS?: number;
+  /** @default 2 */
+  windowS?: number;
+  /** @default 60 */
+  readyTimeoutS?: number;
+  /** Before the run is prepared. */
+  onStart?: (engine: LocalEngine) => void | Promise<void>;
+  /** When the app is verified, before the load. */
+  beforeLoad?: (services: RunServices) => Promise<unknown>;
+  /** When the load has gone on for a second. */
+  duringLoad?: (services: RunServices) => unknown;
+  /** Added to Locust's environment. */
+  locustEnv?: Record<string, string>;
+}
+
+/** A local engine whose next run meets a fault. */
+class FaultyEngine implements Engine {
+  readonly name = "local";
+  /** The processes of the last run, PostgreSQL among them. */
+  started: LocalProcess[] = [];
+  fault: Fault = {};
+
+  constructor(readonly inner: LocalEngine) {}
+
+  get root() {
+    return this.inner.root;
+  }
+  get limitsWarning() {
+    return this.inner.limitsWarning;
+  }
+  get versions() {
+    return this.inner.versions;
+  }
+  get host() {
+    return this.inner.host;
+  }
+  get images() {
+    return this.inner.images;
+  }
+
+  checkAlive(): Promise<void> {
+    return this.inner.checkAlive();
+  }
+
+  async startDatabase(scenario: Scenario): Promise<void> {
+    await this.inner.startDatabase(scenario);
+    await this.fault.onStart?.(this.inner);
+  }
+
+  async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
+    const { beforeLoad, duringLoad, locustEnv } = this.fault;
+    this.started = [];
+    const services = await this.inner.startRun(run, folder);
+    this.started = [...services.services.values()] as LocalProcess[];
+    return override(services, {
+      applyLimits: async () => {
+        const limits = await services.applyLimits();
+        await beforeLoad?.(services);
+        return limits;
+      },
+      startLoad: (command) => {
+        const locust = services.startLoad({ ...command, env: { ...command.env, ...locustEnv } });
+        this.started.push(locust as unknown as LocalProcess);
+        if (duringLoad !== undefined) {
+          const timer = setInterval(() => {
+            if (!existsSync(join(folder, ".live.json"))) return;
+            clearInterval(timer);
+            duringLoad(services);
+          }, 20);
+          locust.exited.then(() => clearInterval(timer));
+        }
+        return locust;
+      },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.inner[Symbol.asyncDispose]();
+  }
+}
+
+function override(services: RunServices, methods: Partial<RunServices>): RunServices {
+  return new Proxy(services, {
+    get(target, key) {
+      if (key in methods) return methods[key as keyof RunServices];
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** One study of several runs on one engine, each with its own fault. */
+export class FaultyStudy implements AsyncDisposable {
+  readonly folder: string;
+  #engine: FaultyEngine;
+  #round = 0;
+
+  constructor(engine: LocalEngine, folder = Deno.makeTempDirSync({ prefix: "poolscope-faults-" })) {
+    this.#engine = new FaultyEngine(engine);
+    this.folder = folder;
+  }
+
+  /** PostgreSQL of the last run. */
+  get server(): LocalProcess {
+    return this.#engine.started.find((service) => service.name === "postgres")!;
+  }
+
+  /** Runs one scenario with a fault; nothing of it may be left running. */
+  async run(fault: Fault): Promise<{ manifest: Manifest; folder: string }> {
+    this.#engine.fault = fault;
+    const scenario = createScenario({
+      ...{ framework: "fastapi", path: "direct", users: 10 },
+      ...fault.scenario,
+    });
+    const round = ++this.#round;
+    const run = { id: scenarioId(scenario), scenario, round, order: round };
+    const { warmUpS = 0.5, windowS = 2, readyTimeoutS = 60 } = fault;
+    const plan: Plan = {
+      ...{ name: "faults", purpose: "Faults.", functionalCheck: true, rounds: 1, seed: 1 },
+      ...{ warmUpS, windowS, scenarios: [scenario] },
+    };
+    const context: StudyContext = {
+      ...{ study: "faults", folder: this.folder, plan, engine: this.#engine, readyTimeoutS },
+      events: new EventLog(join(this.folder, "events.jsonl")),
+      machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
+      signal: new AbortController().signal,
+    };
+    try {
+      const manifest = await runScenario(run, context);
+      const folder = runFolder(this.folder, run.id, round);
+      deepEqual(readManifest(folder), JSON.parse(JSON.stringify(manifest)));
+      deepEqual(readdirSync(folder).filter((name) => /^\.|\.tmp$/.test(name)), []);
+      return { manifest, folder };
+    } finally {
+      const lost = this.#engine.started.filter((service) => service.name !== "postgres");
+      deepEqual(lost.filter((service) => service.members().length > 0).map((s) => s.name), []);
+    }
+  }
+
+  /** A run that must fail with this cause, in one line. */
+  async fails(
+    fault: Fault,
+    cause: string | RegExp,
+  ): Promise<{ manifest: Manifest; folder: string }> {
+    const result = await this.run(fault);
+    const { manifest } = result;
+    console.log(`  ${manifest.cause}`);
+    equal(manifest.status, "failed");
+    if (typeof cause === "string") equal(manifest.cause, cause);
+    else match(manifest.cause!, cause);
+    ok(!manifest.cause!.includes("\n") && manifest.cause!.length < 400, manifest.cause!);
+    ok(!manifest.cause!.includes(this.folder), manifest.cause!);
+    ok(manifest.overheadS > 0 && manifest.overheadS < 25, String(manifest.overheadS));
+    return result;
+  }
+
+  /** The next run succeeds, whatever the last one met. */
+  async succeeds(): Promise<void> {
+    const { manifest } = await this.run({ warmUpS: 0.2, windowS: 0.5 });
+    deepEqual([manifest.cause, manifest.status], [null, "ok"]);
+    ok(manifest.overheadS < 20);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#engine[Symbol.asyncDispose]();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
