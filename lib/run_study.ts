@@ -8,6 +8,7 @@
 import { existsSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
+import { foresee } from "./diagnose/gates.ts";
 import { confirmationPlan } from "./diagnose/relief.ts";
 import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
@@ -206,7 +207,7 @@ async function conduct(
     const { pid, host, since } = lock.recovered;
     note(`Recovered the lock of pid ${pid} on ${host}, which took it at ${since} and has ended`);
   }
-  warnings.forEach(note);
+  for (const warning of [...warnings, ...foresee(plan)]) note(warning);
   for (const line of await sweep()) note(line);
   for (const { run, file, problem } of damaged) {
     note(`Running ${run.id}, round ${run.round} again: its ${file} ${problem}`);

@@ -9,21 +9,30 @@
  * @module
  */
 
+import { connectionBudget } from "../connections.ts";
 import type { Plan } from "../plan.ts";
-import { appTitle } from "../apps/titles.ts";
-import { connectionBudget, type Scenario } from "../scenario.ts";
 import { LEAST_USERS } from "../stats/conditions.ts";
 import type { StudyContext } from "../stats/context.ts";
 import { LEAST_DELIVERED, MOST_LATE } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
-import { TOLERATED_CHANGE, type Trend, TREND_LEVEL } from "../stats/steady_state.ts";
+import { TOLERATED_CHANGE, TREND_LEVEL } from "../stats/steady_state.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { findUnequalWork, WORK_TOLERANCE } from "./equal_work.ts";
+import {
+  budgetOf,
+  byFramework,
+  LARGEST_CHANGE,
+  percent,
+  type Seen,
+  seeOrder,
+  seeRefusals,
+  seeTrends,
+  seeVersions,
+  stated,
+} from "./gate_looks.ts";
 
-/** A change of half of the mean is no steady state, however little a test can tell it from chance. */
-export const LARGEST_CHANGE = 0.5;
 /** A process runs on one core: a generator above this is the slowest part of the experiment. */
 export const MOST_GENERATOR_CORES = 0.9;
 /** A generator that its quota holds back for longer than this share of the window measures itself. */
@@ -46,8 +55,6 @@ export const AT_QUOTA = 0.95;
 export const THROTTLED = 0.05;
 /** Above this share of all cores' time, whatever comes next waits for a core. */
 export const FULL_MACHINE = 0.95;
-/** Connections that PostgreSQL keeps for superusers: its default. */
-export const RESERVED_CONNECTIONS = 3;
 
 /** What a gate does to what is said. */
 export type GateKind = "reject" | "limit" | "finding";
@@ -60,13 +67,6 @@ export interface GateStudy {
   scenarios: readonly ScenarioSummary[];
   ratios: readonly PathRatio[];
   context: StudyContext;
-}
-
-/** What a gate saw in one run. */
-interface Seen {
-  text: string;
-  /** Of several runs the one that counts most is told. */
-  size: number;
 }
 
 /** A line of the table. */
@@ -86,16 +86,12 @@ export interface Gate {
   counted?: true;
   /** What it sees in a run; null when it does not fire. */
   run?: (run: RunSummary) => Seen | null;
+  /** What it sees in a plan, a text each: of what is told before anything starts, too. */
+  plan?: (plan: Plan) => string[];
   /** What it sees in a study as a whole, a text each. */
   study?: (study: GateStudy) => string[];
 }
 
-const percent = (share: number) => {
-  const value = 100 * share;
-  return `${Math.abs(value) < 0.05 ? 0 : value.toFixed(value >= 10 ? 0 : 1)} %`;
-};
-/** A threshold as it is published. */
-const stated = (share: number) => `${Number((100 * share).toPrecision(4))} %`;
 const ms = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 const cores = (value: number) => `${value.toFixed(2)} cores`;
 
@@ -104,65 +100,6 @@ const TITLES: Record<string, string> = {
   pgbouncer: "PgBouncer",
   app: "the app",
   locust: "the generator",
-};
-
-function describeTrend(name: string, { change }: Trend): string {
-  return `${name} ${change < 0 ? "fell" : "rose"} by ${percent(Math.abs(change))}`;
-}
-
-/** The trends that are large, largest first. */
-function largeTrends({ conditions: { steady } }: RunSummary): [string, Trend][] {
-  if (steady === null) return [];
-  const trends: [string, Trend][] = [
-    ["throughput", steady.throughput],
-    ["service time", steady.serviceTime],
-  ];
-  return trends.filter(([, { change }]) => Math.abs(change) > TOLERATED_CHANGE)
-    .sort(([, a], [, b]) => Math.abs(b.change) - Math.abs(a.change));
-}
-
-/** What is told of trends that are surely there, or that may be. */
-function seeTrends(run: RunSummary, sure: boolean): Seen | null {
-  if (run.status === "failed") return null;
-  const isSure = ({ p }: Trend) => p !== null && p < TREND_LEVEL;
-  const all = largeTrends(run);
-  if (all.some(([, trend]) => isSure(trend)) !== sure) return null;
-  // Of few requests a mean changes that much by chance.
-  const enough = run.requests - run.failures >= leastRequests(95);
-  const trends = all.filter(([, trend]) =>
-    sure
-      ? isSure(trend)
-      : trend.p === null || (enough && Math.abs(trend.robustChange) > LARGEST_CHANGE)
-  );
-  if (trends.length === 0) return null;
-  return {
-    text: `${
-      trends.map(([name, trend]) => describeTrend(name, trend)).join(" and ")
-    } in the window`,
-    size: Math.max(...trends.map(([, { change }]) => Math.abs(change))),
-  };
-}
-
-/** The scenarios of a plan by framework, in words: `FastAPI 64, Django 6`. */
-function byFramework(
-  scenarios: readonly Scenario[],
-  value: (scenario: Scenario) => string | number,
-): { text: string; distinct: number } {
-  const values = new Map<string, Set<string>>();
-  for (const scenario of scenarios) {
-    const own = values.get(scenario.framework) ?? new Set();
-    values.set(scenario.framework, own.add(String(value(scenario))));
-  }
-  const texts = [...values].map(([name, own]) => [appTitle(name), [...own].join(" or ")]);
-  return {
-    text: texts.map((pair) => pair.join(" ")).join(", "),
-    distinct: new Set(texts.map(([, text]) => text)).size,
-  };
-}
-
-const budgetOf = (scenario: Scenario) => {
-  const budget = connectionBudget(scenario);
-  return Number.isFinite(budget) ? budget : "unbounded";
 };
 
 /** All gates, in the order in which they are told. */
@@ -513,18 +450,11 @@ export const GATES: readonly Gate[] = [
     id: "budget_above_server",
     kind: "limit",
     title: "More connections than PostgreSQL takes",
-    fires: "a direct app may open more connections than max_connections leaves for it",
-    cause: "workers × pool is too large: some requests will be refused",
-    next: "a smaller pool, or more max_connections",
-    study: ({ plan }) => {
-      const large = plan.scenarios.filter((scenario) =>
-        scenario.path === "direct" &&
-        connectionBudget(scenario) > scenario.maxConnections - RESERVED_CONNECTIONS
-      );
-      if (large.length === 0) return [];
-      const most = [...new Set(large.map(({ maxConnections }) => maxConnections))].join(" or ");
-      return [`${byFramework(large, budgetOf).text} for max_connections ${most}`];
-    },
+    fires:
+      "a direct app, or PgBouncer, may open more connections than max_connections leaves for it",
+    cause: "workers × pool, or default_pool_size, is too large: some connections will be refused",
+    next: "a smaller pool (defaultPoolSize when pooled), or more maxConnections",
+    plan: ({ scenarios }) => seeRefusals(scenarios),
   },
   {
     id: "at_quota",
@@ -562,43 +492,6 @@ export const GATES: readonly Gate[] = [
     },
   },
 ];
-
-/** The order of the cells in each round, where there is only one. */
-function seeOrder(manifests: readonly Manifest[]): string[] {
-  const rounds = new Map<number, Manifest[]>();
-  for (const manifest of manifests) {
-    rounds.set(manifest.round, [...(rounds.get(manifest.round) ?? []), manifest]);
-  }
-  const orders = [...rounds.values()].map((own) =>
-    own.sort((a, b) => a.order - b.order).map(({ scenarioId }) => scenarioId)
-  );
-  const cells = Math.max(0, ...orders.map((order) => order.length));
-  if (cells < 2 || new Set(orders.map((order) => order.join())).size > 1) return [];
-  return [
-    orders.length === 1
-      ? `${cells} cells in one order, drawn by lot`
-      : `${cells} cells in the same order in all ${orders.length} rounds`,
-  ];
-}
-
-/** What of the versions is not the same in all runs. */
-function seeVersions(manifests: readonly Manifest[]): string[] {
-  const values = new Map<string, Set<string>>();
-  const add = (name: string, value: string | null | undefined) => {
-    if (value == null) return;
-    values.set(name, (values.get(name) ?? new Set()).add(value));
-  };
-  for (const { versions, images, gitCommit, host, engine } of manifests) {
-    for (const [name, version] of Object.entries(versions)) add(name, version);
-    for (const [name, image] of Object.entries(images)) add(`image of ${name}`, image);
-    add("Poolscope's commit", gitCommit?.slice(0, 8));
-    add("kernel", host.kernel);
-    add("CPU", host.cpuModel);
-    add("engine", engine);
-  }
-  return [...values].filter(([, found]) => found.size > 1)
-    .map(([name, found]) => `${name}: ${[...found].join(", ")}`);
-}
 
 /** A cell in which a gate fired. */
 export interface GateCell {
@@ -653,12 +546,13 @@ export function gatesOfRun(run: RunSummary): string[] {
  */
 export function firedGates(study: GateStudy): FiredGate[] {
   return GATES.flatMap((gate): FiredGate[] => {
-    if (gate.study !== undefined) {
-      const texts = gate.study(study);
+    const look = gate.run;
+    if (look === undefined) {
+      const texts = gate.plan?.(study.plan) ?? gate.study!(study);
       return texts.length === 0 ? [] : [{ gate, cells: [], runs: 0, seen: texts.join("; ") }];
     }
     const hits = study.runs.flatMap((run) => {
-      const seen = gate.run!(run);
+      const seen = look(run);
       return seen === null ? [] : [{ run, seen }];
     });
     if (hits.length === 0) return [];
@@ -670,4 +564,13 @@ export function firedGates(study: GateStudy): FiredGate[] {
     const largest = hits.reduce((a, b) => b.seen.size > a.seen.size ? b : a);
     return [{ gate, cells, runs: hits.length, seen: largest.seen.text }];
   });
+}
+
+/** What will fail in a plan as it is, as warnings with the next step. */
+export function foresee(plan: Plan): string[] {
+  return GATES.flatMap(({ title, plan: look, next }) =>
+    (look?.(plan) ?? []).map((text) =>
+      `Warning: ${title.charAt(0).toLowerCase()}${title.slice(1)}: ${text}; ${next}`
+    )
+  );
 }

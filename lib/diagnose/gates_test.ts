@@ -1,9 +1,10 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
-import { createScenario } from "../scenario.ts";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import type { Plan } from "../plan.ts";
+import { createScenario, type Scenario } from "../scenario.ts";
 import { NO_CONDITIONS, type RunConditions } from "../stats/conditions.ts";
 import { unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
-import { GATES, gatesOfRun, type GateStudy, rejectRun } from "./gates.ts";
+import { firedGates, foresee, GATES, gatesOfRun, type GateStudy, rejectRun } from "./gates.ts";
 
 const scenario = createScenario({ framework: "flask", path: "direct", users: 100 });
 
@@ -30,9 +31,9 @@ const host = { cores: 2, busy: 0.5, stolen: 0, others: 0.02 };
 
 Deno.test("every gate has an id, a threshold, a cause and a next step of its own", () => {
   equal(new Set(GATES.map(({ id }) => id)).size, GATES.length);
-  for (const { id, title, fires, cause, next, run: ofRun, study } of GATES) {
+  for (const { id, title, fires, cause, next, run: ofRun, plan, study } of GATES) {
     for (const text of [title, fires, cause, next]) ok(text.length > 5 && !/\.$/.test(text), id);
-    ok((ofRun === undefined) !== (study === undefined), id);
+    equal([ofRun, plan, study].filter((look) => look !== undefined).length, 1, id);
   }
 });
 
@@ -107,6 +108,29 @@ Deno.test("a failed run is rejected by nothing but what failed", () => {
   const failed = { status: "failed" as const, cause: "the app exited" };
   deepEqual(gatesOfRun(run({ ...steady(trend(1, 0)) }, failed)), []);
   deepEqual(gatesOfRun(run({ verified: false }, failed)), ["not_verified"]);
+});
+
+Deno.test("a pool larger than what PostgreSQL leaves is foreseen, and told afterwards", () => {
+  const plan = (values: Partial<Scenario>) => {
+    const django = { framework: "django", path: "pooled", users: 10, threads: 64 } as const;
+    const scenario = createScenario({ ...django, maxConnections: 50, ...values });
+    return { scenarios: [scenario] } as Plan;
+  };
+  const text =
+    "PgBouncer may open 150, PostgreSQL leaves 47 (default_pool_size 150, max_connections 50)";
+  const next = "a smaller pool (defaultPoolSize when pooled), or more maxConnections";
+  deepEqual(foresee(plan({ defaultPoolSize: 150 })), [
+    `Warning: more connections than PostgreSQL takes: ${text}; ${next}`,
+  ]);
+  const study = { plan: plan({ defaultPoolSize: 150 }), runs: [], manifests: [], scenarios: [] };
+  const context = { cores: null, cpuSets: [] };
+  const fired = firedGates({ ...study, ratios: [], context } as unknown as GateStudy);
+  equal(fired.find(({ gate }) => gate.id === "budget_above_server")?.seen, text);
+  deepEqual(foresee(plan({ defaultPoolSize: 47 })), []);
+  match(foresee(plan({ defaultPoolSize: 48 })).join(), /may open 48, PostgreSQL leaves 47/);
+  // An app of fewer connections never asks PgBouncer for more.
+  deepEqual(foresee(plan({ defaultPoolSize: 150, threads: 20 })), []);
+  match(foresee(plan({ path: "direct" })).join(), /Django 128 for max_connections 50/);
 });
 
 Deno.test("versions_differ names what is not the same in all runs", () => {

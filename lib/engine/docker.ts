@@ -194,7 +194,7 @@ function requestFor(service: ComposeService, image: BuiltImage | undefined, loca
 /** The study's containers, on one daemon. */
 export class DockerEngine implements Engine {
   readonly name = "docker";
-  readonly appsRoot = ROOT;
+  readonly root = ROOT;
   readonly limitsWarning: string | null;
   readonly versions: Record<string, string>;
   readonly images: Record<string, string>;

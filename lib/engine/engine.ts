@@ -174,8 +174,8 @@ export interface RunServices extends AsyncDisposable {
 export interface Engine extends AsyncDisposable {
   /** `local` or `docker`. */
   readonly name: "local" | "docker";
-  /** The checkout whose `apps/` are run. */
-  readonly appsRoot: string;
+  /** The checkout whose `apps/` and `pgbouncer/` are run. */
+  readonly root: string;
   /** One sentence for the reader when limits cannot be set here; null when they can. */
   readonly limitsWarning: string | null;
   /** The machine on which services run; null when it is this one. */

@@ -16,8 +16,8 @@ import { readContext } from "./build_context.ts";
 export interface InputSource {
   /** `local` or `docker`. */
   name: string;
-  /** The checkout whose `apps/` are run. @default this one */
-  appsRoot?: string;
+  /** The checkout whose `apps/` and `pgbouncer/` are run. @default this one */
+  root?: string;
 }
 
 /** Only images are made with these. */
@@ -51,14 +51,14 @@ function partsOf(scenario: Scenario, docker: boolean): Record<string, string[]> 
  */
 export function hashInputs(
   scenario: Scenario,
-  { name, appsRoot = ROOT }: InputSource,
+  { name, root = ROOT }: InputSource,
 ): RunInputs["files"] {
   const docker = name === "docker";
   return Object.fromEntries(
     Object.entries(partsOf(scenario, docker)).map(([part, names]) => {
-      const root = part.startsWith("apps") ? appsRoot : ROOT;
-      const present = names.filter((path) => existsSync(join(root, path)));
-      const files = readContext(root, present).filter((file) =>
+      const place = /^(apps|pgbouncer)/.test(part) ? root : ROOT;
+      const present = names.filter((path) => existsSync(join(place, path)));
+      const files = readContext(place, present).filter((file) =>
         docker || !IMAGE_FILES.test(file.name)
       );
       const hash = (content: Uint8Array | string) =>

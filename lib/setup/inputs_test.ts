@@ -26,14 +26,14 @@ Deno.test("hashInputs() has the files that a run is made of, and no others", asy
 
 Deno.test("hashInputs() sees an edited and an added file, and nothing that git ignores", () => {
   using copy = new AlteredApps();
-  const read = () => hashInputs(flask, { name: "local", appsRoot: copy.root })["apps/flask_app"]!;
+  const read = () => hashInputs(flask, { name: "local", root: copy.root })["apps/flask_app"]!;
   const before = read();
   for (const name of [".app.json.swp", "app.json~", ".#app.json", "x.pyc", ".DS_Store"]) {
-    writeFileSync(copy.path(`flask_app/${name}`), "");
+    writeFileSync(copy.path(`apps/flask_app/${name}`), "");
   }
   deepEqual(read(), before);
-  copy.alter({ file: "flask_app/blog/db.py", from: "import", to: "import " });
-  writeFileSync(copy.path("flask_app/blog/new.py"), "");
+  copy.alter({ file: "apps/flask_app/blog/db.py", from: "import", to: "import " });
+  writeFileSync(copy.path("apps/flask_app/blog/new.py"), "");
   const after = read();
   const changed = Object.keys(after).filter((file) => after[file] !== before[file]);
   deepEqual(changed, ["apps/flask_app/blog/db.py", "apps/flask_app/blog/new.py"]);
