@@ -1,3 +1,4 @@
+// test lane: docker
 /** The Docker engine, on the daemon that this machine has. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
@@ -6,20 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
-import type { ComposeFile } from "./engine/compose.ts";
 import { DockerEngine, warnOfLimits } from "./engine/docker.ts";
-import type { DockerHost } from "./engine/docker_host.ts";
 import { findObjects, objectLabels } from "./engine/docker_sweep.ts";
 import { waitUntil } from "./engine/wait.ts";
-import type { Plan } from "./plan.ts";
-import { runScenario } from "./run_scenario.ts";
-import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
-import { EventLog } from "./store/events.ts";
 import { hashRunFiles, readManifest } from "./store/files.ts";
-import { ROOT, RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
-import type { Manifest } from "./store/manifest.ts";
+import { RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
 import { thisOwner } from "./store/owner.ts";
 import { dockerTests, type TestDocker } from "./testing/docker.ts";
+import { Runs, startTask } from "./testing/docker_runs.ts";
 import { HostileShell } from "./testing/hostile.ts";
 import { TlsFront } from "./testing/tls_front.ts";
 
@@ -27,81 +22,6 @@ const dockerTest = await dockerTests("the Docker engine's runs");
 
 /** All 20 cycles instead of one of each kind. */
 const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
-
-/** A start of a task in a process of its own. */
-function start(task: string, args: string[], env: Record<string, string> = {}) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", `lib/tasks/${task}.ts`, ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ...env },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const result = Promise.all([
-    child.status,
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]).then(([{ code }, stdout, stderr]) => ({ code, stdout, stderr }));
-  return { pid: child.pid, result };
-}
-
-/** Runs of one study on one engine. */
-class Runs implements AsyncDisposable {
-  readonly folder = mkdtempSync(join(tmpdir(), "poolscope-docker-"));
-  #round = 0;
-
-  private constructor(readonly engine: DockerEngine) {}
-
-  static async open(host: DockerHost, overrides: ComposeFile[] = []): Promise<Runs> {
-    return new Runs(await DockerEngine.open({ host, study: "docker-test", overrides }));
-  }
-
-  /** One run; `during` is called when the load has gone on for a second. */
-  async run(
-    values: Partial<Scenario>,
-    { windowS = 2, during }: { windowS?: number; during?: () => unknown } = {},
-  ): Promise<{ manifest: Manifest; folder: string }> {
-    const scenario = createScenario({ framework: "flask", path: "direct", users: 5, ...values });
-    const round = ++this.#round;
-    const run = { id: scenarioId(scenario), scenario, round, order: round };
-    const plan: Plan = {
-      ...{ name: "docker", purpose: "Docker.", functionalCheck: true, rounds: 1, seed: 1 },
-      ...{ warmUpS: 0.5, windowS, scenarios: [scenario] },
-    };
-    let due = during;
-    const manifest = await runScenario(run, {
-      ...{ study: "docker-test", folder: this.folder, plan, engine: this.engine },
-      events: new EventLog(join(this.folder, "events.jsonl"), [({ event }) => {
-        if (event !== "live") return;
-        due?.();
-        due = undefined;
-      }]),
-      machine: { gitCommit: null, host: this.engine.host },
-      signal: new AbortController().signal,
-    });
-    return { manifest, folder: runFolder(this.folder, run.id, round) };
-  }
-
-  /** A run that must fail with this cause. */
-  async fails(
-    cause: RegExp,
-    values: Partial<Scenario>,
-    options: { windowS?: number; during?: () => unknown } = {},
-  ): Promise<Manifest> {
-    const { manifest } = await this.run(values, options);
-    console.log(`  ${manifest.cause}`);
-    equal(manifest.status, "failed");
-    match(manifest.cause!, cause);
-    equal(manifest.cause!.includes("\n"), false);
-    return manifest;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.engine[Symbol.asyncDispose]();
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
 
 /** The running container of a service of our test's study. */
 async function containerOf(docker: Docker, service: string): Promise<Docker.Container> {
@@ -127,41 +47,12 @@ async function looseEnds({ docker, host }: TestDocker): Promise<string[]> {
   ].sort();
 }
 
-dockerTest(
-  "legs take the scenario's time and are encrypted, in containers as in processes",
-  async (docker) => {
-    await using runs = await Runs.open(docker.host);
-    const settings = { rttAppDbMs: 2, rttAppPgbouncerMs: 0.5, rttPgbouncerDbMs: 2, tlsAppDb: true };
-    for (const [framework, path] of [["flask", "direct"], ["fastapi", "pooled"]] as const) {
-      const { manifest, folder } = await runs.run({ framework, path, ...settings });
-      equal(manifest.cause, null);
-      const { method, legs, deliveries } = manifest.network!;
-      equal(method, "relay");
-      const asked = path === "direct" ? { appDb: 2 } : { appPgbouncer: 0.5, pgbouncerDb: 2 };
-      deepEqual(Object.keys(legs), Object.keys(asked));
-      for (const { rttMs, tls } of Object.values(legs)) {
-        ok(Math.abs(rttMs.measured! - rttMs.asked) <= Math.max(0.25, 0.1 * rttMs.asked));
-        match(tls.inForce!, /^TLSv1\.[23] /);
-      }
-      for (const leg of Object.values(deliveries)) ok(leg.roundTrips > 10 && leg.chunks > 20);
-      equal(manifest.verification!.throughPgbouncer, path === "pooled");
-      match(readFileSync(join(folder, "resources.csv"), "utf8"), /,network,\d/);
-    }
-    // The same server, whose TLS nobody asks for any more.
-    const { manifest } = await runs.run({ framework: "django", path: "pooled" });
-    deepEqual(manifest.network!.legs.pgbouncerDb, {
-      rttMs: { asked: 0, measured: null },
-      tls: { asked: false, inForce: null },
-    });
-  },
-);
-
 dockerTest("both engines leave run folders with the same files, columns and fields", async () => {
   const studies = { docker: `test-docker-${Deno.pid}`, local: `test-local-${Deno.pid}` };
   using shell = new HostileShell();
   try {
     for (const [engine, study] of Object.entries(studies)) {
-      const { code, stdout, stderr } = await start(engine === "docker" ? "run_all" : "run", [
+      const { code, stdout, stderr } = await startTask(engine === "docker" ? "run_all" : "run", [
         ...["--engine", engine, "--plan", "smoke", "--study", study],
       ], shell.env).result;
       equal(code, 0, stdout + stderr);
@@ -371,7 +262,7 @@ services:
     healthcheck:
       test: [CMD-SHELL, "test ! -e /tmp/late || { echo the check found nothing; exit 1; }; touch /tmp/late"]
       interval: 1s
-      timeout: 2s
+      timeout: 10s
       retries: 1
 `;
     await using runs = await Runs.open(host, [{ name: "test.yml", text }]);
@@ -430,7 +321,7 @@ dockerTest(
       const plan = join(front.folder, "plan.json");
       writeFileSync(plan, PLAN);
       try {
-        const { result } = start("run", [
+        const { result } = startTask("run", [
           "--engine",
           "docker",
           "--plan",
@@ -538,7 +429,7 @@ dockerTest(
       const cycle = async (kind: "success" | "failure" | "SIGINT" | "SIGKILL", phase: string) => {
         const plan = join(folder, kind === "failure" ? "failing.json" : "ok.json");
         const args = ["--engine", "docker", "--plan", plan, "--study", study];
-        const { pid, result } = start("run", args);
+        const { pid, result } = startTask("run", args);
         if (kind.startsWith("SIG")) {
           await reach(study, phase, result);
           Deno.kill(pid, kind as Deno.Signal);
@@ -565,7 +456,7 @@ dockerTest(
       console.log(`  ${cycles} cycles, nothing left`);
 
       // Where the keeper was killed as well, the next start sweeps.
-      const { pid, result } = start("run", [
+      const { pid, result } = startTask("run", [
         "--engine",
         "docker",
         "--plan",
@@ -587,7 +478,7 @@ dockerTest(
       await result;
       ok((await looseEnds(found)).length > before.length);
       rmSync(studyFolder(study), { recursive: true, force: true });
-      const { code, stdout, stderr } = await start("run", [
+      const { code, stdout, stderr } = await startTask("run", [
         "--engine",
         "docker",
         "--plan",
@@ -621,7 +512,7 @@ Deno.test("without Docker, --engine docker is one line that offers the local eng
         ["tcp://127.0.0.1:1", "nothing listens on tcp://127.0.0.1:1 (--docker-host)"],
       ]
     ) {
-      const { code, stderr } = await start("run", [
+      const { code, stderr } = await startTask("run", [
         ...["--engine", "docker", "--docker-host", url!, "--plan", "smoke", "--study", study],
         "--json",
       ]).result;
@@ -631,7 +522,7 @@ Deno.test("without Docker, --engine docker is one line that offers the local eng
         `Cannot use Docker: ${reason}; start Docker, or use --engine local`,
       );
     }
-    const { code, stderr } = await start("run", [
+    const { code, stderr } = await startTask("run", [
       ...["--engine", "docker", "--docker-host", "ssh://there", "--plan", "smoke"],
       ...["--study", study, "--json"],
     ]).result;
@@ -645,12 +536,12 @@ dockerTest(
   "the doctor names Docker's version and the images that are there",
   async ({ docker }) => {
     const { Version } = await docker.version();
-    const { stdout } = await start("doctor", ["--json"]).result;
+    const { stdout } = await startTask("doctor", ["--json"]).result;
     type Named = { name: string; value: string; state: string };
     const found = (JSON.parse(stdout).checks as Named[]).find(({ name }) => name === "Docker")!;
     ok(found.value.startsWith(`${Version} at `), found.value);
     match(found.value, /all 6 images are built|the images of .* are not built/);
-    const absent = await start("doctor", ["--json", "--docker-host", "unix:///nowhere.sock"])
+    const absent = await startTask("doctor", ["--json", "--docker-host", "unix:///nowhere.sock"])
       .result;
     const without = (JSON.parse(absent.stdout).checks as Named[]).find((c) => c.name === "Docker")!;
     equal(without.state, "ok");

@@ -1,3 +1,4 @@
+// test lane: checkout
 // deno-lint-ignore-file no-explicit-any -- JSON of other programs, read field by field
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

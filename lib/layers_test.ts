@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal } from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, notDeepEqual, throws } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

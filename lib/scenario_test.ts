@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, notEqual, throws } from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { excess, trueResponsesUs } from "./accuracy.ts";
 

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { equal, throws } from "node:assert/strict";
 import { adjustedRatio } from "./adjusted_ratio.ts";
 

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { BOTTLENECKS } from "../diagnose/verdict.ts";
 import { scenarioId } from "../scenario.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { equal, match } from "node:assert/strict";
 import { createScenario } from "../scenario.ts";
 import { type Evidence, findCause, hasLostProcess } from "./causes.ts";

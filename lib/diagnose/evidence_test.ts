@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal } from "node:assert/strict";
 import { createScenario, type Path, type Scenario } from "../scenario.ts";
 import { NO_CONDITIONS } from "../stats/conditions.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { Plan } from "../plan.ts";
 import { createScenario, type Scenario } from "../scenario.ts";

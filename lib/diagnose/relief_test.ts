@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { syntheticPlan } from "../frames/testing.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { createScenario, type Scenario } from "../scenario.ts";
 import { NO_CONDITIONS, type ServiceConditions } from "../stats/conditions.ts";

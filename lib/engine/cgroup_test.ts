@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal } from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, throws } from "node:assert/strict";
 import { UsageError } from "../errors.ts";
 import { parseDuration, parseSize, readCompose, splitWords, toCreateBody } from "./compose.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal } from "node:assert/strict";
 import { divideCores } from "./cpu_sets.ts";
 

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual } from "node:assert/strict";
 import { parseAnswer } from "./group_probe.ts";
 

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { equal } from "node:assert/strict";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, throws } from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

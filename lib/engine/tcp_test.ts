@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { parseTcp, TCP_FILES, tcpBetween } from "./tcp.ts";

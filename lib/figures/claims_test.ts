@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import type { PathComparison } from "./claims.ts";
 import { latencyComparisons, pairName, pathClaim, rangeClaim, verdictOf } from "./claims.ts";

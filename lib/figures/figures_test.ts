@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { parseHTML } from "linkedom";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { createScenario } from "../scenario.ts";
 import { explainExit, locustCommand } from "./locust.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal } from "node:assert/strict";
 import { checkCells, extractCells } from "./cells.ts";
 import type { Notebook } from "./notebook.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal, ok, rejects, throws } from "node:assert/strict";
 import { join } from "node:path";
 import { setUpNotebooks } from "../setup/mod.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal } from "node:assert/strict";
 import { installKernelGuards, isInKernel, onKernelInterrupt, readKernelErrors } from "./guard.ts";
 

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal, rejects, throws } from "node:assert/strict";
 import { basename, join } from "node:path";
 import { ROOT } from "../store/layout.ts";

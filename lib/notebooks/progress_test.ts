@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { studyEvents } from "../testing/study_events.ts";
 import type { DisplayData } from "../views/html.ts";

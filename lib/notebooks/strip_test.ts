@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal } from "node:assert/strict";
 import { formatNotebook, type Notebook, parseNotebook } from "./notebook.ts";
 import { stripText } from "./strip.ts";

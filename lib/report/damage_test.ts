@@ -1,3 +1,4 @@
+// test lane: checkout
 /**
  * Damages every file of a run in every way and holds what is read of the study against what was
  * read before: either the numbers are the same to the last digit, or the damage is named.

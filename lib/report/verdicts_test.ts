@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { cpSync, readFileSync } from "node:fs";
 import { confirmationPlan } from "../diagnose/relief.ts";

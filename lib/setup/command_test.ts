@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { PoolscopeError } from "../errors.ts";
 import { findOnPath, lastLine, runCommand, tryCommand } from "./command.ts";

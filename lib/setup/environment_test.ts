@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";

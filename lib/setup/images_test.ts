@@ -1,3 +1,4 @@
+// test lane: docker
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { join } from "node:path";
@@ -102,7 +103,7 @@ Deno.test({
     await ensureImages(api, {});
     const begun = performance.now();
     const images = await ensureImages(api, { log: (line) => ok(false, line) });
-    ok(performance.now() - begun < 2000);
+    ok(performance.now() - begun < 10_000);
     for (const [name, { id, baseId, built }] of Object.entries(images)) {
       equal(built, false);
       match(id, /^sha256:[0-9a-f]{64}$/);

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal, rejects } from "node:assert/strict";
 import { join } from "node:path";
 import { withLock } from "./lock.ts";

@@ -1,3 +1,4 @@
+// test lane: docker
 import { Buffer } from "node:buffer";
 import { equal, match } from "node:assert/strict";
 import { PassThrough } from "node:stream";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { join } from "node:path";
 import { tryCommand } from "./command.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal } from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

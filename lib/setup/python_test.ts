@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -107,7 +108,7 @@ Deno.test("ensurePython() installs, finds it again, repairs it and adds to it", 
     log.length = 0;
     const started = performance.now();
     equal(await ensurePython(options), first);
-    ok(performance.now() - started < 100);
+    ok(performance.now() - started < 1000);
     equal(log, []);
 
     // A part is added; what was there stays.

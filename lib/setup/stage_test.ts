@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepStrictEqual as equal, notEqual, ok, throws } from "node:assert/strict";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { syntheticPlan, syntheticStudy } from "../frames/testing.ts";
 import type { Plan, PlannedRun } from "../plan.ts";

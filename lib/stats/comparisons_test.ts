@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { compareScenarios, compareThroughput, pairScenarios } from "./comparisons.ts";

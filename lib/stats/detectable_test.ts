@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { comparisonPower, detectableRatio, POWER } from "./detectable.ts";
 

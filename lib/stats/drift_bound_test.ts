@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { normal, seededRandom } from "../frames/testing.ts";
 import { driftBound } from "./drift_bound.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
 import { median, nearestRank, percentile } from "./percentile.ts";

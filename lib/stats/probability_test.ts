@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { binomialTail } from "./binomial.ts";
 import { noncentralTCdf } from "./noncentral_t.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { seededRandom } from "../frames/testing.ts";
 import { normalTail } from "./normal.ts";

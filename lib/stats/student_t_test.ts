@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { incompleteBeta, studentTCdf, studentTQuantile } from "./student_t.ts";
 

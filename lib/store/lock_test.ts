@@ -1,3 +1,4 @@
+// test lane: checkout
 import { equal, match, ok, rejects } from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

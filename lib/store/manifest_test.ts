@@ -1,3 +1,4 @@
+// test lane: checkout
 import { equal } from "node:assert/strict";
 import { type Comparable, differingInputs } from "./manifest.ts";
 

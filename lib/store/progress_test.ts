@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal } from "node:assert/strict";
 import type { NewEvent, StudyEvent } from "./events.ts";
 import {

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";

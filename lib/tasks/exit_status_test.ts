@@ -1,3 +1,4 @@
+// test lane: checkout
 /** The exit statuses of the tasks, each as a shell sees it; those of `load` are in load_test.ts. */
 
 import { deepEqual, equal, match } from "node:assert/strict";

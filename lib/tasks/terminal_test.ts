@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { StudyEvent } from "../store/events.ts";
 import { Screen } from "../testing/screen.ts";

@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match } from "node:assert/strict";
 import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
 import { studyEvents } from "../testing/study_events.ts";

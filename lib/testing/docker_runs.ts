@@ -1,0 +1,94 @@
+/**
+ * Runs on Docker for tests.
+ *
+ * @module
+ */
+
+import { equal, match } from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ComposeFile } from "../engine/compose.ts";
+import { DockerEngine } from "../engine/docker.ts";
+import type { DockerHost } from "../engine/docker_host.ts";
+import type { Plan } from "../plan.ts";
+import { runScenario } from "../run_scenario.ts";
+import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import { EventLog } from "../store/events.ts";
+import { ROOT, runFolder } from "../store/layout.ts";
+import type { Manifest } from "../store/manifest.ts";
+
+/** A start of a task in a process of its own. */
+export function startTask(task: string, args: string[], env: Record<string, string> = {}) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", `lib/tasks/${task}.ts`, ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const result = Promise.all([
+    child.status,
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]).then(([{ code }, stdout, stderr]) => ({ code, stdout, stderr }));
+  return { pid: child.pid, result };
+}
+
+/** Runs of one study on one engine. */
+export class Runs implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), "poolscope-docker-"));
+  #round = 0;
+
+  private constructor(readonly engine: DockerEngine) {}
+
+  static async open(host: DockerHost, overrides: ComposeFile[] = []): Promise<Runs> {
+    return new Runs(await DockerEngine.open({ host, study: "docker-test", overrides }));
+  }
+
+  /** One run; `during` is called when the load has gone on for a second. */
+  async run(
+    values: Partial<Scenario>,
+    { windowS = 2, during }: { windowS?: number; during?: () => unknown } = {},
+  ): Promise<{ manifest: Manifest; folder: string }> {
+    const scenario = createScenario({ framework: "flask", path: "direct", users: 5, ...values });
+    const round = ++this.#round;
+    const run = { id: scenarioId(scenario), scenario, round, order: round };
+    const plan: Plan = {
+      ...{ name: "docker", purpose: "Docker.", functionalCheck: true, rounds: 1, seed: 1 },
+      ...{ warmUpS: 0.5, windowS, scenarios: [scenario] },
+    };
+    let due = during;
+    const manifest = await runScenario(run, {
+      ...{ study: "docker-test", folder: this.folder, plan, engine: this.engine },
+      events: new EventLog(join(this.folder, "events.jsonl"), [({ event }) => {
+        if (event !== "live") return;
+        due?.();
+        due = undefined;
+      }]),
+      machine: { gitCommit: null, host: this.engine.host },
+      signal: new AbortController().signal,
+    });
+    return { manifest, folder: runFolder(this.folder, run.id, round) };
+  }
+
+  /** A run that must fail with this cause. */
+  async fails(
+    cause: RegExp,
+    values: Partial<Scenario>,
+    options: { windowS?: number; during?: () => unknown } = {},
+  ): Promise<Manifest> {
+    const { manifest } = await this.run(values, options);
+    console.log(`  ${manifest.cause}`);
+    equal(manifest.status, "failed");
+    match(manifest.cause!, cause);
+    equal(manifest.cause!.includes("\n"), false);
+    return manifest;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine[Symbol.asyncDispose]();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
