@@ -302,7 +302,7 @@ Deno.test("the kernel's Stop button ends the cell and leaves the kernel; its dea
   writeFileSync(plan, PLAN);
   const call = `await runStudy({ plan: ${
     JSON.stringify(plan)
-  }, study: "${study}", engine: "local" })`;
+  }, study: "${study}", engine: "local", start: true })`;
   const window = async (seen: number) => {
     await waitUntil(
       () =>
@@ -321,6 +321,14 @@ Deno.test("the kernel's Stop button ends the cell and leaves the kernel; its dea
     );
     const kernel = Number(stripVTControlCharacters(String(first![0]!.data["text/plain"])));
     const withKernel = findLeftovers();
+
+    await t.step("a study that is not there is not begun by a name that is a slip", async () => {
+      const [outputs] = await session.run(
+        `await runStudy({ plan: ${JSON.stringify(plan)}, study: "newset" })`,
+      );
+      match(outputs!.at(-1)!.error ?? "", /study "newset": there is none .*mean "newest"\?\)/);
+      ok(!existsSync(studyFolder("newset")));
+    });
 
     await t.step("Stop", async () => {
       const cell = session.run(call);

@@ -15,7 +15,7 @@ const ADDED = 0.1;
 
 async function run(study: string, plan: Plan) {
   const onEvent = () => {};
-  return await runStudy({ study, plan, engine: "local", onEvent });
+  return await runStudy({ study, plan, engine: "local", onEvent, start: true });
 }
 
 Deno.test("the control plan compares one delay and three arms with themselves", () => {

@@ -132,7 +132,13 @@ Deno.test("runStudy() keeps failed runs with their cause and goes on", async () 
     "faults",
   );
   try {
-    const study = await runStudy({ plan, study: name, engine: "local", onEvent: () => {} });
+    const study = await runStudy({
+      plan,
+      study: name,
+      start: true,
+      engine: "local",
+      onEvent: () => {},
+    });
     const causes = study.manifests.map((manifest) => manifest.cause).filter(Boolean).sort();
     console.log(causes.map((cause) => `  ${cause}`).join("\n"));
     const refused = "direct: PostgreSQL refused connections (too many clients already): " +

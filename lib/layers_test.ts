@@ -8,10 +8,18 @@ const LIB = fileURLToPath(new URL(".", import.meta.url));
 
 /** What a layer may import besides itself; the order of the design, tasks first. */
 const MEASURING = ["setup", "engine", "verify", "load", "telemetry"];
-const RECORDS = ["scenario.ts", "connections.ts", "plan.ts", "errors.ts", "apps", "store"];
+const RECORDS = [
+  "scenario.ts",
+  "connections.ts",
+  "plan.ts",
+  "nearest.ts",
+  "errors.ts",
+  "apps",
+  "store",
+];
 const ANALYSIS = ["report", "figures", "diagnose", "stats", "frames"];
 const MAY_IMPORT: Record<string, string[]> = {
-  store: ["scenario.ts", "plan.ts", "errors.ts"],
+  store: ["scenario.ts", "plan.ts", "nearest.ts", "errors.ts"],
   frames: RECORDS,
   stats: ["frames", ...RECORDS],
   diagnose: ["stats", "frames", ...RECORDS],
@@ -24,9 +32,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   "run_load.ts": ["frames", ...MEASURING, ...RECORDS],
   "run_study.ts": ["run_scenario.ts", "notebooks", ...MEASURING, ...ANALYSIS, ...RECORDS],
   "export_study.ts": ["engine", "setup", "notebooks", "report", ...RECORDS],
-  "scenario.ts": ["apps", "errors.ts"],
+  "scenario.ts": ["apps", "nearest.ts", "errors.ts"],
   "connections.ts": ["scenario.ts"],
-  "plan.ts": ["scenario.ts", "errors.ts"],
+  "plan.ts": ["scenario.ts", "nearest.ts", "errors.ts"],
+  "nearest.ts": ["errors.ts"],
   apps: [],
   "errors.ts": [],
 };

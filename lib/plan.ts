@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { UsageError } from "./errors.ts";
+import { checkKeys, didYouMean } from "./nearest.ts";
 import {
   createScenario,
   type Framework,
@@ -226,7 +227,7 @@ export function namedPlan(name: string): Plan {
   const build = Object.hasOwn(NAMED, name) ? NAMED[name] : undefined;
   if (build === undefined) {
     throw new UsageError(
-      `Cannot use plan "${name}": no such plan; the plans are ${
+      `Cannot use plan "${name}": no such plan${didYouMean(name, PLAN_NAMES)}; the plans are ${
         PLAN_NAMES.join(", ")
       }, or give a file that ends with .json`,
     );
@@ -295,7 +296,8 @@ export function parsePlan(text: string, source: string): Plan {
   };
   for (const key of Object.keys(value)) {
     if (!Object.hasOwn(known, key)) {
-      fail(`unknown field "${key}"; the fields are ${Object.keys(known).join(", ")}`);
+      const names = Object.keys(known);
+      fail(`unknown field "${key}"${didYouMean(key, names)}; the fields are ${names.join(", ")}`);
     }
   }
   for (const [key, check] of Object.entries(known)) {
@@ -390,6 +392,21 @@ export interface PlanChanges {
   seed?: number;
 }
 
+/** The keys of {@linkcode PlanChanges}. */
+const CHANGES: Record<keyof PlanChanges, true> = {
+  frameworks: true,
+  paths: true,
+  users: true,
+  arrivalRates: true,
+  settings: true,
+  rounds: true,
+  maxRounds: true,
+  warmUpS: true,
+  windowS: true,
+  openLoop: true,
+  seed: true,
+};
+
 /**
  * Narrows a plan to some cells and changes settings, checking everything.
  *
@@ -405,10 +422,13 @@ export interface PlanChanges {
  * ```
  */
 export function changePlan(plan: Plan, changes: PlanChanges): Plan {
+  checkKeys<PlanChanges>("a plan's changes", changes, CHANGES);
   const pick = <T extends string>(name: string, given: string[] | undefined, all: readonly T[]) => {
     for (const value of given ?? []) {
       if (!all.includes(value as T)) {
-        throw new UsageError(`Cannot use ${name} "${value}": choose from ${all.join(", ")}`);
+        throw new UsageError(
+          `Cannot use ${name} "${value}"${didYouMean(value, all)}: choose from ${all.join(", ")}`,
+        );
       }
     }
     return (given ?? all) as T[];

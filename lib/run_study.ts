@@ -18,10 +18,13 @@ import {
   changePlan,
   namedPlan,
   type Plan,
+  PLAN_NAMES,
   type PlanChanges,
   planHash,
   type PlannedRun,
+  planRuns,
 } from "./plan.ts";
+import { checkKeys, didYouMean } from "./nearest.ts";
 import { interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { readRun } from "./report/read_run.ts";
@@ -49,6 +52,7 @@ import {
   studyName,
 } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
+import { formatDuration } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
 import {
   findStudy,
@@ -57,6 +61,8 @@ import {
   isOpenLoopComplete,
   knownRuns,
   markDecided,
+  missingStudy,
+  newestStudy,
   openStudyFolder,
   readPlan,
 } from "./store/studies.ts";
@@ -66,15 +72,24 @@ export const ENGINES = ["auto", "docker", "local"] as const;
 
 /** Options of {@linkcode runStudy}. */
 export interface RunStudyOptions {
-  /** A plan's name, a plan file that ends with `.json`, or a plan. @default "quick" */
-  plan?: string | Plan;
+  /**
+   * A plan's name, a plan file that ends with `.json`, or a plan.
+   * @default "quick", where one is to be run
+   */
+  plan?: string | Plan | null;
   /** Filters and settings that change the plan. @default none */
   changes?: PlanChanges;
   /**
-   * The study's name, or `newest` for the newest complete one. A study that exists keeps its own
-   * plan; where there is none, the plan is run. @default one that resumes the plan, else a new one
+   * The study's name, or `newest` for the newest complete one: of the plan, where one is given; where
+   * there is none, the plan is run. A study that exists keeps its own plan.
+   * @default one that resumes the plan, else a new one
    */
-  study?: string;
+  study?: string | null;
+  /**
+   * False starts no load: a study that is not complete is an error then. True also begins a study by
+   * a name that there is none of yet. @default runs are made, under a name of their own
+   */
+  start?: boolean | null;
   /**
    * Where services run; `auto` is Docker where it answers and its images are there or can be built.
    * @default "auto"
@@ -92,14 +107,31 @@ export interface RunStudyOptions {
   signal?: AbortSignal;
 }
 
+/** The keys of {@linkcode RunStudyOptions}. */
+const OPTIONS: Record<keyof RunStudyOptions, true> = {
+  plan: true,
+  changes: true,
+  study: true,
+  start: true,
+  engine: true,
+  dockerHost: true,
+  retryFailed: true,
+  readyTimeoutS: true,
+  onEvent: true,
+  signal: true,
+};
+
 /**
- * Runs a study, or finishes one that was interrupted, or opens one that is complete.
+ * Runs a study, or finishes one that was interrupted, or opens one that is complete. In a notebook it
+ * first says what it runs and how long that takes, where that is more than a minute of load.
  *
  * @returns The study with all its numbers.
- * @throws {UsageError} If plan, study or a setting is not one.
+ * @throws {UsageError} If plan, study, an option or a setting is not one, if what a study was made of
+ * has changed, or if runs are to come and `start` is false.
  * @throws The signal's reason when it is aborted.
  */
 export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
+  checkKeys<RunStudyOptions>("runStudy()", options, OPTIONS);
   const { name, folder, plan } = chooseStudy(options);
   return await conduct({ name, folder, plan, lockFolder: folder }, options);
 }
@@ -118,6 +150,7 @@ export async function runOpenLoop(
   study: Study,
   options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
 ): Promise<Study | null> {
+  checkKeys<RunStudyOptions>("runOpenLoop()", options, OPTIONS);
   if (study.plan.openLoop === undefined) return null;
   if (!study.complete) {
     throw new PoolscopeError(
@@ -144,6 +177,7 @@ export async function runConfirmation(
   study: Study,
   options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
 ): Promise<Study | null> {
+  checkKeys<RunStudyOptions>("runConfirmation()", options, OPTIONS);
   if (!study.complete) {
     throw new PoolscopeError(
       `Cannot confirm the verdicts of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
@@ -188,10 +222,12 @@ async function conduct(
   // Every planned run is there and no further one was begun: the numbers say which are wanted.
   let pending = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
   const runs = [...new Set([...known, ...pending])];
+  if (options.start === false) throw new UsageError(refuseToStart(name, plan, pending.length));
   const made = completeManifests(folder, runs, pending);
   checkPlan(name, plan, made);
   const others = [...base?.manifests ?? [], ...made];
   checkFiles(name, others);
+  if (isInKernel()) announceLoad(name, plan, pending.length);
   markDecided(folder, null);
   const warnings = await checkMachine(plan);
   const view = options.onEvent ?? notebookView();
@@ -319,30 +355,80 @@ function wallClockS({ times }: Manifest): number {
   return (Date.parse(times.ended) - Date.parse(times.started)) / 1000;
 }
 
+/** The load of some runs in words: `57 runs, 14 min 15 s of load`. */
+function describeLoad({ warmUpS, windowS }: Plan, runs: number): string {
+  const load = formatDuration(runs * (warmUpS + windowS));
+  return `${runs} run${runs === 1 ? "" : "s"}, ${load} of load and some seconds around each run`;
+}
+
+function refuseToStart(name: string, plan: Plan, runs: number): string {
+  return `Cannot open study "${name}": ${
+    describeLoad(plan, runs)
+  }, are to come, and start is false; leave start out to run them, or see what is there with openStudy("${name}")`;
+}
+
+/** More load than this is announced in a notebook, where a cell may be run by mistake. */
+const ANNOUNCED_S = 60;
+
+/** Says what a cell is going to do, in what stays of its output. */
+function announceLoad(name: string, plan: Plan, runs: number): void {
+  if (runs * (plan.warmUpS + plan.windowS) <= ANNOUNCED_S) return;
+  console.log(
+    `Running study ${name} of plan ${plan.name}: ${
+      describeLoad(plan, runs)
+    }. Stop ends it and keeps complete runs; with start: false this call only opens studies.`,
+  );
+}
+
 /** Which study is meant, and its plan. */
 function chooseStudy(options: RunStudyOptions): { name: string; folder: string; plan: Plan } {
-  if (options.engine !== undefined && !ENGINES.includes(options.engine)) {
+  const { engine, start } = options;
+  if (engine !== undefined && !ENGINES.includes(engine)) {
     throw new UsageError(
-      `Cannot use engine "${options.engine}": choose from ${ENGINES.join(", ")}`,
+      `Cannot use engine "${engine}"${didYouMean(engine, ENGINES)}: choose from ${
+        ENGINES.join(", ")
+      }`,
     );
   }
-  let study = options.study;
-  if (study === "newest") {
-    try {
-      study = findStudy("newest");
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      study = undefined;
-    }
-  }
-  if (study !== undefined && existsSync(join(studyFolder(study), "plan.json"))) {
+  const name = options.study ?? undefined;
+  const existing = (study: string) => {
     const folder = studyFolder(study);
     return { name: study, folder, plan: readPlan(folder) };
-  }
-  const base = typeof options.plan === "object" ? options.plan : namedPlan(options.plan ?? "quick");
+  };
+  const known = name !== undefined && existsSync(join(studyFolder(name), "plan.json"))
+    ? existing(name)
+    : null;
+  // Whatever is opened in the end: what is asked for must be something.
+  const given = typeof options.plan === "string" ? namedPlan(options.plan) : options.plan ?? null;
+  const base = given ?? known?.plan ?? namedPlan("quick");
   const plan = changePlan(base, options.changes ?? {});
+  const changed = planHash(plan) !== planHash(base);
+  if (known !== null) {
+    if (!changed || planHash(plan) === planHash(known.plan)) return known;
+    throw new UsageError(
+      `Cannot use changes with study "${name}": it was made without them; leave them out, or choose another name`,
+    );
+  }
+  if (name === "newest") {
+    // A plan is known by its name, one of the reader's own or a changed one by what it asks for.
+    const byName = PLAN_NAMES.includes(String(options.plan)) && !changed;
+    const newest = newestStudy((other) =>
+      byName ? other.name === plan.name : (given === null && !changed) ||
+        planHash(other) === planHash(plan)
+    );
+    if (newest !== undefined) return existing(newest);
+  } else if (name !== undefined && start !== true) {
+    throw new UsageError(`${missingStudy(name)}; start: true begins one by that name`);
+  }
+  if (start === false) {
+    throw new UsageError(
+      `Cannot open a study of plan "${plan.name}": none in data/runs is complete, and start is false; leave start out to run it (${
+        describeLoad(plan, planRuns(plan).length)
+      })`,
+    );
+  }
   checkApps(plan);
-  return { ...openStudyFolder(plan, { study }), plan };
+  return { ...openStudyFolder(plan, { study: name === "newest" ? undefined : name }), plan };
 }
 
 /** An app that cannot do what a scenario asks for is found out before anything starts. */

@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { appTitle } from "./apps/titles.ts";
 import { UsageError } from "./errors.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** The web frameworks that are compared; each has a folder `apps/<name>_app/`. */
 export const FRAMEWORKS = ["fastapi", "django", "flask"] as const;
@@ -348,9 +349,9 @@ export function createScenario(
     const rule = RULES[key as ScenarioKey];
     if (rule === undefined) {
       throw new UsageError(
-        `Cannot build scenario: unknown setting "${key}"; known settings are ${
-          SCENARIO_KEYS.join(", ")
-        }`,
+        `Cannot build scenario: unknown setting "${key}"${
+          didYouMean(key, SCENARIO_KEYS)
+        }; known settings are ${SCENARIO_KEYS.join(", ")}`,
       );
     }
     if (!accepts(rule, value)) {
@@ -434,9 +435,9 @@ export function parseSetting(text: string): Partial<Scenario> {
   const rule = at > 0 ? RULES[key] : undefined;
   if (rule === undefined) {
     throw new UsageError(
-      `Cannot read --set "${text}": expected SETTING=VALUE with SETTING one of ${
-        SCENARIO_KEYS.join(", ")
-      }`,
+      `Cannot read --set "${text}"${
+        didYouMean(key, SCENARIO_KEYS)
+      }: expected SETTING=VALUE with SETTING one of ${SCENARIO_KEYS.join(", ")}`,
     );
   }
   let value: unknown = raw;

@@ -34,7 +34,7 @@ async function start(
   const events: StudyEvent[] = [];
   let progress: StudyProgress = emptyProgress();
   const result = await runStudy({
-    ...{ plan: PLAN, engine: "local", signal: controller.signal },
+    ...{ plan: PLAN, engine: "local", signal: controller.signal, start: true },
     onEvent: (event) => {
       events.push(event);
       progress = foldEvent(progress, event);

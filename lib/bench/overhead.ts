@@ -29,7 +29,14 @@ export interface OverheadResult {
 export async function benchOverhead(options: BenchOptions): Promise<OverheadResult> {
   const { full, engine, seed, signal, log, onEvent } = options;
   const plan = { ...namedPlan("smoke"), name: "overhead", rounds: full ? 8 : 3, windowS: 2, seed };
-  const study = await runStudy({ plan, engine, signal, onEvent, study: `overhead-${Deno.pid}` });
+  const study = await runStudy({
+    plan,
+    engine,
+    signal,
+    onEvent,
+    study: `overhead-${Deno.pid}`,
+    start: true,
+  });
   try {
     const [, ...rest] = study.manifests.toSorted((a, b) => a.order - b.order);
     for (const failed of rest.filter((manifest) => manifest.status === "failed")) {

@@ -112,7 +112,7 @@ export async function recordPairs(
   plan: Plan = pairsPlan(seed),
   file: string = RECORDED_PAIRS,
 ): Promise<void> {
-  const study = await runStudy({ plan, signal, onEvent, study: `aa-${Deno.pid}` });
+  const study = await runStudy({ plan, signal, onEvent, study: `aa-${Deno.pid}`, start: true });
   try {
     for (const { arm, cause } of study.scenarios.filter((scenario) => scenario.failedRuns > 0)) {
       log(`Failed runs of ${arm}: ${cause}`);

@@ -8,6 +8,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
+import { didYouMean } from "../nearest.ts";
 import { parsePlan, type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
 import { writeAtomic } from "./files.ts";
@@ -114,6 +115,30 @@ export function listStudies(root?: string): string[] {
 }
 
 /**
+ * The newest complete study.
+ *
+ * @param wanted Whether a plan is one of those that are looked for. @default all
+ * @returns Its name; undefined where there is none.
+ */
+export function newestStudy(
+  wanted: (plan: Plan) => boolean = () => true,
+  root?: string,
+): string | undefined {
+  return listStudies(root).find((study) => {
+    const folder = studyFolder(study, root);
+    return wanted(readPlan(folder)) && isComplete(folder);
+  });
+}
+
+/** One line on a study that is not there. */
+export function missingStudy(name: string, root?: string): string {
+  const known = listStudies(root);
+  return `Cannot open study "${name}": there is none in data/runs${
+    didYouMean(name, ["newest", ...known])
+  }; known are ${known.join(", ") || "none"}`;
+}
+
+/**
  * The study that a reader means.
  *
  * @param name A study's name, or `newest` for the newest complete one.
@@ -123,15 +148,11 @@ export function findStudy(name: string, root?: string): string {
   if (name !== "newest") {
     const folder = studyFolder(name, root);
     if (!existsSync(join(folder, "plan.json"))) {
-      throw new UsageError(
-        `Cannot open study "${name}": there is none in data/runs; known are ${
-          listStudies(root).join(", ") || "none"
-        }`,
-      );
+      throw new UsageError(missingStudy(name, root));
     }
     return name;
   }
-  const newest = listStudies(root).find((study) => isComplete(studyFolder(study, root)));
+  const newest = newestStudy(undefined, root);
   if (newest === undefined) {
     throw new UsageError(
       "Cannot open the newest study: there is no complete one in data/runs; run `deno task run-all` first",

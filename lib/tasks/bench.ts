@@ -10,6 +10,7 @@ import { benchStatistics } from "../bench/statistics.ts";
 import { benchTelemetry } from "../bench/telemetry.ts";
 import { benchVerdicts } from "../bench/verdicts.ts";
 import { UsageError } from "../errors.ts";
+import { didYouMean } from "../nearest.ts";
 import { ENGINES } from "../run_study.ts";
 import { parseOptions, runTask } from "./cli.ts";
 import { TerminalView } from "./terminal.ts";
@@ -39,9 +40,9 @@ await runTask(USAGE, async (signal) => {
   const run = name !== undefined && Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
   if (run === undefined || rest.length > 0) {
     throw new UsageError(
-      `Cannot run benchmark "${positionals.join(" ")}": choose from ${
-        Object.keys(BENCHMARKS).join(", ")
-      }`,
+      `Cannot run benchmark "${positionals.join(" ")}"${
+        didYouMean(name ?? "", Object.keys(BENCHMARKS))
+      }: choose from ${Object.keys(BENCHMARKS).join(", ")}`,
     );
   }
   const seed = Number(values.seed);

@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { isAlive, type ProcessStat, readProcess } from "../engine/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
+import { didYouMean } from "../nearest.ts";
 import { EXIT, exitStatusHelp } from "./exit_status.ts";
 
 /**
@@ -24,7 +25,12 @@ export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[
   try {
     return parseArgs({ args, options, allowPositionals, strict: true });
   } catch (error) {
-    throw new UsageError(`Cannot read options: ${(error as Error).message.split(/\. |\n/)[0]}`);
+    const { message } = error as Error;
+    const unknown = /^Unknown option '--([^']*)'/.exec(message)?.[1];
+    const meant = unknown === undefined ? "" : didYouMean(unknown, Object.keys(options ?? {}));
+    throw new UsageError(`Cannot read options: ${message.split(/\. |\n/)[0]}${meant}`, {
+      cause: error,
+    });
   }
 }
 
@@ -56,7 +62,9 @@ export function choiceOption<T extends string>(
   all: readonly T[],
 ): T | undefined {
   if (value === undefined || all.includes(value as T)) return value as T | undefined;
-  throw new UsageError(`Cannot use --${name} "${value}": choose from ${all.join(", ")}`);
+  throw new UsageError(
+    `Cannot use --${name} "${value}"${didYouMean(value, all)}: choose from ${all.join(", ")}`,
+  );
 }
 
 /** The signals that end a task. */

@@ -25,7 +25,8 @@ export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promi
     await chooseNotebooks(furtherNotebooks);
     using view = new TerminalView({ json });
     const shared = { signal, onEvent: view.show };
-    const results = await runStudy({ ...study, ...shared });
+    // Here, a name that no study has yet is that of a new one.
+    const results = await runStudy({ ...study, ...shared, start: true });
     await runOpenLoop(results, { ...study, ...shared });
     if (confirm && await runConfirmation(results, { ...study, ...shared }) === null) {
       view.line("Nothing to confirm: no setting relieves what limited any scenario");
