@@ -1,12 +1,11 @@
 /**
  * Titles that claim exactly what the data support. A difference inside the noise is
- * "indistinguishable", a single run decides nothing, and a functional check concludes nothing.
+ * "indistinguishable", a single run decides nothing.
  * Throughput is tested; of latency is told where the runs lie.
  *
  * @module
  */
 
-import type { StudyContext } from "../stats/context.ts";
 import type { ComparisonVerdict } from "../stats/family.ts";
 import { compareRanges, type RangeRelation } from "../stats/ratio.ts";
 import { isLowerBound } from "../stats/summarise.ts";
@@ -173,13 +172,11 @@ function restOf(parts: ReadonlyMap<string, Part[]>, single: boolean): string {
   ].flat().map((text) => `; ${text}`).join("");
 }
 
-/** What is said where nothing was compared: a check, no pair, one run, or nothing but failures. */
+/** What is said where nothing was compared: no pair, one run, or nothing but failures. */
 function emptyClaim(
   measure: string,
   parts: ReadonlyMap<string, Part[]>,
-  context: Pick<StudyContext, "functionalCheck"> | undefined,
 ): string | null {
-  if (context?.functionalCheck) return `Functional check only: ${measure}, without a conclusion`;
   if (parts.size === 0) return `${capitalise(measure)}, without a comparison of paths`;
   if ([...parts.keys()].some((verdict) => verdict !== "single" && verdict !== "none")) return null;
   const rest = restOf(parts, false);
@@ -192,7 +189,6 @@ function emptyClaim(
  *
  * @param measure What is compared, such as `throughput`.
  * @param comparisons The comparisons, decided as one family.
- * @param context The study's circumstances.
  *
  * @example
  * ```ts
@@ -208,10 +204,9 @@ function emptyClaim(
 export function pathClaim(
   measure: string,
   comparisons: readonly PathComparison[],
-  context?: Pick<StudyContext, "functionalCheck">,
 ): string {
   const parts = partsByVerdict(comparisons);
-  const empty = emptyClaim(measure, parts, context);
+  const empty = emptyClaim(measure, parts);
   if (empty !== null) return empty;
   const alike = (["indistinguishable", "open"] as const).filter((verdict) => parts.has(verdict));
   const words = { indistinguishable: "indistinguishable", open: "not decided yet" };
@@ -242,7 +237,6 @@ export function pathClaim(
  *
  * @param measure What is compared, such as `P95 service time`.
  * @param comparisons The comparisons.
- * @param context The study's circumstances.
  *
  * @example
  * ```ts
@@ -258,10 +252,9 @@ export function pathClaim(
 export function rangeClaim(
   measure: string,
   comparisons: readonly PathComparison<RangeRelation>[],
-  context?: Pick<StudyContext, "functionalCheck">,
 ): string {
   const parts = partsByVerdict(comparisons);
-  const empty = emptyClaim(measure, parts, context);
+  const empty = emptyClaim(measure, parts);
   if (empty !== null) return empty;
   const apart = (["above", "below"] as const).filter((relation) => parts.has(relation));
   const lead = apart.map((relation, i) => {

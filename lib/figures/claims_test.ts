@@ -64,14 +64,6 @@ Deno.test("pathClaim() says when nothing is clear, failed or decided", () => {
   assert.equal(pathClaim("throughput", []), "Throughput, without a comparison of paths");
 });
 
-Deno.test("pathClaim() of a functional check claims nothing", () => {
-  const claim = pathClaim("throughput", [comparison("a (x)", 1, "higher", 9)], {
-    functionalCheck: true,
-  });
-  assert.match(claim, /^Functional check only/);
-  assert.ok(!claim.includes("9"));
-});
-
 Deno.test("pathClaim() calls nothing indistinguishable that is not decided yet", () => {
   const open = verdictOf({ verdict: "indistinguishable", open: true });
   assert.equal(open, "open");

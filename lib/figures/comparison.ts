@@ -14,6 +14,7 @@ import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "
 import { formatNumber } from "./format.ts";
 import {
   caption,
+  checkFigure,
   describeLoop,
   describeN,
   emptyFigure,
@@ -238,11 +239,13 @@ export function rpsComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
+  const check = checkFigure("throughput", options.context);
+  if (check !== null) return check;
   const cells = cellsOf(scenarios, (scenario) => scenario.rps, null);
   const { body, clipped } = drawComparison(scenarios, cells, "bar", options.ratios ?? []);
   const comparisons = throughputComparisons(options.ratios ?? []);
   return composeFigure({
-    title: options.title ?? pathClaim("throughput", comparisons, options.context),
+    title: options.title ?? pathClaim("throughput", comparisons),
     subtitle: "Throughput: correct answers per second, more is better",
     legend: pathLegend(scenarios).map((entry) =>
       entry.symbol === "circle" ? { ...entry, symbol: "square" } : entry
@@ -276,6 +279,8 @@ export function p95ComparisonFigure(
   options: FigureOptions = {},
 ): Figure {
   if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
+  const check = checkFigure("latency", options.context);
+  if (check !== null) return check;
   const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, 95);
   const { body, log, clipped } = drawComparison(
     scenarios,
@@ -286,7 +291,7 @@ export function p95ComparisonFigure(
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, 95);
   return composeFigure({
     title: options.title ??
-      rangeClaim(`P95 ${latencyName(scenarios)}`, comparisons, options.context),
+      rangeClaim(`P95 ${latencyName(scenarios)}`, comparisons),
     subtitle: `P95 ${latencyAxis(scenarios)}${log ? ", logarithmic scale" : ""}, less is better`,
     legend: pathLegend(scenarios, [], 95),
     body,

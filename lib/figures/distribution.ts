@@ -13,6 +13,7 @@ import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { atLevels, capitalise, formatCount, formatNumber } from "./format.ts";
 import {
   caption,
+  checkFigure,
   emptyFigure,
   failureSentences,
   type FigureOptions,
@@ -44,6 +45,8 @@ export function distributionFigure(
   if (points.length === 0) {
     return emptyFigure("No run succeeded: there is no latency to show", options.context);
   }
+  const check = checkFigure("latency", options.context);
+  if (check !== null) return check;
   const labels = (point: LatencyPoint) => {
     const pairs = (options.ratios ?? []).filter(({ direct, pooled }) =>
       direct === point.scenarioId || pooled === point.scenarioId
@@ -157,7 +160,6 @@ export function distributionFigure(
       rangeClaim(
         `P95 ${latencyName([shown])}`,
         latencyComparisons(ratios, level, 95),
-        options.context,
       )
         .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
     }`;

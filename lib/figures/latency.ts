@@ -2,7 +2,13 @@ import type { ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
-import { type FigureOptions, latencyAxis, latencyName, tooFewRequests } from "./options.ts";
+import {
+  checkFigure,
+  type FigureOptions,
+  latencyAxis,
+  latencyName,
+  tooFewRequests,
+} from "./options.ts";
 
 /** Options of {@linkcode latencyFigure}. */
 export interface LatencyFigureOptions extends FigureOptions {
@@ -22,6 +28,8 @@ export function latencyFigure(
   options: LatencyFigureOptions = {},
 ): Figure {
   const percentile = options.percentile ?? 95;
+  const check = checkFigure("latency", options.context);
+  if (check !== null) return check;
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, percentile);
   return levelsFigure(
     scenarios,
@@ -34,7 +42,7 @@ export function latencyFigure(
       percentile,
       note: tooFewRequests(scenarios, percentile),
     },
-    rangeClaim(`P${percentile} ${latencyName(scenarios)}`, comparisons, options.context),
+    rangeClaim(`P${percentile} ${latencyName(scenarios)}`, comparisons),
     options,
   );
 }

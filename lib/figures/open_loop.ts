@@ -10,7 +10,7 @@ import type { StudyContext } from "../stats/context.ts";
 import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
-import { emptyFigure, tooFewRequests } from "./options.ts";
+import { checkFigure, emptyFigure, tooFewRequests } from "./options.ts";
 
 /** An open loop in numbers; a `Study` that `runOpenLoop()` returned is one. */
 export interface OpenLoopResults {
@@ -33,11 +33,11 @@ export function openLoopPercentile(scenarios: readonly ScenarioSummary[]): Perce
 
 /** What the comparison claims, in one sentence without its full stop. */
 export function openLoopClaim(
-  { scenarios, ratios, context }: OpenLoopResults,
+  { scenarios, ratios }: OpenLoopResults,
   percentile: Percentile,
 ): string {
   const comparisons = latencyComparisons(ratios, scenarios, percentile);
-  return rangeClaim(`P${percentile} response time at equal arrival rates`, comparisons, context);
+  return rangeClaim(`P${percentile} response time at equal arrival rates`, comparisons);
 }
 
 /**
@@ -54,6 +54,8 @@ export function openLoopFigure(
 ): Figure {
   if (results === null) return emptyFigure(NO_OPEN_LOOP);
   const { scenarios, plan } = results;
+  const check = checkFigure("latency at equal load", results.context);
+  if (check !== null) return check;
   const percentile = options.percentile ?? openLoopPercentile(scenarios);
   const rates = plan.purpose.replace(/^Open loop: /, "").replace(/\.$/, "");
   const few = tooFewRequests(scenarios, percentile);

@@ -170,6 +170,18 @@ export function pathLegend(
 }
 
 /**
+ * What stands for a figure that compares in a functional check: its windows are too short for that.
+ *
+ * @param measure What is not compared.
+ * @param context The study's circumstances.
+ * @returns Null for a study that is no functional check.
+ */
+export function checkFigure(measure: string, context?: StudyContext): Figure | null {
+  if (!context?.functionalCheck) return null;
+  return emptyFigure(`Functional check only: ${measure} is not compared`, context);
+}
+
+/**
  * A figure of nothing, which says so: an empty study must not break a report.
  *
  * @param title What there is nothing of.

@@ -26,7 +26,7 @@ import {
   formatRatioEnd,
   formatSpan,
 } from "./format.ts";
-import { caption, emptyFigure, type FigureOptions } from "./options.ts";
+import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapText } from "./text.ts";
 
@@ -295,6 +295,8 @@ export function ratioFigure(
   if (ratios.length === 0) {
     return emptyFigure("No pair of direct and pooled arms to compare", options.context);
   }
+  const check = checkFigure("throughput", options.context);
+  if (check !== null) return check;
   const compared = ratios.map((ratio) => ({
     ...{ ratio, key: `${ratio.direct} ${ratio.pooled}`, label: labelOf(ratio) },
     missing: ratio.missing === "not run yet" ? ratio.missing : whatFailed(ratio),
@@ -310,7 +312,7 @@ export function ratioFigure(
   }
   return composeFigure({
     title: options.title ??
-      pathClaim("throughput", throughputComparisons(ratios), options.context),
+      pathClaim("throughput", throughputComparisons(ratios)),
     subtitle: "Throughput, pooled over direct, logarithmic scale",
     legend: legendOf(compared),
     body,
@@ -331,8 +333,7 @@ export function ratioFigure(
 }
 
 /** What copies and settings came to, as a title. */
-function armClaim(ratios: readonly ArmRatio[], context?: StudyContext): string {
-  if (context?.functionalCheck) return "Functional check only: arms, without a conclusion";
+function armClaim(ratios: readonly ArmRatio[]): string {
   const words = (own: readonly ArmRatio[]) => {
     const different = own.filter(({ verdict }) => verdict === "higher" || verdict === "lower");
     return { different, names: formatList(different.map(nameOf)) };
@@ -374,13 +375,15 @@ export function armRatioFigure(
   if (ratios.length === 0) {
     return emptyFigure("No arm ran twice or with other settings", options.context);
   }
+  const check = checkFigure("throughput", options.context);
+  if (check !== null) return check;
   const compared = ratios.map((ratio) => ({
     ...{ ratio, key: `${ratio.base} ${ratio.other}`, label: armRatioLabel(ratio) },
     missing: ratio.missing === "not run yet" ? ratio.missing : "no common round",
   }));
   const { body, clipped } = drawForest(compared, ARM_DIRECTIONS);
   return composeFigure({
-    title: options.title ?? armClaim(ratios, options.context),
+    title: options.title ?? armClaim(ratios),
     subtitle: "Throughput over that of the arm compared with, logarithmic scale",
     legend: legendOf(compared),
     body,

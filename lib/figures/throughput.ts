@@ -2,7 +2,7 @@ import type { ScenarioSummary } from "../stats/summary.ts";
 import { pathClaim, throughputComparisons } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
-import type { FigureOptions } from "./options.ts";
+import { checkFigure, type FigureOptions } from "./options.ts";
 
 /**
  * Throughput against the load, a small plot for each framework with both paths in it.
@@ -14,6 +14,8 @@ export function throughputFigure(
   scenarios: readonly ScenarioSummary[],
   options: FigureOptions = {},
 ): Figure {
+  const check = checkFigure("throughput", options.context);
+  if (check !== null) return check;
   const comparisons = throughputComparisons(options.ratios ?? []);
   return levelsFigure(
     scenarios,
@@ -24,7 +26,7 @@ export function throughputFigure(
       interval: "bars are 95 % t intervals of each mean, the title goes by ratios paired by round",
       percentile: null,
     },
-    pathClaim("throughput", comparisons, options.context),
+    pathClaim("throughput", comparisons),
     options,
   );
 }

@@ -24,7 +24,7 @@ import {
   formatPercent,
   formatSpan,
 } from "./format.ts";
-import { caption, emptyFigure, type FigureOptions } from "./options.ts";
+import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { linearTicks } from "./scales.ts";
 import { textWidth } from "./text.ts";
 import { GRID, INK, MUTED, SERVICE_COLOR } from "./theme.ts";
@@ -212,6 +212,8 @@ export function waterfallFigure(
 ): Figure {
   const { context, title } = options;
   if (rows.length === 0) return emptyFigure("No run tells where its time went", context);
+  const check = checkFigure("where time went", context);
+  if (check !== null) return check;
   const stages = STAGES.filter((stage) =>
     rows.some(({ parts }) => parts.some((part) => part.stage === stage && part.ms > 0))
   );

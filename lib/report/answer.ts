@@ -19,9 +19,10 @@ import {
 } from "../figures/format.ts";
 import { latencyName } from "../figures/options.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
+import { describeCheck } from "./check.ts";
 import { Markdown } from "./display.ts";
 import { explainGains } from "./evidence.ts";
-import { describeCores, STAMP } from "./narrative.ts";
+import { describeCores } from "./narrative.ts";
 import { readArmRatios } from "./ratios.ts";
 import type { Study } from "./study.ts";
 
@@ -144,10 +145,7 @@ function readCopy(pair: ArmRatio): string {
  */
 export function conclusion(study: Study): Markdown {
   if (study.context.functionalCheck) {
-    return new Markdown(
-      `${STAMP}They show that every arm works, or how it fails. Run the plan \`quick\` for a ` +
-        `first answer and \`reference\` for one to share.`,
-    );
+    return new Markdown(describeCheck(study));
   }
   if (study.ratios.length === 0) {
     const arms = study.armRatios.length === 0 ? "" : `\n\n${readArmRatios(study)}`;

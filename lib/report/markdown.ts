@@ -35,10 +35,28 @@ export function summaryReport(
     confirmation?: Study | null;
   } = {},
 ): string {
-  const failed = study.runs.some((run) => run.status === "failed");
+  const failed = study.runs.some((run) => run.status === "failed")
+    ? [failuresTable(study).markdown()]
+    : [];
+  if (study.context.functionalCheck) {
+    return join([
+      `# Poolscope: ${study.name}`,
+      String(conclusion(study)),
+      referenceTable(study).markdown(),
+      String(readGates(study)),
+      "## What was run",
+      String(describeStudy(study)),
+      ...(openLoop === null ? [] : ["### Its open loop", referenceTable(openLoop).markdown()]),
+      "## What failed",
+      String(readFailures(study)),
+      ...failed,
+      "## Settings",
+      settingsTable(study).markdown(),
+    ]);
+  }
   const published = [publishedTable(study), flawsTable(study)]
     .flatMap((table) => table?.markdown() ?? []);
-  const sections = [
+  return join([
     `# Poolscope: ${study.name}`,
     String(describeStudy(study)),
     "## Can these numbers be believed?",
@@ -85,10 +103,13 @@ export function summaryReport(
     "exact percentiles. ≥ marks lower bounds.",
     "## What failed",
     String(readFailures(study)),
-    ...(failed ? [failuresTable(study).markdown()] : []),
+    ...failed,
     ...(published.length === 0 ? [] : ["## The published result", ...published]),
     "## Settings",
     settingsTable(study).markdown(),
-  ];
+  ]);
+}
+
+function join(sections: readonly string[]): string {
   return sections.join("\n\n") + "\n";
 }

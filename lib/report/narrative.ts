@@ -23,16 +23,9 @@ import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../
 import { armLabels } from "../scenario.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
+import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
-
-/** The stamp that begins every reading of a functional check. */
-export const STAMP = "**Functional check only: these runs are too short to conclude anything.** ";
-
-/** The stamp of a functional check; empty otherwise. */
-export function stamp(study: Study): string {
-  return study.context.functionalCheck ? STAMP : "";
-}
 
 /** More faults of files than this are counted, not listed. */
 const MAX_WARNINGS = 5;
@@ -64,9 +57,9 @@ export function describeStudy(study: Study): Markdown {
   const more = study.warnings.length - MAX_WARNINGS;
   if (more > 0) warnings.push(`${formatCount(more, "more fault")} of files like these.`);
   return new Markdown(
-    `${stamp(study)}Plan \`${plan.name}\`: ${formatCount(arms, "arm")} ${
-      atLevels(plan.scenarios)
-    }, ${
+    `${study.context.functionalCheck ? "**Functional check only.** " : ""}Plan \`${plan.name}\`: ${
+      formatCount(arms, "arm")
+    } ${atLevels(plan.scenarios)}, ${
       formatCount(plan.rounds, "round")
     } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
       formatCount(planned, "run")
@@ -94,13 +87,14 @@ export function describeCores({ cpuSets }: Study["context"], cores: number): str
  * @param study The study.
  */
 export function readThroughput(study: Study): Markdown {
+  const check = checkReading(study, "throughput");
+  if (check !== null) return check;
   const best = extreme(study.scenarios, (scenario) => scenario.rps?.value);
-  const claim = pathClaim("throughput", throughputComparisons(study.ratios), study.context);
-  if (best?.rps == null) return new Markdown(`${stamp(study)}No run succeeded: see what failed.`);
+  const claim = pathClaim("throughput", throughputComparisons(study.ratios));
+  if (best?.rps == null) return new Markdown("No run succeeded: see what failed.");
   const interval = formatInterval(best.rps);
-  const text = study.context.functionalCheck ? "" : `${claim}. `;
   return new Markdown(
-    `${stamp(study)}${text}The highest throughput was ${
+    `${claim}. The highest throughput was ${
       formatNumber(best.rps.value)
     } correct answers per second${
       interval === "" ? " in a single run" : `, 95 % interval ${interval}, n = ${best.n}`
@@ -115,30 +109,28 @@ export function readThroughput(study: Study): Markdown {
  * @param percentile Which percentile. @default 95
  */
 export function readLatency(study: Study, percentile: Percentile = 95): Markdown {
+  const check = checkReading(study, "latency");
+  if (check !== null) return check;
   const value = (scenario: ScenarioSummary) => percentileOf(scenario, percentile);
   const worst = extreme(study.scenarios, (scenario) => value(scenario)?.value);
   const few = tooFewRequests(study.scenarios, percentile);
   if (worst === undefined) {
     return new Markdown(
-      `${stamp(study)}${
-        few === null ? "No run succeeded: there is no latency to read" : capitalise(few)
-      }.`,
+      `${few === null ? "No run succeeded: there is no latency to read" : capitalise(few)}.`,
     );
   }
   const comparisons = latencyComparisons(study.ratios, study.scenarios, percentile);
   const claim = rangeClaim(
     `P${percentile} ${latencyName(study.scenarios)}`,
     comparisons,
-    study.context,
   );
-  const text = study.context.functionalCheck ? "" : `${claim}. `;
   const estimate = value(worst)!;
   const range = formatInterval(estimate);
   const bounds =
     study.scenarios.filter((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile))
       .length;
   return new Markdown(
-    `${stamp(study)}${text}The highest P${percentile} ${latencyName([worst])} was ${
+    `${claim}. The highest P${percentile} ${latencyName([worst])} was ${
       isLowerBound(worst, percentile) ? "at least " : ""
     }${formatNumber(estimate.value)} ms${
       range === "" ? " in a single run" : `, median of ${worst.n} runs, range ${range}`

@@ -25,9 +25,11 @@ import { compareLevels, levelLabel } from "../scenario.ts";
 import { groupArms } from "../stats/capacity.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { checkNotice, checkReading } from "./check.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
 import type { Study } from "./study.ts";
-import { describeStatus, p999Of, shareOf } from "./tables.ts";
+import { describeStatus } from "./status.ts";
+import { p999Of, shareOf } from "./tables.ts";
 
 /** `direct 12 ms and pooled ≥ 1,240 ms` of one pair, at its highest rate. */
 function readPair(results: OpenLoopResults, pair: PathRatio): string {
@@ -101,12 +103,11 @@ function explainLeftOut({ scenarios, ratios }: Study): string[] {
  */
 export function readOpenLoop(results: OpenLoopResults | null, study: Study): Markdown {
   if (results === null) return new Markdown(explainNoOpenLoop(study));
-  const { scenarios, ratios, context, runs, plan } = results;
+  const check = checkReading(results, "latency at equal load");
+  if (check !== null) return check;
+  const { scenarios, ratios, runs, plan } = results;
   const percentile = openLoopPercentile(scenarios);
-  const stamp = context.functionalCheck
-    ? "**Functional check only: these runs are too short to conclude anything.** "
-    : "";
-  const claim = context.functionalCheck ? "" : `${openLoopClaim(results, percentile)}. `;
+  const claim = `${openLoopClaim(results, percentile)}. `;
   const pairs = highest(ratios).map((pair) => readPair(results, pair));
   const top = pairs.length === 0
     ? ""
@@ -123,7 +124,7 @@ export function readOpenLoop(results: OpenLoopResults | null, study: Study): Mar
       : [`${formatCount(failed, "run")} failed: ${failureSentences(scenarios).join("; ")}.`]),
     ...explainLeftOut(study),
   ];
-  return new Markdown(`${stamp}${claim}${top}${notes.join(" ")}`.trim());
+  return new Markdown(`${claim}${top}${notes.join(" ")}`.trim());
 }
 
 /**
@@ -143,7 +144,9 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
     ...[right("error rate"), right("n"), { header: "status" }],
   ];
   if (results === null) return new Table(NO_OPEN_LOOP, columns, []);
-  const { scenarios, context } = results;
+  const check = checkNotice(results, "latency at equal load", columns);
+  if (check !== null) return check;
+  const { scenarios } = results;
   const rows = scenarios.map((scenario): CellValue[] => {
     const { responseMs, serviceMs, delivery, rps, errorRate } = scenario;
     const response = (percent: 50 | 95 | 99 | 99.9) => {
@@ -166,9 +169,8 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
       describeStatus(scenario),
     ];
   });
-  const stamp = context.functionalCheck ? "Functional check only, no conclusion: " : "";
   return new Table(
-    `${stamp}P50 to P99 are response times, from when a request was due`,
+    `P50 to P99 are response times, from when a request was due`,
     columns,
     rows,
     new Set(scenarios.flatMap(({ n }, i) => n === 0 ? [i] : [])),

@@ -11,7 +11,6 @@ import { differingSettings } from "../stats/summarise.ts";
 import { type CellValue, Table } from "./display.ts";
 import type { PathRatio } from "../stats/summary.ts";
 import type { Study } from "./study.ts";
-import { checkStamp } from "./tables.ts";
 
 /** One cell of the published result, at 1000 users. */
 export interface PublishedCell {
@@ -96,10 +95,10 @@ function differencesFrom(study: Study, scenarioId: string): ScenarioKey[] {
  * of two machines are not compared.
  *
  * @param study The study.
- * @returns Nothing where the study has no cells of the published result.
+ * @returns Nothing where the study has no cells of the published result, or is a functional check.
  */
 export function publishedTable(study: Study): Table | undefined {
-  if (!hasPublishedCells(study)) return undefined;
+  if (study.context.functionalCheck || !hasPublishedCells(study)) return undefined;
   const rows: CellValue[][] = [];
   for (const pair of publishedPairs(study)) {
     const published = publishedRatio(pair.framework);
@@ -118,14 +117,12 @@ export function publishedTable(study: Study): Table | undefined {
       pair.label,
       published.text,
       `${rpsOf(pair.direct)} → ${rpsOf(pair.pooled)}${ratio}`,
-      study.context.functionalCheck ? "functional check only" : verdictOn(published.ratio, pair),
+      verdictOn(published.ratio, pair),
       differences.size === 0 ? "none" : formatList([...differences]),
     ]);
   }
   return new Table(
-    `${
-      checkStamp(study)
-    }The published result (one run per cell, 1000 users, RPS direct → pooled) against ${study.name}`,
+    `The published result (one run per cell, 1000 users, RPS direct → pooled) against ${study.name}`,
     [
       { header: "framework" },
       { header: "published" },

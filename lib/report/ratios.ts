@@ -18,8 +18,8 @@ import {
 import { armRatioLabel } from "../figures/ratio.ts";
 import { describeNoDifference } from "../stats/family.ts";
 import type { ArmRatio, ThroughputRatio } from "../stats/summary.ts";
+import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";
-import { stamp } from "./narrative.ts";
 import type { Study } from "./study.ts";
 
 /** What a ratio says, without its name: verdict, ratio, interval, what could be found, rounds. */
@@ -90,17 +90,17 @@ export function describeSpent(study: Study): Markdown {
  */
 export function readRatios(study: Study): Markdown {
   if (study.ratios.length === 0) {
-    return new Markdown(`${stamp(study)}This study has no pair of direct and pooled arms.`);
+    return new Markdown("This study has no pair of direct and pooled arms.");
   }
+  const check = checkReading(study, "throughput");
+  if (check !== null) return check;
   const lines = study.ratios.map((pair) =>
     `- ${pairName(pair)} ${atLevels([pair])}: ${ratioWords(pair, "pooled higher", "pooled lower")}`
   );
   const spent = String(describeSpent(study));
-  const note = study.context.functionalCheck ? "" : `${spent}${describeFamily(study)}`.trim();
+  const note = `${spent}${describeFamily(study)}`.trim();
   return new Markdown(
-    `${stamp(study)}Pooled over direct throughput:\n\n${lines.join("\n")}${
-      note === "" ? "" : `\n\n${note}`
-    }`,
+    `Pooled over direct throughput:\n\n${lines.join("\n")}${note === "" ? "" : `\n\n${note}`}`,
   );
 }
 
@@ -124,9 +124,7 @@ export function readArmRatios(study: Study): Markdown {
         "`reference` has one.",
     );
   }
-  return new Markdown(
-    `${stamp(study)}Throughput of one arm over another:\n\n${
-      study.armRatios.map(armRatioSentence).join("\n")
-    }`,
+  return checkReading(study, "throughput") ?? new Markdown(
+    `Throughput of one arm over another:\n\n${study.armRatios.map(armRatioSentence).join("\n")}`,
   );
 }

@@ -18,7 +18,9 @@ import { followUpStudy } from "../store/studies.ts";
 import { summaryReport } from "./markdown.ts";
 import { readEvidence } from "./evidence.ts";
 import { readGates } from "./gates.ts";
-import { rpsComparisonFigure } from "../figures/comparison.ts";
+import { latencyFigure } from "../figures/latency.ts";
+import { openLoopFigure } from "../figures/open_loop.ts";
+import { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
 import { scenarioMatrixFigure } from "../figures/matrix.ts";
 import { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
 import { throughputFigure } from "../figures/throughput.ts";
@@ -147,8 +149,8 @@ Deno.test("referenceTable() shows a failed scenario as failed, with its throughp
 
 Deno.test("telemetryTable() and its reading tell connections and statements of each scenario", () => {
   const [first] = telemetryTable(smoke).rows;
-  assert.deepEqual(first!.slice(0, 3), ["FastAPI direct", "10 users", "100"]);
-  assert.equal(first![7], "1.00");
+  assert.deepEqual(first!.slice(0, 3), ["FastAPI direct", "10 users", "0"]);
+  assert.equal(first![6], "1.00");
   assert.match(
     plain(readTelemetry(smoke)),
     /^For 1,000 requests PostgreSQL opened \*\*0\*\* .* execute 1\.00 statements that read/,
@@ -358,11 +360,36 @@ Deno.test("an arm of unequal work is compared with nothing, and it is said why",
   assert.match(String(readGates(read)), /Other work than the contract's/);
 });
 
-Deno.test("every reading of a functional check is stamped, and concludes nothing", () => {
-  const readings = [conclusion, describeStudy, readThroughput, readLatency, readRatios];
-  for (const read of readings) assert.match(String(read(smoke)), /^\*\*Functional check only/);
-  assert.doesNotMatch(String(conclusion(smoke)), /×/);
-  assert.match(referenceTable(smoke).caption, /^Functional check only/);
+Deno.test("a functional check says that all ran, was verified and was counted, and compares nothing", () => {
+  assert.match(
+    plain(conclusion(smoke)),
+    /^\*\*Functional check only: all 6 runs ran, were verified and were counted\.\*\*/,
+  );
+  assert.deepEqual(referenceTable(smoke).rows[1], [
+    ...["FastAPI pooled", "10 users", "yes", "through PgBouncer", "yes", "ok"],
+  ]);
+  const readings = [
+    ...[describeStudy, readThroughput, readLatency, readRatios].map((read) => read(smoke)),
+    readOpenLoop(smoke, smoke),
+  ];
+  for (const reading of readings) assert.match(String(reading), /^\*\*Functional check only/);
+  const figures = [
+    ...[rpsComparisonFigure, p95ComparisonFigure, throughputFigure, latencyFigure]
+      .map((figure) => figure(smoke.scenarios, smoke)),
+    ratioFigure(smoke.ratios, smoke),
+    openLoopFigure(smoke),
+  ];
+  for (const { title, svg } of figures) {
+    assert.match(title, /^Functional check only: [\w ]+ is not compared$/);
+    assert.doesNotMatch(svg, /<circle|<rect[^>]*aria/);
+  }
+  const texts = [
+    ...[...readings, conclusion(smoke)].map(String),
+    ...[referenceTable, ratioTable, openLoopTable, telemetryTable]
+      .map((table) => table(smoke).rows.flat().join(" ")),
+    summaryReport(smoke),
+  ];
+  for (const text of texts) assert.doesNotMatch(text, /\d ms|RPS|P9\d [a-z]+ t|P9\d ms|\d×|\d\/s/);
 });
 
 Deno.test("readings take their numbers from the study", () => {

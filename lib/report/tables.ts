@@ -30,7 +30,9 @@ import type { Delivery } from "../stats/delivery.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { Estimate, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
 import type { LegInForce } from "../store/manifest.ts";
+import { checkNotice, checkTable } from "./check.ts";
 import { type CellValue, Table, type TableColumn } from "./display.ts";
+import { describeStatus } from "./status.ts";
 import type { Study } from "./study.ts";
 
 const right = (header: string) => ({ header, align: "right" as const });
@@ -57,18 +59,6 @@ export function p999Of({ responseMs, serviceMs }: ScenarioSummary): Estimate | n
   return (responseMs ?? serviceMs)["p99.9"];
 }
 
-/** Failed or rejected, as a whole or in part, or neither, with the cause. */
-export function describeStatus(scenario: ScenarioSummary): string {
-  const { n, failedRuns, rejectedRuns, rejection } = scenario;
-  const all = n + failedRuns + rejectedRuns;
-  const extent = (runs: number, word: string) => runs === all ? word : `${runs} of ${all} ${word}`;
-  const parts = [
-    ...(failedRuns > 0 ? [`${extent(failedRuns, "failed")}: ${shortCause(scenario)}`] : []),
-    ...(rejectedRuns > 0 ? [`${extent(rejectedRuns, "rejected")}: ${rejection}`] : []),
-  ];
-  return parts.length === 0 ? "ok" : parts.join("; ");
-}
-
 /** The throughput of runs that do not count. */
 function inBrackets({ failedRps, rejectedRps }: ScenarioSummary): string | null {
   const rps = failedRps ?? rejectedRps;
@@ -82,11 +72,13 @@ function armSettings({ arm }: ScenarioSummary): string {
 
 /**
  * The reference table: every scenario with throughput, percentiles, failures, n and spread, or with
- * the cause of its failure. A failed scenario keeps its own throughput, marked as failed.
+ * the cause of its failure. A failed scenario keeps its own throughput, marked as failed. Of a
+ * functional check, {@linkcode checkTable}.
  *
  * @param study The study.
  */
 export function referenceTable(study: Study): Table {
+  if (study.context.functionalCheck) return checkTable(study);
   const open = study.scenarios.some((scenario) => scenario.users === null);
   const far = study.scenarios.some((scenario) => p999Of(scenario) !== null);
   const rows = study.scenarios.map((scenario): CellValue[] => {
@@ -123,9 +115,7 @@ export function referenceTable(study: Study): Table {
     study.scenarios.flatMap((scenario, i) => scenario.n === 0 ? [i] : []),
   );
   return new Table(
-    `${
-      checkStamp(study)
-    }Every scenario of ${study.name}; ${study.context.database}; percentiles of the ${
+    `Every scenario of ${study.name}; ${study.context.database}; percentiles of the ${
       latencyName(study.scenarios)
     }, ${describeLoop(study.scenarios)}`,
     [
@@ -172,7 +162,6 @@ function verdictWords(pair: ThroughputRatio, higher: string, lower: string): str
 
 /** What stands in every table of ratios: ratio, interval, rounds, verdict and what could be found. */
 function ratioCells(
-  study: Study,
   pair: ThroughputRatio,
   higher: string,
   lower: string,
@@ -181,9 +170,7 @@ function ratioCells(
     shown(pair.ratio, formatRatio),
     pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || "one run",
     pair.n,
-    study.context.functionalCheck && pair.ratio !== null
-      ? "functional check only"
-      : verdictWords(pair, higher, lower),
+    verdictWords(pair, higher, lower),
     pair.detectable === null ? null : formatSlowdown(pair.detectable),
   ];
 }
@@ -193,7 +180,7 @@ const RATIO_COLUMNS: TableColumn[] = [
   right("95 % interval"),
   right("rounds"),
   left("verdict"),
-  right("detectable slow-down"),
+  right("detectable slowdown"),
 ];
 
 /** What the columns of ratios hold, for those who have not read the prose. */
@@ -201,30 +188,31 @@ function describeColumns({ context: { comparisons } }: Study): string {
   const intervals = comparisons > 1
     ? `intervals are simultaneous over ${comparisons} comparisons`
     : "95 % t intervals";
-  return `paired by round; ${intervals}; a detectable slow-down is found in 90 % of studies like this`;
+  return `paired by round; ${intervals}; a detectable slowdown is found in 90 % of studies like this`;
 }
 
 /**
  * Pooled over direct throughput for each pair: ratio, simultaneous interval, rounds spent, verdict,
- * and the least slow-down that would have been found.
+ * and the least slowdown that would have been found.
  *
  * @param study The study.
  */
 export function ratioTable(study: Study): Table {
-  return new Table(
-    `${checkStamp(study)}Pooled over direct throughput, ${describeColumns(study)}`,
-    [
-      left("framework"),
-      left("reuse"),
-      right("load"),
-      ...RATIO_COLUMNS,
-      left("settings that differ"),
-    ],
+  const columns = [
+    left("framework"),
+    left("reuse"),
+    right("load"),
+    ...RATIO_COLUMNS,
+    left("settings that differ"),
+  ];
+  return checkNotice(study, "throughput", columns) ?? new Table(
+    `Pooled over direct throughput, ${describeColumns(study)}`,
+    columns,
     study.ratios.map((pair) => [
       pair.label,
       pair.reuse,
       levelLabel(pair),
-      ...ratioCells(study, pair, "pooled faster", "direct faster"),
+      ...ratioCells(pair, "pooled faster", "direct faster"),
       pair.differences.length === 0 ? "none" : formatList(pair.differences),
     ]),
     new Set(study.ratios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),
@@ -237,16 +225,23 @@ export function ratioTable(study: Study): Table {
  * @param study The study.
  */
 export function armRatioTable(study: Study): Table {
-  return new Table(
+  const columns = [
+    left("arm"),
+    left("over"),
+    right("load"),
+    ...RATIO_COLUMNS,
+    left("settings that differ"),
+  ];
+  return checkNotice(study, "throughput", columns) ?? new Table(
     study.armRatios.length === 0
       ? "No arm ran twice or with other settings"
-      : `${checkStamp(study)}Throughput of one arm over another, ${describeColumns(study)}`,
-    [left("arm"), left("over"), right("load"), ...RATIO_COLUMNS, left("settings that differ")],
+      : `Throughput of one arm over another, ${describeColumns(study)}`,
+    columns,
     study.armRatios.map((pair) => [
       pair.otherArm,
       pair.baseArm,
       levelLabel(pair),
-      ...ratioCells(study, pair, "faster", "slower"),
+      ...ratioCells(pair, "faster", "slower"),
       pair.kind === "replica" ? "none: the same twice" : formatList(pair.differences),
     ]),
     new Set(study.armRatios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),

@@ -90,6 +90,9 @@ export function telemetryTable(study: Study): Table {
       ...describeRuns(runs),
     ]];
   });
+  // A functional check compares neither throughput nor times.
+  const compared = study.context.functionalCheck ? [2, 10, 11] : [];
+  const without = <T>(cells: readonly T[]) => cells.filter((_, i) => !compared.includes(i));
   rows.forEach(([arm], i) => {
     if (unequal.has(String(arm))) marked.add(i);
   });
@@ -97,14 +100,14 @@ export function telemetryTable(study: Study): Table {
     `${checkStamp(study)}Connections and work for the database${
       marked.size === 0 ? "" : "; marked: not the contract's work, compared with nothing"
     }`,
-    [
+    without([
       ...[left("arm"), right("load"), right("RPS"), right("new sessions per 1,000 requests")],
       ...[right("logins to PgBouncer per 1,000"), right("client connections, most")],
       ...[right("connections to PostgreSQL, most"), right("data statements per request")],
       ...[right("rows per request"), right("BEGIN, COMMIT … per request")],
       ...[right("execution, ms per request"), right("wait in PgBouncer, ms per request")],
-    ],
-    rows,
+    ]),
+    rows.map(without),
     marked,
   );
 }

@@ -16,6 +16,7 @@ import {
   formatRatioEnd,
 } from "../figures/format.ts";
 import { levelLabel } from "../scenario.ts";
+import { checkNotice } from "./check.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 import { checkStamp } from "./tables.ts";
@@ -139,16 +140,15 @@ export function readConfirmation(study: Study, confirmation: Study | null): Mark
  * @param confirmation Likewise; without one, the reliefs alone are told.
  */
 export function confirmationTable(study: Study, confirmation: Study | null): Table {
-  return new Table(
+  const columns = [
+    ...[left("arm"), right("load"), left("limited by"), left("relief"), right("ratio")],
+    ...[right("95 % interval"), right("rounds"), left("outcome")],
+  ];
+  return checkNotice(study, "throughput", columns) ?? new Table(
     confirmation === null
       ? "No verdict was put to the test"
-      : `${
-        checkStamp(confirmation)
-      }Throughput relieved over original, paired by round, with 95 % t intervals`,
-    [
-      ...[left("arm"), right("load"), left("limited by"), left("relief"), right("ratio")],
-      ...[right("95 % interval"), right("rounds"), left("outcome")],
-    ],
+      : "Throughput relieved over original, paired by round, with 95 % t intervals",
+    columns,
     readConfirmations(study.verdicts, confirmation?.runs ?? []).map((one): CellValue[] => [
       one.verdict.scenario.arm,
       levelLabel(one.verdict.scenario),
