@@ -80,3 +80,8 @@ export function connectionBudget(scenario: Scenario): number {
     : scenario.threads;
   return scenario.workers * perWorker;
 }
+
+/** Whether PgBouncer may serve an app's connections by fewer of its own: in session mode, each has one. */
+export function canShare(scenario: Scenario): boolean {
+  return scenario.poolMode !== "session" && connectionBudget(scenario) > scenario.defaultPoolSize;
+}

@@ -334,10 +334,10 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
     named("at_quota").cells.map(({ scenario }) => scenario.arm),
     successful.map(({ arm }) => arm),
   );
-  match(named("nothing_to_multiplex").seen, /^django 6, flask 6 connections for a pool of 20$/);
+  match(named("nothing_to_multiplex").seen, /^Django 6, Flask 6 connections for a pool of 20$/);
   match(named("unequal_settings").seen, /preparedStatements/);
-  match(named("unequal_budgets").seen, /^fastapi 160, django 6, flask 6$/);
-  match(named("budget_above_server").seen, /^fastapi 160 for max_connections 100$/);
+  match(named("unequal_budgets").seen, /^FastAPI 160, Django 6, Flask 6$/);
+  match(named("budget_above_server").seen, /^FastAPI 160 for max_connections 100$/);
   match(named("single_round").seen, /^6 cells, one run each$/);
   match(named("fixed_order").seen, /^6 cells in one order/);
   match(named("ramp_in_window").seen, /^\d+ of 100 users/);
@@ -347,7 +347,7 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
     table,
     /Django \(per_request.* opened [\d,.]+ sessions per 1,000 requests direct, [\d.]+ pooled/,
   );
-  match(table, /data statements per request: fastapi 1\.\d+, django 1\.\d+ and flask 1\.\d+/);
+  match(table, /data statements per request: FastAPI 1\.\d+, Django 1\.\d+ and Flask 1\.\d+/);
   match(table, /waited for by condition; \d+\.\d s per run/);
   const django = pairEvidence(own).find(({ pair }) => pair.framework === "django")!;
   if (django.rounds > 0) {

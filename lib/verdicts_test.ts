@@ -57,7 +57,7 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
         console.log(`  ${verdict}: ${evidence}`);
         equal(verdict, "pgbouncer_queue", evidence);
         const [, starving, all] =
-          /^session mode shares nothing: (\d+) of (\d+) client connections never got one/
+          /^session mode shares nothing, (\d+) of (\d+) connections never got a server/
             .exec(evidence)!.map(Number);
         ok(starving! > 25 && starving! <= 44 && all! - starving! <= 20, evidence);
         const starved = latencyParts(run)!.find(({ stage }) => stage === "pgbouncer_starved")!;

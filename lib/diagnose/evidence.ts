@@ -18,7 +18,7 @@
  * @module
  */
 
-import { connectionBudget, connectionsLeft } from "../connections.ts";
+import { canShare, connectionsLeft } from "../connections.ts";
 import type { Scenario } from "../scenario.ts";
 import { median } from "../stats/percentile.ts";
 import type { PathRatio, RunSummary } from "../stats/summary.ts";
@@ -160,13 +160,10 @@ const RULES: Record<Claim, {
     consequence: (_counts, _pooled, gained) => gained,
   },
   multiplexing: {
-    // Clients that come and go are more than there ever are at once: what counts is what the app
-    // keeps. In session mode, each client has a server of its own, or waits for one.
+    // Clients that come and go are more than there ever are at once: what counts is what the app keeps.
     trace: ({ maxClients, maxServers }, pooled) =>
       maxClients !== null && maxServers !== null && maxClients > maxServers &&
-      pooled.some((scenario) =>
-        scenario.poolMode !== "session" && connectionBudget(scenario) > scenario.defaultPoolSize
-      ),
+      pooled.some(canShare),
     consequence: ({ maxClients }, pooled, gained) =>
       gained ||
       pooled.some((scenario) => maxClients! > connectionsLeft(scenario)),

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { connectionBudget } from "../connections.ts";
+import { canShare } from "../connections.ts";
 import type { Plan } from "../plan.ts";
 import { LEAST_USERS } from "../stats/conditions.ts";
 import type { StudyContext } from "../stats/context.ts";
@@ -434,16 +434,26 @@ export const GATES: readonly Gate[] = [
     id: "nothing_to_multiplex",
     kind: "limit",
     title: "Nothing to multiplex",
-    fires: "a pooled app may open no more connections than PgBouncer's default_pool_size",
-    cause: "the app has fewer workers and threads than the pool has connections",
-    next: "more threads or a smaller default_pool_size: until then no gain is the pooler's sharing",
+    fires: "a pooled app may open no more connections than PgBouncer's default_pool_size, or " +
+      "pool_mode is session",
+    cause:
+      "the app has fewer workers and threads than the pool has connections, or each keeps its " +
+      "server for as long as it is connected",
+    next:
+      "more threads or a smaller default_pool_size, in transaction mode: until then no gain is " +
+      "the pooler's sharing",
     study: ({ plan }) => {
-      const small = plan.scenarios.filter((scenario) =>
-        scenario.path === "pooled" && connectionBudget(scenario) <= scenario.defaultPoolSize
+      const alone = plan.scenarios.filter((scenario) =>
+        scenario.path === "pooled" && !canShare(scenario)
       );
-      if (small.length === 0) return [];
-      const pools = [...new Set(small.map(({ defaultPoolSize }) => defaultPoolSize))].join(" or ");
-      return [`${byFramework(small, budgetOf).text} connections for a pool of ${pools}`];
+      const groups = Map.groupBy(
+        alone,
+        ({ defaultPoolSize, poolMode }) =>
+          `${defaultPoolSize}${poolMode === "session" ? " in session mode" : ""}`,
+      );
+      return [...groups].map(([pool, own]) =>
+        `${byFramework(own, budgetOf).text} connections for a pool of ${pool}`
+      );
     },
   },
   {

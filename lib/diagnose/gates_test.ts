@@ -99,6 +99,21 @@ Deno.test("thresholds hold on both sides", () => {
   }
 });
 
+Deno.test("nothing_to_multiplex names small apps and session mode", () => {
+  const { study } = GATES.find(({ id }) => id === "nothing_to_multiplex")!;
+  const seen = (changes: Partial<Scenario>) => {
+    const scenarios = [createScenario({ ...scenario, path: "pooled", ...changes })];
+    return study!({ plan: { scenarios } } as unknown as GateStudy);
+  };
+  deepEqual(seen({}), []);
+  deepEqual(seen({ workers: 1, threads: 20, poolSize: 20 }), [
+    "Flask 20 connections for a pool of 20",
+  ]);
+  deepEqual(seen({ poolMode: "session" }), [
+    "Flask 64 connections for a pool of 20 in session mode",
+  ]);
+});
+
 Deno.test("a mean lag matters only beside the latency that it is in", () => {
   const late = { generator: { ...generator, lagMeanMs: 15 } };
   ok(gatesOfRun(run(late, { p50Ms: 100 })).includes("generator_late"));

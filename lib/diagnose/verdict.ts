@@ -172,16 +172,17 @@ function queueMs({ pgbouncer, run }: Seen): number {
   return pgbouncer === null || run.requests === 0 ? 0 : pgbouncer.waitUs / 1000 / run.requests;
 }
 
+/** The part of it of clients that got no server, which is in no answer's service time. */
+function starvedMs({ pgbouncer, run }: Seen): number {
+  return pgbouncer === null || run.requests === 0 ? 0 : pgbouncer.starvedUs / 1000 / run.requests;
+}
+
 /**
- * The same of clients that starve because servers are never given back: in session mode a client
- * keeps its server for as long as it is connected. Where servers change hands, the queue moves on, and
- * whatever makes it slow is to blame.
+ * Whether a client keeps its server for as long as it is connected, and stays connected. Where servers
+ * change hands, the queue moves on, and what makes it slow is to blame.
  */
-function starvedMs({ pgbouncer, run, scenario: { poolMode, reuse } }: Seen): number {
-  const kept = poolMode === "session" && reuse !== "per_request";
-  return pgbouncer === null || !kept || run.requests === 0
-    ? 0
-    : pgbouncer.starvedUs / 1000 / run.requests;
+function keepsServers({ scenario: { poolMode, reuse } }: Seen): boolean {
+  return poolMode === "session" && reuse !== "per_request";
 }
 
 function thinkMs({ scenario }: Seen): number {
@@ -216,14 +217,12 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     fires: `in session mode, clients that never got a server waited for ${
       percent(WAITING_SHARE)
     } of all the time that requests were under way`,
-    score: (seen) => {
-      const starved = starvedMs(seen);
-      return starved / (seen.serviceMs + starved) / WAITING_SHARE;
-    },
+    score: (seen) =>
+      keepsServers(seen) ? starvedMs(seen) / (seen.serviceMs + starvedMs(seen)) / WAITING_SHARE : 0,
     evidence: ({ pgbouncer, scenario }) =>
-      `session mode shares nothing: ${Math.round(pgbouncer!.meanWaiting)} of ${
+      `session mode shares nothing, ${Math.round(pgbouncer!.meanWaiting)} of ${
         Math.round(pgbouncer!.meanClients)
-      } client connections never got one of default_pool_size ${scenario.defaultPoolSize} server connections`,
+      } connections never got a server (default_pool_size ${scenario.defaultPoolSize})`,
   },
   {
     verdict: "generator",
@@ -347,10 +346,10 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     fires: `waiting for one of default_pool_size server connections was ${
       percent(WAITING_SHARE)
     } of a request's time`,
-    score: (seen) => queueMs(seen) / seen.serviceMs / WAITING_SHARE,
+    score: (seen) => queueMs(seen) / (seen.serviceMs + starvedMs(seen)) / WAITING_SHARE,
     evidence: (seen) =>
       `a request waited ${ms(queueMs(seen))} of its ${
-        ms(seen.serviceMs)
+        ms(seen.serviceMs + starvedMs(seen))
       } in PgBouncer for a server connection; ${
         count(seen.pgbouncer!.meanServersActive)
       } of ${seen.scenario.defaultPoolSize} were in use`,

@@ -264,11 +264,15 @@ Deno.test("clients that starve in session mode are named, before what is used up
   equal(verdict, "pgbouncer_queue");
   equal(
     evidence,
-    "session mode shares nothing: 44 of 64 client connections never got one of default_pool_size 20 server connections",
+    "session mode shares nothing, 44 of 64 connections never got a server (default_pool_size 20)",
   );
   // Where servers change hands, clients wait for what makes those slow.
   equal(judge({ poolMode: "transaction" }).verdict, "database_quota");
   equal(judge({ poolMode: "session", reuse: "per_request" }).verdict, "database_quota");
+  // Nor is it slow: it stands, as where transactions are left open.
+  const idle = judge({ poolMode: "transaction" }, { ...starving, services: {} });
+  equal(idle.verdict, "pgbouncer_queue");
+  match(idle.evidence, /^a request waited 147 ms of its 213 ms in PgBouncer/);
   const few = { ...starving, pgbouncer: { ...starving.pgbouncer, starvedUs: 19e6 } };
   equal(judge({ poolMode: "session" }, few).verdict, "database_quota");
 });
