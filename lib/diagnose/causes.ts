@@ -230,11 +230,6 @@ const RULES: Rule[] = [
       `PgBouncer refused connections: max_client_conn ${scenario.maxClientConn} is reached`,
   },
   {
-    where: ["pgbouncer"],
-    pattern: /pooler error: (.+)/,
-    say: (_, match) => `PgBouncer refuses the app (${match[1]})`,
-  },
-  {
     where: ["app"],
     pattern: /QueuePool limit of size (\d+)[^\n]*timeout ([\d.]+)/,
     say: (_, match) =>
@@ -273,6 +268,11 @@ const RULES: Rule[] = [
     pattern: /terminating connection due to administrator command/,
     say: (evidence) =>
       `an administrator's command ended connections to PostgreSQL${affected(evidence)}`,
+  },
+  {
+    where: ["pgbouncer"],
+    pattern: /pooler error: (.+)/,
+    say: (_, match) => `PgBouncer closed clients' connections (${match[1]})`,
   },
   {
     where: ["thrown"],
@@ -386,12 +386,14 @@ function affected({ requests, failures }: Evidence): string {
   return requests === 0 ? "" : `: ${failures} of ${requests} requests failed`;
 }
 
+/** Lines that tell of an error: Python's, an app's of a request, PgBouncer's of its configuration. */
+const TELLING =
+  /^(?:[\w.]+(?:Error|Exception|Exit)|Cannot start)\b|(?:GET|POST) \S+ failed: |UTC \[\d+\] ERROR /;
+
 /** What a log says of its last error, else its last line; null when it is empty. */
 function quoteError(log = ""): string | null {
   const lines = log.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  const telling = lines.filter((line) =>
-    /^(?:[\w.]+(?:Error|Exception|Exit)|Cannot start)\b|(?:GET|POST) \S+ failed: /.test(line)
-  );
+  const telling = lines.filter((line) => TELLING.test(line));
   // That a connection is gone is what follows from a cause that another line tells.
   const line =
     telling.findLast((line) => !/server closed the|connection (?:is|was) closed/.test(line)) ??
@@ -400,14 +402,16 @@ function quoteError(log = ""): string | null {
 }
 
 /**
- * A line of a log from its cause on: without time, request and whatever drivers and libraries put
- * before a server's own words.
+ * A line of a log from its cause on: without time, request, the folder of PgBouncer's files, and
+ * whatever drivers and libraries put before a server's own words.
  */
 function withoutWrappers(line: string): string {
   const wrappers = [
+    /^\S+ \S+ UTC \[\d+\] [A-Z]+:? +/,
     /^.*?\b(?:GET|POST) \S+ failed: /,
     /^.*\bconnection to server at "[^"]*", port \d+ failed: /,
     /^.*?(?=\b(?:FATAL|PANIC): )/,
+    /\/\S+\/(?=pgbouncer\.ini|userlist\.txt)/,
   ];
   return wrappers.reduce((text, wrapper) => text.replace(wrapper, ""), line);
 }

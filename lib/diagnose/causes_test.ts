@@ -209,7 +209,7 @@ ${time} WARNING ${own} pooler error: query_wait_timeout`,
     ],
     [
       `${time} WARNING ${own} pooler error: some words that nobody has seen yet`,
-      "PgBouncer refuses the app (some words that nobody has seen yet)",
+      "PgBouncer closed clients' connections (some words that nobody has seen yet)",
     ],
   ];
   for (const [pgbouncer, sentence] of cases) equal(pooledCause({ pgbouncer }), sentence);
@@ -241,6 +241,24 @@ Deno.test("findCause() has one sentence for lost prepared statements, whatever t
   match(
     [...sentences][0]!,
     /set maxPreparedStatements=200, poolMode=session or preparedStatements=false$/,
+  );
+});
+
+Deno.test("findCause() tells what PgBouncer refuses of its configuration", () => {
+  const told = (line: string) => {
+    const time = "2026-11-29 15:11:15.337 UTC [29482]";
+    const pgbouncer = `${time} ERROR ${line}\n${time} FATAL cannot load config file\n`;
+    return pooledCause({ pgbouncer }, { exited: { pgbouncer: 1 } });
+  };
+  equal(
+    told(
+      'invalid value "many" for parameter max_client_conn in configuration (/x/y/pgbouncer.ini:9)',
+    ),
+    'PgBouncer exited with code 1 before the load (invalid value "many" for parameter max_client_conn in configuration (pgbouncer.ini:9))',
+  );
+  equal(
+    told("To allow TLS connections from clients, client_tls_key_file must be set."),
+    "PgBouncer exited with code 1 before the load (To allow TLS connections from clients, client_tls_key_file must be set.)",
   );
 });
 
