@@ -51,9 +51,11 @@ if (import.meta.main) {
       cwd: join(ROOT, "notebooks"),
       clearEnv: true,
       env: toolEnvironment(jupyterEnvironment(python)),
+      // In a session of its own: of a Ctrl-C that reaches it too, Jupyter asks whether it was meant,
+      // and without a terminal it ends before its kernels have.
+      detached: true,
     }).spawn();
     const stop = () => {
-      // Not SIGINT: Jupyter would ask back whether it was meant.
       child.kill("SIGTERM");
       setTimeout(() => child.kill("SIGKILL"), STOP_GRACE_MS);
     };

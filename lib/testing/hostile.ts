@@ -6,6 +6,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { readersEnvironment } from "../setup/environment.ts";
 
 /** Port 9 answers nobody here; 192.0.2.1 is reserved for documentation. */
 const DEAD_PROXY = "http://127.0.0.1:9";
@@ -141,15 +142,13 @@ export class HostileShell implements Disposable {
     // Whoever looks here for modules ends at once.
     const ends = 'raise SystemExit("a module of the reader\'s was loaded")\n';
     for (const name of ["sitecustomize.py", "json.py"]) writeFileSync(join(python, name), ends);
-    const kept = ["PATH", "USER", "TMPDIR", "XDG_RUNTIME_DIR", "DOCKER_HOST", "POOLSCOPE_TAG"]
-      .flatMap((name) => Deno.env.has(name) ? [[name, Deno.env.get(name)!]] : []);
     const cache = Deno.env.get("XDG_CACHE_HOME") ?? join(homedir(), ".cache");
     this.env = {
+      ...readersEnvironment(),
       ...POSTGRES,
       ...PYTHON,
       ...SERVICES,
       ...SYSTEM,
-      ...Object.fromEntries(kept),
       PYTHONPATH: python,
       PYTHONSTARTUP: join(python, "json.py"),
       HOME: this.home,

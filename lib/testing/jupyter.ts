@@ -51,6 +51,15 @@ export class JupyterServer implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
+    return await JupyterServer.of(process, port, token);
+  }
+
+  /** Waits until a server that was started elsewhere answers. */
+  static async of(
+    process: Deno.ChildProcess,
+    port: number,
+    token: string,
+  ): Promise<JupyterServer> {
     const server = new JupyterServer(process, `127.0.0.1:${port}`, token);
     await waitUntil(async () => (await server.#call("GET", "/api/status")) && true, {
       what: "JupyterLab to answer",
