@@ -132,6 +132,20 @@ Deno.test("every process is started with an environment of its own", () => {
   deepEqual(inherits, []);
 });
 
+Deno.test("clients that read the environment by themselves are made in one place each", () => {
+  const makers: [RegExp, string][] = [
+    [/^import postgres\b.* from "postgres"/m, "engine/database.ts"],
+    [/\bnew Docker\(/, "engine/docker_client.ts"],
+    [/(?<![.\w])fetch\((?!from)/, "verify/ask.ts"],
+  ];
+  for (const [pattern, maker] of makers) {
+    const files = sources().filter((file) =>
+      pattern.test(readFileSync(join(ROOT, "lib", file), "utf8"))
+    );
+    deepEqual(files, [maker]);
+  }
+});
+
 Deno.test("every variable that is read is listed", () => {
   const read = sources().flatMap((file) =>
     [...readFileSync(join(ROOT, "lib", file), "utf8").matchAll(/Deno\.env\.get\("(\w+)"\)/g)]

@@ -4,7 +4,7 @@
  * @module
  */
 
-import postgres from "postgres";
+import { connect } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
 import type { RunInputs } from "../store/manifest.ts";
 import { openConsole } from "../telemetry/pgbouncer.ts";
@@ -35,7 +35,7 @@ const PER_START: Record<string, string[]> = {
 export async function readSettings(
   services: Pick<RunServices, "postgres" | "pgbouncer">,
 ): Promise<NonNullable<RunInputs["settings"]>> {
-  const database = postgres({ ...services.postgres, max: 1, fetch_types: false });
+  const database = connect(services.postgres);
   const pooler = services.pgbouncer && openConsole(services.pgbouncer);
   try {
     const inForce = await database`
