@@ -10,6 +10,8 @@ import type Docker from "dockerode";
 import { DockerEngine, warnOfLimits } from "./engine/docker.ts";
 import { findObjects, objectLabels } from "./engine/docker_sweep.ts";
 import { waitUntil } from "./engine/wait.ts";
+import { ensureImages } from "./setup/images.ts";
+import { setUp } from "./setup/mod.ts";
 import { hashRunFiles, readManifest } from "./store/files.ts";
 import { RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
 import { thisOwner } from "./store/owner.ts";
@@ -47,8 +49,10 @@ async function looseEnds({ docker, host }: TestDocker): Promise<string[]> {
   ].sort();
 }
 
-dockerTest("both engines leave run folders with the same files, columns and fields", async () => {
+dockerTest("from a hostile shell, both engines leave equal run folders", async ({ docker }) => {
   const studies = { docker: `test-docker-${Deno.pid}`, local: `test-local-${Deno.pid}` };
+  // In this shell, as the other one's proxy gives neither packages nor images.
+  await Promise.all([setUp(), ensureImages(docker, { tag: Deno.env.get("POOLSCOPE_TAG") })]);
   using shell = new HostileShell();
   try {
     for (const [engine, study] of Object.entries(studies)) {
