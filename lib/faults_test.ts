@@ -1,3 +1,4 @@
+// test lane: copy
 /**
  * Every cause of the table in diagnose/causes.ts, produced for real: by settings, by a broken copy of
  * an app, by signals to real processes, and by disks and memory that are really full.
@@ -317,8 +318,8 @@ Deno.test("an app or a template that is wrong is told by what it says itself, an
           "import sys, time\nprint('waiting for the licence server', file=sys.stderr, flush=True)\ntime.sleep(60)\n",
         ],
       },
-      { readyTimeoutS: 3 },
-      /^Django direct: no worker answered on port \d+ within 3 s; the app's log ends with: .*waiting for the licence server/,
+      { readyTimeoutS: 5 },
+      /^Django direct: no worker answered on port \d+ within 5 s; the app's log ends with: .*waiting for the licence server/,
     ],
     [
       "wrong port",
@@ -329,7 +330,7 @@ Deno.test("an app or a template that is wrong is told by what it says itself, an
           "port=settings.uvicorn_port - 1",
         ],
       },
-      { readyTimeoutS: 3 },
+      { readyTimeoutS: 8 },
       /^FastAPI direct: the app listens on port \d+ instead of \d+$/,
     ],
     [

@@ -1,4 +1,4 @@
-// test lane: docker
+// test lane: copy
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { freePort } from "../engine/cluster.ts";
 import { readApp } from "../engine/services.ts";

@@ -1,4 +1,4 @@
-// test lane: docker
+// test lane: copy
 import { Buffer } from "node:buffer";
 import { equal, match } from "node:assert/strict";
 import { PassThrough } from "node:stream";

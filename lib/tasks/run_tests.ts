@@ -85,8 +85,8 @@ async function runInCopy(args: string[], options: RunOptions): Promise<TestResul
   };
   try {
     const leaveOut = "--exclude=./.poolscope --exclude=./data/runs";
-    const copy = `tar -C "$0" ${leaveOut} -cf - . | tar -xf -`;
-    await inCopy("copy the checkout to", ["sh", "-c", copy, ROOT]);
+    const copying = `tar -C "$0" ${leaveOut} -cf - . | tar -xf -`;
+    await inCopy("copy the checkout to", ["sh", "-c", copying, ROOT]);
     return await runTests(args, { ...options, cwd });
   } finally {
     const clean = join("lib", "tasks", "clean.ts");
@@ -104,12 +104,12 @@ function failedFiles(failures: readonly TestResult[]): string[] {
 
 /** Runs all tests. */
 async function runAll(signal: AbortSignal): Promise<TestResult[]> {
-  const { docker, alone } = testLanes();
-  const others = [...docker, ...alone].join();
+  const { copy, alone } = testLanes();
+  const others = [...copy, ...alone].join();
   // Only the first checks types, for the examples' sake: `deno task ok` does it for all files.
   const lanes = await Promise.allSettled([
     runTests(["--doc", `--ignore=${others}`, "lib/"], { label: "checkout", signal }),
-    runInCopy(["--no-check", ...docker], { label: "docker", signal }),
+    runInCopy(["--no-check", ...copy], { label: "copy    ", signal }),
   ]);
   const tests = lanes.flatMap((lane) => {
     if (lane.status === "rejected") throw lane.reason;

@@ -19,7 +19,7 @@ import { ROOT, runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 
 /** A start of a task in a process of its own. */
-export function startTask(task: string, args: string[], env: Record<string, string> = {}) {
+export function startTask(task: string, args: readonly string[], env: Record<string, string> = {}) {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", `lib/tasks/${task}.ts`, ...args],
     cwd: ROOT,

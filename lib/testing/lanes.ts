@@ -10,13 +10,15 @@ import { join, relative } from "node:path";
 import { ROOT } from "../store/layout.ts";
 
 /**
- * The lanes. Each runs its files one after the other, side by side with the other lane, and in a
- * checkout of its own, as tests look for what a start left in theirs:
+ * The lanes. Each runs its files one after the other, side by side with the other lane. Tests look for
+ * what a start left in their checkout, so that the second lane has a copy of it. What a lane's tests
+ * assert must hold on a machine that has other things to do.
  *
- * - `checkout`: asserts nothing about speed and needs no Docker.
- * - `docker`: asserts nothing about speed; all that is on the daemon is its own.
+ * - `checkout`: most tests.
+ * - `copy`: all tests of Docker, each of which takes what is on the daemon for its own; and as many
+ *   others as make the lanes equally long.
  */
-export const LANES = ["checkout", "docker"] as const;
+export const LANES = ["checkout", "copy"] as const;
 
 /** A lane, or none: alone. */
 export type Lane = (typeof LANES)[number] | "alone";
@@ -40,7 +42,7 @@ export function laneOf(text: string): Lane {
 
 /** All test files of `lib/` by lane, from the checkout's folder. */
 export function testLanes(): Record<Lane, string[]> {
-  const lanes: Record<Lane, string[]> = { checkout: [], docker: [], alone: [] };
+  const lanes: Record<Lane, string[]> = { checkout: [], copy: [], alone: [] };
   const names = readdirSync(join(ROOT, "lib"), { recursive: true }).map(String).sort();
   for (const name of names.filter((name) => name.endsWith("_test.ts"))) {
     const path = join(ROOT, "lib", name);

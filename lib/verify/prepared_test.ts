@@ -1,3 +1,4 @@
+// test lane: copy
 import { equal, match, ok } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
