@@ -45,6 +45,8 @@ export interface SyntheticRun {
   medianMs: number;
   /** Spread of the logarithm of the service time. @default 0.4 */
   sigma?: number;
+  /** Change of throughput from the window's start to its end, as a share of its mean. @default 0 */
+  drift?: number;
   /** Failed requests per second. @default 0 */
   failuresPerS?: number;
   /** Requests without an answer at the window's end. @default 0 */
@@ -151,7 +153,13 @@ function makeRequests(
     const n = Math.round(about);
     return Array.from({ length: n }, (_, i) => {
       const service = serviceUs();
-      const at = Math.floor(from + (to - from) * (i + 0.5) / n);
+      const share = (i + 0.5) / n;
+      const slope = run.drift ?? 0;
+      // When that share of the answers has come, at a rate that changes linearly.
+      const when = slope === 0
+        ? share
+        : (Math.sqrt((1 - slope / 2) ** 2 + 2 * slope * share) - 1 + slope / 2) / slope;
+      const at = Math.floor(from + (to - from) * when);
       return { startUs: at - service, serviceUs: service, ...rest };
     });
   };

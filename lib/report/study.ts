@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { findUnequalWork, rejectUnequalWork, type UnequalWork } from "../diagnose/equal_work.ts";
 import { type ScenarioVerdict, scenarioVerdicts } from "../diagnose/verdict.ts";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { FileError, PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readPgbouncer, readPostgres, readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
@@ -209,16 +209,28 @@ export class Study {
     return points;
   }
 
+  /** The run whose samples are shown; nothing where no round was asked for and none has a manifest. */
+  #sampledRun(scenarioId: string | undefined, round?: number): Manifest | undefined {
+    const own = this.manifests.filter((manifest) => manifest.scenarioId === scenarioId);
+    const isKnown = this.scenarios.some((scenario) => scenario.scenarioId === scenarioId);
+    if (scenarioId === undefined || (round === undefined && isKnown && own.length === 0)) return;
+    const [first] = this.#rounds(scenarioId, round);
+    return own.find((manifest) => manifest.round === first);
+  }
+
   /**
    * The CPU time of each service, second by second, for `resourceFigure`.
    *
    * @param scenarioId The scenario's id.
-   * @param round The round. @default 1
+   * @param round The round. @default the first that was measured
+   * @returns Nothing where no round is given and there is none, or its file cannot be read.
    */
-  async cpu(scenarioId: string, round = 1): Promise<CpuPoint[]> {
-    this.#rounds(scenarioId, round);
-    const manifest = this.manifests.find((m) => m.scenarioId === scenarioId && m.round === round)!;
-    const frame = await readResources(runFolder(this.folder, scenarioId, round));
+  async cpu(scenarioId: string | undefined, round?: number): Promise<CpuPoint[]> {
+    const manifest = this.#sampledRun(scenarioId, round);
+    if (manifest === undefined) return [];
+    const folder = runFolder(this.folder, manifest.scenarioId, manifest.round);
+    const frame = await readSamples(readResources(folder), round !== undefined);
+    if (frame === null) return [];
     return untilWindowEnd(cpuSeries(frame, manifest.window?.startUs ?? null), manifest);
   }
 
@@ -226,19 +238,31 @@ export class Study {
    * Connections by what they did, second by second, for `connectionsFigure`.
    *
    * @param scenarioId The scenario's id.
-   * @param round The round. @default 1
+   * @param round The round. @default the first that was measured
+   * @returns Nothing where no round is given and there is none, or its files cannot be read.
    */
-  async connections(scenarioId: string, round = 1): Promise<ConnectionPoint[]> {
-    this.#rounds(scenarioId, round);
-    const manifest = this.manifests.find((m) => m.scenarioId === scenarioId && m.round === round)!;
-    const folder = runFolder(this.folder, scenarioId, round);
-    const pooled = manifest.scenario.path === "pooled";
-    const points = connectionSeries(
-      await readPostgres(folder),
-      pooled ? await readPgbouncer(folder) : null,
-      manifest.window?.startUs ?? null,
-    );
+  async connections(scenarioId: string | undefined, round?: number): Promise<ConnectionPoint[]> {
+    const manifest = this.#sampledRun(scenarioId, round);
+    if (manifest === undefined) return [];
+    const folder = runFolder(this.folder, manifest.scenarioId, manifest.round);
+    const asked = round !== undefined;
+    const postgres = await readSamples(readPostgres(folder), asked);
+    const pgbouncer = manifest.scenario.path === "pooled"
+      ? await readSamples(readPgbouncer(folder), asked)
+      : null;
+    if (postgres === null) return [];
+    const points = connectionSeries(postgres, pgbouncer, manifest.window?.startUs ?? null);
     return untilWindowEnd(points, manifest);
+  }
+}
+
+/** A run's samples; those that cannot be read are none, unless this very run was asked for. */
+async function readSamples(read: Promise<DataFrame>, asked: boolean): Promise<DataFrame | null> {
+  try {
+    return await read;
+  } catch (error) {
+    if (asked || !(error instanceof FileError)) throw error;
+    return null; // The run's cause or the study's warnings say why.
   }
 }
 

@@ -89,7 +89,7 @@ function explain(verdict: Verdict): string {
  * @param study The study.
  * @param scenarioId The scenario's id.
  */
-export function readVerdict(study: Study, scenarioId: string): Markdown {
+export function readVerdict(study: Study, scenarioId: string | undefined): Markdown {
   const one = study.verdicts.find(({ scenario }) => scenario.scenarioId === scenarioId);
   if (one === undefined) return new Markdown("No run of this scenario is complete yet.");
   return new Markdown(
