@@ -43,7 +43,7 @@ export function distributionFigure(
   options: DistributionFigureOptions = {},
 ): Figure {
   if (points.length === 0) {
-    return emptyFigure("No run succeeded: there is no latency to show", options.context);
+    return emptyFigure("No run was accepted: there is no latency to show", options.context);
   }
   const check = checkFigure("latency", options.context);
   if (check !== null) return check;

@@ -17,12 +17,13 @@ import {
   capitalise,
   formatCount,
   formatInterval,
+  formatList,
   formatNumber,
 } from "../figures/format.ts";
 import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../figures/options.ts";
 import { armLabels } from "../scenario.ts";
-import { isLowerBound } from "../stats/summarise.ts";
-import type { ScenarioSummary } from "../stats/summary.ts";
+import { isLowerBound, shortCause } from "../stats/summarise.ts";
+import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -81,6 +82,27 @@ export function describeCores({ cpuSets }: Study["context"], cores: number): str
     }).`;
 }
 
+/** How many runs were rejected and failed, and why. */
+export function describeUnaccepted(runs: readonly RunSummary[]): string {
+  const tell = (status: "rejected" | "failed", reasonOf: (run: RunSummary) => string) => {
+    const all = runs.filter((run) => run.status === status);
+    const reasons = [...new Set(all.map(reasonOf))].join("; ");
+    return all.length === 0 ? [] : [`${formatCount(all.length, "run")} ${status} (${reasons})`];
+  };
+  return formatList([
+    // What was seen differs from run to run; what stands before the colon is the reason.
+    ...tell("rejected", ({ cause }) => cause!.split(": ")[0]!),
+    ...tell("failed", shortCause),
+  ]);
+}
+
+/** Why a study without an accepted run has no numbers, in one sentence. */
+function explainNone({ runs }: Study): string {
+  return runs.length === 0
+    ? "No run is complete yet."
+    : `No run was accepted: ${describeUnaccepted(runs)}.`;
+}
+
 /**
  * Reads throughput: the claim of the figure, and which arm answered most.
  *
@@ -91,7 +113,7 @@ export function readThroughput(study: Study): Markdown {
   if (check !== null) return check;
   const best = extreme(study.scenarios, (scenario) => scenario.rps?.value);
   const claim = pathClaim("throughput", throughputComparisons(study.ratios));
-  if (best?.rps == null) return new Markdown("No run succeeded: see what failed.");
+  if (best?.rps == null) return new Markdown(explainNone(study));
   const interval = formatInterval(best.rps);
   return new Markdown(
     `${claim}. The highest throughput was ${
@@ -115,9 +137,7 @@ export function readLatency(study: Study, percentile: Percentile = 95): Markdown
   const worst = extreme(study.scenarios, (scenario) => value(scenario)?.value);
   const few = tooFewRequests(study.scenarios, percentile);
   if (worst === undefined) {
-    return new Markdown(
-      `${few === null ? "No run succeeded: there is no latency to read" : capitalise(few)}.`,
-    );
+    return new Markdown(few === null ? explainNone(study) : `${capitalise(few)}.`);
   }
   const comparisons = latencyComparisons(study.ratios, study.scenarios, percentile);
   const claim = rangeClaim(
@@ -148,6 +168,7 @@ export function readLatency(study: Study, percentile: Percentile = 95): Markdown
  */
 export function readFailures(study: Study): Markdown {
   const failed = study.runs.filter((run) => run.status === "failed").length;
+  if (study.runs.length === 0) return new Markdown(explainNone(study));
   if (failed === 0) {
     return new Markdown(`None of the ${formatCount(study.runs.length, "run")} failed.`);
   }

@@ -23,10 +23,11 @@ import {
 import { appTitle } from "../apps/titles.ts";
 import { compareLevels, levelLabel } from "../scenario.ts";
 import { groupArms } from "../stats/capacity.ts";
-import { isLowerBound, shortCause } from "../stats/summarise.ts";
-import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { isLowerBound } from "../stats/summarise.ts";
+import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { checkNotice, checkReading } from "./check.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
+import { describeUnaccepted } from "./narrative.ts";
 import type { Study } from "./study.ts";
 import { describeStatus } from "./status.ts";
 import { p999Of, shareOf } from "./tables.ts";
@@ -69,18 +70,8 @@ function explainNoOpenLoop(study: Study): string {
       : [missing.length, "of the study before it"];
     return `${NO_OPEN_LOOP} yet: ${count} runs ${whose} are to come.`;
   }
-  const tell = (status: "rejected" | "failed", reasonOf: (run: RunSummary) => string) => {
-    const all = runs.filter((run) => run.status === status);
-    const reasons = [...new Set(all.map(reasonOf))].join("; ");
-    return all.length === 0 ? [] : [`${formatCount(all.length, "run")} ${status} (${reasons})`];
-  };
-  const why = [
-    // What was seen differs from run to run; what stands before the colon is the reason.
-    ...tell("rejected", ({ cause }) => cause!.split(": ")[0]!),
-    ...tell("failed", shortCause),
-  ];
   return `${NO_OPEN_LOOP}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
-    `and none was accepted: ${formatList(why)}.`;
+    `and none was accepted: ${describeUnaccepted(runs)}.`;
 }
 
 /** The arms that an open loop leaves out, since nothing says which rates they could be asked for. */
