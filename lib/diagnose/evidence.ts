@@ -38,7 +38,7 @@ export const QUEUED_SHARE = 0.05;
 /** A larger share of direct's CPU time per answer is within what differs from run to run. */
 export const CHEAPER = 0.9;
 /** Fewer rounds than this tell nothing of CPU time. */
-export const CHEAPER_ROUNDS = 2;
+export const CHEAPER_ROUNDS = 3;
 
 /** What a claim says. */
 export const CLAIMS = ["reuse", "multiplexing", "queueing"] as const;
@@ -201,6 +201,11 @@ export function pairEvidence(
  */
 export function judgeGain({ claims, rounds }: PairEvidence): Gain {
   return claims.length > 0 ? "explained" : rounds > 0 ? "unexplained" : "unrecorded";
+}
+
+/** Whether PgBouncer is of use beside throughput: by a claim other than that clients queue in it. */
+export function sparesPostgres({ claims }: PairEvidence): boolean {
+  return claims.some((claim) => claim !== "queueing");
 }
 
 /** See {@linkcode judgeGain}. */

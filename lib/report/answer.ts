@@ -4,7 +4,12 @@
  * @module
  */
 
-import { isAhead, judgeGain, type PairEvidence, pairEvidence } from "../diagnose/evidence.ts";
+import {
+  judgeGain,
+  type PairEvidence,
+  pairEvidence,
+  sparesPostgres,
+} from "../diagnose/evidence.ts";
 import { latencyComparisons, type Verdict, verdictOf } from "../figures/claims.ts";
 import {
   atLevels,
@@ -21,7 +26,7 @@ import { latencyName } from "../figures/options.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
 import { describeCheck } from "./check.ts";
 import { Markdown } from "./display.ts";
-import { explainGains } from "./evidence.ts";
+import { explainPairs } from "./evidence.ts";
 import { describeCores } from "./narrative.ts";
 import { readArmRatios } from "./ratios.ts";
 import type { Study } from "./study.ts";
@@ -50,7 +55,11 @@ function shortAnswer(evidence: readonly PairEvidence[]): string {
       : `no, it cost throughput ${atLevels(lower)} and gained none elsewhere`;
   }
   if (higher.length > 0) return "pooled was higher, but PgBouncer left no trace that explains it";
-  if (alike.length > 0) return "this study gives no reason to";
+  if (alike.length > 0) {
+    return evidence.some(sparesPostgres)
+      ? "not for throughput, but it spares PostgreSQL work or connections"
+      : "this study gives no reason to";
+  }
   const ahead = new Set(pairs.map(({ bound }) => bound?.ahead));
   if (ahead.size > 1 || ahead.has(undefined)) return "undecided";
   const trace = unexplained.length === pairs.length ? ", without a trace that explains it" : "";
@@ -105,7 +114,7 @@ function answer(study: Study, evidence: readonly PairEvidence[]): string {
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(`${atLevels(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
   }
-  parts.push(...explainGains(evidence.filter(({ pair }) => isAhead(pair))));
+  parts.push(...explainPairs(evidence));
   const compared = pairs.filter(({ n }) => n > 1);
   if (compared.length > 0) parts.push(latencyAnswer(study, compared));
   const rounds = pairs.filter(({ n }) => n > 0).map(({ n }) => n);

@@ -6,8 +6,10 @@
 
 import {
   CHEAPER,
+  CHEAPER_ROUNDS,
   CHURN,
   type Claim,
+  isAhead,
   judgeGain,
   type PairEvidence,
   pairEvidence,
@@ -27,20 +29,18 @@ import { type CellValue, Markdown, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 import { checkStamp } from "./tables.ts";
 
-const GAINED = `higher throughput, or PostgreSQL's CPU time per answer at most ${
-  formatPercent(CHEAPER)
-} of direct's in every round`;
-
-/** What each claim means: its trace, and after "with" its consequence. */
+/** What each claim means: its trace, and after "and" its consequence. */
 const MEANING: Record<Claim, string> = {
   reuse: `reuse: PgBouncer spared PostgreSQL new sessions (direct opens at least ${CHURN} per ` +
-    `1,000 requests, pooled at most half of them), with ${GAINED}`,
+    "1,000 requests, pooled at most half of them), and there was a gain",
   multiplexing:
     "multiplexing: more client than server connections at their high-water marks, in a " +
-    `mode that shares them, with ${GAINED}, or more clients than max_connections has room for`,
+    "mode that shares them, and there was a gain, or more clients than max_connections has room for",
   queueing: `queueing: clients waited for a server connection, at least ${QUEUED_MS} ms per ` +
-    `transaction, with at least ${formatPercent(QUEUED_SHARE)} of a request's time`,
+    `transaction, and that was at least ${formatPercent(QUEUED_SHARE)} of a request's time`,
 };
+const GAIN = `A gain is a higher throughput, or ${CHEAPER_ROUNDS} rounds or more in all of which ` +
+  `PostgreSQL's CPU time per answer was at most ${formatPercent(CHEAPER)} of direct's.`;
 
 function claimsOf({ pair, claims, traces, rounds }: PairEvidence): string {
   if (rounds === 0) return pair.missing ?? "not recorded";
@@ -67,7 +67,9 @@ export function readEvidence(study: Study): Markdown {
   return new Markdown(
     `A difference between the paths may be ascribed to the pooler only where its trace was counted and had a consequence: ${
       Object.values(MEANING).join("; ")
-    }. Where there is none, the pair measures only the extra hop.\n\n${lines.join("\n")}`,
+    }. ${GAIN} Where there is no claim, the pair measures only the extra hop.\n\n${
+      lines.join("\n")
+    }`,
   );
 }
 
@@ -85,19 +87,31 @@ const FIGURES: Record<Claim, (evidence: PairEvidence) => string> = {
     } of a request's time`,
 };
 
+/** The figures of a pair's claims, and of the gain that is no throughput. */
+function describeClaims(evidence: PairEvidence): string {
+  const { claims, cpuRatio } = evidence;
+  const cheaper = cpuRatio !== null && cpuRatio <= CHEAPER
+    ? [`PostgreSQL's CPU time per answer was at most ${formatPercent(cpuRatio)} of direct's`]
+    : [];
+  return [...claims.map((claim) => FIGURES[claim](evidence)), ...cheaper].join("; ");
+}
+
 /**
- * What gains of the pooled arm rest on, a text for each kind of explanation; see `judgeGain`.
+ * PgBouncer's part in what was measured, a text for each kind of it, with the figures of the highest
+ * load; of a gain without a claim, that nothing explains it. See `judgeGain`.
  *
- * @param gains The evidence of pairs of which the pooled arm was ahead.
+ * @param evidence The evidence of some pairs.
  */
-export function explainGains(gains: readonly PairEvidence[]): string[] {
-  return [...Map.groupBy(gains, claimsOf)].map(([claims, own]) => {
+export function explainPairs(evidence: readonly PairEvidence[]): string[] {
+  const told = evidence.filter(({ pair, claims }) => claims.length > 0 || isAhead(pair));
+  return [...Map.groupBy(told, claimsOf)].map(([claims, own]) => {
     const at = atLevels(own.map(({ pair }) => pair));
-    switch (judgeGain(own[0]!)) {
+    const last = own.at(-1)!;
+    switch (judgeGain(last)) {
       case "explained":
         return `PgBouncer's part ${at} was ${claims} (${
-          own[0]!.claims.map((claim) => FIGURES[claim](own.at(-1)!)).join("; ")
-        })`;
+          own.length === 1 ? "" : `${atLevels([last.pair])} `
+        }${describeClaims(last)})`;
       case "unexplained":
         return `${at} pooled was higher, but PgBouncer left no trace that explains it`;
       case "unrecorded":

@@ -25,7 +25,7 @@ import { scenarioMatrixFigure } from "../figures/matrix.ts";
 import { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
 import { throughputFigure } from "../figures/throughput.ts";
 import { shortCause } from "../stats/summarise.ts";
-import { createScenario } from "../scenario.ts";
+import { createScenario, type Scenario } from "../scenario.ts";
 import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { loadStudy } from "./study.ts";
 import { readTelemetry, telemetryTable } from "./telemetry.ts";
@@ -305,30 +305,42 @@ Deno.test("conclusion() answers for each framework, names its reuse, n and inter
 
 Deno.test("a gain is an answer only where PgBouncer left a trace that explains it", async () => {
   // With a server connection for each of the app's, there is nothing to share and no queue.
-  const answerWith = async (defaultPoolSize: number, evidence: RegExp) => {
+  const answerWith = async (settings: Partial<Scenario>, pooledRps: number, evidence: RegExp) => {
     const scenarios = (["direct", "pooled"] as const).map((path) =>
-      createScenario({ framework: "django", path, users: 10, defaultPoolSize })
+      createScenario({ framework: "django", path, users: 10, ...settings })
     );
     using own = syntheticStudy(syntheticPlan({ scenarios }), ({ scenario, round }) => ({
-      rps: (scenario.path === "direct" ? 100 : 120) + round,
+      rps: (scenario.path === "direct" ? 100 : pooledRps) + round,
       medianMs: 9,
     }));
     const read = await loadStudy(own.folder);
-    assert.equal(read.ratios[0]!.verdict, "higher");
+    assert.equal(read.ratios[0]!.verdict, pooledRps > 100 ? "higher" : "indistinguishable");
     assert.match(String(readEvidence(read)), evidence);
     return plain(conclusion(read));
   };
-  const explained = await answerWith(20, /- \*\*multiplexing\*\*: Django/);
+  const explained = await answerWith({}, 120, /- \*\*multiplexing\*\*: Django/);
   assert.match(explained, /\*\*Django, reuse `persistent`: yes, for throughput\.\*\*/);
   assert.match(
     explained,
     /PgBouncer's part at 10 users was multiplexing \(10 client connections shared 8 server/,
   );
-  const unexplained = await answerWith(64, /- \*\*measures only the extra hop\*\*: Django/);
+  const unexplained = await answerWith(
+    { defaultPoolSize: 64 },
+    120,
+    /- \*\*measures only the extra hop\*\*: Django/,
+  );
   assert.doesNotMatch(unexplained, /yes, for throughput/);
   assert.match(
     unexplained,
     /: pooled was higher, but PgBouncer left no trace that explains it\.\*\*.*higher at 10 users \(1\.19×/,
+  );
+  // Of no gain, sharing is an answer only where it has another consequence: ten clients, room for nine.
+  const hop =
+    /- \*\*measures only the extra hop: multiplexing of no measured consequence\*\*: Django/;
+  assert.match(await answerWith({}, 100, hop), /: this study gives no reason to\./);
+  assert.match(
+    await answerWith({ maxConnections: 12 }, 100, /- \*\*multiplexing\*\*: Django/),
+    /: not for throughput, but it spares PostgreSQL work or connections\.\*\*.*was multiplexing/,
   );
 });
 
