@@ -10,7 +10,7 @@ import { basename, join, relative } from "node:path";
 import { PoolscopeError } from "./errors.ts";
 import { sweep } from "./engine/cleanup.ts";
 import { executeNotebooks } from "./notebooks/execute.ts";
-import { interruptible } from "./notebooks/guard.ts";
+import { EXPORTED_STUDY, interruptible } from "./notebooks/guard.ts";
 import { convertToHtml } from "./notebooks/html.ts";
 import { chooseNotebooks, NOTEBOOKS } from "./notebooks/notebook.ts";
 import { notebookView } from "./notebooks/progress.ts";
@@ -40,7 +40,7 @@ const OTHER_STEPS = 2;
 /**
  * Writes the study's `report/` folder anew.
  *
- * @param study The study; what its plan asks for must be complete.
+ * @param study The study, as far as it has come.
  * @returns The files of the report.
  * @throws {UsageError} If one of the further notebooks cannot be read.
  * @throws {PoolscopeError} If one of Poolscope's own notebooks fails: it costs its own page, the rest
@@ -58,13 +58,6 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   for (const text of await sweep()) emit({ event: "note", text });
   const { name, runs } = study;
   const [openLoop, confirmation] = [await study.openLoop(), await study.confirmation()];
-  const isOpenLoopToCome = openLoop === null ? study.openLoopPlan() !== null : !openLoop.complete;
-  if (study.complete && isOpenLoopToCome) {
-    const toCome = openLoop === null ? "all" : String(openLoop.missing.length);
-    throw new PoolscopeError(
-      `Cannot export study "${name}": ${toCome} runs of its open loop are to come; finish them with \`deno task run --study ${name}\``,
-    );
-  }
   const counts = study.counts();
   emit({ event: "report_started", study: name, runs: runs.length, failed: counts.failed });
   const files: string[] = [];
@@ -123,6 +116,7 @@ async function exportNotebooks(
     notebooks,
     parameters: { study: study.name },
     outputFolder: folder,
+    env: { [EXPORTED_STUDY]: study.folder },
     status: (text, place) => {
       total = OTHER_STEPS + place.total;
       step(text, 1 + place.done);

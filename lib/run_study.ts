@@ -25,7 +25,7 @@ import {
   planRuns,
 } from "./plan.ts";
 import { checkKeys, didYouMean } from "./nearest.ts";
-import { interruptible, isInKernel } from "./notebooks/guard.ts";
+import { EXPORTED_STUDY, interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { readRun } from "./report/read_run.ts";
 import { loadStudy, type Study } from "./report/study.ts";
@@ -152,6 +152,7 @@ export async function runOpenLoop(
 ): Promise<Study | null> {
   checkKeys<RunStudyOptions>("runOpenLoop()", options, OPTIONS);
   if (study.plan.openLoop === undefined) return null;
+  if (isExported(study.folder)) return await study.openLoop();
   if (!study.complete) {
     throw new PoolscopeError(
       `Cannot run the open loop of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
@@ -178,6 +179,7 @@ export async function runConfirmation(
   options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
 ): Promise<Study | null> {
   checkKeys<RunStudyOptions>("runConfirmation()", options, OPTIONS);
+  if (isExported(study.folder)) return await study.confirmation();
   if (!study.complete) {
     throw new PoolscopeError(
       `Cannot confirm the verdicts of "${study.name}": ${study.missing.length} of the study's runs are to come; finish it first`,
@@ -190,6 +192,11 @@ export async function runConfirmation(
   if (opened === null) return null;
   const name = studyName(opened.folder);
   return await conduct({ ...opened, name, lockFolder: study.folder, before: study }, options);
+}
+
+/** Whether this is a notebook of a study's report: it shows how far the study has come. */
+function isExported(folder: string): boolean {
+  return Deno.env.get(EXPORTED_STUDY) === folder;
 }
 
 /** A study that is to be run. */
@@ -207,6 +214,7 @@ async function conduct(
   { name, folder, plan, lockFolder, before: base }: Conducted,
   options: RunStudyOptions,
 ): Promise<Study> {
+  if (isExported(lockFolder)) return await loadStudy(folder);
   const labels = armLabels(plan.scenarios);
   // Who only reads a complete study needs no lock.
   const before = await findPending(folder, knownRuns(folder, plan), options);

@@ -2,9 +2,12 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputsChangedError, UsageError } from "./errors.ts";
+import { exportStudy } from "./export_study.ts";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "./frames/testing.ts";
+import { EXPORTED_STUDY } from "./notebooks/guard.ts";
 import type { Plan, PlannedRun } from "./plan.ts";
-import { runOpenLoop, runStudy, type RunStudyOptions } from "./run_study.ts";
+import { runConfirmation, runOpenLoop, runStudy, type RunStudyOptions } from "./run_study.ts";
+import { loadStudy } from "./report/study.ts";
 import { createScenario } from "./scenario.ts";
 import { hashInputs } from "./setup/inputs.ts";
 import { readManifest } from "./store/files.ts";
@@ -132,4 +135,25 @@ Deno.test("runStudy() continues a study only with the inputs that it was begun w
   await rejects(resume(), /past all checks/);
   writeFileSync(join(folder, "plan.json"), JSON.stringify({ ...plan, windowS: 50 }));
   await rejects(resume(), /differ in plan\.json/);
+});
+
+Deno.test("an export shows a study as far as it has come, and its notebooks start nothing", async () => {
+  const name = `exported-${Deno.pid}`;
+  using exported = placeStudy(name, unfinished);
+  Deno.env.set(EXPORTED_STUDY, exported.folder);
+  try {
+    const study = await runStudy({ study: name, start: false });
+    equal(study.missing.length, 1);
+    equal(await runConfirmation(study, { start: false }), null);
+  } finally {
+    Deno.env.delete(EXPORTED_STUDY);
+  }
+  await rejects(runStudy({ study: name, start: false }), /1 run, .* are to come/);
+
+  // Its open loop is to come.
+  const openLoop = { shares: [0.5], rounds: 1, warmUpS: 1, windowS: 2 };
+  using complete = syntheticStudy(syntheticPlan({ rounds: 2, scenarios, openLoop }));
+  const study = await loadStudy(complete.folder);
+  const [report] = await exportStudy(study, { notebooks: false });
+  match(await Deno.readTextFile(report!), /No open loop was run yet: all runs of it are to come\./);
 });

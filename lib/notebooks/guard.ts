@@ -9,6 +9,9 @@
 /** The environment variable that names the file of recorded errors. */
 export const KERNEL_ERRORS = "POOLSCOPE_KERNEL_ERRORS";
 
+/** The environment variable that names the folder of the study whose export executes notebooks. */
+export const EXPORTED_STUDY = "POOLSCOPE_EXPORTED_STUDY";
+
 /** One error that no cell could report. */
 export interface KernelError {
   /** `error` or `unhandledrejection`. */
