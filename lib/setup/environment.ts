@@ -117,8 +117,12 @@ export const READERS_VARIABLES: readonly ReadersVariables[] = [
     purpose: "the same for uv alone",
   },
   {
-    names: ["DENO_DIR", "DENO_AUTH_TOKENS", "NPM_CONFIG_REGISTRY", "npm_config_user_agent"],
+    names: ["DENO_DIR", "DENO_AUTH_TOKENS", "NPM_CONFIG_REGISTRY"],
     purpose: "where npm packages are kept and come from",
+  },
+  {
+    names: ["npm_config_user_agent"],
+    purpose: "set by npx itself, from which `deno task doctor` knows that it needs Node.js",
   },
 ];
 
