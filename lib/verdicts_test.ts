@@ -1,15 +1,18 @@
 /** Bottlenecks that are put into real runs: each is named, and its relief raises throughput. */
 
-import { equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { join } from "node:path";
 import { seededDraws } from "./bench/random.ts";
 import { drawCases } from "./bench/verdict_cases.ts";
 import { InjectingEngine, tryCase, tryTrial } from "./bench/verdicts.ts";
+import { pairEvidence } from "./diagnose/evidence.ts";
 import { LEAST_RISE } from "./diagnose/relief.ts";
 import { type Bottleneck, judgeBottleneck } from "./diagnose/verdict.ts";
 import { loadPolars } from "./frames/polars.ts";
+import { explainPairs } from "./report/evidence.ts";
 import { createScenario } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
+import type { PathRatio } from "./stats/summary.ts";
 import { latencyParts } from "./stats/waterfall.ts";
 
 const TRIED: Bottleneck[] = ["pgbouncer_queue", "database_locks", "load_limited"];
@@ -61,6 +64,10 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
             .exec(evidence)!.map(Number);
         ok(starving! > 25 && starving! <= 44 && all! - starving! <= 20, evidence);
         const starved = latencyParts(run)!.find(({ stage }) => stage === "pgbouncer_starved")!;
+        const ratio = { direct: "none", pooled: run.scenarioId, users: 64 } as PathRatio;
+        const pairs = pairEvidence({ ratios: [ratio], runs: [run], unequalWork: [] });
+        deepEqual(pairs[0]!.claims, ["queueing"]);
+        match(explainPairs(pairs).join(), /\d\d client connections never got a server/);
         // Little's law: as many waited as there are answers in the time that one of them waited.
         ok(Math.abs(starved.ms * run.rps / 1000 / starving! - 1) < 0.25, `${starved.ms} ms`);
       },

@@ -62,6 +62,8 @@ export interface PairEvidence {
   maxServers: number | null;
   /** Mean wait of a transaction for a server connection, in milliseconds. */
   waitMs: number | null;
+  /** How many clients, on average, waited without ever getting a server; 0 where none starved. */
+  starving: number | null;
   /** The share of a request's mean time that it waited for a server connection, 0 to 1. */
   waitShare: number | null;
   /**
@@ -133,6 +135,10 @@ function evidenceOf(pair: PathRatio, runs: readonly RunSummary[]): PairEvidence 
       return seen === null || seen.transactions === 0 ? null : seen.waitUs / 1000 /
         seen.transactions;
     }),
+    starving: over(pooleds, (run) => {
+      const seen = pooler(run);
+      return seen && (seen.starvedUs > 0 ? seen.meanWaiting * seen.starvedUs / seen.waitUs : 0);
+    }),
     waitShare: over(pooleds, waitShareOf),
     cpuRatio: largestCpuRatio(directs, pooleds),
   };
@@ -194,6 +200,9 @@ export function pairEvidence(
   });
 }
 
+/** See {@linkcode judgeGain}. */
+export type Gain = "explained" | "unexplained" | "unrecorded";
+
 /**
  * What a gain of the pooled arm rests on: `explained` by a claim; `unexplained` where PgBouncer left no
  * trace of consequence, so that chance, drift or another difference of the arms is as likely; or
@@ -207,6 +216,3 @@ export function judgeGain({ claims, rounds }: PairEvidence): Gain {
 export function sparesPostgres({ claims }: PairEvidence): boolean {
   return claims.some((claim) => claim !== "queueing");
 }
-
-/** See {@linkcode judgeGain}. */
-export type Gain = "explained" | "unexplained" | "unrecorded";

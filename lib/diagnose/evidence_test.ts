@@ -135,11 +135,17 @@ Deno.test("CPU time of few rounds decides nothing, nor does that of some of them
 
 Deno.test("session mode shares nothing: clients that it leaves without a server queue", () => {
   const starving = {
-    pgbouncer: { maxClients: 64, maxServers: 20, waitUs: 44 * 10e6, starvedUs: 44 * 10e6 },
+    pgbouncer: {
+      maxClients: 64,
+      maxServers: 20,
+      meanWaiting: 44,
+      waitUs: 44 * 10e6,
+      starvedUs: 44 * 10e6,
+    },
     scenario: { poolMode: "session" as const },
   };
-  const { claims, waitShare } = evidenceOf("higher", {}, starving);
-  deepEqual(claims, ["queueing"]);
+  const { claims, waitShare, starving: clients } = evidenceOf("higher", {}, starving);
+  deepEqual([claims, clients], [["queueing"], 44]);
   // 220 ms for each answer, of which each took 10 ms.
   equal(waitShare, 220 / 230);
 });

@@ -81,8 +81,10 @@ const FIGURES: Record<Claim, (evidence: PairEvidence) => string> = {
     } pooled`,
   multiplexing: ({ maxClients, maxServers }) =>
     `${maxClients} client connections shared ${maxServers} server connections`,
-  queueing: ({ waitMs, waitShare }) =>
-    `a transaction waited ${formatNumber(waitMs!)} ms for a server connection, ${
+  queueing: ({ waitMs, waitShare, starving }) =>
+    `${
+      (starving ?? 0) >= 1 ? `${Math.round(starving!)} client connections never got a server; ` : ""
+    }for each transaction clients waited ${formatNumber(waitMs!)} ms for a server connection, ${
       formatPercent(waitShare!)
     } of a request's time`,
 };

@@ -118,18 +118,15 @@ export function postgresActivity(postgres: DataFrame, window: Window): PostgresA
   };
 }
 
-/**
- * A wait that is longer than this is seen by a reading, of which there is one each second, and by the
- * next.
- */
+/** Readings are a second apart: a longer wait than this is seen by at least one, most likely by two. */
 const STARVING_US = 2e6;
 
 /**
- * PgBouncer's part. Where some client waited for longer than two readings are apart (`maxwait`), what
- * all of them waited is at least the mean of `cl_waiting` times the window (Little, "A proof for the
- * queuing formula L = λW", Operations Research 9(3), 1961); what `total_wait_time` has of it is of
- * those that got a server, and the rest of those that starved. Shorter waits end within the window
- * and are counted, which is more exact than what readings happen to see.
+ * PgBouncer's part. Where some client waited for longer than that (`maxwait`), what all of them waited
+ * is the mean of `cl_waiting` times the window (Little, "A proof for the queuing formula L = λW",
+ * Operations Research 9(3), 1961): `total_wait_time` has the part of those that got a server, and the
+ * rest is of those that starved, or waited on when the window ended. Shorter waits end within it and
+ * are counted, which is more exact than what readings happen to see.
  *
  * @param pgbouncer A frame of `readPgbouncer` without a gap.
  * @param sessions New sessions of PostgreSQL within the window, which are PgBouncer's servers; null
