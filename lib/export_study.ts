@@ -14,6 +14,7 @@ import { EXPORTED_STUDY, interruptible } from "./notebooks/guard.ts";
 import { convertToHtml } from "./notebooks/html.ts";
 import { chooseNotebooks, NOTEBOOKS } from "./notebooks/notebook.ts";
 import { notebookView } from "./notebooks/progress.ts";
+import { expectStudy } from "./report/checked.ts";
 import { exportTables } from "./report/export.ts";
 import { describeOutcome } from "./report/outcome.ts";
 import type { Study } from "./report/study.ts";
@@ -48,6 +49,7 @@ const OTHER_STEPS = 2;
  * else runs or exports the study.
  */
 export async function exportStudy(study: Study, options: ExportOptions = {}): Promise<string[]> {
+  expectStudy("exportStudy", study);
   const { onEvent = notebookView() } = options;
   const notebooks = await chooseNotebooks(options.furtherNotebooks);
   using interrupt = interruptible(options.signal, "The export was interrupted; the study is kept");

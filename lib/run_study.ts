@@ -28,6 +28,7 @@ import { checkKeys, didYouMean } from "./nearest.ts";
 import { EXPORTED_STUDY, interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { readRun } from "./report/read_run.ts";
+import { expectStudy } from "./report/checked.ts";
 import { loadStudy, type Study } from "./report/study.ts";
 import { checkInputs, runScenario, type StudyContext } from "./run_scenario.ts";
 import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
@@ -150,6 +151,7 @@ export async function runOpenLoop(
   study: Study,
   options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
 ): Promise<Study | null> {
+  expectStudy("runOpenLoop", study);
   checkKeys<RunStudyOptions>("runOpenLoop()", options, OPTIONS);
   if (study.plan.openLoop === undefined) return null;
   if (isExported(study.folder)) return await study.openLoop();
@@ -178,6 +180,7 @@ export async function runConfirmation(
   study: Study,
   options: Omit<RunStudyOptions, "plan" | "changes" | "study"> = {},
 ): Promise<Study | null> {
+  expectStudy("runConfirmation", study);
   checkKeys<RunStudyOptions>("runConfirmation()", options, OPTIONS);
   if (isExported(study.folder)) return await study.confirmation();
   if (!study.complete) {

@@ -81,8 +81,10 @@ export function throughputComparisons(ratios: readonly PathRatio[]): PathCompari
   }));
 }
 
-/** The percentiles that summaries have. */
-export type Percentile = 50 | 90 | 95 | 99;
+/** The percentiles that figures and readings can be asked for. */
+export const PERCENTILES = [50, 90, 95, 99] as const;
+/** One of {@linkcode PERCENTILES}. */
+export type Percentile = typeof PERCENTILES[number];
 
 /** A percentile of a scenario over its runs. */
 export function percentileOf(scenario: ScenarioSummary, percentile: Percentile): Estimate | null {

@@ -13,7 +13,7 @@ import { FileError, PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { readPgbouncer, readPostgres, readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
-import { armLabels, compareLevels, type LoadLevel, loadLevels } from "../scenario.ts";
+import { armLabels, compareLevels, levelLabel, type LoadLevel, loadLevels } from "../scenario.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
 import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
@@ -114,6 +114,29 @@ export class Study {
     const count = (status: RunSummary["status"]) =>
       this.runs.filter((run) => run.status === status).length;
     return { accepted: count("ok"), rejected: count("rejected"), failed: count("failed") };
+  }
+
+  /** The study in a few lines: as a cell's value, it is no dump of all that is in it. */
+  toString(): string {
+    const { accepted, rejected, failed } = this.counts();
+    const arms = [...new Set(armLabels(this.plan.scenarios).values())];
+    return [
+      `Study ${this.name} of plan ${this.plan.name}: ${arms.join(", ")}; ` +
+      loadLevels(this.plan.scenarios).map(levelLabel).join(", "),
+      `${accepted} runs accepted, ${rejected} rejected, ${failed} failed, ${this.missing.length} to come`,
+      "conclusion(results) answers, describeStudy(results) says what was measured; its numbers are in " +
+      "results.scenarios, .ratios and .runs, its requests in await results.requests(id)",
+    ].join("\n");
+  }
+
+  /** How Jupyter shows it. */
+  [Symbol.for("Jupyter.display")](): Record<string, string> {
+    return { "text/plain": this.toString() };
+  }
+
+  /** How the console shows it. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
   }
 
   /** The plan of the open loop that is to follow; null where none is asked for or none is possible. */
