@@ -79,6 +79,8 @@ async function runTests(args: string[], options: RunOptions): Promise<TestResult
 async function runInCopy(args: string[], options: RunOptions): Promise<TestResult[]> {
   // Not below /tmp, which may be memory.
   const cwd = Deno.makeTempDirSync({ dir: "/var/tmp", prefix: "poolscope-tests-" });
+  // As open to the services' user as a checkout is.
+  Deno.chmodSync(cwd, 0o755);
   const inCopy = async (action: string, command: [string, ...string[]]) => {
     const { code, stderr } = await tryCommand(command, { cwd });
     if (code !== 0) throw new PoolscopeError(`Cannot ${action} ${cwd}: ${stderr.trim()}`);
