@@ -7,7 +7,7 @@ import { listProcesses } from "./engine/proc.ts";
 import { toText } from "./notebooks/notebook.ts";
 import { loadStudy } from "./report/study.ts";
 import { setUp, setUpNotebooks } from "./setup/mod.ts";
-import { hashRunFiles } from "./store/files.ts";
+import { hashFile, hashRunFiles } from "./store/files.ts";
 import { ROOT, RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
 import { Chromium, findChromium } from "./testing/chromium.ts";
 import { HostileShell } from "./testing/hostile.ts";
@@ -74,6 +74,11 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
         deepEqual(asked, { cpus: 0.5, memoryMiB: 512 });
         if (manifest.limitsWarning === null) deepEqual(readBack, asked);
         equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
+        const { files, settings } = manifest.inputs!;
+        const locustfile = "locust/locustfile.py";
+        equal(files.locust![locustfile], await hashFile(join(ROOT, locustfile)));
+        const pooled = manifest.scenario.path === "pooled";
+        equal(settings!.pgbouncer?.pool_mode, pooled ? "transaction" : undefined);
       }
     });
 

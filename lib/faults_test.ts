@@ -181,6 +181,17 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
     )
       .finally(() => holder?.end({ timeout: 1 }));
     keepsNumbers(result, whole);
+    const { inputs, scenario } = result.manifest;
+    const { postgres: server, pgbouncer } = inputs!.settings!;
+    equal(pgbouncer!.query_wait_timeout, "1");
+    ok(server!.shared_preload_libraries === "pg_stat_statements" && !("port" in server!));
+    // Settings in force are read before the load: a run with others than before is none of the study.
+    const settings = { postgres: server!, pgbouncer: { ...pgbouncer, reserve_pool_size: "5" } };
+    const others = [{ ...result.manifest, inputs: { ...inputs!, settings } }];
+    await rejects(
+      study.run({ scenario, others }),
+      /^InputsChangedError: .* differ in PgBouncer's reserve_pool_size \(5, default\), /,
+    );
   });
 
   await t.step("500 on all requests", async () => {

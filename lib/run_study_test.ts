@@ -11,6 +11,7 @@ import { loadStudy } from "./report/study.ts";
 import { createScenario } from "./scenario.ts";
 import { hashInputs } from "./setup/inputs.ts";
 import { readManifest } from "./store/files.ts";
+import type { RunInputs } from "./store/manifest.ts";
 import { runFolder, runsFolder, studyFolder } from "./store/layout.ts";
 
 const scenarios = (["direct", "pooled"] as const).map((path) =>
@@ -101,16 +102,20 @@ Deno.test("runStudy() continues a study only with the inputs that it was begun w
   const [direct, pooled] = ["direct", "pooled"].map((path) =>
     readdirSync(folder).find((name) => name.includes(`-${path}-`))!
   ) as [string, string];
-  /** Gives a run the inputs of this checkout, changed in one file. */
-  const begin = (id: string, part: string, file: string, hash?: string) => {
+  const rewrite = (id: string, inputs?: RunInputs) => {
     const place = runFolder(folder, id, 1);
-    const { inputs: _, ...manifest } = readManifest(place)!;
-    const files = hashInputs(manifest.scenario, { name: "local" });
-    if (hash !== undefined) files[part]![file] = hash;
-    const text = JSON.stringify({ ...manifest, inputs: { files, settings: null } });
+    const text = JSON.stringify({ ...readManifest(place)!, inputs });
     writeFileSync(join(place, "manifest.json"), text);
   };
+  /** Gives a run the inputs of this checkout, changed in one file. */
+  const begin = (id: string, part: string, file: string, hash?: string) => {
+    const { scenario } = readManifest(runFolder(folder, id, 1))!;
+    const files = hashInputs(scenario, { name: "local" });
+    if (hash !== undefined) files[part]![file] = hash;
+    rewrite(id, { files, settings: null });
+  };
   // Runs of earlier versions do not say what they were made of.
+  for (const id of [direct, pooled]) rewrite(id);
   await rejects(resume(), /past all checks/);
   const cases: [string, string, string][] = [
     [pooled, "pgbouncer", "pgbouncer/pgbouncer.ini"],

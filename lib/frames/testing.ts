@@ -226,6 +226,13 @@ export function syntheticManifest(
     window: { startUs, endUs: startUs + plan.windowS * 1e6 },
     engine: "local",
     versions: { postgres: "16.14", pgbouncer: "1.24.1", locust: "2.47.0", python: "3.11.7" },
+    inputs: {
+      files: {},
+      settings: {
+        postgres: { max_connections: "100" },
+        ...(scenario.path === "pooled" && { pgbouncer: { reserve_pool_size: "5" } }),
+      },
+    },
     gitCommit: "0123456789abcdef0123456789abcdef01234567",
     host: { cpus: 2, cpuModel: "Synthetic CPU", memoryMiB: 8192, kernel: "6.1" },
     limits: {

@@ -29,7 +29,7 @@ import { describeLimits, LEG_TITLES } from "../stats/context.ts";
 import type { Delivery } from "../stats/delivery.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { Estimate, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
-import type { LegInForce } from "../store/manifest.ts";
+import type { LegInForce, Manifest } from "../store/manifest.ts";
 import { checkNotice, checkTable } from "./check.ts";
 import { type CellValue, Table, type TableColumn } from "./display.ts";
 import { describeStatus } from "./status.ts";
@@ -387,6 +387,15 @@ export function settingsTable(study: Study): Table {
   const variables = new Set(study.manifests.flatMap((m) => Object.keys(m.appOptions)));
   for (const name of variables) {
     add(name, (arm) => distinct(manifestsOf(arm).flatMap((m) => m.appOptions[name] ?? [])));
+  }
+  for (const service of ["postgres", "pgbouncer"]) {
+    const inForce = (manifest: Manifest) => manifest.inputs?.settings?.[service] ?? {};
+    for (const name of new Set(study.manifests.flatMap((m) => Object.keys(inForce(m))))) {
+      add(
+        `${service} ${name}, in force`,
+        (arm) => distinct(manifestsOf(arm).flatMap((m) => inForce(m)[name] ?? [])),
+      );
+    }
   }
   const software = new Set(study.manifests.flatMap(({ versions }) => Object.keys(versions)));
   for (const name of software) {

@@ -35,6 +35,8 @@ export interface Fault {
   duringLoad?: (services: RunServices) => unknown;
   /** Added to Locust's environment. */
   locustEnv?: Record<string, string>;
+  /** Runs that this one is to be compared with. */
+  others?: Manifest[];
 }
 
 /** A local engine whose next run meets a fault. */
@@ -144,6 +146,7 @@ export class FaultyStudy implements AsyncDisposable {
       ...{ warmUpS, windowS, scenarios: [scenario] },
     };
     const context: StudyContext = {
+      others: fault.others,
       ...{ study: "faults", folder: this.folder, plan, engine: this.#engine, readyTimeoutS },
       events: new EventLog(join(this.folder, "events.jsonl")),
       machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
