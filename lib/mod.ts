@@ -73,6 +73,7 @@ export { pairName, pathClaim, rangeClaim } from "./figures/claims.ts";
 export { Figure, plot } from "./figures/figure.ts";
 export { formatNumber } from "./figures/format.ts";
 export { Markdown, Table } from "./report/display.ts";
+export { exportLoad, Load, openLoad } from "./report/open_load.ts";
 
 // Their arguments are checked when they are called; to a reader and to the type checker they are
 // what they are in shown.ts.

@@ -71,8 +71,23 @@ export function exportTables(study: Study, options: ExportTablesOptions = {}): s
       ["plots/open_loop_latency.png", openLoopFigure(openLoop).png()],
     ] as [string, string | Uint8Array][]),
   ];
+  return writeReport(reportFolder, files);
+}
+
+/**
+ * Writes the files of a report.
+ *
+ * @param folder Their folder; it is made where there is none.
+ * @param files Each file's name and content.
+ * @returns The files written.
+ * @throws {PoolscopeError} If one cannot be written.
+ */
+export function writeReport(
+  folder: string,
+  files: readonly (readonly [string, string | Uint8Array])[],
+): string[] {
   return files.map(([name, content]) => {
-    const file = join(reportFolder, name);
+    const file = join(folder, name);
     writeWhole(file, content);
     return file;
   });

@@ -166,6 +166,9 @@ function roundAll(latency: LatencyMs): LatencyMs {
   ) as LatencyMs;
 }
 
+/** So many causes of failures are told; there may be one per request. */
+const MAX_CAUSES = 5;
+
 const NAMES = Object.keys(PERCENTS) as PercentileName[];
 
 /** Rows as aligned text: the first column left, the others right. */
@@ -240,6 +243,73 @@ function warnings({ rejection, measures }: LoadSummary): string[] {
   ].flat();
 }
 
+/** A load in words, its parts in the order of the summary for people. */
+export interface LoadWords {
+  /** What was loaded, and how; or that nothing was measured. */
+  head: string;
+  /** Latencies, a row each, below their header; empty where nothing was measured. */
+  latencies: string[][];
+  /** Requests, failures and what was not delivered. */
+  counts: string | null;
+  /** What failed, the most frequent first. */
+  errors: string[];
+  /** What is wrong with the load or the service. */
+  warnings: string[];
+  /** The sentence that reads the latencies. */
+  reading: string | null;
+}
+
+/** Puts a load into words. */
+export function describeLoad(summary: LoadSummary): LoadWords {
+  const { manifest, measures, rps, errors, routes } = summary;
+  const { window, warmUpS, arrivalRate, arrivals, client } = manifest;
+  if (window === null) {
+    const why = manifest.interrupted
+      ? `: the load was ended within its ${warmUpS} s of warm-up`
+      : "";
+    return {
+      head: `Nothing was measured${why}`,
+      latencies: [],
+      counts: null,
+      errors: [],
+      warnings: warnings(summary),
+      reading: null,
+    };
+  }
+  const where = manifest.routes.length === 1 && manifest.routes[0] !== "/"
+    ? manifest.url + manifest.routes[0]
+    : manifest.url;
+  const loop = arrivalRate === null
+    ? `closed loop of ${levelLabel(manifest)}`
+    : `open loop at ${levelLabel(manifest)}, ${arrivals} arrivals`;
+  const seconds = formatNumber((window.endUs - window.startUs) / 1e6);
+  const early = manifest.interrupted ? " (ended early)" : "";
+  const { requests, failures, delivery, responseMs, serviceMs, exactUpTo } = measures;
+  return {
+    head: `${where}: ${loop}, ${client} client, ` +
+      `${seconds} s measured after ${warmUpS} s of warm-up${early}`,
+    latencies: [
+      ["ms", ...NAMES.map((name) => name.toUpperCase())],
+      ...(responseMs === null ? [] : [latencyRow("response time", responseMs, exactUpTo)]),
+      latencyRow("service time", serviceMs, responseMs === null ? exactUpTo : 100),
+      ...routes.map(({ route, measures: own }) =>
+        latencyRow(`  ${route}`, own.responseMs ?? own.serviceMs, own.exactUpTo)
+      ),
+    ],
+    counts: [
+      `${formatCount(requests, "request")}, ${formatNumber(rps)} answers/s`,
+      `${formatCount(failures, "failure")}${share(failures, requests)}`,
+      ...(delivery === null ? [] : [
+        `${delivery.late} sent late${share(delivery.late, delivery.arrivals)}`,
+        `${delivery.dropped} dropped${share(delivery.dropped, delivery.arrivals)}`,
+      ]),
+    ].join(", "),
+    errors: errors.slice(0, MAX_CAUSES).map(({ error, count }) => `${count} × ${error}`),
+    warnings: warnings(summary),
+    reading: requests > failures ? readLatency(summary) : null,
+  };
+}
+
 /**
  * The summary for people: what was done, the latencies, the counts, and a sentence that reads them.
  *
@@ -247,52 +317,14 @@ function warnings({ rejection, measures }: LoadSummary): string[] {
  * @param folder Where its files are, as it is shown.
  */
 export function loadLines(summary: LoadSummary, folder: string): string[] {
-  const { manifest, measures, rps, errors, routes } = summary;
-  const { window, warmUpS, arrivalRate, arrivals, client } = manifest;
-  const where = manifest.routes.length === 1 && manifest.routes[0] !== "/"
-    ? manifest.url + manifest.routes[0]
-    : manifest.url;
-  if (window === null) {
-    const why = manifest.interrupted
-      ? `Nothing was measured: the load was ended within its ${warmUpS} s of warm-up`
-      : `Nothing was measured`;
-    return [why, ...warnings(summary), `Files: ${folder}`];
-  }
-  const loop = arrivalRate === null
-    ? `closed loop of ${levelLabel(manifest)}`
-    : `open loop at ${levelLabel(manifest)}, ${arrivals} arrivals`;
-  const seconds = (window.endUs - window.startUs) / 1e6;
-  const head = `${where}: ${loop}, ${client} client, ${
-    formatNumber(seconds)
-  } s measured after ${warmUpS} s of warm-up${manifest.interrupted ? " (ended early)" : ""}`;
-  const { requests, failures, delivery } = measures;
-  const table = alignRows([
-    ["ms", ...NAMES.map((name) => name.toUpperCase())],
-    ...(measures.responseMs === null
-      ? []
-      : [latencyRow("response time", measures.responseMs, measures.exactUpTo)]),
-    latencyRow(
-      "service time",
-      measures.serviceMs,
-      measures.responseMs === null ? measures.exactUpTo : 100,
-    ),
-    ...routes.map(({ route, measures: own }) =>
-      latencyRow(`  ${route}`, own.responseMs ?? own.serviceMs, own.exactUpTo)
-    ),
-  ]);
-  const counts = [
-    `${formatCount(requests, "request")}, ${formatNumber(rps)} answers/s`,
-    `${formatCount(failures, "failure")}${share(failures, requests)}`,
-    ...(delivery === null ? [] : [
-      `${delivery.late} sent late${share(delivery.late, delivery.arrivals)}`,
-      `${delivery.dropped} dropped${share(delivery.dropped, delivery.arrivals)}`,
-    ]),
-  ].join(", ");
+  const { head, latencies, counts, errors, warnings, reading } = describeLoad(summary);
   return [
-    ...[head, "", ...table, "", counts],
-    ...errors.slice(0, 5).map(({ error, count }) => `  ${count} × ${error}`),
-    ...warnings(summary),
-    ...(measures.requests > failures ? [readLatency(summary)] : []),
+    head,
+    ...(latencies.length === 0 ? [] : ["", ...alignRows(latencies), ""]),
+    ...(counts === null ? [] : [counts]),
+    ...errors.map((error) => `  ${error}`),
+    ...warnings,
+    ...(reading === null ? [] : [reading]),
     `Files: ${folder}`,
   ];
 }

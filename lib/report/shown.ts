@@ -9,6 +9,7 @@ export { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.
 export { connectionsFigure } from "../figures/connections.ts";
 export { distributionFigure } from "../figures/distribution.ts";
 export { latencyFigure } from "../figures/latency.ts";
+export { loadFigure } from "../figures/load.ts";
 export { scenarioMatrixFigure } from "../figures/matrix.ts";
 export { openLoopFigure } from "../figures/open_loop.ts";
 export { armRatioFigure, ratioFigure } from "../figures/ratio.ts";

@@ -48,23 +48,47 @@ export function latencyCurve(
 ): LatencyPoint[] {
   const times: number[] = [];
   for (const { requests, window } of runs) {
-    const cut = cutWindow(requests, window, scenario.arrivalRate !== null);
-    const sorted = scenario.arrivalRate === null
-      ? sortedUs(cut.requests.serviceUs, cut.correct)
-      : responseTimes(cut).sorted;
-    for (const us of sorted) times.push(us);
+    for (const us of sortedLatencies(requests, window, scenario.arrivalRate !== null)) {
+      times.push(us);
+    }
   }
-  if (times.length === 0) return [];
-  const sorted = Float64Array.from(times).sort();
-  return PERCENTS.map((percent) => ({
+  return curveOf(Float64Array.from(times).sort()).map((point) => ({
     scenarioId: scenario.scenarioId,
     arm: scenario.arm,
     framework: scenario.framework,
     path: scenario.path,
     users: scenario.users,
     arrivalRate: scenario.arrivalRate,
+    ...point,
+    requests: times.length,
+  }));
+}
+
+/**
+ * The latencies of some requests as a cumulative distribution.
+ *
+ * @param requests A frame of `readRequests`.
+ * @param window The measurement window.
+ * @param openLoop Whether to take response times, of requests that were due at times of their own.
+ * @returns Latencies in milliseconds with the share of requests that took at most so long; empty for none.
+ */
+export function requestCurve(
+  requests: DataFrame,
+  window: Window,
+  openLoop: boolean,
+): { percent: number; ms: number }[] {
+  return curveOf(sortedLatencies(requests, window, openLoop));
+}
+
+function sortedLatencies(requests: DataFrame, window: Window, openLoop: boolean): Float64Array {
+  const cut = cutWindow(requests, window, openLoop);
+  return openLoop ? responseTimes(cut).sorted : sortedUs(cut.requests.serviceUs, cut.correct);
+}
+
+function curveOf(sorted: Float64Array): { percent: number; ms: number }[] {
+  if (sorted.length === 0) return [];
+  return PERCENTS.map((percent) => ({
     percent,
     ms: sorted[nearestRank(sorted.length, percent)]! / 1000,
-    requests: sorted.length,
   }));
 }

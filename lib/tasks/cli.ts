@@ -6,6 +6,7 @@
  */
 
 import { readFileSync } from "node:fs";
+import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { isAlive, type ProcessStat, readProcess } from "../engine/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
@@ -65,6 +66,12 @@ export function choiceOption<T extends string>(
   throw new UsageError(
     `Cannot use --${name} "${value}"${didYouMean(value, all)}: choose from ${all.join(", ")}`,
   );
+}
+
+/** A path as a task shows it: relative to where it was started, unless it lies elsewhere. */
+export function shownPath(path: string): string {
+  const shown = relative(Deno.cwd(), path);
+  return shown.startsWith("..") ? path : shown;
 }
 
 /** The signals that end a task. */

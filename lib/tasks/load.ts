@@ -1,13 +1,12 @@
 /** `deno task load`: loads a service that already runs. */
 
-import { relative } from "node:path";
 import { UsageError } from "../errors.ts";
 import type { LiveSample } from "../load/requests.ts";
-import { loadJson, loadLines, summariseLoad } from "../report/load.ts";
+import { loadJson, loadLines } from "../report/load.ts";
 import { runLoad, type RunLoadOptions } from "../run_load.ts";
 import { ARRIVALS, CLIENTS } from "../scenario.ts";
 import { formatCount, liveParts } from "../store/progress.ts";
-import { choiceOption, numberOption, parseOptions, runTask } from "./cli.ts";
+import { choiceOption, numberOption, parseOptions, runTask, shownPath } from "./cli.ts";
 import { EXIT } from "./exit_status.ts";
 import { standardOutput, TerminalView } from "./terminal.ts";
 
@@ -114,16 +113,11 @@ await runTask(USAGE, async (signal) => {
   {
     using progress = new Progress(options);
     const run = await runLoad({ ...options, onLive: progress.live, log: progress.note });
-    const { loadPolars } = await import("../frames/polars.ts");
-    await loadPolars();
-    const { readRequests } = await import("../frames/run_files.ts");
-    const { manifest, folder, fault } = run;
-    const measured = manifest.window !== null && "requests.csv" in manifest.files;
-    const requests = measured ? await readRequests(folder) : null;
-    const summary = summariseLoad(manifest, requests);
+    const { openLoad } = await import("../report/open_load.ts");
+    const { folder, fault } = run;
+    const { summary } = await openLoad(folder);
     const { rejection } = summary;
-    const shown = relative(Deno.cwd(), folder);
-    const place = shown.startsWith("..") ? folder : shown;
+    const place = shownPath(folder);
     lines = values.json ? [JSON.stringify(loadJson(summary, place))] : loadLines(summary, place);
     if (values.json && rejection !== null) progress.note(`FAILED: ${rejection}`);
     if (fault !== null) status = EXIT.fault;

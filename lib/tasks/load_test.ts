@@ -1,13 +1,16 @@
 /** `deno task load` as it is typed, against a server that the test starts. */
 
-import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listProcesses } from "../engine/proc.ts";
 import { readRequests } from "../frames/run_files.ts";
 import { loadPolars } from "../frames/polars.ts";
 import { type Behaviour, MisbehavingServer } from "../load/testing/misbehaving_server.ts";
+import { loadJson } from "../report/load.ts";
+import { openLoad } from "../report/open_load.ts";
+import { loadFigure } from "../figures/load.ts";
 import { hashRunFiles } from "../store/files.ts";
 import { ROOT, runsFolder } from "../store/layout.ts";
 
@@ -17,9 +20,9 @@ interface Ended {
   stderr: string;
 }
 
-function start(...args: string[]): Deno.ChildProcess {
+function start(task: "load" | "export", ...args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--no-check", join(ROOT, "lib/tasks/load.ts"), ...args],
+    args: ["run", "--allow-all", "--no-check", join(ROOT, `lib/tasks/${task}.ts`), ...args],
     env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
@@ -33,7 +36,8 @@ async function ended(child: Deno.ChildProcess): Promise<Ended> {
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-const load = (...args: string[]) => ended(start(...args));
+const load = (...args: string[]) => ended(start("load", ...args));
+const exportOf = (folder: string) => ended(start("export", "--study", folder));
 
 /** A folder for the run's files, that does not exist yet, and is gone with the test. */
 function scratch(): { out: string } & Disposable {
@@ -152,6 +156,36 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
     encoded.map((path) => `GET ${path}`),
   );
   equal(requests.getColumn("intended_start_us").nullCount(), 0);
+
+  // It can be opened again, in a notebook or by export.
+  const opened = await openLoad(folder.out);
+  equal((await opened.requests()).height, requests.height);
+  equal(opened.latency, "response time");
+  deepEqual(loadJson(opened.summary, folder.out), json);
+  deepEqual(opened.curve.at(-1)!.percent, 100);
+  deepEqual(opened.table().rows.map(([name]) => name), [
+    ...["response time", "service time", ...encoded],
+  ]);
+  match(loadFigure(opened).title, /^Half of the requests had their answer within [\d.]+ ms/);
+  const exported = await exportOf(folder.out);
+  equal(exported.code, 0, exported.stderr);
+  deepEqual(readdirSync(join(folder.out, "report")).sort(), [
+    "latency.png",
+    "load.html",
+    "load.md",
+  ]);
+  match(
+    readFileSync(join(folder.out, "report", "load.md"), "utf8"),
+    /^\| response time \| [\d.]+ /m,
+  );
+  const page = readFileSync(join(folder.out, "report", "load.html"), "utf8");
+  equal(/(src|href)=/.test(page), false);
+  await rejects(openLoad("load-of-nobody"), /"load-of-nobody": there is none/);
+  writeFileSync(join(folder.out, "requests.csv"), "x");
+  await rejects(
+    openLoad(folder.out),
+    /requests\.csv: it is missing, or was changed after the load/,
+  );
 });
 
 Deno.test("load in a closed loop has service time alone, in words for people", async () => {
@@ -203,6 +237,9 @@ Deno.test("load of a service that fails too many requests names them, and exits 
   const json = JSON.parse(asJson.stdout);
   ok(json.requests > 0 && json.failures === json.requests, asJson.stdout);
   deepEqual([json.response_ms, json.service_ms.p50], [null, null]);
+  const exported = await exportOf(other.out);
+  equal(exported.code, 3, exported.stderr);
+  match(readFileSync(join(other.out, "report", "load.md"), "utf8"), /\*\*FAILED: all \d+ requests/);
 });
 
 Deno.test("load counts from when requests were due, which a stall does not hide", async () => {
@@ -239,6 +276,7 @@ Deno.test("load ends on a signal with the summary of what was measured, nothing 
   for (const [processes, during, signal, status] of cases) {
     using folder = scratch();
     const child = start(
+      "load",
       ...[server.url, "--arrival-rate", "50", "--duration", "60", "--out", folder.out],
       ...["--warm-up", during === "window" ? "0.5" : "60", "--processes", processes],
     );
