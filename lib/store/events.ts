@@ -64,7 +64,7 @@ export interface DecidedComparison {
   verdict: string;
 }
 
-/** A start goes on with a study, which has `runs` runs, `complete` of them done before. */
+/** A study starts or is resumed: it has `runs` runs, of which `complete` were done before. */
 export interface StudyStarted {
   event: "study_started";
   study: string;
@@ -81,7 +81,7 @@ export interface StudyFinished extends RunCounts {
   tookS: number;
 }
 
-/** The start ended before its study did. */
+/** The study was interrupted or could not be continued; complete runs are kept. */
 export interface StudyStopped {
   event: "study_stopped";
   study: string;
@@ -113,7 +113,7 @@ export interface RunStarted {
   label: string;
 }
 
-/** A run goes on to its next step. */
+/** A run enters its next step. */
 export interface PhaseStarted {
   event: "phase";
   order: number;
@@ -150,7 +150,7 @@ export interface RunFinished {
   tookS: number;
 }
 
-/** A run was broken off, and nothing of it is kept. */
+/** A run was interrupted; nothing of it is kept. */
 export interface RunStopped {
   event: "run_stopped";
   order: number;

@@ -6,6 +6,7 @@ import { toolEnvironment } from "../setup/environment.ts";
 import { setUp } from "../setup/mod.ts";
 import { ROOT } from "../store/layout.ts";
 import { runTask } from "./cli.ts";
+import { EXIT } from "./exit_status.ts";
 
 const USAGE = "Usage: deno task lab [JupyterLab's own options, such as --no-browser --port=8899]";
 
@@ -62,6 +63,6 @@ if (import.meta.main) {
     signal.addEventListener("abort", stop, { once: true });
     const { code, signal: endedBy } = await child.status;
     signal.removeEventListener("abort", stop);
-    return endedBy === null ? code : 1;
+    return endedBy === null && code === 0 ? EXIT.ok : EXIT.fault;
   });
 }
