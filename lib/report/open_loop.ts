@@ -65,10 +65,10 @@ function explainNoOpenLoop(study: Study): string {
   const { plan, missing, runs } = study;
   if (plan.openLoop === undefined) return `${NO_OPEN_LOOP}: the study's plan asks for none.`;
   if (!study.complete || study.openLoopPlan() !== null) {
-    const [count, whose] = study.complete
-      ? ["all", "of it"]
-      : [missing.length, "of the study before it"];
-    return `${NO_OPEN_LOOP} yet: ${count} runs ${whose} are to come.`;
+    const next = study.complete
+      ? "all runs of it are to come"
+      : `the study itself needs ${formatCount(missing.length, "more run")} first`;
+    return `${NO_OPEN_LOOP} yet: ${next}.`;
   }
   return `${NO_OPEN_LOOP}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
     `and none was accepted: ${describeUnaccepted(runs)}.`;
