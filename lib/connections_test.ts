@@ -1,3 +1,4 @@
+// test lane: checkout
 import { equal } from "node:assert/strict";
 import { connectionBudget, connectionsLeft, OWN_CONNECTIONS, serverLimits } from "./connections.ts";
 import { createScenario } from "./scenario.ts";

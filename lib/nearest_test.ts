@@ -1,3 +1,4 @@
+// test lane: checkout
 import { doesNotThrow, equal, throws } from "node:assert/strict";
 import { checkKeys, didYouMean, nearest } from "./nearest.ts";
 

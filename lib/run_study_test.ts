@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

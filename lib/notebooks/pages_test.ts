@@ -1,3 +1,4 @@
+// test lane: checkout
 /**
  * Every page of a report with every state that the runs of a study can be in: what each cell of the
  * notebooks shows, the tables' files and the plots.
