@@ -221,9 +221,11 @@ async function conduct(
   const labels = armLabels(plan.scenarios);
   // Who only reads a complete study needs no lock.
   const before = await findPending(folder, knownRuns(folder, plan), options);
-  if (before.runs.length === 0) {
-    const study = await loadStudy(folder);
-    if (study.complete) return settle(study);
+  const opened = before.runs.length === 0 ? await loadStudy(folder) : null;
+  if (opened?.complete) return settle(opened);
+  if (options.start === false) {
+    const { length } = opened?.missing ?? before.runs;
+    throw new UsageError(refuseToStart(name, plan, length));
   }
 
   using lock = await lockStudy(lockFolder, isInKernel() ? "a notebook kernel" : "another start");
@@ -233,11 +235,10 @@ async function conduct(
   // Every planned run is there and no further one was begun: the numbers say which are wanted.
   let pending = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
   const runs = [...new Set([...known, ...pending])];
-  if (options.start === false) throw new UsageError(refuseToStart(name, plan, pending.length));
   const made = completeManifests(folder, runs, pending);
   checkPlan(name, plan, made);
   const others = [...base?.manifests ?? [], ...made];
-  checkFiles(name, others);
+  checkFiles(name, others, options.engine);
   if (isInKernel()) announceLoad(name, plan, pending.length);
   markDecided(folder, null);
   const warnings = await checkMachine(plan);
@@ -495,12 +496,16 @@ export async function openEngine(
   return new LocalEngine(await setUp({ log, signal }), log, { signal });
 }
 
-/** The files of the runs that are kept must still be those of this checkout. */
-function checkFiles(name: string, made: readonly Manifest[]): void {
+/** The files of the runs that are kept must still be those of this checkout, and the engine theirs. */
+function checkFiles(
+  name: string,
+  made: readonly Manifest[],
+  engine: RunStudyOptions["engine"] = "auto",
+): void {
   const now = made.filter(({ inputs }) => inputs !== undefined).map(({ scenario, engine }) => ({
     inputs: { files: hashInputs(scenario, { name: engine }), settings: null },
   }));
-  checkInputs(name, [...made, ...now]);
+  checkInputs(name, [...made, ...now, ...(engine === "auto" ? [] : [{ engine }])]);
 }
 
 /** A plan that was changed by hand is another one, whatever its study's name. */

@@ -139,6 +139,10 @@ Deno.test("runStudy() continues a study only with the inputs that it was begun w
     begin(id, part, file);
   }
   await rejects(resume(), /past all checks/);
+  await rejects(
+    runStudy({ study: plan.name, engine: "docker" }),
+    /differ in engine \(docker, local\), /,
+  );
   writeFileSync(join(folder, "plan.json"), JSON.stringify({ ...plan, windowS: 50 }));
   await rejects(resume(), /differ in plan\.json/);
 });

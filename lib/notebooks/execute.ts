@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Owned } from "../engine/cleanup.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
+import { didYouMean } from "../nearest.ts";
 import { type CommandResult, lastLine, tryCommand } from "../setup/command.ts";
 import { KERNEL_NAME } from "../setup/kernelspec.ts";
 import { environmentPaths, type PythonEnvironment } from "../setup/python.ts";
@@ -152,7 +153,9 @@ export function parametrize(
         `Cannot set parameter "${parameter}" of ${name}: ${
           declared.length === 0
             ? "it declares none"
-            : `its parameters are ${[...new Set(declared)].join(", ")}`
+            : `its parameters are ${[...new Set(declared)].join(", ")}${
+              didYouMean(parameter, declared)
+            }`
         }`,
       );
     }
@@ -318,7 +321,7 @@ export async function executeNotebooks(options: ExecuteOptions): Promise<string[
         `Cannot set parameter "${name}": ${
           known.length === 0
             ? "these notebooks declare none"
-            : `the notebooks' parameters are ${known.join(", ")}`
+            : `the notebooks' parameters are ${known.join(", ")}${didYouMean(name, known)}`
         }`,
       );
     }
