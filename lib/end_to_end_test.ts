@@ -230,6 +230,8 @@ Deno.test("bad input is one line that says what to do, with status 2, and starts
   const before = existsSync(join(ROOT, "data/runs")) ? readdirSync(join(ROOT, "data/runs")) : [];
   const cases: [string[], RegExp][] = [
     [["--plan", "nightly"], /plan "nightly": no such plan; the plans are smoke, quick/],
+    [["--plan", "quikc"], /plan "quikc": no such plan \(did you mean "quick"\?\); the plans are/],
+    [["--stduy", "x"], /Unknown option '--stduy' \(did you mean "--study"\?\)/],
     [["--framework", "rails"], /framework "rails": choose from fastapi, django, flask/],
     [["--path", "diagonal"], /path "diagonal": choose from direct, pooled/],
     [["--users", "0"], /users "0": must be a whole number/],

@@ -27,8 +27,9 @@ export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[
     return parseArgs({ args, options, allowPositionals, strict: true });
   } catch (error) {
     const { message } = error as Error;
-    const unknown = /^Unknown option '--([^']*)'/.exec(message)?.[1];
-    const meant = unknown === undefined ? "" : didYouMean(unknown, Object.keys(options ?? {}));
+    const unknown = /^Unknown option '(--[^']*)'/.exec(message)?.[1];
+    const known = Object.keys(options ?? {}).map((name) => `--${name}`);
+    const meant = unknown === undefined ? "" : didYouMean(unknown, known);
     throw new UsageError(`Cannot read options: ${message.split(/\. |\n/)[0]}${meant}`, {
       cause: error,
     });
