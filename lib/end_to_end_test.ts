@@ -23,6 +23,7 @@ const REPORT = join(FOLDER, "report");
 const NOTEBOOKS = ["00_overview", "10_frameworks", "30_open_loop", "40_diagnosis", "90_report"];
 
 async function task(name: string, ...args: string[]) {
+  const begun = performance.now();
   const output = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", name, ...args],
     cwd: ROOT,
@@ -30,7 +31,8 @@ async function task(name: string, ...args: string[]) {
     env: SHELL.env,
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code: output.code, stdout: text(output.stdout), stderr: text(output.stderr) };
+  const tookS = (performance.now() - begun) / 1000;
+  return { tookS, code: output.code, stdout: text(output.stdout), stderr: text(output.stderr) };
 }
 
 /** The pids of all programs that run from this checkout's own tools. */
@@ -109,7 +111,10 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       for (const run of study.runs) {
         const { framework, path } = run.scenario;
         const row = rows.find((line) => line.startsWith(`${framework},${path},`));
-        ok(Math.abs(Number(row!.split(",")[rps]) - run.rps) < 0.01, String(row));
+        const cell = row!.split(",")[rps]!;
+        // What else this machine does can have a run rejected, which then has no numbers.
+        if (run.status === "rejected") equal(cell, "", String(row));
+        else ok(Math.abs(Number(cell) - run.rps) < 0.01, String(row));
       }
     });
 
@@ -173,14 +178,14 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
         const before = readFileSync(join(REPORT, "summary_report.md"), "utf8");
         const png = readFileSync(join(REPORT, "plots", "rps_comparison.png"));
         rmSync(REPORT, { recursive: true });
-        const { code, stdout, stderr } = await task(
-          "export",
-          "--study",
-          STUDY,
-          "--notebook",
-          asked,
-        );
+        const started = await task("export", "--help");
+        const options = ["--study", STUDY, "--notebook", asked];
+        const { code, stdout, stderr, tookS } = await task("export", ...options);
         equal(code, 0, stdout + stderr);
+        const seconds = `${tookS.toFixed(1)} s, starting the task ${started.tookS.toFixed(1)} s`;
+        console.log(`    the report took ${seconds}`);
+        // Both take longer where the machine has other things to do.
+        ok(tookS < 40 * started.tookS, seconds);
         equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
         deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
         ok(existsSync(join(REPORT, "plots", "open_loop_latency.png")));
@@ -198,7 +203,7 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
     await t.step("Restart & Run All is complete in 10 of 10, in JupyterLab's server", async () => {
       const { python } = await setUpNotebooks({ lab: true });
       await using server = await JupyterServer.start(python);
-      for (const name of NOTEBOOKS) {
+      await Promise.all(NOTEBOOKS.map(async (name) => {
         const executed = JSON.parse(readFileSync(join(REPORT, `${name}.ipynb`), "utf8"));
         const expected = executed.cells
           .filter((cell: any) =>
@@ -219,7 +224,7 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
           deepEqual(await session.restartAndRunAll(), expected, `${name}, execution ${i}`);
         }
         await session.end();
-      }
+      }));
     });
   } finally {
     rmSync(FOLDER, { recursive: true, force: true });
