@@ -38,9 +38,9 @@ export function formatRatioEnd(value: number): string {
   return value < 0.01 ? "< 0.01" : value.toFixed(value >= 10 ? 1 : 2);
 }
 
-/** A ratio below 1 as a slow-down in whole per cent, rounded up: `18 %` of 0.823. */
+/** A ratio below 1 as a slowdown in whole per cent, rounded up: `18%` of 0.823. */
 export function formatSlowdown(ratio: number): string {
-  return `${Math.max(1, Math.ceil(100 * (1 - ratio)))} %`;
+  return `${Math.max(1, Math.ceil(100 * (1 - ratio)))}%`;
 }
 
 /** A share of 0 to 1 in per cent: `3.1 %`. */

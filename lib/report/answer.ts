@@ -13,7 +13,6 @@ import {
 import { latencyComparisons, type Verdict, verdictOf } from "../figures/claims.ts";
 import {
   atLevels,
-  capitalise,
   formatCount,
   formatInterval,
   formatList,
@@ -23,6 +22,8 @@ import {
   formatSpan,
 } from "../figures/format.ts";
 import { latencyName } from "../figures/options.ts";
+import { RATIO_TO_FIND, roundsToFind } from "../stats/detectable.ts";
+import { median } from "../stats/percentile.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
 import { describeCheck } from "./check.ts";
 import { Markdown } from "./display.ts";
@@ -31,41 +32,125 @@ import { describeCores } from "./narrative.ts";
 import { readArmRatios } from "./ratios.ts";
 import type { Study } from "./study.ts";
 
-/** What the comparisons of one framework answer, in a few words. */
+/** What is said of a comparison, in the order in which an answer says it. */
+const OUTCOMES = [
+  ...["helped", "cost", "unexplained", "alike", "noisy", "open", "single"] as const,
+  ...["only pooled", "pooled ahead", "unexplained ahead", "direct ahead", "none"] as const,
+];
+type Outcome = typeof OUTCOMES[number];
+
+/**
+ * The largest difference that a comparison without a verdict leaves possible, as a share of direct's
+ * throughput: what its interval reaches to, or what it would have missed, if that is more.
+ */
+function unresolved({ ratio, detectable }: PathRatio): number {
+  if (detectable === null || ratio?.low == null || ratio.high === null) return Infinity;
+  return Math.max(1 - detectable, 1 - ratio.low, ratio.high - 1);
+}
+
+/** Above this, a comparison is too noisy to say that there is no difference: a slowdown of 20%. */
+const MAX_UNRESOLVED = 1 - RATIO_TO_FIND;
+
+function outcomeOf(one: PairEvidence): Outcome {
+  const { pair } = one;
+  const explained = judgeGain(one) !== "unexplained";
+  switch (verdictOf(pair)) {
+    case "higher":
+      return explained ? "helped" : "unexplained";
+    case "lower":
+      return "cost";
+    case "indistinguishable":
+      return unresolved(pair) <= MAX_UNRESOLVED ? "alike" : "noisy";
+    case "none":
+      if (pair.failedPaths.join() === "direct") return "only pooled";
+      if (pair.bound === null) return "none";
+      if (pair.bound.ahead !== "other") return "direct ahead";
+      return explained ? "pooled ahead" : "unexplained ahead";
+    default:
+      return verdictOf(pair) as "open" | "single";
+  }
+}
+
+/** A share in whole per cent, rounded up: what is left possible is never said too small. */
+function percentUp(share: number): string {
+  return `${Math.max(1, Math.ceil(100 * share - 1e-9))}%`;
+}
+
+function headlinePart(outcome: Outcome, pairs: readonly PathRatio[]): string {
+  const at = atLevels(pairs);
+  const values = pairs.flatMap(({ ratio }) => ratio?.value ?? []);
+  switch (outcome) {
+    case "helped":
+      return `yes, ${formatSpan(values, formatRatio)} the throughput ${at}`;
+    case "cost":
+      return `no, it costs ${formatSpan(values.map((ratio) => 1 - ratio), percentUp)} of the ` +
+        `throughput ${at}`;
+    case "unexplained":
+      return `pooled was higher ${at}, but PgBouncer left no trace that explains it`;
+    case "alike":
+      return `no difference of more than ${
+        percentUp(Math.max(...pairs.map(unresolved)))
+      } in throughput ${at}`;
+    case "noisy":
+      return `too noisy to say ${at}`;
+    case "open":
+      return `not decided yet ${at}`;
+    case "single":
+      return `one round decides nothing ${at}`;
+    case "only pooled":
+      return `only the pooled path held ${at}`;
+    case "pooled ahead":
+      return `no run counts ${at}, and pooled was ahead in all of them`;
+    case "unexplained ahead":
+      return `no run counts ${at}, and pooled was ahead in all of them, without a trace that ` +
+        `explains it`;
+    case "direct ahead":
+      return `no run counts ${at}, and direct was ahead in all of them`;
+    case "none":
+      return `undecided ${at}`;
+  }
+}
+
+/** What the comparisons of one app answer, in a few words. */
 function shortAnswer(evidence: readonly PairEvidence[]): string {
-  const pairs = evidence.map(({ pair }) => pair);
-  const by = (verdict: Verdict) => pairs.filter((pair) => verdictOf(pair) === verdict);
-  const [higher, lower, alike] = [by("higher"), by("lower"), by("indistinguishable")];
-  const onlyPooled = pairs.filter(({ failedPaths }) => failedPaths.join() === "direct");
-  const unexplained = evidence.filter((one) => judgeGain(one) === "unexplained")
-    .map(({ pair }) => pair);
-  const helped = higher.filter((pair) => !unexplained.includes(pair));
-  if (helped.length > 0 && lower.length > 0) return "it depends on the load";
-  if (onlyPooled.length > 0 && lower.length === 0) {
-    return `only the pooled path held ${atLevels(onlyPooled)}`;
+  const groups = Map.groupBy(evidence, outcomeOf);
+  const parts = OUTCOMES.flatMap((outcome) => {
+    const own = groups.get(outcome);
+    return own === undefined ? [] : [headlinePart(outcome, own.map(({ pair }) => pair))];
+  });
+  const alike = [...groups.get("alike") ?? [], ...groups.get("noisy") ?? []];
+  return parts.join("; ") +
+    (alike.some(sparesPostgres) ? ", but it spares PostgreSQL work or connections" : "");
+}
+
+/** What it would take to tell a slowdown of 20% where the noise hides it. */
+function whatWouldHelp(study: Study, pairs: readonly PathRatio[]): string {
+  const { plan, manifests, family, rule, context } = study;
+  const least = pairs.map(({ detectable }) => detectable ?? 0);
+  const found = least.includes(0)
+    ? "no slowdown would have been found reliably"
+    : Math.min(...least) < RATIO_TO_FIND
+    ? `a slowdown of less than ${formatSlowdown(Math.min(...least))} could have been missed`
+    : `a difference of up to ${percentUp(Math.max(...pairs.map(unresolved)))} remains possible`;
+  const level = rule.alpha / context.comparisons;
+  const rounds = pairs.map(({ n, deviation }) => {
+    // The scatter of two rounds is itself hardly known: there, that of all comparisons counts.
+    const noise = n > 2 || family.noise === null ? deviation! : family.noise * Math.SQRT2;
+    return roundsToFind(RATIO_TO_FIND, noise, level);
+  });
+  const target = formatSlowdown(RATIO_TO_FIND);
+  if (rounds.includes(null)) {
+    return `${found}; in this noise no practical number of rounds would find ${target}: measure ` +
+      `longer windows, on a machine with nothing else to do`;
   }
-  if (helped.length > 0) {
-    return helped.length === higher.length && alike.length === 0
-      ? "yes, for throughput"
-      : `for throughput it helped only ${atLevels(helped)}`;
-  }
-  if (lower.length > 0) {
-    return alike.length + higher.length === 0
-      ? "no, it costs throughput"
-      : `no, it cost throughput ${atLevels(lower)} and gained none elsewhere`;
-  }
-  if (higher.length > 0) return "pooled was higher, but PgBouncer left no trace that explains it";
-  if (alike.length > 0) {
-    return evidence.some(sparesPostgres)
-      ? "not for throughput, but it spares PostgreSQL work or connections"
-      : "this study gives no reason to";
-  }
-  const ahead = new Set(pairs.map(({ bound }) => bound?.ahead));
-  if (ahead.size > 1 || ahead.has(undefined)) return "undecided";
-  const trace = unexplained.length === pairs.length ? ", without a trace that explains it" : "";
-  return ahead.has("other")
-    ? `no run counts, and pooled was ahead in all of them${trace}`
-    : "no run counts, and direct was ahead in all of them";
+  const [n, needed] = [Math.min(...pairs.map((pair) => pair.n)), Math.max(...rounds.map(Number))];
+  // Where the interval alone reaches too far, as much again halves what chance may still do to it.
+  const more = needed > n ? needed - n : n;
+  const overheadS = median(manifests.map((manifest) => manifest.overheadS)) ?? 0;
+  const minutes = more * 2 * pairs.length * (plan.warmUpS + plan.windowS + overheadS) / 60;
+  return `${found}; about ${formatCount(more, "more round")} (${
+    formatCount(Math.ceil(minutes), "more minute")
+  }) would find ${target} in this noise`;
 }
 
 /** Where the runs' P95 latencies lie, in a few words. */
@@ -84,14 +169,19 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
   return parts.length === 0 ? `P95 ${latencyName(pairs)}: no ranges apart` : parts.join(", ");
 }
 
-/** The answer for one framework (and settings), over all levels of load. */
-function answer(study: Study, evidence: readonly PairEvidence[]): string {
+/** An app with its settings, as an answer names it. */
+function nameOf([{ pair: { label, reuse } }]: readonly [PairEvidence, ...PairEvidence[]]): string {
+  return label.includes("reuse=") ? label : `${label}, reuse \`${reuse}\``;
+}
+
+/** The numbers behind the answer for one app (and settings), over all levels of load. */
+function numbers(study: Study, evidence: readonly [PairEvidence, ...PairEvidence[]]): string {
   const pairs = evidence.map(({ pair }) => pair);
   const [first] = pairs as [PathRatio, ...PathRatio[]];
   const words: [Verdict, string][] = [
     ["higher", "pooled throughput higher"],
     ["lower", "pooled throughput lower"],
-    ["indistinguishable", "throughput indistinguishable"],
+    ["indistinguishable", "pooled over direct throughput"],
     ["open", "throughput not decided yet"],
     ["single", "a single round, which decides nothing,"],
   ];
@@ -101,16 +191,10 @@ function answer(study: Study, evidence: readonly PairEvidence[]): string {
     const values = own.map(({ ratio }) =>
       `${formatRatio(ratio!.value)} ${formatInterval(ratio!, formatRatioEnd)}`.trim()
     );
-    const found = [
-      ...new Set(own.flatMap(({ detectable }) => detectable ?? []).map(formatSlowdown)),
-    ];
-    const missed = verdict !== "indistinguishable" || found.length === 0
-      ? ""
-      : found.length === 1
-      ? `; a slow-down of ${found[0]} would have been found`
-      : `; slow-downs of ${formatList(found)} would have been found`;
-    return [`${text} ${atLevels(own)} (${formatList(values)}${missed})`];
+    return [`${text} ${atLevels(own)} (${formatList(values)})`];
   });
+  const noisy = evidence.filter((one) => outcomeOf(one) === "noisy").map(({ pair }) => pair);
+  if (noisy.length > 0) parts.push(whatWouldHelp(study, noisy));
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(`${atLevels(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
   }
@@ -124,10 +208,7 @@ function answer(study: Study, evidence: readonly PairEvidence[]): string {
     : ` The arms differ in ${
       formatList(first.differences)
     } too: this is not the path's effect alone.`;
-  const reuse = first.label.includes("reuse=") ? "" : `, reuse \`${first.reuse}\``;
-  return `- **${first.label}${reuse}: ${shortAnswer(evidence)}.** ${
-    capitalise(parts.join("; "))
-  }${n}.${differences}`;
+  return `- ${nameOf(evidence)}: ${parts.join("; ")}${n}.${differences}`;
 }
 
 /** What a copy says of how far the study can be believed, in one sentence. */
@@ -148,7 +229,12 @@ function readCopy(pair: ArmRatio): string {
 }
 
 /**
- * The answer to the question, for each framework with its reuse: should I put PgBouncer in front?
+ * The answer to the question, for each app with its reuse: should I put PgBouncer in front? First in
+ * plain words, then in numbers, then how far it goes.
+ *
+ * A comparison without a verdict says "no difference of more than" what its interval reaches to, or
+ * what the study would have missed, whichever is more; above 20% it is "too noisy to say", with the
+ * rounds and minutes that would find 20% in the noise that was measured.
  *
  * @param study The study.
  */
@@ -162,10 +248,10 @@ export function conclusion(study: Study): Markdown {
       `No conclusion about PgBouncer: this study has no pair of direct and pooled arms.${arms}`,
     );
   }
-  const groups = Map.groupBy(
-    pairEvidence(study),
-    ({ pair: { label, reuse } }) => `${label} ${reuse}`,
-  );
+  const groups = [
+    ...Map.groupBy(pairEvidence(study), ({ pair: { label, reuse } }) => `${label} ${reuse}`)
+      .values(),
+  ] as [PairEvidence, ...PairEvidence[]][];
   const { context } = study;
   const scope = [
     ...study.armRatios.filter(({ kind }) => kind === "replica").map(readCopy),
@@ -184,9 +270,10 @@ export function conclusion(study: Study): Markdown {
       ? ""
       : `The study is incomplete: ${formatCount(study.missing.length, "run")} to come.`,
   ].filter((sentence) => sentence !== "");
-  return new Markdown(
-    `Should you put PgBouncer in front of the database?\n\n${
-      [...groups.values()].map((evidence) => answer(study, evidence)).join("\n")
-    }\n\n${scope.join(" ")}`,
-  );
+  const headlines = groups.map((own) => `- **${nameOf(own)}: ${shortAnswer(own)}.**`);
+  return new Markdown([
+    headlines.join("\n"),
+    `In numbers:\n\n${groups.map((own) => numbers(study, own)).join("\n")}`,
+    scope.join(" "),
+  ].join("\n\n"));
 }

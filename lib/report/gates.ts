@@ -6,7 +6,7 @@
 
 import { type FiredGate, firedGates, type GateKind, GATES } from "../diagnose/gates.ts";
 import { atLevels, capitalise, formatCount, formatList } from "../figures/format.ts";
-import { Markdown } from "./display.ts";
+import { escapeHtml, Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
 
 /** The kinds with what they do to what is said. */
@@ -34,23 +34,25 @@ export function describeCells({ cells, runs }: FiredGate, study: Study): string 
   return `${texts.join("; ")} (${extent})`;
 }
 
-/** A cell of a Markdown table. */
-const cell = (text: string) => text.replaceAll("|", "\\|");
-
-function row(fired: FiredGate, study: Study): string {
+/** A gate in one line, which unfolds to what was seen, the likely cause and the next step. */
+function line(fired: FiredGate, study: Study): string {
   const { gate, cells, runs, seen } = fired;
-  const worst = runs === 1 ? "" : gate.kind === "finding" ? "at most " : "at worst, ";
-  const where = cells.length === 0
-    ? capitalise(seen)
-    : `${capitalise(describeCells(fired, study))}: ${worst}${seen}`;
-  return `| **${gate.title}** | ${cell(where)} | ${cell(capitalise(gate.cause))} | ${
-    cell(capitalise(gate.next))
-  } |`;
+  const worst = runs === 1 || cells.length === 0
+    ? ""
+    : gate.kind === "finding"
+    ? "at most "
+    : "at worst, ";
+  const where = cells.length === 0 ? "" : `: ${escapeHtml(describeCells(fired, study))}`;
+  return [
+    `<details><summary><b>${escapeHtml(gate.title)}</b>${where}</summary>`,
+    `${capitalise(worst + seen)}. *Likely cause:* ${gate.cause}. *Next step:* ${gate.next}.`,
+    "</details>",
+  ].join("\n\n");
 }
 
 /**
- * Reads the gates: how many runs count, and what was seen, by kind, each with its likely cause and
- * the next step.
+ * Reads the gates: how many runs count, and what was seen, by kind, each in a line
+ * that unfolds to its likely cause and the next step.
  *
  * @param study The study.
  */
@@ -65,9 +67,7 @@ export function readGates(study: Study): Markdown {
   const kinds = KINDS.flatMap(([kind, title]) => {
     const own = fired.filter(({ gate }) => gate.kind === kind);
     return own.length === 0 ? [] : [
-      `**${title}**\n\n| gate | seen | likely cause | next step |\n| --- | --- | --- | --- |\n${
-        own.map((one) => row(one, study)).join("\n")
-      }`,
+      [`**${title}**`, ...own.map((one) => line(one, study))].join("\n\n"),
     ];
   });
   const head = study.runs.length === 0

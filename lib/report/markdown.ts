@@ -57,15 +57,15 @@ export function summaryReport(
   const published = [publishedTable(study), flawsTable(study)]
     .flatMap((table) => table?.markdown() ?? []);
   return join([
-    `# Poolscope: ${study.name}`,
-    String(describeStudy(study)),
+    `# Should you put PgBouncer in front of PostgreSQL? The answer of ${study.name}`,
+    String(conclusion(study)),
+    "![Throughput of every arm at each load](plots/rps_comparison.png)",
     "## Can these numbers be believed?",
     String(readGates(study)),
-    "## The answer",
-    String(conclusion(study)),
+    "## What was measured",
+    String(describeStudy(study)),
     "## Throughput",
     String(readThroughput(study)),
-    "![Throughput of every arm at each load](plots/rps_comparison.png)",
     "## Latency",
     String(readLatency(study)),
     "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",

@@ -216,8 +216,8 @@ export function compareScenarios(
 }
 
 /** What is said of a comparison beside its scenarios. */
-function decided({ n, ratio, verdict, open, detectable }: ComparisonResult) {
-  return { n, ratio, verdict, open, detectable };
+function decided({ n, ratio, verdict, open, detectable, deviation }: ComparisonResult) {
+  return { n, ratio, verdict, open, detectable, deviation };
 }
 
 /** What both arms of a pair of paths share, as a label: the pooled arm's if it names settings. */

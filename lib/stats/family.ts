@@ -27,7 +27,7 @@
  * @module
  */
 
-import { criticalT, detectableRatio } from "./detectable.ts";
+import { criticalT, detectableRatio, RATIO_TO_FIND } from "./detectable.ts";
 import type { Pair } from "./ratio.ts";
 import { nominalLevels } from "./spending.ts";
 import { incompleteBeta } from "./student_t.ts";
@@ -58,14 +58,14 @@ export interface StoppingRule {
 }
 
 /**
- * The rule of a plan: to tell a slow-down of 20 % in 90 % of studies, with false alarms in at most
+ * The rule of a plan: to tell a slowdown of 20% in 90% of studies, with false alarms in at most
  * 5 % of them.
  *
  * @param rounds The plan's rounds.
  * @param maxRounds Rounds to which undecided comparisons may be extended. @default rounds
  */
 export function stoppingRule(rounds: number, maxRounds: number = rounds): StoppingRule {
-  return { rounds, maxRounds: Math.max(rounds, maxRounds), ratio: 0.8, alpha: 0.05 };
+  return { rounds, maxRounds: Math.max(rounds, maxRounds), ratio: RATIO_TO_FIND, alpha: 0.05 };
 }
 
 /**
@@ -89,8 +89,10 @@ export interface ComparisonResult {
   open: boolean;
   /** Two-sided level of the interval after all corrections, below 0.05; null without one. */
   level: number | null;
-  /** The slow-down that would have been found in 90 % of studies, as a ratio below 1; or null. */
+  /** The slowdown that would have been found in 90% of studies, as a ratio below 1; or null. */
   detectable: number | null;
+  /** Standard deviation of the logarithms of the ratios; null below two rounds. */
+  deviation: number | null;
 }
 
 /** A family as it stands. */
@@ -255,11 +257,13 @@ function describe(
   level: number,
   different: boolean,
 ): Omit<ComparisonResult, "id" | "rounds" | "open"> {
-  if (n === 0) return { n, ratio: null, verdict: "none", level: null, detectable: null };
+  if (n === 0) {
+    return { n, ratio: null, verdict: "none", level: null, detectable: null, deviation: null };
+  }
   const value = Math.exp(mean);
   if (n === 1) {
     const ratio = { value, low: null, high: null };
-    return { n, ratio, verdict: "single", level: null, detectable: null };
+    return { n, ratio, verdict: "single", level: null, detectable: null, deviation: null };
   }
   const half = criticalT(level, n - 1) * deviation / Math.sqrt(n);
   let low = Math.exp(mean - half);
@@ -271,6 +275,7 @@ function describe(
     ...{ n, ratio: { value, low, high }, level },
     verdict: !different ? "indistinguishable" : value > 1 ? "higher" : "lower",
     detectable: detectableRatio(n, deviation, level),
+    deviation,
   };
 }
 
@@ -294,9 +299,7 @@ export function describeNoDifference(
     case "indistinguishable": {
       const found = detectable === null
         ? "no difference would have been found reliably"
-        : `a slow-down of ${
-          Math.max(1, Math.ceil(100 * (1 - detectable)))
-        } % would have been found`;
+        : `a slowdown of ${Math.max(1, Math.ceil(100 * (1 - detectable)))}% would have been found`;
       return `${open ? "not decided yet" : "indistinguishable"}: ${found}`;
     }
   }

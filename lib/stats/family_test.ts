@@ -185,7 +185,7 @@ Deno.test("describeNoDifference() says what would have been found", () => {
   const at = { verdict: "indistinguishable", open: false, detectable: 0.823 } as const;
   assert.equal(
     describeNoDifference(at),
-    "indistinguishable: a slow-down of 18 % would have been found",
+    "indistinguishable: a slowdown of 18% would have been found",
   );
   assert.match(describeNoDifference({ ...at, open: true })!, /^not decided yet: /);
   assert.match(describeNoDifference({ ...at, detectable: null })!, /no difference would have been/);

@@ -147,8 +147,10 @@ export interface ThroughputRatio extends LoadLevel {
   verdict: ComparisonVerdict;
   /** True while further rounds are wanted. */
   open: boolean;
-  /** The slow-down that would have been found in 90 % of studies, as a ratio below 1; or null. */
+  /** The slowdown that would have been found in 90% of studies, as a ratio below 1; or null. */
   detectable: number | null;
+  /** Standard deviation of the logarithms of the rounds' ratios; null below two rounds. */
+  deviation: number | null;
   /** Why there is no ratio, or null. */
   missing: string | null;
   /** What rejected runs bear where there is no ratio; null where there is one, or they bear nothing. */
