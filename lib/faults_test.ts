@@ -8,6 +8,7 @@ import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
+import { OWN_CONNECTIONS } from "./connections.ts";
 import type { Access, RunServices } from "./engine/engine.ts";
 import { LocalEngine } from "./engine/local.ts";
 import { listProcesses } from "./engine/proc.ts";
@@ -18,6 +19,7 @@ import { runStudy } from "./run_study.ts";
 import { type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import { reachableFolder } from "./setup/stage.ts";
+import type { StudyEvent } from "./store/events.ts";
 import { runsFolder } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
 import { AlteredApps } from "./testing/altered_apps.ts";
@@ -116,7 +118,7 @@ function tinyDisk(
   };
 }
 
-Deno.test("runStudy() keeps failed runs with their cause and goes on", async () => {
+Deno.test("runStudy() keeps failed runs with their cause, goes on, and takes no connection of an app's", async () => {
   const name = `faults-${Deno.pid}`;
   const folder = join(runsFolder(), name);
   const plan = parsePlan(
@@ -127,19 +129,26 @@ Deno.test("runStudy() keeps failed runs with their cause and goes on", async () 
         { framework: "django", path: "direct", users: 60, maxConnections: 20 },
         { framework: "flask", path: "direct", users: 60, maxConnections: 20 },
         { framework: "flask", path: "pooled", users: 10, poolSize: 200_000 },
-        { framework: "flask", path: "pooled", users: 10 },
+        // Both fill their pools of 64, which leaves nothing of what was asked for.
+        { framework: "fastapi", path: "direct", users: 200, maxConnections: 67 },
+        {
+          ...{ framework: "fastapi", path: "pooled", users: 200, maxClientConn: 64 },
+          // Each client has a server connection of its own, and its statements to itself.
+          ...{ poolMode: "session", defaultPoolSize: 64, maxPreparedStatements: 0 },
+        },
       ],
     }),
     "faults",
   );
   try {
-    const study = await runStudy({
-      plan,
-      study: name,
-      start: true,
-      engine: "local",
-      onEvent: () => {},
-    });
+    const notes: string[] = [];
+    const onEvent = (event: StudyEvent) => {
+      if (event.event === "note") notes.push(event.text);
+    };
+    const study = await runStudy({ plan, study: name, start: true, engine: "local", onEvent });
+    const foreseen =
+      /^Warning: more connections than PostgreSQL takes: FastAPI 64, .* for max_conn/;
+    ok(notes.some((note) => foreseen.test(note)), notes.join("\n"));
     const causes = study.manifests.map((manifest) => manifest.cause).filter(Boolean).sort();
     console.log(causes.map((cause) => `  ${cause}`).join("\n"));
     const refused = "direct: PostgreSQL refused connections (too many clients already): " +
@@ -150,8 +159,12 @@ Deno.test("runStudy() keeps failed runs with their cause and goes on", async () 
       `flask ${refused}`,
       "Flask pooled: the app exited with code 1 before the load (Cannot start: DB_POOL_SIZE is '200000': must be an integer from 1 to 100000)",
     ]);
-    const good = study.manifests.find((manifest) => manifest.status === "ok");
-    deepEqual([good?.scenarioId], [scenarioId(plan.scenarios[4]!)]);
+    const good = study.manifests.filter((manifest) => manifest.status === "ok");
+    deepEqual(
+      good.map((manifest) => manifest.scenarioId).sort(),
+      plan.scenarios.slice(4).map(scenarioId).sort(),
+    );
+    deepEqual(good[0]!.ownConnections, OWN_CONNECTIONS);
     for (const run of study.runs.filter((run) => run.cause?.includes("refused"))) {
       ok(run.requests > 0 && run.failures > 0.01 * run.requests, JSON.stringify(run));
     }
@@ -366,6 +379,13 @@ Deno.test("an app or a template that is wrong is told by what it says itself, an
       },
       { scenario: { path: "pooled" } },
       /^FastAPI pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
+    ],
+    [
+      "a setting that PgBouncer does not know",
+      "flask",
+      { "pgbouncer/pgbouncer.ini": ["pool_mode =", "pool_modus ="] },
+      { scenario: { path: "pooled" } },
+      /^Flask pooled: PgBouncer exited with code 1 before the load \(invalid value "transaction" for parameter pool_modus in configuration \(pgbouncer\.ini:\d+\)\)$/,
     ],
     [
       "a startup parameter",

@@ -80,7 +80,7 @@ export interface Scenario {
   dbCpus: number | null;
   /** Memory limit of PostgreSQL in MiB; null for none. */
   dbMemoryMiB: number | null;
-  /** PostgreSQL's `max_connections`. */
+  /** PostgreSQL's `max_connections`; Poolscope's own connections come on top. */
   maxConnections: number;
   /** PostgreSQL's `scram_iterations`: what a client computes for each new connection. */
   scramIterations: number;
@@ -96,7 +96,7 @@ export interface Scenario {
   poolMode: PoolMode;
   /** PgBouncer's `default_pool_size`. */
   defaultPoolSize: number;
-  /** PgBouncer's `max_client_conn`. */
+  /** PgBouncer's `max_client_conn`; Poolscope's own connections come on top. */
   maxClientConn: number;
   /** PgBouncer's `query_wait_timeout` in seconds. */
   queryWaitTimeoutS: number;
