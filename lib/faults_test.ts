@@ -154,9 +154,9 @@ Deno.test("runStudy() keeps failed runs with their cause, goes on, and takes no 
     const refused = "direct: PostgreSQL refused connections (too many clients already): " +
       "2 workers × 32 > max_connections 20";
     deepEqual(causes, [
-      `django ${refused}`,
-      `fastapi ${refused}`,
-      `flask ${refused}`,
+      `Django ${refused}`,
+      `FastAPI ${refused}`,
+      `Flask ${refused}`,
       "Flask pooled: the app exited with code 1 before the load (Cannot start: DB_POOL_SIZE is '200000': must be an integer from 1 to 100000)",
     ]);
     const good = study.manifests.filter((manifest) => manifest.status === "ok");

@@ -198,6 +198,14 @@ const RULES: Rule[] = [
   },
   {
     where: ["pgbouncer"],
+    pattern: /error in auth_query: (?:[A-Z]+: +)?(.+)/,
+    say: (_, match) =>
+      `PgBouncer cannot look up the app's user (auth_query: ${
+        match[1]
+      }): give auth_user the right to it, or the user a line in auth_file`,
+  },
+  {
+    where: ["pgbouncer"],
     pattern: /server login failed: (?:[A-Z]+ +)?(.+)/,
     say: (_, match) =>
       `PgBouncer cannot log in to PostgreSQL (${
@@ -312,11 +320,11 @@ function budgetAgainstLimit({ scenario }: Evidence): string {
   } max_connections ${maxConnections}`;
 }
 
-/** A server that does not answer where PgBouncer looks for it; of that its log has no line. */
-function unreachable({ pooler, logs }: Evidence): string | null {
+/** A server that does not answer where PgBouncer looks for it: its log has no line of that. */
+function unreachable({ pooler, logs: { pgbouncer = "" } }: Evidence): string | null {
   if (pooler == null || pooler.connected || pooler.target === null) return null;
-  const waited = pooler.waiting > 0 || /query_wait_timeout/.test(logs.pgbouncer ?? "");
-  return waited
+  if (/pooler error: (?!query_wait_timeout)/.test(pgbouncer)) return null;
+  return pooler.waiting > 0 || /query_wait_timeout/.test(pgbouncer)
     ? `PgBouncer gets no connection to PostgreSQL at ${pooler.target}: correct host and port in [databases]`
     : null;
 }

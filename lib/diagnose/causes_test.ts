@@ -192,6 +192,11 @@ ${time} WARNING ${own} pooler error: query_wait_timeout`,
       `PgBouncer cannot log in to PostgreSQL (database "nodb" does not exist): ${login}`,
     ],
     [
+      `${time} ERROR S: error in auth_query: ERROR: permission denied for view pg_shadow
+${time} WARNING C-0x55555b93f770: app/(nouser)@127.0.0.1:45392 pooler error: bouncer config error`,
+      "PgBouncer cannot look up the app's user (auth_query: permission denied for view pg_shadow): give auth_user the right to it, or the user a line in auth_file",
+    ],
+    [
       `${time} WARNING DNS lookup failed: no.such.host.invalid: result=0`,
       "PgBouncer finds no address for no.such.host.invalid (DNS lookup failed): correct host in [databases]",
     ],
@@ -224,6 +229,11 @@ Deno.test("findCause() tells where PgBouncer looks for a PostgreSQL that does no
   const pgbouncer = "WARNING C-0x1: app/app@127.0.0.1:1 pooler error: query_wait_timeout";
   equal(pooledCause({ pgbouncer }, { pooler: { ...pooler, waiting: 0 } }), sentence);
   equal(pooledCause({}, { thrown, pooler: { ...pooler, waiting: 0 } }), thrown);
+  const other = "WARNING C-0x1: app/(nouser)@127.0.0.1:45392 pooler error: bouncer config error";
+  match(
+    pooledCause({ pgbouncer: other }, { pooler }),
+    /closed clients' connections \(bouncer config/,
+  );
   match(
     pooledCause({ pgbouncer }, { pooler: { ...pooler, connected: true } }),
     /query_wait_timeout/,
