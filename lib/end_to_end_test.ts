@@ -142,7 +142,7 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
         "10_frameworks": [5, 0],
         "30_open_loop": [1, 0],
         "40_diagnosis": [3, 2],
-        "90_report": [4, 0],
+        "90_report": [3, 0],
       };
       for (const name of NOTEBOOKS) {
         const file = join(REPORT, `${name}.html`);
