@@ -39,11 +39,47 @@ export const OWN_CONNECTIONS = { postgres: 3, pgbouncer: 2 } as const;
  * ```
  */
 export function serverLimits({ maxConnections, maxClientConn }: Scenario) {
+  const ours = ownShares(OWN_CONNECTIONS);
   return {
-    max_connections: maxConnections + 2 * OWN_CONNECTIONS.postgres,
-    superuser_reserved_connections: SUPERUSER_RESERVED + OWN_CONNECTIONS.postgres,
-    max_client_conn: maxClientConn + OWN_CONNECTIONS.pgbouncer,
+    max_connections: maxConnections + ours.max_connections,
+    superuser_reserved_connections: SUPERUSER_RESERVED + ours.superuser_reserved_connections,
+    max_client_conn: maxClientConn + ours.max_client_conn,
   };
+}
+
+function ownShares({ postgres, pgbouncer }: { postgres: number; pgbouncer: number }) {
+  return {
+    max_connections: 2 * postgres,
+    superuser_reserved_connections: postgres,
+    max_client_conn: pgbouncer,
+  };
+}
+
+/**
+ * A setting that was read back, in words: what the scenario asked for, and what is there for
+ * Poolscope's own connections.
+ *
+ * @param name PostgreSQL's or PgBouncer's name.
+ * @param value As the server told it.
+ * @param own Poolscope's own connections by the run's manifest; undefined where it had none on top.
+ *
+ * @example
+ * ```ts
+ * import { describeInForce } from "./connections.ts";
+ *
+ * const own = { postgres: 3, pgbouncer: 2 };
+ * console.assert(describeInForce("max_client_conn", "66", own) === "64 + 2 for Poolscope");
+ * console.assert(describeInForce("pool_mode", "session", own) === "session");
+ * ```
+ */
+export function describeInForce(
+  name: string,
+  value: string,
+  own: { postgres: number; pgbouncer: number } | undefined,
+): string {
+  const shares: Record<string, number> = own === undefined ? {} : ownShares(own);
+  const ours = shares[name];
+  return ours === undefined ? value : `${Number(value) - ours} + ${ours} for Poolscope`;
 }
 
 /** Connections that a scenario's `max_connections` leaves to all but superusers. */

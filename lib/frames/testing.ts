@@ -229,10 +229,11 @@ export function syntheticManifest(
     inputs: {
       files: {},
       settings: {
-        postgres: { max_connections: "100" },
+        postgres: { max_connections: "106" },
         ...(scenario.path === "pooled" && { pgbouncer: { reserve_pool_size: "5" } }),
       },
     },
+    ownConnections: { postgres: 3, pgbouncer: 2 },
     gitCommit: "0123456789abcdef0123456789abcdef01234567",
     host: { cpus: 2, cpuModel: "Synthetic CPU", memoryMiB: 8192, kernel: "6.1" },
     limits: {

@@ -160,6 +160,10 @@ Deno.test("tables say what failed, what was set and what was compared", () => {
   assert.match(failuresTable(study).markdown(), /FastAPI direct \| 1000 users \| 1, 2, 3, 4 and 5/);
   assert.match(failuresTable(smoke).caption, /No run failed: 6 of 6 runs complete/);
   const settings = plain(settingsTable(study).markdown());
+  assert.match(
+    settings,
+    /postgres max_connections, in force \| all arms \| 100 \+ 6 for Poolscope/,
+  );
   assert.match(settings, /pgbouncer reserve_pool_size, in force \| .*Django pooled.* \| 5 \|/);
   assert.match(settings, /postgres limits.*0\.5 CPU, 512 MiB → 0\.5 CPU, 512 MiB/);
   assert.match(settings, /defaultPoolSize \| FastAPI pooled; Django pooled; Flask pooled \| 20/);

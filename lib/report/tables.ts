@@ -4,7 +4,7 @@
  * @module
  */
 
-import { connectionBudget } from "../connections.ts";
+import { connectionBudget, describeInForce } from "../connections.ts";
 import {
   formatInterval,
   formatList,
@@ -391,10 +391,11 @@ export function settingsTable(study: Study): Table {
   for (const service of ["postgres", "pgbouncer"]) {
     const inForce = (manifest: Manifest) => manifest.inputs?.settings?.[service] ?? {};
     for (const name of new Set(study.manifests.flatMap((m) => Object.keys(inForce(m))))) {
-      add(
-        `${service} ${name}, in force`,
-        (arm) => distinct(manifestsOf(arm).flatMap((m) => inForce(m)[name] ?? [])),
-      );
+      const shown = (manifest: Manifest) => {
+        const value = inForce(manifest)[name];
+        return value === undefined ? [] : describeInForce(name, value, manifest.ownConnections);
+      };
+      add(`${service} ${name}, in force`, (arm) => distinct(manifestsOf(arm).flatMap(shown)));
     }
   }
   const software = new Set(study.manifests.flatMap(({ versions }) => Object.keys(versions)));
