@@ -50,8 +50,6 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
           path: "pooled",
           users: 64,
           poolMode: "session",
-          // Long enough for PgBouncer to give the starving up, and for them to come back.
-          queryWaitTimeoutS: 3,
         });
         const { signal } = new AbortController();
         const trial = { scenario, injection: {} };
