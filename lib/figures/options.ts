@@ -178,7 +178,11 @@ export function pathLegend(
  */
 export function checkFigure(measure: string, context?: StudyContext): Figure | null {
   if (!context?.functionalCheck) return null;
-  return emptyFigure(`Functional check only: ${measure} is not compared`, context);
+  return composeFigure({
+    title: `Functional check only: ${measure} is not compared`,
+    body: { markup: "", width: 0, height: 0 },
+    caption: `Windows of ${context.windowS}\u00a0s are too short for that.`,
+  });
 }
 
 /**

@@ -10,8 +10,8 @@ import { levelLabel } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { type CellValue, Markdown, Table, type TableColumn } from "./display.ts";
-import type { Study } from "./study.ts";
 import { describeStatus } from "./status.ts";
+import type { Study } from "./study.ts";
 
 /** What stands instead of a reading that compares; null for a study that is no functional check. */
 export function checkReading(
