@@ -6,8 +6,10 @@ import { createScenario, type Scenario } from "../scenario.ts";
 import { conclusion } from "./answer.ts";
 import { readEvidence } from "./evidence.ts";
 import { readGates } from "./gates.ts";
+import { summaryReport } from "./markdown.ts";
 import { readThroughput } from "./narrative.ts";
 import { loadStudy } from "./study.ts";
+import { ratioTable } from "./tables.ts";
 
 const plain = (text: unknown) => String(text).replaceAll("\u00a0", " ");
 
@@ -110,4 +112,26 @@ Deno.test("an arm of unequal work is compared with nothing, and it is said why",
     read.warnings.some((line) => /^Django pooled: 0\.50 .*compared with nothing$/.test(line)),
   );
   assert.match(String(readGates(read)), /Other work than the contract's/);
+});
+
+Deno.test("runs that gates rejected say by which factor a path was ahead, if they were counted", async () => {
+  const scenarios = (["direct", "pooled"] as const).map((path) =>
+    createScenario({ framework: "django", path, users: 10 })
+  );
+  const plan = syntheticPlan({ scenarios, rounds: 2, windowS: 6 });
+  const reportOf = async (rejection: { drift?: number; rejected?: boolean }) => {
+    using own = syntheticStudy(plan, ({ scenario }) => ({
+      ...{ rps: scenario.path === "direct" ? 50 : 400, medianMs: 9, ...rejection },
+    }));
+    const read = await loadStudy(own.folder);
+    assert.deepEqual(read.counts(), { accepted: 0, rejected: 4, failed: 0 });
+    return [conclusion(read), ratioTable(read).markdown(), summaryReport(read)].map(plain);
+  };
+  for (const text of await reportOf({ drift: 0.6 })) {
+    assert.match(text, /pooled answered at least 3 times as much; rejected for no steady state/);
+  }
+  // The generator was the slowest part: it was measured instead of the arms.
+  for (const text of await reportOf({ rejected: true })) {
+    assert.doesNotMatch(text, /times as much/);
+  }
 });
