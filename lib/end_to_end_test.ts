@@ -178,14 +178,12 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
         const before = readFileSync(join(REPORT, "summary_report.md"), "utf8");
         const png = readFileSync(join(REPORT, "plots", "rps_comparison.png"));
         rmSync(REPORT, { recursive: true });
-        const started = await task("export", "--help");
         const options = ["--study", STUDY, "--notebook", asked];
         const { code, stdout, stderr, tookS } = await task("export", ...options);
         equal(code, 0, stdout + stderr);
-        const seconds = `${tookS.toFixed(1)} s, starting the task ${started.tookS.toFixed(1)} s`;
-        console.log(`    the report took ${seconds}`);
-        // Both take longer where the machine has other things to do.
-        ok(tookS < 40 * started.tookS, seconds);
+        console.log(`    the report took ${tookS.toFixed(1)} s`);
+        // A third of it where the machine has nothing else to do.
+        ok(tookS < 3 * 15, `${tookS} s`);
         equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
         deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
         ok(existsSync(join(REPORT, "plots", "open_loop_latency.png")));

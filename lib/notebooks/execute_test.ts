@@ -229,9 +229,18 @@ Deno.test("executeNotebooks() reads a cell's last outputs without waiting for a 
     (_, i) => code(`console.log("said", ${i});\n${display(`shown ${i}`)}`),
   );
   const odd = code(`console.log = () => {};\n${display("still here")}`);
-  await withNotebooks({ "many.ipynb": notebook(...cells, odd) }, async (options) => {
-    const [path] = await executeNotebooks(options);
-    const executed = (await readNotebook(path!)).cells;
+  const notebooks = { "one.ipynb": notebook(odd), "many.ipynb": notebook(...cells, odd) };
+  await withNotebooks(notebooks, async ({ notebooks: [one, many], ...options }) => {
+    const timed = async (path: string) => {
+      const begun = performance.now();
+      const executed = await executeNotebooks({ ...options, notebooks: [path] });
+      return { path: executed[0]!, tookMs: performance.now() - begun };
+    };
+    const alone = await timed(one!);
+    const { path, tookMs } = await timed(many!);
+    // A quarter of a second of silence after each cell would be as long by itself.
+    ok(tookMs - alone.tookMs < 250 * cells.length, `${tookMs} and ${alone.tookMs} ms`);
+    const executed = (await readNotebook(path)).cells;
     for (const i of cells.keys()) equal(shown(executed[i]).sort(), [`said ${i}\n`, `shown ${i}`]);
     equal(shown(executed.at(-1)), ["still here"]);
   });

@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { rpsComparisonFigure } from "../figures/comparison.ts";
 import { ratioFigure } from "../figures/ratio.ts";

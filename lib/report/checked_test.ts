@@ -1,3 +1,4 @@
+// test lane: checkout
 import assert from "node:assert/strict";
 import { UsageError } from "../errors.ts";
 import { syntheticPlan, syntheticStudy } from "../frames/testing.ts";
