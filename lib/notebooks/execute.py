@@ -59,7 +59,10 @@ MARK_AFTER_IDLE_S = 1
 
 class CompleteClient(NotebookClient):
     """Reads all of a cell's outputs. The Deno kernel may say that it is idle before it has sent the
-    outputs that it has queued, so a mark is queued behind them and awaited."""
+    outputs that it has queued, so a mark is queued behind them and awaited. It is sent by a client of
+    its own: sending on a socket on which a reply is awaited can swallow the news that it has come."""
+
+    marker = None
 
     async def _async_poll_output_msg(self, parent_msg_id, cell, cell_index):
         mark = f"end of outputs {uuid.uuid4()}"
@@ -84,7 +87,7 @@ class CompleteClient(NotebookClient):
                 self.process_message(message, cell, cell_index)
             except CellExecutionComplete:
                 show_mark = f"console.log({json.dumps(mark)})"
-                requests.append(self.kc.execute(show_mark, store_history=False))
+                requests.append(self.marker.execute(show_mark, store_history=False))
 
 
 def say(event, **values):
@@ -123,12 +126,15 @@ async def started_kernel(client, job):
         kernel = client.km.provisioner.pid if client.km.provisioner else None
         try:
             await client.async_start_new_kernel_client()
+            client.marker = client.km.client()
+            client.marker.start_channels(iopub=False, stdin=False, hb=False, control=False)
             yield
         finally:
             await end(client, kernel)
     finally:
-        if client.kc is not None:
-            client.kc.stop_channels()
+        for channels in (client.kc, client.marker):
+            if channels is not None:
+                channels.stop_channels()
 
 
 class Execution:
