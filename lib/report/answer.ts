@@ -13,6 +13,7 @@ import {
 import { latencyComparisons, type Verdict, verdictOf } from "../figures/claims.ts";
 import {
   atLevels,
+  capitalise,
   formatCount,
   formatInterval,
   formatList,
@@ -193,8 +194,6 @@ function numbers(study: Study, evidence: readonly [PairEvidence, ...PairEvidence
     );
     return [`${text} ${atLevels(own)} (${formatList(values)})`];
   });
-  const noisy = evidence.filter((one) => outcomeOf(one) === "noisy").map(({ pair }) => pair);
-  if (noisy.length > 0) parts.push(whatWouldHelp(study, noisy));
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(`${atLevels(pairs.filter((pair) => pair.missing === missing))} ${missing}`);
   }
@@ -270,10 +269,16 @@ export function conclusion(study: Study): Markdown {
       ? ""
       : `The study is incomplete: ${formatCount(study.missing.length, "run")} to come.`,
   ].filter((sentence) => sentence !== "");
-  const headlines = groups.map((own) => `- **${nameOf(own)}: ${shortAnswer(own)}.**`);
+  const headlines = groups.map((own) => {
+    const noisy = own.filter((one) => outcomeOf(one) === "noisy").map(({ pair }) => pair);
+    const help = noisy.length === 0 ? "" : ` ${capitalise(whatWouldHelp(study, noisy))}.`;
+    return `- **${nameOf(own)}: ${shortAnswer(own)}.**${help}`;
+  });
   return new Markdown([
     headlines.join("\n"),
-    `In numbers:\n\n${groups.map((own) => numbers(study, own)).join("\n")}`,
+    "<details><summary>In numbers</summary>",
+    groups.map((own) => numbers(study, own)).join("\n"),
+    "</details>",
     scope.join(" "),
   ].join("\n\n"));
 }

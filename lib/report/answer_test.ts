@@ -76,7 +76,7 @@ Deno.test("the answer is no firmer than its data: too noisy to say, with what wo
   assert.match(noisy, /^- \*\*Flask, reuse `app_pool`: too noisy to say at 10 users\.\*\*/);
   assert.match(
     noisy,
-    /a slowdown of less than \d\d% could have been missed; about (\d\d) more rounds \(\d+ more minutes?\) would find 20% in this noise/,
+    / A slowdown of less than \d\d% could have been missed; about (\d\d) more rounds \(\d+ more minutes?\) would find 20% in this noise/,
   );
   // Two rounds that scatter say nothing either; nor does an interval that reaches further than 20%.
   assert.match(await answerOf(2, [80, 125]), /: too noisy to say at 10 users\.\*\*[^]*more rounds/);

@@ -312,7 +312,7 @@ Deno.test("conclusion() answers for each framework, names its reuse, n and inter
 
 Deno.test("a report begins with the answer; each gate is a line that unfolds", () => {
   const report = summaryReport(study);
-  const places = ["- **FastAPI", "plots/rps_comparison.png", "<details>", "## What was measured"]
+  const places = ["- **FastAPI", "plots/rps_comparison.png", "<summary><b>", "## What was measured"]
     .map((text) => report.indexOf(text));
   assert.ok(places.every((place, i) => place > (places[i - 1] ?? 0)), String(places));
   assert.ok(places[0]! < 120);
