@@ -383,7 +383,7 @@ export function eventLines(before: StudyProgress, event: StudyEvent): string[] {
       return [
         before.done
           ? `Writing the report of ${event.study}`
-          : `Study ${event.study} is complete: ${event.runs} runs; writing its report`,
+          : `Writing the report of ${event.study}, of ${event.runs} complete runs`,
       ];
     case "report_finished":
     case "report_failed": {
