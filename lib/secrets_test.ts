@@ -6,6 +6,7 @@
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import postgres from "postgres";
 import { setPassword } from "./engine/database.ts";
@@ -101,6 +102,11 @@ Deno.test("no password leaves the files that are made for it", async (t) => {
       equal(own.PGPASSWORD, undefined, service);
       equal(own.PGPASSFILE, service === "app" ? passFile : undefined, service);
     }
+    // Nor does a service find the user's home, or another service's.
+    const homes = [...services.services.keys()]
+      .map((service) => environmentOf(pidOf(services, service)).HOME);
+    ok(homes.every((home) => home !== undefined && home !== homedir()), homes.join());
+    equal(new Set(homes).size, homes.length);
     inspected++;
   };
 
