@@ -68,7 +68,7 @@ class CompleteClient(NotebookClient):
         mark = f"end of outputs {uuid.uuid4()}"
         # What is sent late names the request that runs then, which is the mark's.
         requests = [parent_msg_id]
-        timeout = None
+        marked, timeout = False, None
         while True:
             try:
                 message = await ensure_async(self.kc.iopub_channel.get_msg(timeout=timeout))
@@ -78,10 +78,17 @@ class CompleteClient(NotebookClient):
             if request not in requests:
                 continue
             if content.get("text") == f"{mark}\n":
-                return
+                marked = True
+                # A request that comes before the kernel is idle again may stay without an answer.
+                if timeout is not None:
+                    return
+                continue
             if request != parent_msg_id and message["msg_type"] in ("status", "execute_input"):
-                # Without a mark by then there is none: the notebook has changed console.log.
-                timeout = MARK_AFTER_IDLE_S if content.get("execution_state") == "idle" else timeout
+                if content.get("execution_state") == "idle":
+                    if marked:
+                        return
+                    # Without a mark by then there is none: the notebook has changed console.log.
+                    timeout = MARK_AFTER_IDLE_S
                 continue
             try:
                 self.process_message(message, cell, cell_index)
