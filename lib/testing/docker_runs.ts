@@ -59,17 +59,16 @@ export class Runs implements AsyncDisposable {
       ...{ name: "docker", purpose: "Docker.", functionalCheck: true, rounds: 1, seed: 1 },
       ...{ warmUpS: 0.5, windowS, scenarios: [scenario] },
     };
-    let due = during;
+    let happening: unknown;
     const manifest = await runScenario(run, {
       ...{ study: "docker-test", folder: this.folder, plan, engine: this.engine },
       events: new EventLog(join(this.folder, "events.jsonl"), [({ event }) => {
-        if (event !== "live") return;
-        due?.();
-        due = undefined;
+        if (event === "live") happening ??= during?.();
       }]),
       machine: { gitCommit: null, host: this.engine.host },
       signal: new AbortController().signal,
     });
+    await happening;
     return { manifest, folder: runFolder(this.folder, run.id, round) };
   }
 
