@@ -218,7 +218,6 @@ async function conduct(
   options: RunStudyOptions,
 ): Promise<Study> {
   if (isExported(lockFolder)) return await loadStudy(folder);
-  const labels = armLabels(plan.scenarios);
   // Who only reads a complete study needs no lock.
   const before = await findPending(folder, knownRuns(folder, plan), options);
   const opened = before.runs.length === 0 ? await loadStudy(folder) : null;
@@ -233,7 +232,7 @@ async function conduct(
   const known = knownRuns(folder, plan);
   const { runs: unfinished, damaged } = await findPending(folder, known, options);
   // Every planned run is there and no further one was begun: the numbers say which are wanted.
-  let pending = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
+  const pending = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
   const runs = [...new Set([...known, ...pending])];
   const made = completeManifests(folder, runs, pending);
   checkPlan(name, plan, made);
@@ -277,32 +276,38 @@ async function conduct(
     machine: await describeMachine(engine),
     others,
   };
-  let study: Study;
-  let planned = runs.length;
-  do {
-    for (const run of pending) {
-      signal.throwIfAborted();
-      const { id: scenarioId, round, order } = run;
-      const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
-      events.emit({ event: "run_started", order, scenarioId, round, label });
-      const manifest = await runScenario(run, context);
-      others.push(manifest);
-      const outcome = await headline(folder, manifest);
-      const tookS = wallClockS(manifest);
-      events.emit({ event: "run_finished", order, scenarioId, round, ...outcome, tookS });
-    }
-    // A look at the data: comparisons that stay undecided get further rounds, up to the budget.
-    study = await loadStudy(folder);
-    pending = study.missing;
-    if (pending.length > 0) {
-      planned += pending.length;
-      events.emit({ event: "rounds_added", ...describeFurther(study), runs: planned });
-    }
-  } while (pending.length > 0);
+  const study = await runToCompletion(pending, runs.length, context);
   settle(study);
   const tookS = (performance.now() - begun) / 1000;
   events.emit({ event: "study_finished", study: name, ...study.counts(), tookS });
   return study;
+}
+
+/** Makes the runs that are pending, and those that the numbers then ask for, until they ask for none. */
+async function runToCompletion(
+  pending: PlannedRun[],
+  planned: number,
+  context: StudyContext,
+): Promise<Study> {
+  const { folder, plan, events, signal, others = [] } = context;
+  const labels = armLabels(plan.scenarios);
+  for (const run of pending) {
+    signal.throwIfAborted();
+    const { id: scenarioId, round, order } = run;
+    const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
+    events.emit({ event: "run_started", order, scenarioId, round, label });
+    const manifest = await runScenario(run, context);
+    others.push(manifest);
+    const outcome = await headline(folder, manifest);
+    const tookS = wallClockS(manifest);
+    events.emit({ event: "run_finished", order, scenarioId, round, ...outcome, tookS });
+  }
+  // A look at the data: comparisons that stay undecided get further rounds, up to the budget.
+  const study = await loadStudy(folder);
+  const { length } = study.missing;
+  if (length === 0) return study;
+  events.emit({ event: "rounds_added", ...describeFurther(study), runs: planned + length });
+  return await runToCompletion(study.missing, planned + length, context);
 }
 
 /** What undecided comparisons ask for, as it is announced. */
