@@ -1,5 +1,5 @@
 /**
- * The positive control, for real: a delay of 10 % in one app is named and covered, and arms that are
+ * The positive control, for real: a delay of 10% in one app is named and covered, and arms that are
  * the same are not told apart. It takes ten minutes, and an otherwise idle machine.
  */
 
@@ -32,7 +32,7 @@ Deno.test("the control plan compares one delay and three arms with themselves", 
 });
 
 Deno.test({
-  name: "10 % of added delay in one app is named as slower, and nothing else is",
+  name: "10% of added delay in one app is named as slower, and nothing else is",
   ignore: !FULL,
   fn: async () => {
     const studies = [`control-pilot-${Deno.pid}`, `control-${Deno.pid}`] as const;
@@ -60,12 +60,12 @@ Deno.test({
       }
       console.log(
         `  a request took ${takesMs.toFixed(1)} ms, looks at ${family.looks.join(", ")} rounds, ` +
-          `noise ${(100 * family.noise!).toFixed(1)} %`,
+          `noise ${(100 * family.noise!).toFixed(1)}%`,
       );
       const [delayed, ...copies] = armRatios;
       equal(delayed!.verdict, "lower");
       const truth = 1 / (1 + ADDED);
-      ok(delayed!.ratio!.low! <= truth && truth <= delayed!.ratio!.high!, "10 % is not covered");
+      ok(delayed!.ratio!.low! <= truth && truth <= delayed!.ratio!.high!, "10% is not covered");
       deepEqual(copies.map(({ verdict }) => verdict), Array(3).fill("indistinguishable"));
     } finally {
       for (const study of studies) rmSync(studyFolder(study), { recursive: true, force: true });

@@ -152,6 +152,6 @@ Deno.test("an app that goes past PgBouncer once it is verified is named", async 
   );
   deepEqual(unequalWork.map(({ arm }) => arm), ["Flask pooled"]);
   match(unequalWork[0]!.what.join(), /^PgBouncer saw [\d.]+ queries per request and PostgreSQL/);
-  const share = Number(/(\d+) % went past PgBouncer/.exec(unequalWork[0]!.what.join())![1]);
-  ok(share > 30 && share < 70, `${share} %`);
+  const share = Number(/(\d+)% went past PgBouncer/.exec(unequalWork[0]!.what.join())![1]);
+  ok(share > 30 && share < 70, `${share}%`);
 });

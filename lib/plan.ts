@@ -175,7 +175,7 @@ const NAMED: Record<string, () => Plan> = {
     // Three times the rounds; how many of them are used depends on the noise (lib/stats/family.ts).
     maxRounds: 18,
     seed: 1,
-    // The cell with the largest spread in studies on two cores (CV 18 % over 5 rounds), and all
+    // The cell with the largest spread in studies on two cores (CV 18% over 5 rounds), and all
     // services in its path: were anything found where there is nothing, it would be there.
     scenarios: copyOf(matrix([10, 100, 500, 1000], { spawnRate: 100 }), {
       ...{ framework: "django", path: "pooled", users: 1000 },
@@ -194,8 +194,7 @@ const NAMED: Record<string, () => Plan> = {
   }),
   control: () => ({
     name: "control",
-    purpose:
-      "One slow-down of known size, and every arm twice: is the one found, and nothing else?",
+    purpose: "One slowdown of known size, and every arm twice: is the one found, and nothing else?",
     functionalCheck: false,
     warmUpS: 2,
     windowS: 5,

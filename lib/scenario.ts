@@ -115,7 +115,7 @@ export interface Scenario {
   /** Whether PgBouncer's connections to PostgreSQL are encrypted; as `tlsAppDb` unless set. */
   tlsPgbouncerDb: boolean;
   /**
-   * Time that the app waits before it handles a request, in milliseconds: a slow-down of known size,
+   * Time that the app waits before it handles a request, in milliseconds: a slowdown of known size,
    * to see whether a study finds it.
    */
   appDelayMs: number;

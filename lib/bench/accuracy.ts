@@ -28,7 +28,7 @@ import type { BenchOptions } from "./options.ts";
 /** The result, as DESIGN's table of benchmarks names it. */
 export interface AccuracyResult {
   cases: number;
-  /** Over all cases and percentiles, the largest min(error / 1 %, error / 2 ms). */
+  /** Over all cases and percentiles, the largest min(error / 1%, error / 2 ms). */
   worst_excess: number;
   /** The same if a request could be sent while the generator's core stood still. */
   worst_excess_with_pauses: number;
@@ -124,7 +124,7 @@ function endOfSpan(spans: Span[], timeUs: number): number {
   return span !== undefined && span[0] <= timeUs ? span[1] : timeUs;
 }
 
-/** How far a percentile is off: at most 1 when within 1 % or 2 ms. */
+/** How far a percentile is off: at most 1 when within 1% or 2 ms. */
 export function excess(measuredMs: number, trueMs: number): number {
   const errorMs = Math.abs(measuredMs - trueMs);
   return Math.min(errorMs / (trueMs * 0.01), errorMs / 2);

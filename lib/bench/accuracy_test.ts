@@ -56,7 +56,7 @@ Deno.test("trueResponsesUs() adds the time in which the generator's core stood s
   deepEqual(trueResponsesUs([1_500, 7_000], log, [[1_000, 3_000], [6_000, 7_000]]), [2_600, 100]);
 });
 
-Deno.test("excess() is at most 1 within 1 % or within 2 ms", () => {
+Deno.test("excess() is at most 1 within 1% or within 2 ms", () => {
   equal(excess(101, 100), 0.5);
   equal(excess(505, 500), 1);
   ok(Math.abs(excess(1_030, 1_000) - 3) < 1e-9);

@@ -16,7 +16,7 @@ export interface Rounds {
   other: number[];
 }
 
-/** A 95 % interval of the mean difference: other less base. */
+/** A 95% interval of the mean difference: other less base. */
 type Method = (rounds: Rounds, random: Random) => { low: number; high: number };
 
 const RESAMPLES = 400;

@@ -55,7 +55,7 @@ export async function readNoise(): Promise<Noise> {
   return noiseOf(await readRecordedRuns(RECORDED_RUNS));
 }
 
-/** The noise with outliers added: one run in twenty loses 40 % of its throughput. */
+/** The noise with outliers added: one run in twenty loses 40% of its throughput. */
 export function withOutliers({ deviations, runs }: Noise): Noise {
   const all = deviations.flatMap((value) => [...Array(19).fill(value), value + Math.log(0.6)]);
   const mean = all.reduce((sum, value) => sum + value, 0) / all.length;

@@ -26,7 +26,7 @@ import type { BenchOptions } from "./options.ts";
 export interface RecorderResult {
   /** CPU time that recording adds to each request, in microseconds. */
   cost_us_per_request: number;
-  /** The upper end of its 95 % interval. */
+  /** The upper end of its 95% interval. */
   cost_us_upper: number;
   /** Requests that the server answered and of which there is no row, over all runs. */
   missing: number;

@@ -29,13 +29,13 @@ export interface StatisticsResult {
   synthetic_studies: number;
   /** Share of studies without a difference in which one was seen. */
   false_positive_rate: number;
-  /** Share of studies with a 20 % slow-down in one comparison in which it was found. */
+  /** Share of studies with a 20% slowdown in one comparison in which it was found. */
   power: number;
   /** Share of all studies in which every interval contained its ratio. */
   coverage: number;
   /** Recorded A/A pairs; null where there are none. */
   real_pairs: number | null;
-  /** Those called different, each on its own at 5 %. */
+  /** Those called different, each on its own at 5%. */
   real_false_positives: number | null;
   /** True when the recorded pairs were read and none made. */
   partial?: true;
@@ -84,7 +84,7 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
     const p = binomialTail(falseAlarms, pairs, 0.05);
     log(
       `${falseAlarms} of ${pairs} real A/A pairs called different: ${
-        p < 0.05 ? "more than 5 %" : "not above 5 %"
+        p < 0.05 ? "more than 5%" : "not above 5%"
       } by the exact test (p = ${p.toFixed(3)})`,
     );
   }
@@ -116,12 +116,12 @@ function describe(counts: StudyCounts, ratio: number): string {
   ].join("; ");
 }
 
-/** Coverage of single 95 % intervals at few rounds, by method and by what is added to the noise. */
+/** Coverage of single 95% intervals at few rounds, by method and by what is added to the noise. */
 function compareMethods(noise: Noise, random: Random, log: (line: string) => void): void {
   const methods = { pairedT, unpairedWelch, pairedNormal, pairedBootstrap };
   const kinds = ["as recorded", "with outliers", "with drift"] as const;
   const repeats = 4000;
-  log(`Coverage of one 95 % interval at 3, 5 and 8 rounds (± ${percent(0.0068)}):`);
+  log(`Coverage of one 95% interval at 3, 5 and 8 rounds (± ${percent(0.0068)}):`);
   for (const kind of kinds) {
     const rows = Object.entries(methods).map(([name, method]) => {
       const shares = [3, 5, 8].map((rounds) => {
@@ -139,7 +139,7 @@ function compareMethods(noise: Noise, random: Random, log: (line: string) => voi
   }
 }
 
-/** Two equal arms; with drift, rounds differ by a CV of 20 %. */
+/** Two equal arms; with drift, rounds differ by a CV of 20%. */
 function drawRounds(
   kind: "as recorded" | "with outliers" | "with drift",
   rounds: number,
@@ -158,5 +158,5 @@ function drawRounds(
 }
 
 function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}%`;
 }

@@ -64,7 +64,7 @@ Deno.test("noiseOf() takes deviations from each scenario's mean, with its degree
   close(scaled.deviations[1]! / deviations[1]!, 0.5 / cv);
 });
 
-Deno.test("the recorded noise is that of real runs, and not below 9 %", async () => {
+Deno.test("the recorded noise is that of real runs, and not below 9%", async () => {
   const { runs, cv } = await readNoise();
   assert.ok(runs >= 40 && cv >= 0.09, `${runs} runs, CV ${cv}`);
 });
@@ -87,7 +87,7 @@ Deno.test("simulateStudies() sees that a rule without correction raises false al
   const common = { studies, comparisons: 13, ratio: 1, noise };
   const wrong = simulateStudies({ ...common, rule, random: seededDraws(1) });
   const right = simulateStudies({ ...common, rule: stoppingRule(6), random: seededDraws(1) });
-  // 1 − 0.95^13 = 49 % of studies; 300 of them are right to 9 points.
+  // 1 − 0.95^13 = 49% of studies; 300 of them are right to 9 points.
   assert.ok(wrong.falseAlarms > 0.4 * studies, `${wrong.falseAlarms} of ${studies}`);
   assert.ok(right.falseAlarms < 0.1 * studies, `${right.falseAlarms} of ${studies}`);
   assert.equal(right.covered, studies - right.falseAlarms);
@@ -101,7 +101,7 @@ Deno.test("simulateStudies() holds its bars on recorded noise, by exact tests", 
   for (const { falseAlarms, covered, studies } of [equal, slower]) {
     assert.ok(binomialTail(falseAlarms, studies, 0.05) > 0.001, `${falseAlarms} false alarms`);
     assert.ok(binomialTail(studies - covered, studies, 0.05) > 0.001, `${covered} covered`);
-    // Nor are the intervals wider than they need be: at least 4 % miss.
+    // Nor are the intervals wider than they need be: at least 4% miss.
     assert.ok(binomialTail(covered, studies, 0.96) > 0.001, `${covered} covered`);
   }
   assert.ok(

@@ -38,13 +38,13 @@ export interface TelemetryResult {
    */
   throughput_cost_pct: number;
   p95_cost_pct: number;
-  /** The upper ends of their 95 % intervals. */
+  /** The upper ends of their 95% intervals. */
   throughput_cost_pct_upper: number;
   p95_cost_pct_upper: number;
   /** The same of throughput whatever the machine did meanwhile. */
   raw_throughput_cost_pct: number;
   raw_throughput_cost_pct_upper: number;
-  /** By how much the cores were faster with telemetry, in percent, and its 95 % interval: chance. */
+  /** By how much the cores were faster with telemetry, in percent, and its 95% interval: chance. */
   speed_change_pct: [value: number, low: number, high: number];
   /** True when the default, shorter set was run. */
   partial?: true;
@@ -78,7 +78,7 @@ interface Block {
  * own timings, and PostgreSQL's count of statements. Users do not think, so that whatever is done for
  * the samplers is missing to the requests.
  *
- * On a machine that others share, blocks of a pair differ by 10 % and more because it is faster or
+ * On a machine that others share, blocks of a pair differ by 10% and more because it is faster or
  * slower. How fast, a program on each core measures all the time (`watch_speed.py`), out of reach of
  * what telemetry does; the costs are those at equal speed.
  */

@@ -68,7 +68,7 @@ function deviations(work: Work, queries: number | null, underWay: number): strin
     texts.push(
       `PgBouncer saw ${per(queries, requests)} queries per request and PostgreSQL executed ${
         per(executed, requests)
-      }: ${share} % went past PgBouncer`,
+      }: ${share}% went past PgBouncer`,
     );
   }
   return texts;

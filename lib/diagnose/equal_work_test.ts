@@ -42,7 +42,7 @@ Deno.test("unequalWork() finds nothing in an app that does what the contract say
   assert.deepEqual(unequalWork({ ...run("flask direct", {}), telemetry: null }), []);
   assert.deepEqual(unequalWork(run("flask direct", { requests: 50, dataStatements: 500 })), []);
   assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1, contract: null })), []);
-  // Within 5 % and the ten requests that its ten users can have under way; and beyond.
+  // Within 5% and the ten requests that its ten users can have under way; and beyond.
   assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1167 })), []);
   assert.equal(unequalWork(run("flask direct", { dataStatements: 1169 })).length, 1);
 });
@@ -56,7 +56,7 @@ Deno.test("unequalWork() names what is too much, too little, and what went past 
     "0.60 data statements per request where the contract has 1.10: the app answers without asking the database, as from a cache",
   ]);
   assert.deepEqual(unequalWork(run("flask pooled", {}, 1550)), [
-    "PgBouncer saw 1.55 queries per request and PostgreSQL executed 3.10: 50 % went past PgBouncer",
+    "PgBouncer saw 1.55 queries per request and PostgreSQL executed 3.10: 50% went past PgBouncer",
   ]);
 });
 

@@ -22,14 +22,14 @@ export interface Seen {
   size: number;
 }
 
-/** A share in percent, as in `3.1 %`. */
+/** A share in percent, as in `3.1%`. */
 export const percent = (share: number) => {
   const value = 100 * share;
-  return `${Math.abs(value) < 0.05 ? 0 : value.toFixed(value >= 10 ? 0 : 1)} %`;
+  return `${Math.abs(value) < 0.05 ? 0 : value.toFixed(value >= 10 ? 0 : 1)}%`;
 };
 
 /** A threshold as it is published. */
-export const stated = (share: number) => `${Number((100 * share).toPrecision(4))} %`;
+export const stated = (share: number) => `${Number((100 * share).toPrecision(4))}%`;
 
 function describeTrend(name: string, { change }: Trend): string {
   return `${name} ${change < 0 ? "fell" : "rose"} by ${percent(Math.abs(change))}`;

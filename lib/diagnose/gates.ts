@@ -255,7 +255,7 @@ export const GATES: readonly Gate[] = [
     fires: "the plan has one round",
     cause: "a single run has no interval: what the machine does from run to run is not known",
     next:
-      "more rounds (`--rounds`): two is the least, five find a difference of 20 % in 4 of 5 studies",
+      "more rounds (`--rounds`): two is the least, five find a difference of 20% in 4 of 5 studies",
     study: ({ plan }) => plan.rounds === 1 ? [`${plan.scenarios.length} cells, one run each`] : [],
   },
   {

@@ -163,7 +163,7 @@ export interface Confirmation {
   verdict: ScenarioVerdict;
   /** What was changed; or why nothing was, and then there is no ratio. */
   what: string;
-  /** Relieved over original throughput of correct answers, with its 95 % interval. */
+  /** Relieved over original throughput of correct answers, with its 95% interval. */
   ratio: Estimate | null;
   /** Rounds behind it. */
   n: number;

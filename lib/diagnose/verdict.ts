@@ -106,7 +106,7 @@ export interface VerdictRule {
   evidence: (seen: Seen) => string;
 }
 
-const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 const ms = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 const count = (value: number) => value < 10 ? value.toFixed(1) : String(Math.round(value));
 const cores = (value: number) => value.toFixed(2);

@@ -100,21 +100,21 @@ const eager = (changes: Changes = {}) =>
 const CASES: Record<string, [Changes, RegExp]> = {
   load_limited: [
     {},
-    /^10 users waited 6\.0 ms .* thought for 300 ms, and nothing was used up; .* 15 % of the time/,
+    /^10 users waited 6\.0 ms .* thought for 300 ms, and nothing was used up; .* 15% of the time/,
   ],
   generator: [
     {
       ...{ scenario: busy, rps: 150, serviceMs: 330 },
       services: { locust: [0.02, null, 0.93], app: [0.3, null, 0] },
     },
-    /the load generator used 0\.02 cores under its quota, which held it back for 93 %/,
+    /the load generator used 0\.02 cores under its quota, which held it back for 93%/,
   ],
   host_cpu: [
     {
       ...{ scenario: busy, rps: 300, serviceMs: 160, host: { busy: 0.99, others: 0.5 } },
       services: { app: [0.6, null, 0], postgres: [0.2, null, 0] },
     },
-    /the machine's 2 cores were in use for 99 % of the time, 50 % by what is no service/,
+    /the machine's 2 cores were in use for 99% of the time, 50% by what is no service/,
   ],
   app_cpu: [
     {
@@ -192,7 +192,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
           "2 workers × 32 > max_connections 10",
       },
     },
-    /^PostgreSQL refused connections .* max_connections 10; 40 % of requests failed$/,
+    /^PostgreSQL refused connections .* max_connections 10; 40% of requests failed$/,
   ],
 };
 

@@ -257,7 +257,7 @@ export function rpsComparisonFigure(
       [
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
-          ? "lines are 95 % t intervals of each mean; the title goes by ratios paired by round"
+          ? "lines are 95% t intervals of each mean; the title goes by ratios paired by round"
           : scenarios.some((scenario) => scenario.n === 1)
           ? "a single run has no interval"
           : [],

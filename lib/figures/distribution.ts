@@ -105,7 +105,7 @@ export function distributionFigure(
         fx: "fx",
         fy: "fy",
         y: "level",
-        text: ({ level }: { level: number }) => `${level} %`,
+        text: ({ level }: { level: number }) => `${level}%`,
         frameAnchor: "left",
         textAnchor: "end",
         dx: -8,

@@ -69,7 +69,7 @@ Deno.test("throughputFigure() says why something failed, and what its intervals 
   const text = textOf(throughputFigure(study.scenarios, study)).replaceAll("\u00a0", " ");
   assert.match(text, /FastAPI direct at 1000 users failed: PostgreSQL refused connections/);
   assert.match(text, /Flask pooled at 100 and 1000 users, 1 of 4 runs failed: timeouts/);
-  assert.match(text, /n = 3 to 4 runs per cell; bars are 95 % t intervals/);
+  assert.match(text, /n = 3 to 4 runs per cell; bars are 95% t intervals/);
   assert.match(text, /0\.5 CPU, 512 MiB/);
   assert.match(text, /reuse: persistent/);
 });
@@ -97,7 +97,7 @@ Deno.test("ratioFigure() has a row for every pair, and a cross where there is no
   assert.equal(marks(figure, "failed").length, 1);
   // A band for each: what its noise would have hidden.
   assert.equal(marks(figure, "not detectable").length, 5);
-  assert.match(textOf(figure), /simultaneous: in 95 % of studies all 6 of them hold/);
+  assert.match(textOf(figure), /simultaneous: in 95% of studies all 6 of them hold/);
   assert.match(figure.title, /^Pooled throughput is 2\.01× direct's for Django \(persistent\)/);
   assert.match(textOf(figure), /2\.01× \[1\.98, 2\.04\]/);
 });
@@ -138,7 +138,7 @@ Deno.test("resourceFigure() names the service at its quota", async () => {
   const figure = resourceFigure(await own.cpu(scenarioId), { ...own, scenario });
   assert.equal(
     figure.title,
-    "postgres (98 % of it) sat at its CPU quota, FastAPI pooled at 10 users",
+    "postgres (98% of it) sat at its CPU quota, FastAPI pooled at 10 users",
   );
   assert.equal(marks(figure, "service").length, 5);
   assert.equal(marks(figure, "quota").length, 1);
@@ -161,7 +161,7 @@ Deno.test("waterfallFigure() draws each part of each scenario, and its sum", () 
     /^The largest part of a mean request is .* in 6 of 11 scenarios and .* in 5$/,
   );
   const one = rows.slice(0, 1);
-  assert.match(waterfallFigure(one, study).title, /^[A-Z]\w+ (direct|pooled) at \d+ users: \d+ %/);
+  assert.match(waterfallFigure(one, study).title, /^[A-Z]\w+ (direct|pooled) at \d+ users: \d+%/);
   assert.match(waterfallFigure([], study).title, /^No run tells where its time went$/);
 });
 
@@ -203,7 +203,7 @@ Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went w
   assert.match(text, /P95 response time in ms, from when a request was due/);
   assert.match(
     text,
-    /Rejected: Flask pooled at 90\/s: generator late: 3\.0 % sent more than 10 ms/,
+    /Rejected: Flask pooled at 90\/s: generator late: 3\.0% sent more than 10 ms/,
   );
   assert.match(text, /open loop, constant arrivals/);
   assert.match(

@@ -43,12 +43,12 @@ export function formatSlowdown(ratio: number): string {
   return `${Math.max(1, Math.ceil(100 * (1 - ratio)))}%`;
 }
 
-/** A share of 0 to 1 in per cent: `3.1 %`. */
+/** A share of 0 to 1 in per cent: `3.1%`. */
 export function formatPercent(share: number): string {
   const percent = share * 100;
-  if (percent === 0) return "0 %";
-  if (percent < 0.1) return "< 0.1 %";
-  return `${percent >= 10 ? percent.toFixed(0) : percent.toFixed(1)} %`;
+  if (percent === 0) return "0%";
+  if (percent < 0.1) return "< 0.1%";
+  return `${percent >= 10 ? percent.toFixed(0) : percent.toFixed(1)}%`;
 }
 
 /** Several numbers of one kind: `2.31×`, or `2.31× to 4.02×`. */

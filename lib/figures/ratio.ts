@@ -254,10 +254,10 @@ function describeMethod(compared: readonly Compared[], context?: StudyContext): 
     n,
     "geometric mean of the ratios paired by round",
     all === 1
-      ? "95 % t interval of their logarithms"
-      : `t intervals of their logarithms, simultaneous: in 95 % of studies all ${all} of them hold`,
+      ? "95% t interval of their logarithms"
+      : `t intervals of their logarithms, simultaneous: in 95% of studies all ${all} of them hold`,
     compared.some(({ ratio }) => ratio.detectable !== null)
-      ? "what lies within the band would be missed in more than 10 % of studies"
+      ? "what lies within the band would be missed in more than 10% of studies"
       : [],
   ].flat();
 }

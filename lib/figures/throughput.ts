@@ -23,7 +23,7 @@ export function throughputFigure(
       estimate: (scenario) => scenario.rps,
       run: (run) => run.rps,
       axis: "Throughput: correct answers per second",
-      interval: "bars are 95 % t intervals of each mean, the title goes by ratios paired by round",
+      interval: "bars are 95% t intervals of each mean, the title goes by ratios paired by round",
       percentile: null,
     },
     pathClaim("throughput", comparisons),

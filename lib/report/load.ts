@@ -213,7 +213,7 @@ function readLatency({ manifest, measures }: LoadSummary): string {
   const half = open
     ? `Half of the requests had their answer within ${within(first)} of when they were due`
     : `Half of the correct answers took up to ${within(first)}`;
-  const most = last === first ? "" : `, ${PERCENTS[last]} % within ${within(last)}`;
+  const most = last === first ? "" : `, ${PERCENTS[last]}% within ${within(last)}`;
   const why = open
     ? ""
     : ` In a closed loop each of the ${

@@ -98,7 +98,7 @@ export function summaryReport(
     ]),
     "## Every scenario",
     referenceTable(study).markdown(),
-    "RPS is the mean of correct answers per second over n successful runs, with its 95 % t " +
+    "RPS is the mean of correct answers per second over n successful runs, with its 95% t " +
     "interval; in brackets, the throughput of failed or rejected runs. Percentiles are medians of the runs' " +
     "exact percentiles. ≥ marks lower bounds.",
     "## What failed",

@@ -119,7 +119,7 @@ export function readThroughput(study: Study): Markdown {
     `${claim}. The highest throughput was ${
       formatNumber(best.rps.value)
     } correct answers per second${
-      interval === "" ? " in a single run" : `, 95 % interval ${interval}, n = ${best.n}`
+      interval === "" ? " in a single run" : `, 95% interval ${interval}, n = ${best.n}`
     }: ${best.arm} ${atLevels([best])}.`,
   );
 }

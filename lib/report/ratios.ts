@@ -42,8 +42,8 @@ function ratioWords(pair: ThroughputRatio, higher: string, lower: string): strin
 /** What the corrections are for, where several comparisons share them. */
 function describeFamily({ context: { comparisons } }: Study): string {
   if (comparisons < 2) return "";
-  return ` The ${comparisons} intervals of this study are simultaneous: in 95 % of studies all of them ` +
-    `contain their ratio, and at most 5 % of studies call any equal arms different.`;
+  return ` The ${comparisons} intervals of this study are simultaneous: in 95% of studies all of them ` +
+    `contain their ratio, and at most 5% of studies call any equal arms different.`;
 }
 
 /**

@@ -143,7 +143,7 @@ Deno.test("referenceTable() shows a failed scenario as failed, with its throughp
   const row = table.rows[0]!.map(String);
   assert.ok(row.includes("(5)"));
   assert.equal(row.at(-1), "failed: PostgreSQL refused connections (too many clients already)");
-  assert.equal(row.at(-3), "90 %");
+  assert.equal(row.at(-3), "90%");
 });
 
 Deno.test("telemetryTable() and its reading tell connections and statements of each scenario", () => {
@@ -243,7 +243,7 @@ Deno.test("loadStudy() asks for further rounds of undecided comparisons, and of 
     new RegExp(`Of 3 comparisons, ended 1 after 4 rounds and 2 after ${last} rounds`),
   );
   assert.match(text, /of at most 12\. A run's noise was \d/);
-  assert.match(text, /in 95 % of studies all of them contain their ratio/);
+  assert.match(text, /in 95% of studies all of them contain their ratio/);
   assert.match(plain(readArmRatios(extended)), /Flask direct twice \(A\/A\), 10 users: .*indist/);
   assert.match(
     plain(describeStudy(extended)),
@@ -539,11 +539,11 @@ Deno.test("the report of a study holds its open loop", async () => {
   assert.deepEqual(
     openLoopTable(open).rows.find((row) => row[0] === "Flask")!.slice(-5),
     [
-      "0 %",
-      "1.6 %",
-      "0 %",
+      "0%",
+      "1.6%",
+      "0%",
       0,
-      "rejected: load not delivered: 1.6 % of the requests were never sent",
+      "rejected: load not delivered: 1.6% of the requests were never sent",
     ],
   );
   assert.match(

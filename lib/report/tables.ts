@@ -124,7 +124,7 @@ export function referenceTable(study: Study): Table {
       left("reuse"),
       right("load"),
       right("RPS"),
-      right("95 % interval"),
+      right("95% interval"),
       right("CV"),
       right("P50 ms"),
       right("P95 ms"),
@@ -177,7 +177,7 @@ function ratioCells(
 
 const RATIO_COLUMNS: TableColumn[] = [
   right("ratio"),
-  right("95 % interval"),
+  right("95% interval"),
   right("rounds"),
   left("verdict"),
   right("detectable slowdown"),
@@ -187,8 +187,8 @@ const RATIO_COLUMNS: TableColumn[] = [
 function describeColumns({ context: { comparisons } }: Study): string {
   const intervals = comparisons > 1
     ? `intervals are simultaneous over ${comparisons} comparisons`
-    : "95 % t intervals";
-  return `paired by round; ${intervals}; a detectable slowdown is found in 90 % of studies like this`;
+    : "95% t intervals";
+  return `paired by round; ${intervals}; a detectable slowdown is found in 90% of studies like this`;
 }
 
 /**

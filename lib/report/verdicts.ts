@@ -142,12 +142,12 @@ export function readConfirmation(study: Study, confirmation: Study | null): Mark
 export function confirmationTable(study: Study, confirmation: Study | null): Table {
   const columns = [
     ...[left("arm"), right("load"), left("limited by"), left("relief"), right("ratio")],
-    ...[right("95 % interval"), right("rounds"), left("outcome")],
+    ...[right("95% interval"), right("rounds"), left("outcome")],
   ];
   return checkNotice(study, "throughput", columns) ?? new Table(
     confirmation === null
       ? "No verdict was put to the test"
-      : "Throughput relieved over original, paired by round, with 95 % t intervals",
+      : "Throughput relieved over original, paired by round, with 95% t intervals",
     columns,
     readConfirmations(study.verdicts, confirmation?.runs ?? []).map((one): CellValue[] => [
       one.verdict.scenario.arm,

@@ -17,7 +17,7 @@ import {
   verdictTable,
 } from "./verdicts.ts";
 
-/** Synthetic services use 98 % of the database's quota, wherever there is one. */
+/** Synthetic services use 98% of the database's quota, wherever there is one. */
 const scenarios = (["direct", "pooled"] as const).map((path) =>
   createScenario({ framework: "flask", path, users: 10 })
 );

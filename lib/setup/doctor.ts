@@ -280,7 +280,7 @@ export function judgeHostLoad(
   const share = (seconds: number) => Math.max(0, seconds) / (elapsedS * cores);
   const busy = share(b.busyS - a.busyS - ownS);
   const steal = share(b.stolenS - a.stolenS);
-  const percent = (x: number) => `${Math.round(100 * x)} %`;
+  const percent = (x: number) => `${Math.round(100 * x)}%`;
   const value = `${percent(busy)} of ${cores} cores busy, ${percent(steal)} stolen, over ${
     elapsedS.toFixed(1)
   } s`;

@@ -129,7 +129,7 @@ Deno.test("judgeHostLoad() tells a busy machine from a stolen one", () => {
   const judge = (user: number, steal: number, own = 0) =>
     judgeHostLoad(stat(1000, 50), stat(1000 + user, 50 + steal), 1, 2, own);
   deepEqual(states([judge(10, 0), judge(120, 0), judge(10, 20)]), ["ok", "warning", "warning"]);
-  match(judge(10, 20).value, /^5 % of 2 cores busy, 10 % stolen/);
+  match(judge(10, 20).value, /^5% of 2 cores busy, 10% stolen/);
   equal(judge(120, 0, 1.1).state, "ok"); // Our own time is not the host's load.
 });
 

@@ -86,7 +86,7 @@ export function openLoopPlan(
   if (cells.size === 0) return null;
   const shares = openLoop.shares.map((share) => String(Math.round(100 * share)));
   const last = shares.pop();
-  const percent = `${shares.length === 0 ? "" : `${shares.join(", ")} and `}${last} %`;
+  const percent = `${shares.length === 0 ? "" : `${shares.join(", ")} and `}${last}%`;
   return {
     name: `${plan.name}-open-loop`,
     purpose:

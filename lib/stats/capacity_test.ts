@@ -34,7 +34,7 @@ Deno.test("openLoopPlan() gives both paths of a pair the rates of the weaker one
   assert.ok(followUp.scenarios.every((one) => one.users === null));
   const { rounds, warmUpS, windowS, name, purpose } = followUp;
   assert.deepEqual([rounds, warmUpS, windowS, name], [6, 2, 7, "synthetic-open-loop"]);
-  assert.match(purpose, /at equal arrival rates, 50 and 95 % of what the weaker arm/);
+  assert.match(purpose, /at equal arrival rates, 50 and 95% of what the weaker arm/);
 });
 
 Deno.test("openLoopPlan() leaves out what never succeeded as a measure, not as an arm", async () => {

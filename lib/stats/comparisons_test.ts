@@ -61,7 +61,7 @@ Deno.test("compareScenarios() says what rejected runs bear, unless one failed or
   const rejected = (which: 0 | 1, round: number, rps: number): RunSummary => {
     const one = run(which, round, rps);
     const conditions = { ...one.conditions, rates: Array(30).fill(rps) };
-    const cause = "no steady state: service time rose by 40 % in the window";
+    const cause = "no steady state: service time rose by 40% in the window";
     return { ...one, status: "rejected", counted: true, cause, conditions };
   };
   const runs = [rejected(0, 1, 40), rejected(0, 2, 41), rejected(1, 1, 158), rejected(1, 2, 178)];
@@ -109,7 +109,7 @@ Deno.test("compareScenarios() decides paths, settings and copies as one family",
   );
   const { ratios, armRatios, family } = compareScenarios(plan, summariseScenarios(runs), runs);
   assert.equal(family.comparisons.length, 3);
-  // Corrected for three: Bonferroni's level of a family, not 5 % each.
+  // Corrected for three: Bonferroni's level of a family, not 5% each.
   assert.ok(family.comparisons.every(({ level }) => level === 0.05 / 3));
   assert.deepEqual(ratios.map(({ verdict }) => verdict), ["indistinguishable"]);
   assert.deepEqual(

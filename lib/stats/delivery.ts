@@ -35,7 +35,7 @@ export const MAX_FAILED_SHARE = 0.01;
 export function deliveryTrouble(delivery: Delivery | null): string | null {
   if (delivery === null || delivery.arrivals === 0) return null;
   const { arrivals, late, dropped } = delivery;
-  const percent = (n: number) => `${(100 * n / arrivals).toFixed(1)} %`;
+  const percent = (n: number) => `${(100 * n / arrivals).toFixed(1)}%`;
   const parts = [
     arrivals - dropped < LEAST_DELIVERED * arrivals
       ? [`${percent(dropped)} of the requests were never sent`]

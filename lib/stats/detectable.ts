@@ -50,7 +50,7 @@ export function criticalT(level: number, degrees: number): number {
  * ```ts
  * import { comparisonPower } from "poolscope";
  *
- * // Two runs of CV 9 %, six rounds, one comparison: 20 % slower is found in 92 % of studies.
+ * // Two runs of CV 9%, six rounds, one comparison: 20% slower is found in 92% of studies.
  * const power = comparisonPower(6, 0.09 * Math.SQRT2, 0.8, 0.05);
  * console.assert(power > 0.915 && power < 0.935);
  * ```
@@ -124,7 +124,7 @@ export function detectableRatio(rounds: number, deviation: number, level: number
  * ```ts
  * import { roundsToFind } from "./detectable.ts";
  *
- * // Two runs of CV 9 %: six rounds find 20 % slower, as in `comparisonPower`; CV 18 % takes more.
+ * // Two runs of CV 9%: six rounds find 20% slower, as in `comparisonPower`; CV 18% takes more.
  * console.assert(roundsToFind(0.8, 0.09 * Math.SQRT2, 0.05) === 6);
  * console.assert(roundsToFind(0.8, 0.18 * Math.SQRT2, 0.05)! > 15);
  * ```

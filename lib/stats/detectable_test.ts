@@ -6,7 +6,7 @@ function close(actual: number, expected: number, tolerance = 1e-6): void {
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);
 }
 
-Deno.test("comparisonPower() agrees with scipy 1.17.1, nct, for 20 % at a CV of 9 %", () => {
+Deno.test("comparisonPower() agrees with scipy 1.17.1, nct, for 20% at a CV of 9%", () => {
   const deviation = 0.09 * Math.SQRT2;
   const table: [number, number][] = [
     [3, 0.3939627553303024],
@@ -25,7 +25,7 @@ Deno.test("comparisonPower() is the level without a difference, and 1 with a lar
   close(comparisonPower(6, 0.001, 0.5, 0.05), 1);
 });
 
-Deno.test("detectableRatio() is the ratio that is found in 90 % of studies", () => {
+Deno.test("detectableRatio() is the ratio that is found in 90% of studies", () => {
   for (const [rounds, level] of [[6, 0.05], [12, 0.05 / 13], [3, 0.01]] as const) {
     const ratio = detectableRatio(rounds, 0.12, level)!;
     close(comparisonPower(rounds, 0.12, ratio, level), POWER, 1e-7);

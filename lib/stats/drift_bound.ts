@@ -48,7 +48,7 @@ function rateBounds(rates: readonly number[]): { low: number; high: number } {
  * an exponential approach, where its time constant is at most 1.4 windows). A trend that speeds up,
  * or a step after the window, is seen by no rule. The rule is Poolscope's own; its test holds it
  * against the truth of synthetic runs (lines, exponential approaches, steps, autocorrelated noise):
- * of the claims about each kind, at most 5 % say more than is true of the window and the next one.
+ * of the claims about each kind, at most 5% say more than is true of the window and the next one.
  *
  * @param base The throughput of the parts of a window, for each run of the arm compared with.
  * @param other The same for the arm that is compared.

@@ -17,7 +17,7 @@
  *   40(24), 2021).
  * - The interval of a comparison is the repeated confidence interval of the look at which it ended
  *   (Jennison & Turnbull, Journal of the Royal Statistical Society B 51(3), 1989) at Bonferroni's
- *   level `alpha / m`, so that in 95 % of studies the intervals of *all* `m` comparisons contain
+ *   level `alpha / m`, so that in 95% of studies the intervals of *all* `m` comparisons contain
  *   their ratios, wherever the study stopped. A comparison is called different exactly when its
  *   interval lies on one side of 1: Holm's level is never below Bonferroni's, and where it decides
  *   first, the interval is cut at 1. Such an end has Holm's guarantee for the direction. (Intervals
@@ -59,7 +59,7 @@ export interface StoppingRule {
 
 /**
  * The rule of a plan: to tell a slowdown of 20% in 90% of studies, with false alarms in at most
- * 5 % of them.
+ * 5% of them.
  *
  * @param rounds The plan's rounds.
  * @param maxRounds Rounds to which undecided comparisons may be extended. @default rounds
@@ -80,7 +80,7 @@ export interface ComparisonResult {
   id: string;
   /** Rounds behind the ratio: those up to the look at which it ended, without failed ones. */
   n: number;
-  /** Geometric mean of the ratios with its simultaneous 95 % interval; null without a round. */
+  /** Geometric mean of the ratios with its simultaneous 95% interval; null without a round. */
   ratio: Estimate | null;
   verdict: ComparisonVerdict;
   /** Rounds at the look at which it ended, failed ones among them; of an open one, those it has. */
@@ -137,7 +137,7 @@ function pValue({ n, mean, deviation }: Moments): number {
 
 /**
  * The rounds at which a study looks, chosen from the noise of its first look: the last is the least
- * number with which the rule's ratio is found in 90 % of studies at the level of the first of `m`
+ * number with which the rule's ratio is found in 90% of studies at the level of the first of `m`
  * comparisons; one look lies half way. The noise is pooled over all comparisons and says nothing of
  * their means (an internal pilot: Wittes & Brittain, Statistics in Medicine 9(1–2), 1990); that
  * choosing by it costs no error is part of what `deno task bench statistics` simulates.

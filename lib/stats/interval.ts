@@ -61,7 +61,7 @@ export function coefficientOfVariation(values: readonly number[]): number | null
 
 /**
  * The median with the smallest and largest value. The range of n independent runs covers their
- * median with probability 1 − 2^(1 − n), whatever the distribution: 94 % at five runs, 97 % at six
+ * median with probability 1 − 2^(1 − n), whatever the distribution: 94% at five runs, 97% at six
  * (David & Nagaraja, Order Statistics, §7.1). A single value has no range.
  *
  * @returns Null when there are no values.

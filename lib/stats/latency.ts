@@ -75,7 +75,7 @@ export function responseTimes(
   return { sorted, exactUpTo: Math.max(exact, knownUpTo(sorted, answered)) };
 }
 
-/** As near as 1 % or 2 ms, the two ends of what a percentile can be are one value. */
+/** As near as 1% or 2 ms, the two ends of what a percentile can be are one value. */
 const SAME = { factor: 1.01, us: 2000 };
 
 /**

@@ -26,7 +26,7 @@ export interface LittlesLaw {
  * served: their waiting is in no service time, so that percentiles say nothing of them.
  *
  * At both ends of the window requests are cut. As many enter as leave when the state is steady;
- * what is left of the error is what the tolerance of 10 % is for.
+ * what is left of the error is what the tolerance of 10% is for.
  *
  * @param users Users of the closed loop.
  * @param throughput Answers per second, failures among them.

@@ -27,7 +27,7 @@ function increments(looks: number[], spent: (t: number) => number): number[] {
 const evenly = (looks: number) => Array.from({ length: looks }, (_, i) => (i + 1) / looks);
 
 Deno.test("sequentialBoundaries() meets the published values of Lan and DeMets' functions", () => {
-  // Two-sided 5 %, equal steps: the tables of Lan & DeMets' program (Reboussin, DeMets, Kim & Lan,
+  // Two-sided 5%, equal steps: the tables of Lan & DeMets' program (Reboussin, DeMets, Kim & Lan,
   // Controlled Clinical Trials 21(3), 2000), which are right to about 1e-4.
   const obrienFleming = (t: number) => 4 * normalTail(normalTailQuantile(0.0125) / Math.sqrt(t));
   const pocock = (t: number) => 0.05 * Math.log(1 + (Math.E - 1) * t);

@@ -18,14 +18,14 @@ export const TOLERATED_CHANGE = 0.1;
 
 /**
  * Two-sided level of the test of one series: small, as a study has many runs and a run that fails
- * is rejected. With neighbours correlated by 0.5, a steady series passes for a trend in 0.7 % of
+ * is rejected. With neighbours correlated by 0.5, a steady series passes for a trend in 0.7% of
  * runs.
  */
 export const TREND_LEVEL = 0.001;
 
 /** A linear trend over a window. */
 export interface Trend {
-  /** Change from the window's start to its end as a share of the mean: 0.2 means 20 % more. */
+  /** Change from the window's start to its end as a share of the mean: 0.2 means 20% more. */
   change: number;
   /**
    * The same by the median of the slopes of all pairs (Theil 1950; Sen, Journal of the American
@@ -107,7 +107,7 @@ export interface SteadyState {
 
 /**
  * Whether a run was in a steady state. It drifts when throughput or service time has a trend that
- * is both significant at 0.1 % and larger than 10 % of the mean over the window. Either condition
+ * is both significant at 0.1% and larger than 10% of the mean over the window. Either condition
  * alone would reject good runs: the first for changes that matter to nobody, the second for the
  * noise of short windows.
  *

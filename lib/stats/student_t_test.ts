@@ -7,7 +7,7 @@ function close(actual: number, expected: number, tolerance = 1e-6): void {
 }
 
 Deno.test("studentTQuantile() agrees with the published table", () => {
-  // Two-sided 95 %, NIST/SEMATECH e-Handbook §1.3.6.7.2, to more digits from R's qt().
+  // Two-sided 95%, NIST/SEMATECH e-Handbook §1.3.6.7.2, to more digits from R's qt().
   const table: [number, number, number][] = [
     [0.975, 1, 12.7062047],
     [0.975, 2, 4.3026527],

@@ -154,7 +154,7 @@ Deno.test("summariseRun() of an open loop keeps those without an answer, as lowe
   assert.deepEqual([90, 92.5, 95].map((p) => isLowerBound(run, p)), [false, false, true]);
   assert.match(
     deliveryTrouble(run.delivery)!,
-    /could not keep up: 2\.5 % of the requests were never/,
+    /could not keep up: 2\.5% of the requests were never/,
   );
 });
 
@@ -179,12 +179,12 @@ Deno.test("summariseRun() of an open loop is not in doubt for a few that were ju
   ]);
 });
 
-Deno.test("deliveryTrouble() is said from 0.5 % not sent or 1 % late on", () => {
+Deno.test("deliveryTrouble() is said from 0.5% not sent or 1% late on", () => {
   const trouble = (late: number, dropped: number) =>
     deliveryTrouble({ arrivals: 1000, late, dropped });
   assert.deepEqual([trouble(10, 5), deliveryTrouble(null)], [null, null]);
-  assert.match(trouble(11, 0)!, /1\.1 % were sent more than 10 ms late/);
-  assert.match(trouble(0, 6)!, /0\.6 % of the requests were never sent/);
+  assert.match(trouble(11, 0)!, /1\.1% were sent more than 10 ms late/);
+  assert.match(trouble(0, 6)!, /0\.6% of the requests were never sent/);
 });
 
 Deno.test("summariseScenarios() shows a percentile only where every run has it", () => {
@@ -192,7 +192,7 @@ Deno.test("summariseScenarios() shows a percentile only where every run has it",
   assert.deepEqual([some!.p95Ms!.value, some!.p99Ms], [190, null]);
 });
 
-Deno.test("summariseRun() has lower bounds when unfinished exceed 5 % of the completed", async () => {
+Deno.test("summariseRun() has lower bounds when unfinished exceed 5% of the completed", async () => {
   const rows = Array.from({ length: 100 }, (_, i) => ({ startUs: startUs + i, serviceUs: 10 }));
   const without = (n: number) =>
     Array.from({ length: n }, () => ({

@@ -59,7 +59,7 @@ export interface RunSummary {
   p99Ms: number | null;
   /**
    * Percentiles above this one are lower bounds, because of requests without an answer: 100 where
-   * all are exact, 0 where none is (a closed loop with more than 5 % unfinished).
+   * all are exact, 0 where none is (a closed loop with more than 5% unfinished).
    */
   exactUpTo: number;
   /** What the samplers saw; null when nothing was measured, or none of it can be read. */
@@ -97,7 +97,7 @@ export interface ScenarioSummary extends LoadLevel {
   rejectedRuns: number;
   /** The most frequent reason; null when none was rejected. */
   rejection: string | null;
-  /** Mean throughput and its 95 % t interval; null when no run succeeded. */
+  /** Mean throughput and its 95% t interval; null when no run succeeded. */
   rps: Estimate | null;
   /** Coefficient of variation of throughput over rounds, 0 to 1; null below two runs. */
   rpsCv: number | null;
@@ -139,7 +139,7 @@ export interface ThroughputRatio extends LoadLevel {
   /** Rounds behind the ratio: those up to the look at which it ended, where both runs count. */
   n: number;
   /**
-   * Geometric mean of the ratios paired by round with its simultaneous 95 % interval (see
+   * Geometric mean of the ratios paired by round with its simultaneous 95% interval (see
    * `decideFamily`); null when n is 0.
    */
   ratio: Estimate | null;

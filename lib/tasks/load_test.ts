@@ -229,7 +229,7 @@ Deno.test("load of a service that fails too many requests names them, and exits 
     deepEqual([json.accepted, json.errors.length], [accepted, 1], stdout);
     deepEqual(json.errors[0].count, json.failures);
     if (accepted) equal(json.cause, null);
-    else match(json.cause, /^2\.?\d? % of the requests failed \(\d+ of \d+\), .* "HTTP 500"$/);
+    else match(json.cause, /^2\.?\d?% of the requests failed \(\d+ of \d+\), .* "HTTP 500"$/);
   }
   using other = scratch();
   const asJson = await load(...args, "--out", other.out, "--json");

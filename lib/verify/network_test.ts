@@ -123,7 +123,7 @@ async function seeRoundTrips(t: Deno.TestContext): Promise<void> {
           expected += trips * RTT_MS;
         }
         const off = grown / expected - 1;
-        console.log(`${framework} ${path}: ${(100 * off).toFixed(1)} % off`);
+        console.log(`${framework} ${path}: ${(100 * off).toFixed(1)}% off`);
         ok(Math.abs(off) <= 0.1, `${grown} ms longer instead of ${expected}`);
       });
     }

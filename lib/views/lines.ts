@@ -293,7 +293,7 @@ function drawTitle(state: StudyProgress, nowMs: number): Span[] {
 function drawBar(state: StudyProgress, frame: Frame, columns: number): Span[] {
   const { report } = state;
   const share = report === null ? countComplete(state).share : report.done / report.total;
-  const text = ` ${String(Math.floor(share * 100)).padStart(3)} % · ${remainingText(state, frame)}`;
+  const text = ` ${String(Math.floor(share * 100)).padStart(3)}% · ${remainingText(state, frame)}`;
   // Of one length, whatever the text says, or it would jump about.
   return [...bar(share, columns < 70 ? 12 : columns < 100 ? 24 : 48), [
     text.replace(/ · $/, ""),

@@ -47,7 +47,7 @@ const draw = (
 Deno.test("renderBlock() at 80 columns, setting up", () => {
   deepEqual(draw(SET_UP, 80), [
     "quick-20260101T220000Z · 0 of 36 runs · 5 s so far",
-    "────────────────────────   0 % · runs end in at least 5 min 24 s",
+    "────────────────────────   0% · runs end in at least 5 min 24 s",
     "",
     "                100 users       1000 users",
     "FastAPI direct  ···             ···",
@@ -65,7 +65,7 @@ Deno.test("renderBlock() at 80 columns, setting up", () => {
 Deno.test("renderBlock() at 80 columns, in a window after a failure", () => {
   deepEqual(draw(WINDOW, 80), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
+    "━━━━━━━━────────────────  36% · runs end in about 4 min 08 s",
     "",
     "                100 users       1000 users",
     "FastAPI direct  ●··  1,211 RPS  ✗··",
@@ -85,7 +85,7 @@ Deno.test("renderBlock() at 80 columns, in a window after a failure", () => {
 Deno.test("renderBlock() at 120 columns, in a window after a failure", () => {
   deepEqual(draw(WINDOW, 120), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━━━━━━━━━━───────────────────────────────  36 % · runs end in about 4 min 08 s",
+    "━━━━━━━━━━━━━━━━━───────────────────────────────  36% · runs end in about 4 min 08 s",
     "",
     "                100 users       1000 users",
     "FastAPI direct  ●··  1,211 RPS  ✗··",
@@ -113,11 +113,11 @@ Deno.test("renderBlock() shows failures as they happen", () => {
 Deno.test("renderBlock() at 80 and 120 columns, writing the report", () => {
   deepEqual(draw(REPORT, 80), [
     "quick-20260101T220000Z · 36 of 36 runs · 3 failed · 6 min 45 s so far",
-    "━━━━━━━━━━━━━───────────  55 % · writing the report",
+    "━━━━━━━━━━━━━───────────  55% · writing the report",
     "▸ report · 90_report.ipynb: cell 3 of 3 · 5 s",
   ]);
   deepEqual(draw(REPORT, 120).slice(1), [
-    "━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────  55 % · writing the report",
+    "━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────  55% · writing the report",
     "▸ report · 90_report.ipynb: cell 3 of 3 · 5 s",
   ]);
 });
@@ -125,7 +125,7 @@ Deno.test("renderBlock() at 80 and 120 columns, writing the report", () => {
 Deno.test("renderBlock() gives up the legend, then arms, then all but one line", () => {
   deepEqual(draw(WINDOW, 80, 12), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
+    "━━━━━━━━────────────────  36% · runs end in about 4 min 08 s",
     "                100 users       1000 users",
     "FastAPI direct  ●··  1,211 RPS  ✗··",
     "FastAPI pooled  ●··  1,203 RPS  ●··  1,206 RPS",
@@ -138,7 +138,7 @@ Deno.test("renderBlock() gives up the legend, then arms, then all but one line",
   ]);
   deepEqual(draw(WINDOW, 80, 9), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━────────────────  36 % · runs end in about 4 min 08 s",
+    "━━━━━━━━────────────────  36% · runs end in about 4 min 08 s",
     "                100 users       1000 users",
     "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
     "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
@@ -268,13 +268,13 @@ Deno.test("runLine() says lower bounds, and why a run was rejected", () => {
       scenarioId: "x0",
       round: 1,
     },
-    ...{ status: "rejected", cause: "load not delivered: 2.0 % of the requests were never sent" },
+    ...{ status: "rejected", cause: "load not delivered: 2.0% of the requests were never sent" },
     ...{ rps: 150, p95Ms: 3210, p95IsBound: true, tookS: 11 },
   });
   equal(
     line,
     "[1/4] Django direct, 195/s, round 1: 150 RPS, P95 ≥ 3,210 ms; rejected: load not delivered: " +
-      "2.0 % of the requests were never sent (11.0 s)",
+      "2.0% of the requests were never sent (11.0 s)",
   );
 });
 

@@ -1,4 +1,4 @@
-"""A slow-down of known size: a wait before each request is handled."""
+"""A slowdown of known size: a wait before each request is handled."""
 
 import time
 from collections.abc import Callable
