@@ -458,7 +458,7 @@ dockerTest(
           Deno.kill(pid, kind as Deno.Signal);
         }
         const { code, stdout, stderr } = await result;
-        const expected = { success: 0, failure: 0, SIGINT: 130, SIGKILL: 137 }[kind];
+        const expected = { success: 0, failure: 3, SIGINT: 130, SIGKILL: 137 }[kind];
         equal(code, expected, `${kind} at ${phase}: ${stdout}${stderr}`);
         // After a SIGKILL the keeper sweeps by itself.
         await waitUntil(

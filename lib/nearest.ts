@@ -38,8 +38,10 @@ function editDistance(a: string, b: string): number {
 export function nearest(name: string, known: readonly string[]): string | null {
   const distances = known.map((one) => editDistance(name.toLowerCase(), one.toLowerCase()));
   const best = distances.indexOf(Math.min(...distances));
-  const limit = Math.max(1, Math.floor((known[best]?.length ?? 0) / 3));
-  return best >= 0 && distances[best]! <= limit ? known[best]! : null;
+  const length = known[best]?.length ?? 0;
+  const limit = Math.max(1, Math.floor(length / 3));
+  // A name of which nothing is left is another name.
+  return best >= 0 && distances[best]! <= limit && distances[best]! < length ? known[best]! : null;
 }
 
 /** ` (did you mean "quick"?)` for a message, empty where nothing known is near. */

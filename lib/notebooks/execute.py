@@ -55,6 +55,8 @@ from nbclient.exceptions import (
 # An output of megabytes takes its time.
 IOPUB_TIMEOUT_S = 60
 MARK_AFTER_IDLE_S = 1
+# A kernel that says nothing for so long after a cell has no more outputs, whatever became of the mark.
+SILENCE_S = 10
 
 
 class CompleteClient(NotebookClient):
@@ -68,7 +70,7 @@ class CompleteClient(NotebookClient):
         mark = f"end of outputs {uuid.uuid4()}"
         # What is sent late names the request that runs then, which is the mark's.
         requests = [parent_msg_id]
-        marked, timeout = False, None
+        marked, idle, timeout = False, False, None
         while True:
             try:
                 message = await ensure_async(self.kc.iopub_channel.get_msg(timeout=timeout))
@@ -80,7 +82,7 @@ class CompleteClient(NotebookClient):
             if content.get("text") == f"{mark}\n":
                 marked = True
                 # A request that comes before the kernel is idle again may stay without an answer.
-                if timeout is not None:
+                if idle:
                     return
                 continue
             if request != parent_msg_id and message["msg_type"] in ("status", "execute_input"):
@@ -88,13 +90,14 @@ class CompleteClient(NotebookClient):
                     if marked:
                         return
                     # Without a mark by then there is none: the notebook has changed console.log.
-                    timeout = MARK_AFTER_IDLE_S
+                    idle, timeout = True, MARK_AFTER_IDLE_S
                 continue
             try:
                 self.process_message(message, cell, cell_index)
             except CellExecutionComplete:
                 show_mark = f"console.log({json.dumps(mark)})"
                 requests.append(self.marker.execute(show_mark, store_history=False))
+                timeout = SILENCE_S
 
 
 def say(event, **values):

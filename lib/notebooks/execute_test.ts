@@ -99,7 +99,8 @@ Deno.test("parametrize() refuses unknown parameters and what JSON cannot hold", 
   const original = notebook(code("let users = 100;", ["parameters"]));
   throws(() => parametrize(original, { user: 1 }, "x.ipynb"), {
     name: "UsageError",
-    message: 'Cannot set parameter "user" of x.ipynb: its parameters are users',
+    message:
+      'Cannot set parameter "user" of x.ipynb: its parameters are users (did you mean "users"?)',
   });
   throws(() => parametrize(original, { users: NaN }, "x.ipynb"), { name: "UsageError" });
   throws(() => parametrize(notebook(code("1")), { users: 1 }, "x.ipynb"), /it declares none/);
