@@ -8,7 +8,7 @@ import { Runs } from "./testing/docker_runs.ts";
 
 const dockerTest = await dockerTests("distances between containers");
 
-dockerTest(
+Deno.test(dockerTest(
   "legs take the scenario's time and are encrypted, in containers as in processes",
   async (docker) => {
     await using runs = await Runs.open(docker.host);
@@ -35,4 +35,4 @@ dockerTest(
       tls: { asked: false, inForce: null },
     });
   },
-);
+));

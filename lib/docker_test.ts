@@ -53,89 +53,91 @@ async function looseEnds({ docker, host }: TestDocker): Promise<string[]> {
   ].sort();
 }
 
-dockerTest("from a hostile shell, both engines leave equal run folders", async ({ docker }) => {
-  const studies = { docker: `test-docker-${Deno.pid}`, local: `test-local-${Deno.pid}` };
-  // In this shell, as the other one's proxy gives neither packages nor images.
-  await Promise.all([setUp(), ensureImages(docker, { tag: Deno.env.get("POOLSCOPE_TAG") })]);
-  using shell = new HostileShell();
-  // What is compared are the runs of the closed loop: the local engine's need no open loop.
-  const { openLoop: _, ...closedLoop } = namedPlan("smoke");
-  const folder = Deno.makeTempDirSync();
-  const plan = join(folder, "closed_loop.json");
-  writeFileSync(plan, JSON.stringify(closedLoop));
-  try {
-    for (
-      const [task, ...options] of [
-        ["run_all", "--engine", "docker", "--plan", "smoke", "--study", studies.docker],
-        ["run", "--engine", "local", "--plan", plan, "--study", studies.local],
-      ] as const
-    ) {
-      const { code, stdout, stderr } = await startTask(task, options, shell.env).result;
-      equal(code, 0, stdout + stderr);
-    }
-    deepEqual(shell.homeFiles(), []);
-    ok(existsSync(join(studyFolder(studies.docker), "report", "90_report.html")));
-    /** What a reader of a folder relies on: names, columns and kinds of values. */
-    const shape = async (study: string) => {
-      const root = studyFolder(study);
-      const runs: Record<string, unknown> = {};
-      for (const id of readdirSync(root).filter((name) => /-\d+u-/.test(name)).sort()) {
-        const folder = runFolder(root, id, 1);
-        const manifest = readManifest(folder)!;
-        equal(manifest.status, "ok", manifest.cause ?? "");
-        deepEqual(manifest.limits.postgres?.readBack, { cpus: 0.5, memoryMiB: 512 });
-        equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
-        deepEqual(await hashRunFiles(folder), manifest.files);
-        const rows = (file: string) =>
-          readFileSync(join(folder, file), "utf8").trimEnd().split("\n").slice(1)
-            .map((line) => line.split(","));
-        const services = new Set(rows("resources.csv").map(([, service]) => service));
-        // What the app's workers told last, of themselves and of all requests that they answered.
-        const workers = new Map(rows("app.csv").map((row) => [row[1], row]));
-        const sum = (column: number) =>
-          [...workers.values()].reduce((total, row) => total + Number(row[column]), 0);
-        const account = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
-        ok(sum(2) >= account.requests, `${sum(2)} requests of ${account.requests}`);
-        ok(sum(7) > 0 && sum(7) < sum(3), `${sum(7)} µs in the database of ${sum(3)}`);
-        runs[id] = {
-          files: readdirSync(folder).sort(),
-          logs: readdirSync(join(folder, "logs")).sort(),
-          columns: Object.fromEntries(
-            RUN_FILES.filter((name) => name.endsWith(".csv")).map((name) => [
-              name,
-              readFileSync(join(folder, name), "utf8").split(/\r?\n/)[0],
-            ]),
-          ),
-          manifest: Object.keys(manifest),
-          account: Object.keys(JSON.parse(readFileSync(join(folder, "final.json"), "utf8"))),
-          options: manifest.appOptions,
-          limits: Object.keys(manifest.limits).sort(),
-          versions: Object.keys(manifest.versions).sort(),
-          exits: manifest.exitCodes,
-          services: [...services].sort(),
-          workers: workers.size,
-          switching: [...services].filter((service) =>
-            rows("resources.csv").some((row) => row[1] === service && Number(row[6]) > 0)
-          ).sort(),
-        };
+Deno.test(
+  dockerTest("from a hostile shell, both engines leave equal run folders", async ({ docker }) => {
+    const studies = { docker: `test-docker-${Deno.pid}`, local: `test-local-${Deno.pid}` };
+    // In this shell, as the other one's proxy gives neither packages nor images.
+    await Promise.all([setUp(), ensureImages(docker, { tag: Deno.env.get("POOLSCOPE_TAG") })]);
+    using shell = new HostileShell();
+    // What is compared are the runs of the closed loop: the local engine's need no open loop.
+    const { openLoop: _, ...closedLoop } = namedPlan("smoke");
+    const folder = Deno.makeTempDirSync();
+    const plan = join(folder, "closed_loop.json");
+    writeFileSync(plan, JSON.stringify(closedLoop));
+    try {
+      for (
+        const [task, ...options] of [
+          ["run_all", "--engine", "docker", "--plan", "smoke", "--study", studies.docker],
+          ["run", "--engine", "local", "--plan", plan, "--study", studies.local],
+        ] as const
+      ) {
+        const { code, stdout, stderr } = await startTask(task, options, shell.env).result;
+        equal(code, 0, stdout + stderr);
       }
-      equal(Object.keys(runs).length, 6);
-      return runs;
-    };
-    deepEqual(await shape(studies.docker), await shape(studies.local));
-    const text = readFileSync(
-      join(studyFolder(studies.docker), "report", "summary_report.md"),
-      "utf8",
-    );
-    match(text, /shared \d+ cores|had cores of their own/);
-  } finally {
-    for (const left of [folder, ...Object.values(studies).map((study) => studyFolder(study))]) {
-      rmSync(left, { recursive: true, force: true });
+      deepEqual(shell.homeFiles(), []);
+      ok(existsSync(join(studyFolder(studies.docker), "report", "90_report.html")));
+      /** What a reader of a folder relies on: names, columns and kinds of values. */
+      const shape = async (study: string) => {
+        const root = studyFolder(study);
+        const runs: Record<string, unknown> = {};
+        for (const id of readdirSync(root).filter((name) => /-\d+u-/.test(name)).sort()) {
+          const folder = runFolder(root, id, 1);
+          const manifest = readManifest(folder)!;
+          equal(manifest.status, "ok", manifest.cause ?? "");
+          deepEqual(manifest.limits.postgres?.readBack, { cpus: 0.5, memoryMiB: 512 });
+          equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
+          deepEqual(await hashRunFiles(folder), manifest.files);
+          const rows = (file: string) =>
+            readFileSync(join(folder, file), "utf8").trimEnd().split("\n").slice(1)
+              .map((line) => line.split(","));
+          const services = new Set(rows("resources.csv").map(([, service]) => service));
+          // What the app's workers told last, of themselves and of all requests that they answered.
+          const workers = new Map(rows("app.csv").map((row) => [row[1], row]));
+          const sum = (column: number) =>
+            [...workers.values()].reduce((total, row) => total + Number(row[column]), 0);
+          const account = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
+          ok(sum(2) >= account.requests, `${sum(2)} requests of ${account.requests}`);
+          ok(sum(7) > 0 && sum(7) < sum(3), `${sum(7)} µs in the database of ${sum(3)}`);
+          runs[id] = {
+            files: readdirSync(folder).sort(),
+            logs: readdirSync(join(folder, "logs")).sort(),
+            columns: Object.fromEntries(
+              RUN_FILES.filter((name) => name.endsWith(".csv")).map((name) => [
+                name,
+                readFileSync(join(folder, name), "utf8").split(/\r?\n/)[0],
+              ]),
+            ),
+            manifest: Object.keys(manifest),
+            account: Object.keys(JSON.parse(readFileSync(join(folder, "final.json"), "utf8"))),
+            options: manifest.appOptions,
+            limits: Object.keys(manifest.limits).sort(),
+            versions: Object.keys(manifest.versions).sort(),
+            exits: manifest.exitCodes,
+            services: [...services].sort(),
+            workers: workers.size,
+            switching: [...services].filter((service) =>
+              rows("resources.csv").some((row) => row[1] === service && Number(row[6]) > 0)
+            ).sort(),
+          };
+        }
+        equal(Object.keys(runs).length, 6);
+        return runs;
+      };
+      deepEqual(await shape(studies.docker), await shape(studies.local));
+      const text = readFileSync(
+        join(studyFolder(studies.docker), "report", "summary_report.md"),
+        "utf8",
+      );
+      match(text, /shared \d+ cores|had cores of their own/);
+    } finally {
+      for (const left of [folder, ...Object.values(studies).map((study) => studyFolder(study))]) {
+        rmSync(left, { recursive: true, force: true });
+      }
     }
-  }
-});
+  }),
+);
 
-dockerTest(
+Deno.test(dockerTest(
   "limits are read from inside the containers, and images and versions are named",
   async (found) => {
     await using runs = await Runs.open(found.host);
@@ -184,9 +186,9 @@ dockerTest(
     equal(manifest.host.cpus, NCPU);
     equal(manifest.cpuSets === null, NCPU < 4);
   },
-);
+));
 
-dockerTest(
+Deno.test(dockerTest(
   "a container that ends, runs out of memory or is unhealthy fails its run with the cause",
   async ({ docker, host }, t) => {
     await using runs = await Runs.open(host);
@@ -274,9 +276,9 @@ dockerTest(
       await succeeds();
     });
   },
-);
+));
 
-dockerTest(
+Deno.test(dockerTest(
   "an unhealthy container fails its run with what its health check says",
   async ({ host }) => {
     const text = `
@@ -295,9 +297,9 @@ services:
       { windowS: 15 },
     );
   },
-);
+));
 
-dockerTest(
+Deno.test(dockerTest(
   "a remote daemon is used through TLS alone: no published port, nothing left",
   async (found) => {
     const before = await looseEnds(found);
@@ -332,9 +334,9 @@ dockerTest(
       /ca\.pem in .* cannot be read/,
     );
   },
-);
+));
 
-dockerTest(
+Deno.test(dockerTest(
   "a daemon that dies midway ends the study in one line and leaves no false result",
   async (found) => {
     const before = await looseEnds(found);
@@ -383,7 +385,7 @@ dockerTest(
       await front[Symbol.asyncDispose]();
     }
   },
-);
+));
 
 /** Two short runs. */
 const PLAN = JSON.stringify({
@@ -410,7 +412,7 @@ async function reach(
   );
 }
 
-dockerTest(
+Deno.test(dockerTest(
   "nothing is left after success, failure, SIGINT and SIGKILL, and strangers stay",
   async (found) => {
     const { docker } = found;
@@ -524,7 +526,7 @@ dockerTest(
       rmSync(folder, { recursive: true, force: true });
     }
   },
-);
+));
 
 Deno.test("without Docker, --engine docker is one line that offers the local engine", async () => {
   const study = `test-without-${Deno.pid}`;
@@ -555,7 +557,7 @@ Deno.test("without Docker, --engine docker is one line that offers the local eng
   }
 });
 
-dockerTest(
+Deno.test(dockerTest(
   "the doctor names Docker's version and the images that are there",
   async ({ docker }) => {
     const { Version } = await docker.version();
@@ -570,7 +572,7 @@ dockerTest(
     equal(without.state, "ok");
     match(without.value, /^there is no socket at .*--engine local/);
   },
-);
+));
 
 Deno.test("a daemon that cannot set limits is warned of", () => {
   equal(warnOfLimits({ MemoryLimit: true, CpuCfsQuota: true }), null);

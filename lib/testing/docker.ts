@@ -36,21 +36,25 @@ export interface TestDocker {
   host: DockerHost;
 }
 
-/** Registers tests that need Docker, as {@linkcode dockerForTests} allows. */
+/**
+ * Makes tests that need Docker, as {@linkcode dockerForTests} allows. The test file itself registers
+ * them, so that they are told as its own.
+ */
 export async function dockerTests(
   what: string,
 ): Promise<
-  (name: string, body: (docker: TestDocker, t: Deno.TestContext) => Promise<void>) => void
+  (
+    name: string,
+    body: (docker: TestDocker, t: Deno.TestContext) => Promise<void>,
+  ) => Deno.TestDefinition
 > {
   const { skipped, open } = await dockerForTests(what);
-  return (name, body) => {
-    Deno.test({
-      name,
-      ignore: skipped,
-      // The daemon's client keeps connections open for its next request.
-      sanitizeResources: false,
-      sanitizeOps: false,
-      fn: (t) => body(open(), t),
-    });
-  };
+  return (name, body) => ({
+    name,
+    ignore: skipped,
+    // The daemon's client keeps connections open for its next request.
+    sanitizeResources: false,
+    sanitizeOps: false,
+    fn: (t) => body(open(), t),
+  });
 }
