@@ -220,7 +220,7 @@ Deno.test("a clock time is shown to those who will come back", () => {
   const [, bar] = renderBlock(slow, {
     ...{ columns: 80, rows: 24, nowMs, timeZone: "UTC" },
   });
-  equal(bar?.slice(33), "runs end in about 3 h 49 min, at 01:52");
+  equal(bar?.slice(32), "runs end in about 3 h 49 min, at 01:52");
 });
 
 /** Two arms at rates of their own, the first running. */
