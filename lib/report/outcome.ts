@@ -17,11 +17,11 @@ function describeComparison(comparison: ThroughputRatio, label: string): Decided
   return { label: `${label} ${atLevels([comparison])}`, n, ratio: value, low, high, verdict };
 }
 
-/** The answer to the question, and every comparison of throughput. */
+/** The answer to the question, and every comparison of throughput; a functional check has none. */
 export function describeOutcome(study: Study): Pick<ReportFinished, "answer" | "comparisons"> {
   return {
     answer: String(conclusion(study)),
-    comparisons: [
+    comparisons: study.context.functionalCheck ? [] : [
       ...study.ratios.map((pair) =>
         describeComparison(pair, `${pairName(pair)}, pooled to direct`)
       ),

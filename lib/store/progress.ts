@@ -325,8 +325,8 @@ export function liveParts(figures: LiveFigures): string[] {
 export function outcomeLine(run: Omit<FinishedRun, "label">): string {
   const { status, cause, rps, p95Ms, p95IsBound = false } = run;
   if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
-  const p95 = p95Ms === null ? "–" : `${p95IsBound ? "≥ " : ""}${formatCount(p95Ms)} ms`;
-  return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS, P95 ${p95}${
+  const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatCount(p95Ms)} ms`;
+  return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS${p95}${
     status === "rejected" ? `; rejected: ${cause}` : ""
   }`;
 }
