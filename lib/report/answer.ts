@@ -62,19 +62,27 @@ function outcomeOf(one: PairEvidence): Outcome {
       return "cost";
     case "indistinguishable":
       return unresolved(pair) <= MAX_UNRESOLVED ? "alike" : "noisy";
-    case "none":
+    case "open":
+      return "open";
+    default:
       if (pair.failedPaths.join() === "direct") return "only pooled";
-      if (pair.bound === null) return "none";
+      if (pair.bound === null) return pair.n === 0 ? "none" : "single";
       if (pair.bound.ahead !== "other") return "direct ahead";
       return explained ? "pooled ahead" : "unexplained ahead";
-    default:
-      return verdictOf(pair) as "open" | "single";
   }
 }
 
 /** A share in whole per cent, rounded up: what is left possible is never said too small. */
 function percentUp(share: number): string {
   return `${Math.max(1, Math.ceil(100 * share - 1e-9))}%`;
+}
+
+/** What rejected runs bear: at least so many times as much, the least of several loads. */
+function describeAhead(path: "direct" | "pooled", pairs: readonly PathRatio[]): string {
+  const factor = Math.min(...pairs.map(({ bound }) => bound!.factor));
+  return `${path} answered at least ${factor} times as much ${
+    atLevels(pairs)
+  } (too few runs were accepted for an interval)`;
 }
 
 function headlinePart(outcome: Outcome, pairs: readonly PathRatio[]): string {
@@ -101,12 +109,11 @@ function headlinePart(outcome: Outcome, pairs: readonly PathRatio[]): string {
     case "only pooled":
       return `only the pooled path held ${at}`;
     case "pooled ahead":
-      return `no run counts ${at}, and pooled was ahead in all of them`;
+      return describeAhead("pooled", pairs);
     case "unexplained ahead":
-      return `no run counts ${at}, and pooled was ahead in all of them, without a trace that ` +
-        `explains it`;
+      return `${describeAhead("pooled", pairs)}, without a trace that explains it`;
     case "direct ahead":
-      return `no run counts ${at}, and direct was ahead in all of them`;
+      return describeAhead("direct", pairs);
     case "none":
       return `undecided ${at}`;
   }

@@ -113,7 +113,7 @@ export function compareThroughput(
 }
 
 /**
- * What two arms bear of which no pair of runs counts: nothing if a run of either failed or was not
+ * What two arms bear of which too few pairs of runs count for an interval: nothing if a run of either failed or was not
  * counted correctly, and nothing of an open loop, whose throughput is what was asked for.
  */
 function boundRejected(
@@ -182,7 +182,7 @@ export function compareScenarios(
     const [baseArm, otherArm] = ids.map((id) => labels.get(id)!) as [string, string];
     const without = ids.flatMap((id) => summaries.get(id) ?? []).filter(({ n }) => n === 0);
     const notRun = ids.some((id) => !summaries.has(id));
-    const bound = family.comparisons[i]!.n > 0 ? null : boundRejected(ids, runs);
+    const bound = family.comparisons[i]!.n > 1 ? null : boundRejected(ids, runs);
     const names = kind === "path" ? ["direct", "pooled"] as const : [baseArm, otherArm] as const;
     const common: ThroughputRatio = {
       ...{ framework: other.framework, users: other.users, arrivalRate: other.arrivalRate },

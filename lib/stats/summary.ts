@@ -153,7 +153,10 @@ export interface ThroughputRatio extends LoadLevel {
   deviation: number | null;
   /** Why there is no ratio, or null. */
   missing: string | null;
-  /** What rejected runs bear where there is no ratio; null where there is one, or they bear nothing. */
+  /**
+   * What the runs bear, rejected ones among them, where too few count for an interval; null where
+   * there is one, no run was rejected, or they bear nothing.
+   */
   bound: RejectedBound | null;
 }
 
