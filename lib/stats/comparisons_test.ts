@@ -84,6 +84,11 @@ Deno.test("compareScenarios() says what rejected runs bear, unless one failed or
     changed({ scenario: { ...scenarios[0]!, users: null, arrivalRate: 9 } }).bound,
     null,
   );
+  // One round that counts has no interval, so that the other still bears something.
+  const first = runs.map((one) =>
+    one.round === 1 ? { ...one, status: "ok" as const, cause: null } : one
+  );
+  assert.deepEqual([ratioOf(first).n, ratioOf(first).bound?.factor], [1, 3]);
   // Runs that count have a ratio.
   const counting = runs.map((one) => ({ ...one, status: "ok" as const, cause: null }));
   assert.equal(ratioOf(counting).bound, null);
