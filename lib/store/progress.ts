@@ -4,19 +4,10 @@
  * @module
  */
 
-import type { Phase, RunOutcome, StudyEvent, StudyMatrix } from "./events.ts";
+import type { Live, Phase, RunOutcome, StudyEvent, StudyMatrix } from "./events.ts";
 
 /** The load's figures of the last second. */
-export interface LiveFigures {
-  users: number;
-  rps: number;
-  failuresPerS: number;
-  p95Ms: number | null;
-  /** Of an open loop: requests due per second, and sent late or never so far. */
-  arrivalRate?: number;
-  late?: number;
-  dropped?: number;
-}
+export type LiveFigures = Omit<Live, "event" | "order">;
 
 /** The run under way. */
 export interface CurrentRun {
