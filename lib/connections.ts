@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readApp } from "./apps/app.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** PostgreSQL's default of `superuser_reserved_connections`. */
@@ -97,7 +98,7 @@ export function comparePool(scenario: Scenario): string {
 
 /**
  * Connections that the app may open at once: its threads, or its workers' pools.
- * Unbounded (`Infinity`) for an async app that opens one for each request.
+ * Unbounded (`Infinity`) where an event loop opens one for each request.
  *
  * @example
  * ```ts
@@ -108,7 +109,7 @@ export function comparePool(scenario: Scenario): string {
  * ```
  */
 export function connectionBudget(scenario: Scenario): number {
-  if (scenario.framework === "fastapi") {
+  if (readApp(scenario.framework).concurrency === "event_loop") {
     return scenario.reuse === "per_request" ? Infinity : scenario.workers * scenario.poolSize;
   }
   const perWorker = scenario.reuse === "app_pool"

@@ -58,10 +58,11 @@ export class FileError extends PoolscopeError {
    * @param file The file's path.
    * @param line The line, from 1, or null.
    * @param what What is wrong with it.
+   * @param options The error that told of it, as its cause.
    */
-  constructor(file: string, line: number | null, what: string) {
+  constructor(file: string, line: number | null, what: string, options?: ErrorOptions) {
     const name = file.split("/").slice(-4).join("/");
-    super(`Cannot read ${name}${line === null ? "" : `, line ${line}`}: ${what}`);
+    super(`Cannot read ${name}${line === null ? "" : `, line ${line}`}: ${what}`, options);
     this.file = name;
     this.line = line;
     this.what = what;

@@ -1,11 +1,11 @@
 // test lane: copy
 /**
  * Every cause of the table in diagnose/causes.ts, produced for real: by settings, by a broken copy of
- * an app, by signals to real processes, and by disks and memory that are really full.
+ * an app, by signals to real processes, and by memory that is really full. Disks are in full_disks_test.ts.
  */
 
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
 import { OWN_CONNECTIONS } from "./connections.ts";
@@ -13,40 +13,17 @@ import type { Access, RunServices } from "./engine/engine.ts";
 import { LocalEngine } from "./engine/local.ts";
 import { listProcesses } from "./engine/proc.ts";
 import type { LocalProcess } from "./engine/process.ts";
-import { PoolscopeError } from "./errors.ts";
 import { parsePlan } from "./plan.ts";
 import { runStudy } from "./run_study.ts";
 import { type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
-import { reachableFolder } from "./setup/stage.ts";
 import type { StudyEvent } from "./store/events.ts";
 import { ROOT, runsFolder } from "./store/layout.ts";
-import type { Manifest } from "./store/manifest.ts";
 import { openConsole } from "./telemetry/pgbouncer.ts";
 import { AlteredApps } from "./testing/altered_apps.ts";
-import { type Fault, FaultyStudy } from "./testing/faulty_study.ts";
+import { type Fault, FaultyStudy, keepsNumbers } from "./testing/faulty_study.ts";
 
 const tools = await setUp();
-
-/** The numbers of a run whose load ran, at least for a while, are kept. */
-function keepsNumbers(
-  { manifest, folder }: { manifest: Manifest; folder: string },
-  planned: { windowS: number; whole: boolean },
-): void {
-  const { window } = manifest;
-  ok(window !== null);
-  const seconds = (window.endUs - window.startUs) / 1e6;
-  ok(planned.whole ? Math.abs(seconds - planned.windowS) < 0.3 : seconds < planned.windowS - 0.1);
-  const final = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
-  const rows = readFileSync(join(folder, "requests.csv"), "utf8").trimEnd().split("\n").length - 1;
-  equal(rows, final.requests + final.unfinished + final.warmUpRequests);
-  ok(final.requests > 0);
-  for (const name of ["requests.csv", "final.json", "locust_stats.csv", "resources.csv"]) {
-    ok(manifest.files[name] !== undefined, name);
-  }
-  // Beside what was load, a run is short, also when the load was cut short.
-  ok(manifest.overheadS < 20);
-}
 
 function kill(services: RunServices, name: string): void {
   Deno.kill((services.services.get(name) as LocalProcess).pid, "SIGKILL");
@@ -101,45 +78,15 @@ async function fill(access: Access): Promise<postgres.Sql[]> {
   }
 }
 
-/** A tiny disk of its own; null, with the reason printed, where this user may not mount one. */
-function tinyDisk(
-  mib: number,
-): (Disposable & { folder: string; fill(leaveBytes?: number): void }) | null {
-  const folder = Deno.makeTempDirSync({ prefix: "poolscope-disk-" });
-  const mounted = new Deno.Command("mount", {
-    args: ["-t", "tmpfs", "-o", `size=${mib}m`, "poolscope-test", folder],
-  }).outputSync();
-  if (!mounted.success) {
-    console.log(`  skipped: ${new TextDecoder().decode(mounted.stderr).trim()}`);
-    Deno.removeSync(folder);
-    return null;
-  }
-  return {
-    folder,
-    fill(leaveBytes = 0) {
-      const filler = join(folder, "filler");
-      for (const bytes of [2 ** 20, 4096, 1]) {
-        try {
-          for (;;) appendFileSync(filler, new Uint8Array(bytes));
-        } catch {
-          // Full to this size of a piece.
-        }
-      }
-      Deno.truncateSync(filler, Deno.statSync(filler).size - leaveBytes);
-    },
-    [Symbol.dispose]() {
-      new Deno.Command("umount", { args: ["-l", folder] }).outputSync();
-      Deno.removeSync(folder);
-    },
-  };
-}
-
 Deno.test("runStudy() keeps failed runs with their cause and goes on", async () => {
   const name = `faults-${Deno.pid}`;
   const folder = join(runsFolder(), name);
   const plan = parsePlan(
     JSON.stringify({
-      ...{ name: "faults", rounds: 1, warmUpS: 0.5, windowS: 1 },
+      name: "faults",
+      rounds: 1,
+      warmUpS: 0.5,
+      windowS: 1,
       scenarios: [
         { framework: "fastapi", path: "direct", users: 60, maxConnections: 20 },
         { framework: "django", path: "direct", users: 60, maxConnections: 20 },
@@ -147,8 +94,12 @@ Deno.test("runStudy() keeps failed runs with their cause and goes on", async () 
         { framework: "flask", path: "pooled", users: 10, poolSize: 200_000 },
         // Each client has a server connection of its own, and its statements to itself.
         {
-          ...{ framework: "fastapi", path: "pooled", users: 64, poolMode: "session" },
-          ...{ defaultPoolSize: 64, maxPreparedStatements: 0 },
+          framework: "fastapi",
+          path: "pooled",
+          users: 64,
+          poolMode: "session",
+          defaultPoolSize: 64,
+          maxPreparedStatements: 0,
         },
       ],
     }),
@@ -239,7 +190,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
           await holder.unsafe("begin; lock table posts, users in access exclusive mode").simple();
         },
       },
-      "FastAPI pooled: PgBouncer gave up clients that waited longer than query_wait_timeout 1 s for one of 1 server connections",
+      "FastAPI pooled: PgBouncer disconnected clients that waited longer than query_wait_timeout 1 s for one of 1 server connections",
     )
       .finally(() => holder?.end({ timeout: 1 }));
     keepsNumbers(result, whole);
@@ -319,7 +270,9 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
 
   await t.step("PgBouncer killed in the warm-up: there is no window", async () => {
     const { manifest, folder } = await study.fails({
-      ...{ scenario: { path: "pooled" }, warmUpS: 30, windowS: 2 },
+      scenario: { path: "pooled" },
+      warmUpS: 30,
+      windowS: 2,
       duringLoad: (services) => kill(services, "pgbouncer"),
     }, "FastAPI pooled: PgBouncer was killed by signal 9 during the load");
     equal(manifest.window, null);
@@ -409,23 +362,14 @@ Deno.test("an app or a template that is wrong is told by what it says itself, an
     [
       "wrong port of the database",
       "flask",
-      {
-        "apps/flask_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
-        "apps/flask_app/blog/config.py": [
-          '_number("PGPORT", 5432, 65535)',
-          '_number("PGPORT", 1, 65535)',
-        ],
-      },
+      { "apps/flask_app/blog/config.py": ['_number("PGPORT", 5432, 65535)', "1"] },
       {},
       /^Flask direct: the app's connections to PostgreSQL were refused: nothing listens on port 1$/,
     ],
     [
       "the same in asyncpg's words",
       "fastapi",
-      {
-        "apps/fastapi_app/app.json": ['"env": "PGPORT"', '"env": "NOT_PGPORT"'],
-        "apps/fastapi_app/app/core/config.py": ["pgport: Port = 5432", "pgport: Port = 1"],
-      },
+      { "apps/fastapi_app/app/core/config.py": ["port=self.pgport", "port=1"] },
       { scenario: { path: "pooled" } },
       /^FastAPI pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
     ],
@@ -528,73 +472,23 @@ async def eat(request, call_next):
       await study.fails({ ...fault, scenario }, cause);
     });
   }
-});
-
-Deno.test("full disks are told, cost no earlier result, and the next run succeeds", async (t) => {
-  await t.step("the disk of PostgreSQL: no clone, no new rows", async () => {
-    using disk = tinyDisk(400);
-    if (disk === null) return;
-    const { user } = tools;
-    const folder = reachableFolder("postgres", user);
-    const seeded = readdirSync(folder).find((name) => /^cluster-[0-9a-f]+$/.test(name));
-    if (seeded === undefined) throw new Error("the seeded cluster is missing");
-    const data = join(disk.folder, "data");
-    mkdirSync(data);
-    if (user) {
-      Deno.chownSync(data, user.uid, user.gid);
-      Deno.chmodSync(disk.folder, 0o755);
-    }
-    const copied = await new Deno.Command("cp", { args: ["-a", join(folder, seeded), data] })
-      .output();
-    ok(copied.success);
-    await using study = new FaultyStudy(new LocalEngine(tools, undefined, { dataFolder: data }));
-    await study.fails(
-      { onStart: () => disk.fill(2 ** 18) },
-      "FastAPI direct: the disk is full (no space left on device): cannot clone the database",
-    );
-    const free = () => rmSync(join(disk.folder, "filler"));
-    free();
-    const result = await study.fails({
-      scenario: { framework: "flask" },
-      beforeLoad: async () => await disk.fill(),
-    }, /^Flask direct: the disk is full \(no space left on device, says (PostgreSQL|the app)\)$/);
-    keepsNumbers(result, { windowS: 2, whole: true });
-    free();
-    await study.succeeds();
-  });
-
-  await t.step("the disk of the results", async () => {
-    using disk = tinyDisk(4);
-    if (disk === null) return;
-    const folder = join(disk.folder, "study");
-    mkdirSync(folder);
-    await using study = new FaultyStudy(new LocalEngine(tools), folder);
-    const earlier = await study.fails({
-      beforeLoad: () => Promise.reject(new PoolscopeError("an earlier result")),
-    }, "FastAPI direct: an earlier result");
-    const file = join(earlier.folder, "manifest.json");
-    const before = readFileSync(file, "utf8");
-    await study.fails({
-      beforeLoad: () => {
-        disk.fill();
-        return Promise.resolve();
+  await t.step("an auth_user who may not look up others", async () => {
+    using copy = new AlteredApps([
+      { file: "pgbouncer/userlist.txt", from: /^"\$\{APP_USER.*$/m, to: '"clerk" "clerk"' },
+      {
+        file: "pgbouncer/pgbouncer.ini",
+        from: "auth_file =",
+        to: "auth_user = clerk\n" +
+          "auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1\nauth_file =",
       },
-    }, "FastAPI direct: the disk is full (no space left on device): cannot begin to sample");
-    rmSync(join(disk.folder, "filler"));
+    ]);
+    engine.root = copy.root;
+    await study.run({
+      beforeLoad: ({ postgres }) => query(postgres, "CREATE ROLE clerk LOGIN PASSWORD 'clerk'"),
+    });
     await study.fails(
-      { duringLoad: () => disk.fill() },
-      /^FastAPI direct: the disk is full/,
+      { scenario: { framework: "flask", path: "pooled" } },
+      /^Flask pooled: PgBouncer cannot look up the app's user \(auth_query: permission denied for view pg_shadow\): give auth_user the right to it, or the user a line in auth_file$/,
     );
-    await rejects(
-      study.run({}),
-      (error: Error) =>
-        error instanceof PoolscopeError &&
-        /^Cannot write the run's folder: .*no space left on device.*; free some disk space/i.test(
-          error.message,
-        ),
-    );
-    equal(readFileSync(file, "utf8"), before);
-    rmSync(join(disk.folder, "filler"));
-    await study.succeeds();
   });
 });

@@ -1,5 +1,5 @@
 // test lane: checkout
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,17 +9,21 @@ const LIB = fileURLToPath(new URL(".", import.meta.url));
 /** What a layer may import besides itself; the order of the design, tasks first. */
 const MEASURING = ["setup", "engine", "verify", "load", "telemetry"];
 const RECORDS = [
+  "server_settings.ts",
+  "settings.ts",
   "scenario.ts",
   "connections.ts",
   "plan.ts",
+  "plan_fields.ts",
   "nearest.ts",
   "errors.ts",
+  "json.ts",
   "apps",
   "store",
 ];
 const ANALYSIS = ["report", "figures", "diagnose", "stats", "frames"];
 const MAY_IMPORT: Record<string, string[]> = {
-  store: ["scenario.ts", "plan.ts", "nearest.ts", "errors.ts"],
+  store: ["settings.ts", "scenario.ts", "plan.ts", "json.ts", "nearest.ts", "errors.ts"],
   frames: RECORDS,
   stats: ["frames", ...RECORDS],
   diagnose: ["stats", "frames", ...RECORDS],
@@ -32,11 +36,24 @@ const MAY_IMPORT: Record<string, string[]> = {
   "run_load.ts": ["frames", ...MEASURING, ...RECORDS],
   "run_study.ts": ["run_scenario.ts", "notebooks", ...MEASURING, ...ANALYSIS, ...RECORDS],
   "export_study.ts": ["engine", "setup", "notebooks", "report", ...RECORDS],
-  "scenario.ts": ["apps", "nearest.ts", "errors.ts"],
-  "connections.ts": ["scenario.ts"],
-  "plan.ts": ["scenario.ts", "nearest.ts", "errors.ts"],
+  "server_settings.ts": ["errors.ts"],
+  "settings.ts": ["server_settings.ts"],
+  "scenario.ts": ["server_settings.ts", "settings.ts", "apps", "nearest.ts", "errors.ts"],
+  "connections.ts": ["scenario.ts", "apps"],
+  "plan_fields.ts": [],
+  "named_plans.ts": ["plan.ts", "scenario.ts"],
+  "plan.ts": [
+    "named_plans.ts",
+    "plan_fields.ts",
+    "scenario.ts",
+    "apps",
+    "json.ts",
+    "nearest.ts",
+    "errors.ts",
+  ],
   "nearest.ts": ["errors.ts"],
-  apps: [],
+  apps: ["settings.ts", "nearest.ts", "json.ts", "errors.ts"],
+  "json.ts": ["nearest.ts", "errors.ts"],
   "errors.ts": [],
 };
 
@@ -102,4 +119,46 @@ Deno.test("every exported function, class and constant is used by more than its 
       .map(([, name]) => `${relative(LIB, file)} exports ${name}`)
   );
   deepEqual(unused, []);
+});
+
+Deno.test("no name is exported by two files", () => {
+  const places = new Map<string, string[]>();
+  const kinds = "(?:async )?(?:function\\*?|(?:abstract )?class|const|interface|type) ";
+  for (const file of sources()) {
+    const exported = new RegExp(`^export ${kinds}([\\w$]+)`, "gm");
+    const names = [...readFileSync(file, "utf8").matchAll(exported)].map(([, name]) => name!);
+    for (const name of new Set(names)) {
+      places.set(name, [...places.get(name) ?? [], relative(LIB, file)]);
+    }
+  }
+  ok(places.size > 500);
+  deepEqual([...places].filter(([, files]) => files.length > 1), []);
+});
+
+/** The text behind an opening bracket, up to the one that closes it. */
+function within(text: string, from: number, [opening, closing]: string): string {
+  let depth = 1;
+  let at = from;
+  for (; depth > 0 && at < text.length; at++) {
+    if (text[at] === opening) depth++;
+    else if (text[at] === closing) depth--;
+  }
+  return text.slice(from, at - 1);
+}
+
+Deno.test("an error that is thrown for another has it as its cause", () => {
+  let wrapped = 0;
+  const without = sources().flatMap((file) => {
+    const text = readFileSync(file, "utf8");
+    const handlers = [...text.matchAll(/catch \(\w+\) \{/g)]
+      .map((found) => within(text, found.index + found[0].length, "{}"));
+    const calls = handlers.flatMap((handler) =>
+      [...handler.matchAll(/throw new \w+Error\(/g)]
+        .map((found) => within(handler, found.index + found[0].length, "()"))
+    );
+    wrapped += calls.length;
+    return calls.filter((call) => !/\bcause\b/.test(call)).map((call) => `${file}: ${call}`);
+  });
+  ok(wrapped > 20);
+  deepEqual(without, []);
 });

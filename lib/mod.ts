@@ -15,7 +15,6 @@ export {
   armLabels,
   createScenario,
   type Framework,
-  FRAMEWORKS,
   type Leg,
   legsOf,
   levelLabel,
@@ -26,9 +25,11 @@ export {
   REUSES,
   type Scenario,
   scenarioId,
+  type ScenarioValues,
 } from "./scenario.ts";
 export {
   changePlan,
+  FRAMEWORKS,
   namedPlan,
   parsePlan,
   type Plan,

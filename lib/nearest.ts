@@ -73,3 +73,31 @@ export function checkKeys<T extends object>(
     );
   }
 }
+
+/**
+ * Checks that values are among those that there are.
+ *
+ * @param what What they are, for the message.
+ * @param given The values. @default all
+ * @param all The values that there are.
+ * @returns The values.
+ * @throws {UsageError} Naming the first other one, with the nearest that there is.
+ *
+ * @example
+ * ```ts
+ * import { checkChoices } from "./nearest.ts";
+ *
+ * console.assert(checkChoices("path", ["pooled"], ["direct", "pooled"])[0] === "pooled");
+ * ```
+ */
+export function checkChoices<T extends string>(
+  what: string,
+  given: readonly string[] | undefined,
+  all: readonly T[],
+): readonly T[] {
+  const unknown = given?.find((value) => !all.includes(value as T));
+  if (unknown === undefined) return (given ?? all) as readonly T[];
+  throw new UsageError(
+    `Cannot use ${what} "${unknown}"${didYouMean(unknown, all)}: choose from ${all.join(", ")}`,
+  );
+}

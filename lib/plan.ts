@@ -7,21 +7,27 @@
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { z } from "zod";
+import { addRecordedApp, type AppRecord, recordApp } from "./apps/app.ts";
 import { UsageError } from "./errors.ts";
-import { checkKeys, didYouMean } from "./nearest.ts";
+import { explainFault } from "./json.ts";
+import { FRAMEWORKS, NAMED_PLANS, PLAN_NAMES } from "./named_plans.ts";
+import { checkChoices, checkKeys, didYouMean } from "./nearest.ts";
+import { PLAN_FILE } from "./plan_fields.ts";
 import {
   createScenario,
-  type Framework,
-  FRAMEWORKS,
+  hasOwnUsers,
   levelLabel,
   type LoadLevel,
-  type Path,
   PATHS,
   pgbouncerFor,
   type Scenario,
   scenarioId,
+  type ScenarioValues,
   withoutLaterDefaults,
 } from "./scenario.ts";
+
+export { FRAMEWORKS, PLAN_NAMES } from "./named_plans.ts";
 
 /**
  * The open loop that follows a plan's closed-loop runs: all arms again, at arrival rates that are
@@ -61,6 +67,8 @@ export interface Plan {
   seed: number;
   /** The cells, in the order in which tables list them. */
   scenarios: Scenario[];
+  /** The apps of scenarios that are not in `apps/`, by name. @default none */
+  apps?: Record<string, AppRecord>;
   /** The open loop that follows. @default none */
   openLoop?: OpenLoopPlan;
 }
@@ -77,137 +85,6 @@ export interface PlannedRun {
   order: number;
 }
 
-type Settings = Partial<Scenario>;
-
-function matrix(
-  users: number[],
-  settings: Settings = {},
-  bySettings: (framework: Framework, path: Path) => Settings = () => ({}),
-): Scenario[] {
-  return FRAMEWORKS.flatMap((framework) =>
-    PATHS.flatMap((path) =>
-      users.map((n) =>
-        createScenario({
-          ...settings,
-          ...bySettings(framework, path),
-          framework,
-          path,
-          users: n,
-        })
-      )
-    )
-  );
-}
-
-/** One more cell, the same as the given one under another name: the A/A arm of a plan. */
-function copyOf(scenarios: Scenario[], wanted: Partial<Scenario>): Scenario[] {
-  const original = scenarios.find((scenario) =>
-    Object.entries(wanted).every(([key, value]) => scenario[key as keyof Scenario] === value)
-  )!;
-  return [...scenarios, { ...original, replica: 1 }];
-}
-
-/**
- * Each framework twice, and Flask once more with a delay. The database is some way off and has no
- * quota, and the users are few, so that throughput goes by how long a request takes.
- */
-function controlScenarios(): Scenario[] {
-  const cell = (framework: Framework, settings: Settings = {}) =>
-    createScenario({
-      ...{ framework, path: "direct", users: 4, dbCpus: null, rttAppDbMs: 10 },
-      ...settings,
-    });
-  return [
-    ...FRAMEWORKS.flatMap((framework) => [cell(framework), cell(framework, { replica: 1 })]),
-    cell("flask", { appDelayMs: 4 }),
-  ];
-}
-
-/** The published result's own settings, flaws included (see the README's table of them). */
-function seedSettings(framework: Framework, path: Path): Settings {
-  return {
-    spawnRate: 50,
-    ...(framework === "fastapi"
-      ? { workers: 4, threads: 1, poolSize: 40 }
-      : { workers: 3, threads: 2, poolSize: 2 }),
-    ...(framework === "django" ? { reuse: "per_request" as const } : {}),
-    preparedStatements: path === "direct",
-    scramIterations: 4096,
-    appCpus: 1,
-    appMemoryMiB: 512,
-    pgbouncerCpus: 0.5,
-    pgbouncerMemoryMiB: 256,
-  };
-}
-
-const NAMED: Record<string, () => Plan> = {
-  smoke: () => ({
-    name: "smoke",
-    purpose: "A functional check of all six arms, seconds each; it supports no conclusion.",
-    functionalCheck: true,
-    warmUpS: 1,
-    windowS: 3,
-    rounds: 1,
-    seed: 1,
-    scenarios: matrix([10], { spawnRate: 20 }),
-    openLoop: { shares: [0.8], rounds: 1, warmUpS: 1, windowS: 3 },
-  }),
-  quick: () => ({
-    name: "quick",
-    purpose: "Few cells and many rounds: a first answer for this machine within 15 minutes.",
-    functionalCheck: false,
-    // Short windows hold where a request takes a small part of them. On two cores, 1000 users make it
-    // take 2 to 3 s, and need 12 s to settle; 100 already queue for all connections there are.
-    warmUpS: 2,
-    windowS: 7,
-    rounds: 5,
-    seed: 1,
-    scenarios: matrix([10, 100]),
-    openLoop: { shares: [0.5, 0.8], rounds: 1, warmUpS: 3, windowS: 5 },
-  }),
-  reference: () => ({
-    name: "reference",
-    purpose: "The full matrix with long windows, for conclusions that are shared.",
-    functionalCheck: false,
-    warmUpS: 15,
-    windowS: 60,
-    rounds: 6,
-    // Three times the rounds; how many of them are used depends on the noise (lib/stats/family.ts).
-    maxRounds: 18,
-    seed: 1,
-    // The cell with the largest spread in studies on two cores (CV 18% over 5 rounds), and all
-    // services in its path: were anything found where there is nothing, it would be there.
-    scenarios: copyOf(matrix([10, 100, 500, 1000], { spawnRate: 100 }), {
-      ...{ framework: "django", path: "pooled", users: 1000 },
-    }),
-    openLoop: { shares: [0.5, 0.8, 0.95], rounds: 6, warmUpS: 5, windowS: 30 },
-  }),
-  seed: () => ({
-    name: "seed",
-    purpose: "The published result's own settings, so that its flaws show on this machine.",
-    functionalCheck: false,
-    warmUpS: 0,
-    windowS: 60,
-    rounds: 1,
-    seed: 1,
-    scenarios: matrix([500, 1000], {}, seedSettings),
-  }),
-  control: () => ({
-    name: "control",
-    purpose: "One slowdown of known size, and every arm twice: is the one found, and nothing else?",
-    functionalCheck: false,
-    warmUpS: 2,
-    windowS: 5,
-    rounds: 8,
-    maxRounds: 16,
-    seed: 1,
-    scenarios: controlScenarios(),
-  }),
-};
-
-/** The names that {@linkcode namedPlan} knows. */
-export const PLAN_NAMES: string[] = Object.keys(NAMED);
-
 /**
  * A plan by name, or from a JSON file when the name ends with `.json`.
  *
@@ -223,7 +100,7 @@ export const PLAN_NAMES: string[] = Object.keys(NAMED);
  */
 export function namedPlan(name: string): Plan {
   if (name.endsWith(".json")) return readPlanFile(name);
-  const build = Object.hasOwn(NAMED, name) ? NAMED[name] : undefined;
+  const build = Object.hasOwn(NAMED_PLANS, name) ? NAMED_PLANS[name] : undefined;
   if (build === undefined) {
     throw new UsageError(
       `Cannot use plan "${name}": no such plan${didYouMean(name, PLAN_NAMES)}; the plans are ${
@@ -243,6 +120,7 @@ function readPlanFile(file: string): Plan {
       `Cannot read plan "${file}": ${
         (error as Error).message.split("\n")[0]
       }; give an existing file`,
+      { cause: error },
     );
   }
   return parsePlan(text, file);
@@ -272,60 +150,39 @@ export function parsePlan(text: string, source: string): Plan {
   const fail = (what: string): never => {
     throw new UsageError(`Cannot read plan "${source}": ${what}`);
   };
-  let value: Record<string, unknown>;
+  let given: unknown;
   try {
-    value = JSON.parse(text);
+    given = JSON.parse(text);
   } catch (error) {
     return fail(`it is not JSON (${(error as Error).message})`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
     return fail("it is not an object");
   }
-  const known: Record<keyof Plan, (v: unknown) => boolean> = {
-    name: (v) => typeof v === "string" && /^[a-z0-9][a-z0-9_-]*$/.test(v),
-    purpose: (v) => v === undefined || typeof v === "string",
-    functionalCheck: (v) => v === undefined || typeof v === "boolean",
-    warmUpS: (v) => typeof v === "number" && v >= 0 && Number.isFinite(v),
-    windowS: (v) => typeof v === "number" && v > 0 && Number.isFinite(v),
-    rounds: (v) => Number.isInteger(v) && (v as number) >= 1,
-    maxRounds: (v) => v === undefined || Number.isInteger(v),
-    seed: (v) => v === undefined || Number.isInteger(v),
-    scenarios: (v) => Array.isArray(v) && v.length > 0,
-    openLoop: (v) => v === undefined || isOpenLoopPlan(v),
-  };
-  for (const key of Object.keys(value)) {
-    if (!Object.hasOwn(known, key)) {
-      const names = Object.keys(known);
-      fail(`unknown field "${key}"${didYouMean(key, names)}; the fields are ${names.join(", ")}`);
-    }
-  }
-  for (const [key, check] of Object.entries(known)) {
-    if (!check(value[key])) {
-      fail(
-        value[key] === undefined
-          ? `field "${key}" is missing`
-          : `field "${key}" is ${JSON.stringify(value[key])}, which is not allowed there`,
-      );
-    }
-  }
-  const scenarios = (value.scenarios as Scenario[]).map((scenario, i) => {
+  const fault = explainFault(PLAN_FILE, given);
+  if (fault !== null) return fail(fault);
+  const value = given as z.infer<typeof PLAN_FILE>;
+  const paths = value.apps as Record<string, string | AppRecord> | undefined;
+  for (const record of Object.values(paths ?? {})) addRecordedApp(record);
+  const scenarios = value.scenarios.map((scenario, i) => {
     try {
-      return createScenario(scenario);
+      return createScenario(scenario as Scenario);
     } catch (error) {
       return fail(`scenario ${i + 1}: ${(error as Error).message}`);
     }
   });
   const plan: Plan = {
-    name: value.name as string,
-    purpose: (value.purpose as string | undefined) ?? `The plan of ${source}.`,
-    functionalCheck: (value.functionalCheck as boolean | undefined) ?? false,
-    warmUpS: value.warmUpS as number,
-    windowS: value.windowS as number,
-    rounds: value.rounds as number,
-    ...(value.maxRounds === undefined ? {} : { maxRounds: value.maxRounds as number }),
-    seed: (value.seed as number | undefined) ?? 1,
+    name: value.name,
+    purpose: value.purpose ?? `The plan of ${source}.`,
+    functionalCheck: value.functionalCheck ?? false,
+    warmUpS: value.warmUpS,
+    windowS: value.windowS,
+    rounds: value.rounds,
+    ...(value.maxRounds === undefined ? {} : { maxRounds: value.maxRounds }),
+    seed: value.seed ?? 1,
     scenarios,
-    ...(value.openLoop === undefined ? {} : { openLoop: value.openLoop as OpenLoopPlan }),
+    ...recordApps(scenarios),
+    ...(value.openLoop === undefined ? {} : { openLoop: value.openLoop }),
   };
   if (plan.maxRounds !== undefined && plan.maxRounds < plan.rounds) {
     fail(`maxRounds is ${plan.maxRounds}, below rounds ${plan.rounds}`);
@@ -349,20 +206,15 @@ export function parsePlan(text: string, source: string): Plan {
   return plan;
 }
 
-function isOpenLoopPlan(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { shares, rounds, warmUpS, windowS, ...rest } = value as Record<string, unknown>;
-  const number = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
-  return Object.keys(rest).length === 0 && Array.isArray(shares) && shares.length > 0 &&
-    shares.every((share) => number(share) && share > 0) &&
-    Number.isInteger(rounds) && (rounds as number) >= 1 &&
-    number(warmUpS) && warmUpS >= 0 && number(windowS) && windowS > 0;
-}
-
 /** What narrows or changes a plan: the filters and overrides of the command line. */
 export interface PlanChanges {
   /** Keep only these frameworks. @default all */
   frameworks?: string[];
+  /**
+   * Run the plan's cells with these apps instead of its own, by their names or paths of folders: what
+   * it sets for its first app, each of these is given. @default the plan's
+   */
+  apps?: string[];
   /** Keep only these paths. @default both */
   paths?: string[];
   /**
@@ -376,7 +228,7 @@ export interface PlanChanges {
    */
   arrivalRates?: number[];
   /** Settings given to every scenario. @default none */
-  settings?: Settings;
+  settings?: ScenarioValues;
   /** Rounds, warm-up and window of the open loop become no longer than these. @default the plan's */
   rounds?: number;
   /** Rounds of undecided comparisons. @default the plan's; with `rounds`, no more than those */
@@ -394,6 +246,7 @@ export interface PlanChanges {
 /** The keys of {@linkcode PlanChanges}. */
 const CHANGES: Record<keyof PlanChanges, true> = {
   frameworks: true,
+  apps: true,
   paths: true,
   users: true,
   arrivalRates: true,
@@ -422,80 +275,13 @@ const CHANGES: Record<keyof PlanChanges, true> = {
  */
 export function changePlan(plan: Plan, changes: PlanChanges): Plan {
   checkKeys<PlanChanges>("a plan's changes", changes, CHANGES);
-  const pick = <T extends string>(name: string, given: string[] | undefined, all: readonly T[]) => {
-    for (const value of given ?? []) {
-      if (!all.includes(value as T)) {
-        throw new UsageError(
-          `Cannot use ${name} "${value}"${didYouMean(value, all)}: choose from ${all.join(", ")}`,
-        );
-      }
-    }
-    return (given ?? all) as T[];
-  };
-  const frameworks = pick("framework", changes.frameworks, FRAMEWORKS);
-  const paths = pick("path", changes.paths, PATHS);
-  for (const n of changes.users ?? []) {
-    if (!Number.isInteger(n) || n < 1) {
-      throw new UsageError(`Cannot use users "${n}": must be a whole number of at least 1`);
-    }
-  }
-  for (const rate of changes.arrivalRates ?? []) {
-    if (!(rate > 0 && Number.isFinite(rate))) {
-      throw new UsageError(`Cannot use arrival rate "${rate}": must be a number above 0`);
-    }
-  }
-  const kept = plan.scenarios.filter((scenario) =>
-    frameworks.includes(scenario.framework) && paths.includes(scenario.path)
-  );
-  // A plan's scenarios name every setting, so what a changed one implies has to be changed too.
-  const settings = withOneLoop(changes.settings ?? {});
-  if (settings.replica !== undefined) {
-    throw new UsageError(
-      "Cannot set replica for every scenario: it names one copy of a scenario, for a plan file",
-    );
-  }
-  const given: LoadLevel[] = [
-    ...(changes.users ?? []).map((users) => ({ users, arrivalRate: null })),
-    ...(changes.arrivalRates ?? []).map((arrivalRate) => ({ users: null, arrivalRate })),
-  ];
-  const set = settings.users ?? settings.arrivalRate;
-  if (given.length > 0 && set != null) {
-    throw new UsageError(
-      `Cannot use ${given.map(levelLabel).join(", ")} with ${
-        settings.users == null ? "arrivalRate" : "users"
-      }=${set}: give the load once`,
-    );
-  }
-  const cells = new Map<string, Scenario>();
-  const changed = (scenario: Scenario, level: Partial<LoadLevel> = {}) =>
-    createScenario({ ...scenario, ...level, ...pgbouncerFor(settings), ...settings });
-  for (const scenario of kept.filter(({ replica }) => replica === 0)) {
-    const { users, arrivalRate } = scenario;
-    for (const level of given.length > 0 ? given : [{ users, arrivalRate }]) {
-      const cell = changed(scenario, level);
-      cells.set(scenarioId(cell), cell);
-    }
-  }
-  const copies = plan.scenarios.filter(({ replica }) => replica > 0);
-  const keptCopies = copies.map((copy) => ({ ...changed(copy), replica: copy.replica }))
-    .filter((copy) => cells.has(scenarioId({ ...copy, replica: 0 })));
-  // A plan with an A/A arm keeps one, whatever is left of it.
-  const last = [...cells.values()].at(-1);
-  if (copies.length > 0 && keptCopies.length === 0 && last !== undefined) {
-    keptCopies.push({ ...last, replica: 1 });
-  }
-  for (const copy of keptCopies) cells.set(scenarioId(copy), copy);
-  if (cells.size === 0) {
-    throw new UsageError(
-      `Cannot narrow plan "${plan.name}": no scenario is left for ${frameworks.join(", ")} × ${
-        paths.join(", ")
-      }`,
-    );
-  }
+  const cells = changeCells(plan, changes);
   const { openLoop, maxRounds: planned, ...rest } = plan;
   const maxRounds = changes.maxRounds ?? (changes.rounds === undefined ? planned : undefined);
-  const closed = [...cells.values()].some((cell) => cell.users !== null);
-  const followUp = openLoop === undefined || changes.openLoop === false || !closed ? {} : {
+  const given = cells.some((cell) => cell.users !== null);
+  // What an app of a plan that stays as it is has become since is not asked.
+  const follows = given && (changes.apps === undefined || !cells.every(hasOwnUsers));
+  const followUp = openLoop === undefined || changes.openLoop === false || !follows ? {} : {
     openLoop: {
       ...openLoop,
       rounds: Math.min(openLoop.rounds, changes.rounds ?? Infinity),
@@ -511,13 +297,120 @@ export function changePlan(plan: Plan, changes: PlanChanges): Plan {
     warmUpS: changes.warmUpS ?? plan.warmUpS,
     windowS: changes.windowS ?? plan.windowS,
     seed: changes.seed ?? plan.seed,
-    scenarios: [...cells.values()],
+    scenarios: cells,
   };
   return parsePlan(JSON.stringify(narrowed), plan.name);
 }
 
+/** The cells that a plan's changes leave, with what they change. */
+function changeCells(plan: Plan, changes: PlanChanges): Scenario[] {
+  const own = [...new Set(plan.scenarios.map(({ framework }) => framework))];
+  const known = [...new Set([...FRAMEWORKS, ...own])];
+  const frameworks = checkChoices("framework", changes.frameworks, known);
+  const paths = checkChoices("path", changes.paths, PATHS);
+  const settings = checkSettings(changes.settings);
+  const levels = changedLevels(changes, settings);
+  const wanted = changes.apps === undefined
+    ? plan.scenarios.filter(({ framework }) => frameworks.includes(framework))
+    : changes.apps.flatMap((app) => giveToApp(plan.scenarios, app));
+  const kept = wanted.filter(({ path }) => paths.includes(path));
+  const cells = new Map<string, Scenario>();
+  // A plan's scenarios name every setting, so what a changed one implies has to be changed too.
+  const changed = (scenario: Scenario, level: Partial<LoadLevel> = {}) =>
+    createScenario({ ...scenario, ...level, ...pgbouncerFor(settings), ...settings });
+  for (const scenario of kept.filter(({ replica }) => replica === 0)) {
+    const { users, arrivalRate } = scenario;
+    for (const level of levels.length > 0 ? levels : [{ users, arrivalRate }]) {
+      const cell = changed(scenario, level);
+      cells.set(scenarioId(cell), cell);
+    }
+  }
+  const copies = (changes.apps === undefined ? plan.scenarios : wanted).filter(({ replica }) =>
+    replica > 0
+  );
+  const keptCopies = copies.map((copy) => ({ ...changed(copy), replica: copy.replica }))
+    .filter((copy) => cells.has(scenarioId({ ...copy, replica: 0 })));
+  // A plan with an A/A arm keeps one, whatever is left of it.
+  const last = [...cells.values()].at(-1);
+  if (copies.length > 0 && keptCopies.length === 0 && last !== undefined) {
+    keptCopies.push({ ...last, replica: 1 });
+  }
+  for (const copy of keptCopies) cells.set(scenarioId(copy), copy);
+  if (cells.size > 0) return [...cells.values()];
+  throw new UsageError(
+    `Cannot narrow plan "${plan.name}": no scenario is left for ${frameworks.join(", ")} × ${
+      paths.join(", ")
+    }`,
+  );
+}
+
+/** Settings for every scenario of a plan. */
+function checkSettings(given: ScenarioValues = {}): ScenarioValues {
+  const settings = withOneLoop(given);
+  if (settings.replica === undefined) return settings;
+  throw new UsageError(
+    "Cannot set replica for every scenario: it names one copy of a scenario, for a plan file",
+  );
+}
+
+/** The levels of load that a plan is given instead of its own; none where it keeps them. */
+function changedLevels(
+  { users = [], arrivalRates = [] }: PlanChanges,
+  settings: ScenarioValues,
+): LoadLevel[] {
+  for (const n of users) {
+    if (!Number.isInteger(n) || n < 1) {
+      throw new UsageError(`Cannot use users "${n}": must be a whole number of at least 1`);
+    }
+  }
+  for (const rate of arrivalRates) {
+    if (!(rate > 0 && Number.isFinite(rate))) {
+      throw new UsageError(`Cannot use arrival rate "${rate}": must be a number above 0`);
+    }
+  }
+  const levels: LoadLevel[] = [
+    ...users.map((users) => ({ users, arrivalRate: null })),
+    ...arrivalRates.map((arrivalRate) => ({ users: null, arrivalRate })),
+  ];
+  const set = settings.users ?? settings.arrivalRate;
+  if (levels.length === 0 || set == null) return levels;
+  throw new UsageError(
+    `Cannot use ${levels.map(levelLabel).join(", ")} with ${
+      settings.users == null ? "arrivalRate" : "users"
+    }=${set}: give the load once`,
+  );
+}
+
+/** The cells of a plan's first app as those of another, with what they set beside the first's defaults. */
+function giveToApp(scenarios: readonly Scenario[], app: string): Scenario[] {
+  const [first] = scenarios;
+  return scenarios.filter(({ framework }) => framework === first!.framework).map((scenario) => {
+    const { framework, path, users, arrivalRate } = scenario;
+    const defaults = createScenario({ framework, path, users, arrivalRate });
+    const set = Object.entries(scenario)
+      .filter(([key, value]) => value !== defaults[key as keyof Scenario]);
+    return createScenario({
+      ...Object.fromEntries(set),
+      framework: app,
+      path,
+      users,
+      arrivalRate,
+    });
+  });
+}
+
+/** Where the apps of scenarios are that are not in `apps/`, and what they are. */
+function recordApps(scenarios: readonly Scenario[]): Pick<Plan, "apps"> {
+  const names = [...new Set(scenarios.map(({ framework }) => framework))];
+  const records = names.flatMap((name) => {
+    const record = recordApp(name);
+    return record === null ? [] : [[name, record]];
+  });
+  return records.length === 0 ? {} : { apps: Object.fromEntries(records) };
+}
+
 /** A setting of one loop ends the plan's other loop. */
-function withOneLoop(settings: Settings): Settings {
+function withOneLoop(settings: ScenarioValues): ScenarioValues {
   const { users, arrivalRate } = settings;
   if (arrivalRate != null && users === undefined) return { ...settings, users: null };
   if (users != null && arrivalRate === undefined) return { ...settings, arrivalRate: null };
@@ -533,7 +426,11 @@ export function planHash(plan: Plan): string {
     const { arrivalRate, arrivals: _, ...rest } = withoutLaterDefaults(scenario) as Scenario;
     return arrivalRate === null ? rest : scenario;
   });
-  return createHash("sha256").update(JSON.stringify({ ...plan, scenarios })).digest("hex");
+  const { apps, ...rest } = plan;
+  // Where an app is belongs to a plan; what is in it is among the inputs of its runs.
+  const folders = apps && Object.entries(apps).map(([name, { folder }]) => [name, folder]);
+  const asked = { ...rest, scenarios, ...(folders && { apps: folders }) };
+  return createHash("sha256").update(JSON.stringify(asked)).digest("hex");
 }
 
 /** A seeded generator of uniform numbers in [0, 1): mulberry32, by Tommy Ettinger. */

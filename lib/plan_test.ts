@@ -1,6 +1,6 @@
 // test lane: checkout
-import { deepEqual, equal, match, notDeepEqual, throws } from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { deepEqual, equal, match, notDeepEqual, notEqual, throws } from "node:assert/strict";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "./errors.ts";
 import {
@@ -70,10 +70,21 @@ Deno.test("namedPlan() names the plans when there is none of that name", () => {
 Deno.test("parsePlan() reads back what it wrote, and names what is wrong", () => {
   const plan = namedPlan("quick");
   deepEqual(parsePlan(JSON.stringify(plan), "x"), plan);
+  const edited = { $schema: "../docs/plan.schema.json", ...plan };
+  deepEqual(parsePlan(JSON.stringify(edited), "x"), plan);
   const wrong: [unknown, RegExp][] = [
     ["{", /not JSON/],
     [[], /not an object/],
-    [{ ...plan, rounds: 0 }, /field "rounds" is 0/],
+    [{ ...plan, rounds: 0 }, /field "rounds" is 0, must be a whole number of at least 1$/],
+    [{ ...plan, name: "Mine" }, /field "name" is "Mine", must be a text of lower-case letters/],
+    [
+      { ...plan, openLoop: { ...plan.openLoop, shares: [0] } },
+      /field "openLoop\.shares\[0\]" is 0, must be a number above 0/,
+    ],
+    [
+      { ...plan, openLoop: { ...plan.openLoop, share: 1 } },
+      /unknown field "openLoop\.share" \(did you mean "shares"\?\)/,
+    ],
     [{ ...plan, maxRounds: 4 }, /maxRounds is 4, below rounds 5/],
     [{ ...plan, maxRounds: "10" }, /field "maxRounds" is "10"/],
     [
@@ -181,7 +192,7 @@ Deno.test("plans say which open loop follows, and how short it may be", () => {
   const wrong = (value: unknown) =>
     throws(
       () => parsePlan(JSON.stringify({ ...namedPlan("quick"), openLoop: value }), "my.json"),
-      /field "openLoop" is .* not allowed/,
+      /field "openLoop(\.\w+(\[0\])?" is .*, must be|" is true, must be an object|\.x"; the fields are)/,
     );
   for (const change of [{ shares: [] }, { shares: [0] }, { rounds: 0 }, { windowS: 0 }, { x: 1 }]) {
     wrong({ ...openLoop, ...change });
@@ -224,5 +235,76 @@ Deno.test("planHash() is equal for equal plans only", () => {
   equal(
     planHash(namedPlan("quick")) === planHash(changePlan(namedPlan("quick"), { seed: 2 })),
     false,
+  );
+});
+
+/** A folder of an app that is in no checkout; its rows and routes are its own. */
+function makeShop(name: string): string {
+  const folder = join(Deno.makeTempDirSync(), name);
+  mkdirSync(folder, { recursive: true });
+  const description = {
+    title: "Shop",
+    stack: "none",
+    runtime: "command",
+    concurrency: "event_loop",
+    command: ["./shop"],
+    healthPath: "/healthz",
+    reuse: ["app_pool"],
+    settings: { poolSize: { env: "POOL", default: 10 } },
+    routes: [{ path: "/items" }],
+    schema: "schema.sql",
+  };
+  writeFileSync(join(folder, "app.json"), JSON.stringify(description));
+  return folder;
+}
+
+Deno.test("a plan may name an app by its path, and keeps what its study is read with", () => {
+  const folder = makeShop("plan_shop");
+  const text = (framework: string, more: object = {}) =>
+    JSON.stringify({
+      name: "mine",
+      rounds: 1,
+      warmUpS: 1,
+      windowS: 2,
+      scenarios: [{ framework, path: "direct", users: 5 }],
+      ...more,
+    });
+  const plan = parsePlan(text(folder), "mine.json");
+  const [scenario] = plan.scenarios;
+  equal(scenario!.framework, "plan_shop");
+  deepEqual([scenario!.poolSize, scenario!.workers, scenario!.reuse], [10, 1, "app_pool"]);
+  match(scenarioId(scenario!), /^plan_shop-direct-5u-/);
+  const record = plan.apps!.plan_shop!;
+  equal(record.description.title, "Shop");
+  // What is in the folder is among the inputs of runs; the plan asks for the folder alone.
+  const renamed = { ...record, description: { ...record.description, title: "Store" } };
+  equal(planHash({ ...plan, apps: { plan_shop: renamed } }), planHash(plan));
+  notEqual(planHash({ ...plan, apps: { plan_shop: { ...record, folder: "x" } } }), planHash(plan));
+  // The frozen plan is read where the folder is gone.
+  rmSync(folder, { recursive: true });
+  deepEqual(parsePlan(JSON.stringify(plan), "plan.json"), plan);
+  throws(
+    () => parsePlan(text(join(folder, "..", "gone")), "mine.json"),
+    /scenario 1: Cannot use app ".*gone": there is no app\.json in that folder/,
+  );
+});
+
+Deno.test("changePlan() gives a plan's cells to another app, with what they set", () => {
+  const folder = makeShop("corner");
+  const smoke = changePlan(namedPlan("smoke"), { apps: [folder] });
+  deepEqual(
+    smoke.scenarios.map(({ framework, path, users, spawnRate, poolSize }) =>
+      [framework, path, users, spawnRate, poolSize].join(" ")
+    ),
+    ["corner direct 10 20 10", "corner pooled 10 20 10"],
+  );
+  deepEqual(
+    changePlan(namedPlan("smoke"), { apps: ["django"] }).scenarios,
+    changePlan(namedPlan("smoke"), { frameworks: ["django"] }).scenarios,
+  );
+  // The plan of the published result sets what this app has no variable for.
+  throws(
+    () => changePlan(namedPlan("seed"), { apps: [folder] }),
+    /workers is 4 for Shop, whose app\.json has no variable for it; leave it at 1/,
   );
 });

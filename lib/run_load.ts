@@ -10,6 +10,7 @@ import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { cpus, release, tmpdir, totalmem } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Owned, sweep } from "./engine/cleanup.ts";
 import { parseHostCpu, parseMemoryInUse } from "./engine/proc.ts";
 import { LocalProcess } from "./engine/process.ts";
@@ -27,7 +28,7 @@ import {
 import { judgeOpenFiles } from "./setup/doctor.ts";
 import { serviceEnvironment } from "./setup/environment.ts";
 import { ensurePython } from "./setup/python.ts";
-import type { Arrivals, Client, LoadLevel } from "./scenario.ts";
+import type { LoadLevel, Scenario } from "./scenario.ts";
 import { hashRunFiles, writeAtomic } from "./store/files.ts";
 import { RESOURCE_COLUMNS, ROOT, runsFolder, SCHEMA_VERSION } from "./store/layout.ts";
 import type { LoadManifest } from "./store/load_manifest.ts";
@@ -39,9 +40,9 @@ export interface RunLoadOptions extends LoadLevel {
   /** Paths on the host, asked for at random with equal shares. @default the URL's path */
   routes?: string[];
   /** @default "constant" */
-  arrivals?: Arrivals;
+  arrivals?: Scenario["arrivals"];
   /** @default "lean", or "fast" for https */
-  client?: Client;
+  client?: Scenario["client"];
   /** Length of the measurement window in seconds. @default 20 */
   durationS?: number;
   /** Seconds before it; users are started in them. @default 2 */
@@ -54,7 +55,7 @@ export interface RunLoadOptions extends LoadLevel {
   seed?: number;
   /** Called each second with the load's figures. */
   onLive?: (sample: LiveSample) => void;
-  /** Called with each line of the set-up. */
+  /** Called with each line of the setup. */
   log?: (line: string) => void;
   /** Ends the load; what was measured by then is kept. */
   signal?: AbortSignal;
@@ -146,7 +147,9 @@ async function checkAnswer(target: Target, signal?: AbortSignal): Promise<void> 
       reject(new PoolscopeError(`Cannot load ${origin}: ${what}; start the service first`));
     const request = send(origin + routes[0], {
       // As the generator: it measures, and does not judge certificates.
-      ...{ rejectUnauthorized: false, timeout: ANSWER_LIMIT_S * 1000, agent: false },
+      rejectUnauthorized: false,
+      timeout: ANSWER_LIMIT_S * 1000,
+      agent: false,
     }, (response) => {
       response.destroy();
       resolve();
@@ -222,7 +225,8 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
     );
   }
   const files = judgeOpenFiles(readFileSync("/proc/self/limits", "utf8"), {
-    ...{ users: users ?? 0, maxClientConn: 0 },
+    users: users ?? 0,
+    maxClientConn: 0,
   });
   if (files.state === "missing") {
     throw new PoolscopeError(`Cannot load with ${users} users: ${files.value}; ${files.next}`);
@@ -236,11 +240,22 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
   const routes = target.routes.map((path) => ({ name: `GET ${path}`, path, weight: 1 }));
   writeFileSync(contract, JSON.stringify({ routes }, null, 2) + "\n");
   const command = locustCommand({
-    ...{ python: python.python, host: target.origin, folder, seed, warmUpS, contract, processes },
+    python: python.python,
+    host: target.origin,
+    folder,
+    seed,
+    warmUpS,
+    contract,
+    processes,
     locustfile: LOCUSTFILE,
     windowS: durationS,
     scenario: {
-      ...{ users, arrivalRate, arrivals, client, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
+      users,
+      arrivalRate,
+      arrivals,
+      client,
+      thinkTimeMinS: 0,
+      thinkTimeMaxS: 0,
       // All users run before the window begins.
       spawnRate: users === null ? 1 : Math.max(1, users / Math.max(0.5, 0.7 * warmUpS)),
     },
@@ -254,11 +269,22 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
   const cause = trouble ??
     (measured && correct === 0 ? describeFailures(final.requests, errors) : null);
   const manifest: LoadManifest = {
-    ...{ schemaVersion: SCHEMA_VERSION, kind: "load", url: target.origin, routes: target.routes },
-    ...{ users, arrivalRate, arrivals, client, processes, seed },
-    ...{ status: cause === null ? "ok" : "failed", cause, interrupted: ended.interrupted },
+    schemaVersion: SCHEMA_VERSION,
+    kind: "load",
+    url: target.origin,
+    routes: target.routes,
+    users,
+    arrivalRate,
+    arrivals,
+    client,
+    processes,
+    seed,
+    status: cause === null ? "ok" : "failed",
+    cause,
+    interrupted: ended.interrupted,
     times: { started: started.toISOString(), ended: new Date().toISOString() },
-    ...{ warmUpS, windowS: durationS },
+    warmUpS,
+    windowS: durationS,
     window: measured ? { startUs: final.windowStartUs, endUs: final.windowEndUs } : null,
     versions: { python: python.version, locust: locustVersion() },
     host: {
@@ -282,6 +308,7 @@ function makeFolder(folder: string): void {
       `Cannot write ${relative(ROOT, folder)}: ${
         (error as Error).message.split("\n")[0]
       }; choose another --out below an existing folder of yours (${dirname(folder)})`,
+      { cause: error },
     );
   }
 }
@@ -307,7 +334,12 @@ async function drive(
   owned.addFolder(home);
   mkdirSync(home, { mode: 0o700 });
   const locust = LocalProcess.start({
-    ...{ name: "locust", argv: command.argv, cwd: ROOT, owned, graceS: 6 },
+    name: "locust",
+    argv: command.argv,
+    cwd: ROOT,
+    owned,
+    // Each of its processes waits up to 5 s for the others.
+    graceS: 10,
     logFile: join(folder, "logs", "locust.log"),
     env: serviceEnvironment(home, { PATH: `${environment}/bin:/usr/bin:/bin`, ...command.env }),
   });
@@ -327,7 +359,7 @@ async function drive(
       await Promise.race([
         locust.exited,
         aborted,
-        new Promise((resolve) => setTimeout(resolve, 200)),
+        sleep(200),
       ]);
       const live = readLive(folder);
       if (live !== null && live.timeS !== shown) onLive?.(live);
@@ -338,7 +370,8 @@ async function drive(
     await locust.stop();
     owned.removeFolder(home);
     const { code, signal: by } = await locust.exited;
-    if (alone) trouble ??= explainExit(code, by, locust.logTail(20));
+    // One that was asked to end before it could listen has ended as it was asked to.
+    if (alone || by !== "SIGTERM") trouble ??= explainExit(code, by, locust.logTail(20));
   }
   for (const name of [".live.json", ".start"]) rmSync(join(folder, name), { force: true });
   return { exitCode: locust.exit!.code, interrupted: signal?.aborted ?? false, trouble };
@@ -352,14 +385,22 @@ function recordResources(locust: LocalProcess, folder: string): Disposable {
     const timeUs = Math.round((performance.timeOrigin + performance.now()) * 1000);
     const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
     const rows = [locust.usage(), {
-      ...{ service: "host", cpuS: host.busyS, throttledS: host.stolenS, processes: 0 },
+      service: "host",
+      cpuS: host.busyS,
+      throttledS: host.stolenS,
+      processes: 0,
       contextSwitches: null,
       memoryMiB: parseMemoryInUse(readFileSync("/proc/meminfo", "utf8")),
     }];
     const text = rows.map((usage) =>
       [
-        ...[timeUs, usage.service, usage.cpuS.toFixed(6), usage.throttledS.toFixed(6)],
-        ...[usage.memoryMiB.toFixed(2), usage.processes, usage.contextSwitches ?? ""],
+        timeUs,
+        usage.service,
+        usage.cpuS.toFixed(6),
+        usage.throttledS.toFixed(6),
+        usage.memoryMiB.toFixed(2),
+        usage.processes,
+        usage.contextSwitches ?? "",
       ].join(",") + "\n"
     ).join("");
     writeFileSync(file, text, { flag: "a" });
@@ -380,7 +421,7 @@ async function collect(folder: string, ended: Ended) {
     const counts = await convertRequests(folder);
     result.final = readFinal(folder);
     result.errors = counts.errors;
-    result.trouble ??= checkCounts(counts, result.final, await readLocustTotals(folder));
+    result.trouble ??= checkCounts(counts, result.final, readLocustTotals(folder));
   } catch (error) {
     if (!(error instanceof PoolscopeError)) throw error;
     result.trouble ??= error.message.split("\n")[0]!;

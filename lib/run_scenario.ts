@@ -6,6 +6,9 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type App, readApp, readLocustfile } from "./apps/app.ts";
+import { headerEnvironment } from "./apps/headers.ts";
 import { OWN_CONNECTIONS } from "./connections.ts";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
 import type { Engine, LoadGenerator, RunServices } from "./engine/engine.ts";
@@ -40,7 +43,7 @@ import {
 import { type PoolerState, readPoolerState } from "./telemetry/pgbouncer.ts";
 import { Sampler } from "./telemetry/sampler.ts";
 import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
-import { readWork } from "./verify/contract.ts";
+import { type LoadRoute, readWork, resolveRoutes } from "./verify/routes.ts";
 import { readSettings } from "./verify/settings.ts";
 import { verifyApp } from "./verify/verify.ts";
 
@@ -57,7 +60,7 @@ const POLL_MS = 250;
 const RESERVE_BYTES = 128 * 1024;
 
 /** What all runs of a study share. */
-export interface StudyContext {
+export interface RunContext {
   /** The study's name. */
   study: string;
   /** The study's folder. */
@@ -84,6 +87,7 @@ interface Progress {
   tcp: TcpCounts | null;
   cpuSets: Record<string, string> | null;
   appOptions: Record<string, string>;
+  versions: Record<string, string>;
   exitCodes: Record<string, number | null>;
   unhealthy: Record<string, string>;
   logs: Record<string, string>;
@@ -106,9 +110,10 @@ interface Progress {
  * @throws {InputsChangedError} If its inputs are not those of the other runs; it has no manifest then.
  * @throws {PoolscopeError} If not even a manifest can be written.
  */
-export async function runScenario(run: PlannedRun, context: StudyContext): Promise<Manifest> {
+export async function runScenario(run: PlannedRun, context: RunContext): Promise<Manifest> {
   const { engine, events, plan, signal } = context;
   const folder = runFolder(context.folder, run.id, run.round);
+  const app = readApp(run.scenario.framework);
   const inputs: RunInputs = { files: hashInputs(run.scenario, engine), settings: null };
   checkInputs(context.study, [...context.others ?? [], { inputs }]);
   const started = new Date();
@@ -121,23 +126,43 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
   });
 
   const progress: Progress = {
-    ...{ verification: null, limits: {}, appOptions: {}, exitCodes: {}, logs: {} },
-    ...{ network: null, tcp: null, final: null, errors: [], loadStarted: null, thrown: null },
-    ...{ cpuSets: null, unhealthy: {}, pooler: null },
-    ...{ step: "start", memoryKills: {}, freeMiB: null },
+    verification: null,
+    limits: {},
+    appOptions: {},
+    versions: {},
+    exitCodes: {},
+    logs: {},
+    network: null,
+    tcp: null,
+    final: null,
+    errors: [],
+    loadStarted: null,
+    thrown: null,
+    cpuSets: null,
+    unhealthy: {},
+    pooler: null,
+    step: "start",
+    memoryKills: {},
+    freeMiB: null,
   };
   events.emit({ event: "phase", order: run.order, phase: "start" });
   try {
     await engine.startDatabase(run.scenario);
     await using services = await engine.startRun(run, folder);
     progress.appOptions = services.appOptions;
+    progress.versions = services.versions;
     try {
-      const locust = services.startLoad(loadCommand(run, context, services));
+      const routes = await resolveRoutes(app, services.postgres);
+      const locust = services.startLoad(loadCommand(run, context, services, { app, routes }));
       progress.step = "verify";
       events.emit({ event: "phase", order: run.order, phase: "verify" });
       const { readyTimeoutS } = context;
-      progress.verification = await verifyApp(services, run.scenario, { signal, readyTimeoutS });
-      inputs.settings = await readSettings(services);
+      progress.verification = await verifyApp(services, run.scenario, {
+        signal,
+        readyTimeoutS,
+        routes,
+      });
+      inputs.settings = await readSettings(services, run.scenario);
       checkInputs(context.study, [...context.others ?? [], { scenarioId: run.id, inputs }]);
       progress.network = await verifyNetwork(services, run.scenario);
       progress.limits = await services.applyLimits();
@@ -199,7 +224,7 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     windowS: plan.windowS,
     window: measuredWindow(plan, progress.final),
     engine: engine.name,
-    versions: engine.versions,
+    versions: { ...engine.versions, ...progress.versions },
     inputs,
     images: engine.images,
     ...context.machine,
@@ -212,8 +237,9 @@ export async function runScenario(run: PlannedRun, context: StudyContext): Promi
     appOptions: progress.appOptions,
     exitCodes: progress.exitCodes,
     verification: progress.verification,
-    work: readWork(),
-    appTimings: true,
+    work: readWork(app),
+    ...(app.settings.timings && { appTimings: true as const }),
+    ...(app.locustfile !== undefined && { ownLocustfile: true as const }),
     files: await hashRunFiles(folder),
   };
   rmSync(reserve, { force: true });
@@ -242,6 +268,7 @@ function orFullDisk(write: () => void): void {
       `Cannot write the run's folder: ${
         (error as Error).message.split("\n")[0]
       }; free some disk space and start the same study again, complete runs are kept`,
+      { cause: error },
     );
   }
 }
@@ -249,7 +276,11 @@ function orFullDisk(write: () => void): void {
 /** A service that was stopped midway may leave a file that it had not renamed yet. */
 function removeTemporary(folder: string): void {
   for (const name of readdirSync(folder)) {
-    if (/^\..*(\.tmp|\.start|\.live\.json)$|^\.(start|live\.json)$/.test(name)) {
+    if (
+      /^\..*(\.tmp|\.start|\.live\.json)$|^\.(start|routes\.json|locustfile\.py|live\.json)$/.test(
+        name,
+      )
+    ) {
       rmSync(join(folder, name), { force: true });
     }
   }
@@ -293,11 +324,15 @@ function loadSeed(plan: Plan, run: PlannedRun): number {
 /** Locust's command for this run. */
 function loadCommand(
   run: PlannedRun,
-  { plan }: StudyContext,
+  { plan }: RunContext,
   services: RunServices,
+  { app, routes }: { app: App; routes: readonly LoadRoute[] },
 ): ReturnType<typeof locustCommand> {
   return locustCommand({
     ...services.generator,
+    routes,
+    headerEnvironment: headerEnvironment(routes),
+    ownLocustfile: readLocustfile(app),
     scenario: run.scenario,
     seed: loadSeed(plan, run),
     warmUpS: plan.warmUpS,
@@ -308,7 +343,7 @@ function loadCommand(
 /** Drives the load to its end and turns what it recorded into the run's files. */
 async function load(
   run: PlannedRun,
-  context: StudyContext,
+  context: RunContext,
   services: RunServices,
   locust: LoadGenerator,
   sampler: Sampler,
@@ -339,7 +374,7 @@ async function load(
     }
     const untilWindow = tcp === null ? windowStart - performance.now() : Infinity;
     const pauseMs = Math.max(0, Math.min(POLL_MS, untilWindow));
-    await Promise.race([locust.exited, new Promise((resolve) => setTimeout(resolve, pauseMs))]);
+    await Promise.race([locust.exited, sleep(pauseMs)]);
     const live = readLive(folder);
     if (live === null) continue;
     if (live.phase !== phase) {
@@ -370,7 +405,17 @@ async function load(
   } catch (error) {
     if (trouble === null) throw error;
   }
+  if (!cutShort) trouble ??= explainEarlyEnd(plan, progress.final);
   if (trouble !== null) throw new PoolscopeError(trouble);
+}
+
+/** Locust ended well, and before its time; null when it did not. */
+function explainEarlyEnd({ warmUpS, windowS }: Plan, final: FinalAccount | null): string | null {
+  if (final === null) return null;
+  const [took, planned] = [(final.windowEndUs - final.loadStartUs) / 1e6, warmUpS + windowS];
+  return took > 0.9 * planned
+    ? null
+    : `the load ended by itself after ${took.toFixed(1)} of ${planned} s; let no locustfile quit`;
 }
 
 /** Turns what Locust recorded into the run's files, and says what in them disagrees. */
@@ -378,7 +423,7 @@ async function collect(folder: string, progress: Progress): Promise<string | nul
   if (existsSync(join(folder, "final.json"))) progress.final = readFinal(folder);
   const counts = await convertRequests(folder);
   progress.errors = counts.errors;
-  return checkCounts(counts, readFinal(folder), await readLocustTotals(folder));
+  return checkCounts(counts, readFinal(folder), readLocustTotals(folder));
 }
 
 /** Why the run counts as failed, in one sentence, or null. */

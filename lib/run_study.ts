@@ -12,7 +12,9 @@ import { foresee } from "./diagnose/gates.ts";
 import { confirmationPlan } from "./diagnose/relief.ts";
 import { sweep } from "./engine/cleanup.ts";
 import type { Engine } from "./engine/engine.ts";
-import { appOptions, readApp } from "./engine/services.ts";
+import { type App, readApp, readLocustfile } from "./apps/app.ts";
+import { headerEnvironment } from "./apps/headers.ts";
+import { appOptions } from "./engine/app_environment.ts";
 import { InputsChangedError, PoolscopeError, UsageError } from "./errors.ts";
 import {
   changePlan,
@@ -24,14 +26,14 @@ import {
   type PlannedRun,
   planRuns,
 } from "./plan.ts";
-import { checkKeys, didYouMean } from "./nearest.ts";
+import { checkChoices, checkKeys } from "./nearest.ts";
 import { EXPORTED_STUDY, interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { readRun } from "./report/read_run.ts";
 import { expectStudy } from "./report/checked.ts";
 import { loadStudy, type Study } from "./report/study.ts";
-import { checkInputs, runScenario, type StudyContext } from "./run_scenario.ts";
-import { armLabels, levelLabel, scenarioId } from "./scenario.ts";
+import { checkInputs, type RunContext, runScenario } from "./run_scenario.ts";
+import { armLabels, checkOwnUsers, levelLabel, scenarioId } from "./scenario.ts";
 import { tryCommand } from "./setup/command.ts";
 import { hashInputs } from "./setup/inputs.ts";
 import { readFinal } from "./store/account.ts";
@@ -218,7 +220,7 @@ async function conduct(
   options: RunStudyOptions,
 ): Promise<Study> {
   if (isExported(lockFolder)) return await loadStudy(folder);
-  // Who only reads a complete study needs no lock.
+  // Reading a complete study needs no lock.
   const before = await findPending(folder, knownRuns(folder, plan), options);
   const opened = before.runs.length === 0 ? await loadStudy(folder) : null;
   if (opened?.complete) return settle(opened);
@@ -226,6 +228,7 @@ async function conduct(
     const { length } = opened?.missing ?? before.runs;
     throw new UsageError(refuseToStart(name, plan, length));
   }
+  checkApps(plan);
 
   using lock = await lockStudy(lockFolder, isInKernel() ? "a notebook kernel" : "another start");
   // Looked at again under the lock: another runner may have gone on meanwhile.
@@ -245,7 +248,9 @@ async function conduct(
   using events = new EventLog(join(folder, "events.jsonl"), [view]);
   const begun = performance.now();
   events.emit({
-    ...{ event: "study_started", study: name, runs: runs.length },
+    event: "study_started",
+    study: name,
+    runs: runs.length,
     complete: runs.length - pending.length,
     matrix: await describeMatrix(folder, plan, runs, pending),
   });
@@ -266,12 +271,18 @@ async function conduct(
   const { signal } = interrupt;
   signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
   const setup = (text: string) => events.emit({ event: "setup", text });
-  await using engine = await openEngine(name, others, options, setup, signal);
+  await using engine = await openEngine(name, others, options, setup, signal, appsOf(plan));
   checkInputs(name, [...others, { engine: engine.name, versions: engine.versions }]);
   if (engine.limitsWarning !== null) note(`Warning: ${engine.limitsWarning}`);
+  await engine.checkServerSettings(pending.map(({ scenario }) => scenario));
 
-  const context: StudyContext = {
-    ...{ study: name, folder, plan, engine, events, signal },
+  const context: RunContext = {
+    study: name,
+    folder,
+    plan,
+    engine,
+    events,
+    signal,
     readyTimeoutS: options.readyTimeoutS,
     machine: await describeMachine(engine),
     others,
@@ -287,7 +298,7 @@ async function conduct(
 async function runToCompletion(
   pending: PlannedRun[],
   planned: number,
-  context: StudyContext,
+  context: RunContext,
 ): Promise<Study> {
   const { folder, plan, events, signal, others = [] } = context;
   const labels = armLabels(plan.scenarios);
@@ -328,7 +339,8 @@ function settle(study: Study): Study {
   if (isDecided(folder, plan) && isOpenLoopComplete(folder)) return study;
   markDecided(folder, {
     openLoop: study.openLoopPlan() !== null,
-    ...{ looks: family.looks, maxRounds: rule.maxRounds },
+    looks: family.looks,
+    maxRounds: rule.maxRounds,
     comparisons: family.comparisons.map(({ id, n, verdict }) => ({ id, rounds: n, verdict })),
   });
   return study;
@@ -400,13 +412,7 @@ function announceLoad(name: string, plan: Plan, runs: number): void {
 /** Which study is meant, and its plan. */
 function chooseStudy(options: RunStudyOptions): { name: string; folder: string; plan: Plan } {
   const { engine, start } = options;
-  if (engine !== undefined && !ENGINES.includes(engine)) {
-    throw new UsageError(
-      `Cannot use engine "${engine}"${didYouMean(engine, ENGINES)}: choose from ${
-        ENGINES.join(", ")
-      }`,
-    );
-  }
+  if (engine !== undefined) checkChoices("engine", [engine], ENGINES);
   const name = options.study ?? undefined;
   const existing = (study: string) => {
     const folder = studyFolder(study);
@@ -450,7 +456,10 @@ function chooseStudy(options: RunStudyOptions): { name: string; folder: string; 
 
 /** An app that cannot do what a scenario asks for is found out before anything starts. */
 function checkApps(plan: Plan): void {
-  for (const scenario of plan.scenarios) appOptions(readApp(scenario.framework), scenario);
+  for (const scenario of plan.scenarios) {
+    appOptions(readApp(scenario.framework), scenario);
+    checkOwnUsers(scenario);
+  }
 }
 
 /** The doctor's quick part, for what this plan asks of the machine. */
@@ -468,13 +477,14 @@ async function checkMachine({ scenarios }: Plan): Promise<string[]> {
 /** What every refusal of Docker ends with. */
 const OFFER = "or use --engine local";
 
-/** Opens the engine that was asked for; for `auto`, the best one that works here. */
+/** Opens the engine that was asked for, its apps built; for `auto`, the best one that works here. */
 export async function openEngine(
   study: string,
   made: Manifest[],
   { engine = "auto", dockerHost }: RunStudyOptions,
   log: (line: string) => void,
   signal: AbortSignal,
+  apps: readonly App[] = [],
 ): Promise<Engine> {
   // A study that was begun stays where it was begun: its runs are compared with each other.
   const begun = engine === "auto" ? made[0]?.engine : undefined;
@@ -485,11 +495,11 @@ export async function openEngine(
     if (typeof found !== "string") {
       const { DockerEngine } = await import("./engine/docker.ts");
       try {
-        return await DockerEngine.open({ host: found.host, study, log, signal });
+        return await DockerEngine.open({ host: found.host, study, log, signal, apps });
       } catch (error) {
         signal.throwIfAborted();
         const why = (error as Error).message.split("\n")[0]!;
-        if (choice === "docker") throw new PoolscopeError(`${why}; ${OFFER}`);
+        if (choice === "docker") throw new PoolscopeError(`${why}; ${OFFER}`, { cause: error });
         log(`Docker cannot be used: ${why}`);
       }
     } else if (choice === "docker") {
@@ -498,7 +508,26 @@ export async function openEngine(
   }
   const { setUp } = await import("./setup/mod.ts");
   const { LocalEngine } = await import("./engine/local.ts");
-  return new LocalEngine(await setUp({ log, signal }), log, { signal });
+  const local = new LocalEngine(await setUp({ log, signal }), log, { signal });
+  try {
+    for (const app of apps) await local.prepareApp(app);
+    return local;
+  } catch (error) {
+    await local[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The apps of a plan; what their load needs must be there before anything starts. */
+function appsOf({ scenarios }: Plan): App[] {
+  const apps = [...new Set(scenarios.map(({ framework }) => framework))].map((name) =>
+    readApp(name)
+  );
+  for (const app of apps) {
+    headerEnvironment(app.contract.routes);
+    readLocustfile(app);
+  }
+  return apps;
 }
 
 /** The files of the runs that are kept must still be those of this checkout, and the engine theirs. */
@@ -528,7 +557,7 @@ function completeManifests(folder: string, runs: PlannedRun[], pending: PlannedR
     .flatMap(({ id, round }) => readManifest(runFolder(folder, id, round)) ?? []);
 }
 
-async function describeMachine(engine: Engine): Promise<StudyContext["machine"]> {
+async function describeMachine(engine: Engine): Promise<RunContext["machine"]> {
   const git = async (...args: string[]) => {
     const { code, stdout } = await tryCommand(["git", "-C", ROOT, ...args]);
     return code === 0 ? stdout.trim() : null; // Where Git is missing the manifest says so by null.

@@ -39,7 +39,9 @@ function placeStudy(
 
 /** The last round of the pooled path is to come. */
 const unfinished = ({ scenario, round }: PlannedRun): SyntheticRun => ({
-  ...{ rps: 50, medianMs: 10, absent: round === 2 && scenario.path === "pooled" },
+  rps: 50,
+  medianMs: 10,
+  absent: round === 2 && scenario.path === "pooled",
 });
 
 Deno.test("runStudy() takes no slip for a wish: unknown names and options start nothing", async () => {
@@ -93,6 +95,49 @@ Deno.test("runStudy() opens the newest of the plan that is given, and runs nothi
     runOpenLoop(await runStudy({ study: older.plan.name }), { strat: false } as RunStudyOptions),
     /option "strat" of runOpenLoop\(\): .*did you mean "start"\?/,
   );
+});
+
+Deno.test("in a notebook, more than a minute of load is announced before anything starts", async () => {
+  // Runs of 41 s each: one is to come, or two.
+  const bothPooled = (run: PlannedRun): SyntheticRun => ({
+    ...unfinished(run),
+    absent: run.scenario.path === "pooled",
+  });
+  using short = placeStudy(`short-${Deno.pid}`, unfinished);
+  using long = placeStudy(`long-${Deno.pid}`, bothPooled);
+  using stay = placeStudy(`stay-${Deno.pid}`, bothPooled);
+  /** What a call prints until its load would start, and `started` where events begin. */
+  const begin = async ({ plan }: { plan: Plan }, options: RunStudyOptions, ends: RegExp) => {
+    const printed: string[] = [];
+    const { log } = console;
+    const onEvent = () => printed.includes("started") || printed.push("started");
+    const signal = AbortSignal.abort(new Error("past all checks"));
+    console.log = (text: string) => printed.push(text);
+    try {
+      await rejects(runStudy({ study: plan.name, onEvent, signal, ...options }), ends);
+    } finally {
+      console.log = log;
+    }
+    return printed;
+  };
+  deepEqual(await begin(long, {}, /past all checks/), ["started"]);
+  const namespace = Deno as unknown as { jupyter: unknown };
+  namespace.jupyter = {};
+  try {
+    deepEqual(await begin(short, {}, /past all checks/), ["started"]);
+    const name = long.plan.name;
+    deepEqual(await begin(long, {}, /past all checks/), [
+      `Running study ${name} of plan ${name}: 2 runs, 1 min 22 s of load and some seconds around each run. Stop ends it and keeps complete runs; with start: false this call only opens studies.`,
+      "started",
+    ]);
+    deepEqual(
+      await begin(stay, { start: false }, /: 2 runs, 1 min 22 s .*, and start is false/),
+      [],
+    );
+  } finally {
+    namespace.jupyter = undefined;
+  }
+  ok(!existsSync(join(stay.folder, "events.jsonl")));
 });
 
 Deno.test("runStudy() continues a study only with the inputs that it was begun with", async () => {

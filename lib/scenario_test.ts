@@ -4,10 +4,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "./errors.ts";
 import { connectionBudget } from "./connections.ts";
+import { FRAMEWORKS } from "./plan.ts";
 import {
   armLabels,
   createScenario,
-  FRAMEWORKS,
   legsOf,
   levelLabel,
   loadLevels,
@@ -32,9 +32,14 @@ Deno.test("createScenario() has PgBouncer's settings and the database's limits o
   const scenario = createScenario({ ...base, path: "pooled" });
   deepEqual(
     [
-      ...[scenario.poolMode, scenario.maxClientConn, scenario.defaultPoolSize],
-      ...[scenario.queryWaitTimeoutS, scenario.listenBacklog],
-      ...[scenario.dbCpus, scenario.dbMemoryMiB, scenario.maxConnections],
+      scenario.poolMode,
+      scenario.maxClientConn,
+      scenario.defaultPoolSize,
+      scenario.queryWaitTimeoutS,
+      scenario.listenBacklog,
+      scenario.dbCpus,
+      scenario.dbMemoryMiB,
+      scenario.maxConnections,
     ],
     ["transaction", 10_000, 20, 15, 4096, 0.5, 512, 100],
   );
@@ -77,7 +82,7 @@ Deno.test("createScenario() rejects bad values in one line that names field and 
   const cases: [Record<string, unknown>, RegExp][] = [
     [{ users: 0 }, /users is 0, must be a whole number of at least 1/],
     [{ users: 1.5 }, /users is 1\.5/],
-    [{ framework: "rails" }, /framework is "rails", must be one of fastapi, django, flask/],
+    [{ framework: "rails" }, /framework is "rails", must be one of django, fastapi, flask/],
     [{ path: "sideways" }, /path is "sideways"/],
     [{ dbCpus: 0 }, /dbCpus is 0, must be a number above 0 or null/],
     [{ poolsize: 3 }, /unknown setting "poolsize"/],
@@ -187,7 +192,11 @@ Deno.test("parseSetting() reads numbers, booleans, words and none", () => {
 Deno.test("loadLevels() has each level once, users before arrival rates", () => {
   const level = (users: number | null, arrivalRate: number | null) => ({ users, arrivalRate });
   const levels = loadLevels([
-    ...[level(null, 90), level(100, null), level(null, 12.5), level(1, null), level(100, null)],
+    level(null, 90),
+    level(100, null),
+    level(null, 12.5),
+    level(1, null),
+    level(100, null),
   ]);
   deepEqual(levels.map(levelLabel), ["1 user", "100 users", "12.5/s", "90/s"]);
 });

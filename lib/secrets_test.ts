@@ -64,7 +64,8 @@ const FILES = (folder: string) =>
 
 Deno.test("no password leaves the files that are made for it", async (t) => {
   const plan = changePlan(namedPlan("smoke"), {
-    ...{ frameworks: ["fastapi", "django"], openLoop: false },
+    frameworks: ["fastapi", "django"],
+    openLoop: false,
   });
   const { name, folder } = openStudyFolder(plan, { study: `test-secrets-${Deno.pid}` });
   const secrets = new Map<string, string>();
@@ -129,12 +130,20 @@ Deno.test("no password leaves the files that are made for it", async (t) => {
       }]);
       const host = { cpus: 2, cpuModel: "any", memoryMiB: 1, kernel: "any" };
       const context = {
-        ...{ study: name, folder, plan, engine, events, machine: { host, gitCommit: null } },
+        study: name,
+        folder,
+        plan,
+        engine,
+        events,
+        machine: { host, gitCommit: null },
         signal: new AbortController().signal,
       };
       for (const run of planRuns(plan)) {
         events.emit({
-          ...{ event: "run_started", order: run.order, scenarioId: run.id, round: run.round },
+          event: "run_started",
+          order: run.order,
+          scenarioId: run.id,
+          round: run.round,
           label: run.id,
         });
         const manifest = await runScenario(run, context);

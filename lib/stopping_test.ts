@@ -1,4 +1,4 @@
-/** Further rounds of undecided comparisons, run for real: asked for, interrupted, gone on with, ended. */
+/** Further rounds of undecided comparisons, run for real: asked for, interrupted, resumed, ended. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { existsSync, readFileSync, rmSync } from "node:fs";
@@ -17,9 +17,21 @@ const STUDY = `stopping-${Deno.pid}`;
 // excluded, and two rounds are too few to know of any noise what a further one would find.
 const PLAN = parsePlan(
   JSON.stringify({
-    ...{ name: STUDY, rounds: 2, maxRounds: 4, warmUpS: 0.5, windowS: 1 },
+    name: STUDY,
+    rounds: 2,
+    maxRounds: 4,
+    // A run that is still warming up is rejected, and a comparison without rounds asks for none. Users
+    // who think are steady on a machine that is not.
+    warmUpS: 3,
+    windowS: 3,
     scenarios: [0, 1, 2].map((replica) => ({
-      ...{ framework: "flask", path: "direct", users: 2, dbCpus: null, replica },
+      framework: "flask",
+      path: "direct",
+      users: 4,
+      thinkTimeMinS: 0.03,
+      thinkTimeMaxS: 0.06,
+      dbCpus: null,
+      replica,
     })),
   }),
   "the test",
@@ -34,7 +46,10 @@ async function start(
   const events: StudyEvent[] = [];
   let progress: StudyProgress = emptyProgress();
   const result = await runStudy({
-    ...{ plan: PLAN, engine: "local", signal: controller.signal, start: true },
+    plan: PLAN,
+    engine: "local",
+    signal: controller.signal,
+    start: true,
     onEvent: (event) => {
       events.push(event);
       progress = foldEvent(progress, event);

@@ -3,11 +3,12 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { DataFrame } from "nodejs-polars";
 import { LocalEngine } from "./engine/local.ts";
 import { listProcesses } from "./engine/proc.ts";
 import type { LocalProcess } from "./engine/process.ts";
-import { readApp, readPgbouncer, readPostgres, readResources } from "./frames/run_files.ts";
+import { readAppTimes, readPgbouncer, readPostgres, readResources } from "./frames/run_files.ts";
 import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import { findFault } from "./stats/readings.ts";
@@ -23,7 +24,6 @@ import { Sampler } from "./telemetry/sampler.ts";
 import { verifyApp } from "./verify/verify.ts";
 
 const tools = await setUp();
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A verified run that is sampled while `work` goes on. */
 async function sampled(
@@ -44,7 +44,8 @@ async function sampled(
     {
       await using sampler = await Sampler.start(services, folder, { intervalMs });
       await work({
-        ...{ url: services.appUrl, sampler },
+        url: services.appUrl,
+        sampler,
         process: (name) => services.services.get(name) as LocalProcess,
       });
     }
@@ -71,7 +72,7 @@ function delayMs(frame: DataFrame, timeUs: number): number {
 }
 
 /** How late the readings at a window's ends may be on a machine with other things to do. */
-const MOST_LATE_MS = 300;
+const MAX_LATE_MS = 300;
 
 /** Asks for a window that holds as many requests, with others before and after it. */
 async function windowOf(run: { url: string; sampler: Sampler }, requests: number) {
@@ -81,9 +82,9 @@ async function windowOf(run: { url: string; sampler: Sampler }, requests: number
   const startUs = nowUs() + 50_000;
   const window = { startUs, endUs: startUs + 3.5e6 };
   run.sampler.expectWindow(window);
-  await sleep((startUs - nowUs()) / 1000 + MOST_LATE_MS);
+  await sleep((startUs - nowUs()) / 1000 + MAX_LATE_MS);
   await ask(run.url, requests);
-  await sleep((window.endUs - nowUs()) / 1000 + MOST_LATE_MS);
+  await sleep((window.endUs - nowUs()) / 1000 + MAX_LATE_MS);
   await ask(run.url, 7);
   return window;
 }
@@ -103,7 +104,7 @@ Deno.test("sampler counts sessions and transactions of the window, and reads at 
       ok(Math.abs(sessions - 40) <= 1, `${sessions} sessions`);
       ok(Math.abs(transactions - 40) <= 1, `${transactions} transactions`);
       ok(maxConnections <= 4, `${maxConnections} connections`);
-      const app = appActivity(await readApp(folder), window);
+      const app = appActivity(await readAppTimes(folder), window);
       ok(typeof app !== "string", String(app));
       equal(app.requests, 40);
       equal(app.connections, 40);
@@ -116,7 +117,7 @@ Deno.test("sampler counts sessions and transactions of the window, and reads at 
       for (const frame of [postgres, resources]) {
         for (const timeUs of [window.startUs, window.endUs]) {
           const late = delayMs(frame, timeUs);
-          ok(late >= 0 && late < MOST_LATE_MS, `${late} ms late`);
+          ok(late >= 0 && late < MAX_LATE_MS, `${late} ms late`);
         }
       }
     },

@@ -6,7 +6,7 @@ import { seededDraws } from "./bench/random.ts";
 import { drawCases } from "./bench/verdict_cases.ts";
 import { InjectingEngine, tryCase, tryTrial } from "./bench/verdicts.ts";
 import { pairEvidence } from "./diagnose/evidence.ts";
-import { LEAST_RISE } from "./diagnose/relief.ts";
+import { MIN_RISE } from "./diagnose/relief.ts";
 import { type Bottleneck, judgeBottleneck } from "./diagnose/verdict.ts";
 import { loadPolars } from "./frames/polars.ts";
 import { explainPairs } from "./report/evidence.ts";
@@ -39,7 +39,7 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
         console.log(`  ${text}; ×${gain.toFixed(2)}`);
         equal(verdict, truth, text);
         // What relief does to light load is within the noise of this machine.
-        ok(truth === "load_limited" || gain >= LEAST_RISE, `×${gain}`);
+        ok(truth === "load_limited" || gain >= MIN_RISE, `×${gain}`);
       });
     }
     await t.step(

@@ -37,13 +37,13 @@ interface Dose {
  * statement or a second transaction takes time of its own, which is not injected time, and what is
  * held for less than a request's way there is not waited for.
  */
-const LEAST_MS: Record<Injection, number> = { app: 0, pool: 3, queue: 3, query: 3 };
+const MIN_MS: Record<Injection, number> = { app: 0, pool: 3, queue: 3, query: 3 };
 
 /** Those of the altered app are copies of one scenario; a delay is the scenario's own. */
 const COPIES: readonly Dose[] = [
-  { injection: "app", ms: LEAST_MS.app },
+  { injection: "app", ms: MIN_MS.app },
   ...(["pool", "queue", "query"] as const).flatMap((injection) =>
-    [0, INJECTED_MS].map((more) => ({ injection, ms: LEAST_MS[injection] + more }))
+    [0, INJECTED_MS].map((more) => ({ injection, ms: MIN_MS[injection] + more }))
   ),
 ];
 
@@ -231,7 +231,9 @@ class SleeplessCores implements AsyncDisposable {
           "-c",
           "ulimit -t 600; while :; do :; done",
         ],
-        ...{ stdin: "null", stdout: "null", stderr: "inherit" },
+        stdin: "null",
+        stdout: "null",
+        stderr: "inherit",
       }).spawn(),
   );
 
@@ -247,12 +249,17 @@ async function measure(
   rounds: number,
 ): Promise<Map<string, Map<Stage, number>>> {
   using apps = new AlteredApps();
-  const { file, changes, code } = ALTERED[framework];
+  const { file, changes, code } = ALTERED[framework]!;
   for (const [from, to] of changes) apps.alter({ file, from, to });
   appendFileSync(apps.path(file), code);
   const plan: Plan = {
-    ...{ name: "waterfall", purpose: "Injected time.", functionalCheck: true, seed: 1 },
-    ...{ rounds, warmUpS: 1.5, windowS: 6 },
+    name: "waterfall",
+    purpose: "Injected time.",
+    functionalCheck: true,
+    seed: 1,
+    rounds,
+    warmUpS: 1.5,
+    windowS: 6,
     // One user, so that nothing but what is injected ever waits; a pool of one is what makes it. The
     // user thinks for as long, so that processes and their caches have rested in any case.
     scenarios: [
@@ -260,9 +267,16 @@ async function measure(
       { appDelayMs: INJECTED_MS },
     ].map((changes) =>
       createScenario({
-        ...{ framework, path: "pooled", users: 1, workers: 1, dbCpus: null },
-        ...{ thinkTimeMinS: INJECTED_MS / 1000, thinkTimeMaxS: INJECTED_MS / 1000 },
-        ...{ reuse: "app_pool", poolSize: 1, defaultPoolSize: 1 },
+        framework,
+        path: "pooled",
+        users: 1,
+        workers: 1,
+        dbCpus: null,
+        thinkTimeMinS: INJECTED_MS / 1000,
+        thinkTimeMaxS: INJECTED_MS / 1000,
+        reuse: "app_pool",
+        poolSize: 1,
+        defaultPoolSize: 1,
         ...(framework === "fastapi" ? {} : { threads: 2 }),
         ...changes,
       })
@@ -296,7 +310,7 @@ for (const framework of ["flask", "django", "fastapi"] as const) {
     console.log(`  nothing injected: ${text(means.get("app 0")!)}`);
     const wrong: string[] = [];
     for (const [injection, target] of Object.entries(INJECTIONS)) {
-      const leastMs = LEAST_MS[injection as Injection];
+      const leastMs = MIN_MS[injection as Injection];
       const before = means.get(`${injection} ${leastMs}`)!;
       const moved = new Map(
         [...means.get(`${injection} ${leastMs + INJECTED_MS}`)!].map(([stage, ms]) =>

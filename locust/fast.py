@@ -62,7 +62,7 @@ class FastUser(FastHttpUser):
             path,
             name=route.name,
             data=body,
-            headers=JSON_HEADERS if body is not None else None,
+            headers=route.headers | JSON_HEADERS if body is not None else route.headers,
             catch_response=True,
         ) as response:
             meta = response.request_meta

@@ -11,8 +11,8 @@ does (arrivals.py); it is then one user per process that sends them all.
 Environment, all optional:
 
 POOLSCOPE_CONTRACT           the contract's file (default: apps/contract.json of this checkout).
-                             Without "cases" in it, the bodies of answers are not checked; a route
-                             without "status" must answer 2xx
+                             Without "cases" in it or "json" in a route, the bodies of answers are
+                             not checked; a route without "status" must answer 2xx
 POOLSCOPE_SEED               seed of all random choices (default: 1)
 POOLSCOPE_THINK_TIME_MIN_S   shortest and longest pause of a user between two requests
 POOLSCOPE_THINK_TIME_MAX_S   (default: 0)
@@ -20,6 +20,8 @@ POOLSCOPE_ARRIVAL_RATE       requests per second of all processes together (defa
 POOLSCOPE_ARRIVALS           "constant" or "poisson" (default: constant)
 POOLSCOPE_MAX_CONNECTIONS    arrivals of one process that may be without an answer (default: 10000,
                              and no more than open files are allowed); more are dropped
+POOLSCOPE_LOCUSTFILE         a locustfile whose user classes send the requests instead (own_users.py);
+                             routes, think time and client are then theirs to decide
 POOLSCOPE_CLIENT             "lean", or "fast" for Locust's FastHttpUser (default: lean)
 POOLSCOPE_TIMEOUT_S          a server that is silent for so long fails the request (default: 60)
 POOLSCOPE_RUN_FOLDER         see recorder.py
@@ -43,6 +45,7 @@ from fast import FastSender, FastUser
 from lean import LeanUser
 from locust import TaskSet, between, events
 from locust.user.task import LOCUST_STATE_RUNNING
+from own_users import load_users
 from routes import Route, read_routes
 from settings import choice, number
 
@@ -59,6 +62,7 @@ ARRIVALS = choice("POOLSCOPE_ARRIVALS", ("constant", "poisson"))
 MAX_CONNECTIONS = int(number("POOLSCOPE_MAX_CONNECTIONS", 10_000))
 CLIENT = choice("POOLSCOPE_CLIENT", ("lean", "fast"))
 TIMEOUT_S = number("POOLSCOPE_TIMEOUT_S", 60)
+OWN_LOCUSTFILE = os.environ.get("POOLSCOPE_LOCUSTFILE")
 
 arrivals: Arrivals | None = None
 """The open loop of this process; None in a closed loop."""
@@ -222,7 +226,10 @@ class FastArrivalUser(FastUser):
 
 
 # Locust runs those of the user classes that are not abstract.
-LeanAppUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("lean", False)
-FastAppUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("fast", False)
-LeanArrivalUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("lean", True)
-FastArrivalUser.abstract = (CLIENT, ARRIVAL_RATE > 0) != ("fast", True)
+KIND = None if OWN_LOCUSTFILE else (CLIENT, ARRIVAL_RATE > 0)
+LeanAppUser.abstract = KIND != ("lean", False)
+FastAppUser.abstract = KIND != ("fast", False)
+LeanArrivalUser.abstract = KIND != ("lean", True)
+FastArrivalUser.abstract = KIND != ("fast", True)
+if OWN_LOCUSTFILE:
+    globals().update(load_users(Path(OWN_LOCUSTFILE)))

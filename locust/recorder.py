@@ -19,7 +19,7 @@ their hosts' clocks must agree.
 Files in the run folder:
 
 requests.bin, requests.tables.json
-    See request_log.py.
+    See request_log.py; the others are written by account.py.
 locust_stats.csv, locust_failures.csv, locust_exceptions.csv
     Written once more when the window ends, by Locust's own writer: Locust rewrites its files each
     second and has no final write.
@@ -29,9 +29,6 @@ final.json
     The last second, for whoever watches; removed at the end.
 """
 
-import csv
-import io
-import json
 import logging
 import os
 import signal
@@ -47,16 +44,16 @@ import lean
 import locust.log
 import locust.stats
 import share
+from account import LiveFile, merge_accounts, write_account
 from arrivals import FAR_NS, Arrivals, Timer
 from clock import EPOCH_OFFSET_US, now_us
 from locust.event import EventHook
 from locust.runners import MasterRunner, WorkerRunner
-from request_log import ROWS_AT_ONCE, RecordedEvent, RequestLog, write_whole
+from request_log import ROWS_AT_ONCE, RecordedEvent, RequestLog
 from settings import number
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
 TICK_S = 1.0
 START_POLL_S = 0.01
 LAG_INTERVAL_NS = 100_000_000
@@ -507,107 +504,12 @@ class MasterRecorder:
             gevent.sleep(DRAIN_POLL_S)
 
 
-PROCESS_FIELDS = (
-    "seed",
-    "loadStartUs",
-    "windowStartUs",
-    "windowEndUs",
-    "requests",
-    "cpuS",
-    "loopLagMaxMs",
-)
-
-
-def merge_accounts(accounts: list[dict]) -> dict:
-    """The closing account of all processes."""
-
-    def over(combine: Callable, field: str):
-        return combine(account[field] for account in accounts)
-
-    merged = {"schemaVersion": SCHEMA_VERSION}
-    for field in ("requests", "failures", "unfinished", "warmUpRequests", "drainRequests"):
-        merged[field] = over(sum, field)
-    for field in ("arrivals", "late", "dropped"):
-        merged[field] = over(sum, field)
-    merged |= {
-        "loadStartUs": over(min, "loadStartUs"),
-        "windowStartUs": over(min, "windowStartUs"),
-        "windowEndUs": over(max, "windowEndUs"),
-        "usersAtWindowStart": over(sum, "usersAtWindowStart"),
-        "cpuS": round(over(sum, "cpuS"), 6),
-        "loopLagMaxMs": over(max, "loopLagMaxMs"),
-        "loopLagMeanMs": round(over(sum, "loopLagMeanMs") / len(accounts), 3),
-        "connections": None
-        if any(account["connections"] is None for account in accounts)
-        else over(sum, "connections"),
-        "processes": [{field: account[field] for field in PROCESS_FIELDS} for account in accounts],
-    }
-    if merged["late"]:
-        logger.warning(
-            "The generator did not keep up: %d of %d arrivals were sent more than 10 ms after "
-            "their time, the latest %.0f ms; lower the rate or use more processes",
-            merged["late"],
-            merged["arrivals"],
-            over(max, "lateMaxUs") / 1000,
-        )
-    if merged["dropped"]:
-        logger.warning(
-            "%d of %d arrivals were never sent: too many requests were without an answer",
-            merged["dropped"],
-            merged["arrivals"],
-        )
-    return merged
-
-
 def end_on_interrupt(finish: Callable) -> None:
     """Ctrl-C ends the window in a greenlet of its own, as SIGTERM does.
 
     By default it is raised wherever Python happens to be, within a request too.
     """
     gevent.signal_handler(signal.SIGINT, finish)
-
-
-class LiveFile:
-    """What happens, each second, for whoever watches.
-
-    A thread writes it: the disk takes up to ten milliseconds to replace a file, and nothing would be
-    sent meanwhile.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / ".live.json"
-        gevent.get_hub().threadpool.apply(int)  # the thread starts now, not under load
-        self._writing: gevent.event.AsyncResult | None = None
-        self._removed = False
-
-    def write(self, live: dict, service_us: list[int]) -> None:
-        """`service_us` is sorted. Other greenlets run meanwhile."""
-        if self._removed:
-            return
-        p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
-        text = json.dumps({**live, "p95Ms": p95_ms})
-        self._writing = gevent.get_hub().threadpool.spawn(write_whole, self._path, text)
-        self._writing.get()
-
-    def remove(self) -> None:
-        """For good."""
-        self._removed = True
-        if self._writing is not None:
-            self._writing.wait()
-        self._path.unlink(missing_ok=True)
-
-
-def write_account(environment, folder: Path, account: dict) -> None:
-    writer = locust.stats.StatsCSV(environment, locust.stats.PERCENTILES_TO_REPORT)
-    for name, write in (
-        ("stats", writer.requests_csv),
-        ("failures", writer.failures_csv),
-        ("exceptions", writer.exceptions_csv),
-    ):
-        text = io.StringIO(newline="")
-        write(csv.writer(text))
-        write_whole(folder / f"locust_{name}.csv", text.getvalue())
-    write_whole(folder / "final.json", json.dumps(account, indent=2) + "\n")
 
 
 def install(

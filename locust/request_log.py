@@ -27,6 +27,13 @@ BUFFER_BYTES_SAMPLED = ROW_BYTES * 2_000
 SERVICE_WORD = 4
 pack_row_into = ROW.pack_into
 
+MAX_NAMES = 1_000
+"""So many routes, and so many kinds of failure, have rows of their own; the rest share one."""
+OTHER = "OTHER", "routes beyond the first thousand; give requests a name"
+OTHER_ERRORS = "kinds of failure beyond the first thousand"
+RESERVED_ERRORS = "", "unfinished", "dropped"
+"""What they mean is said of requests without a failure, or without an answer."""
+
 LATE_US = 10_000
 """An arrival that is sent later than that after its intended start is counted as late."""
 
@@ -41,10 +48,11 @@ def write_whole(path: Path, text: str) -> None:
 def error_class(exception: Exception, status: int) -> str:
     """A few words that name what went wrong, the same for all requests that fail alike."""
     if isinstance(exception, CatchResponseError):  # the locustfile's own verdict
-        return str(exception)
+        text = str(exception)
+        return f"failed: {text or 'no text'}" if text in RESERVED_ERRORS else text
     if status >= 400:
         return f"HTTP {status}"
-    cause = getattr(exception, "original", None) or exception  # geventhttpclient wraps time-outs
+    cause = getattr(exception, "original", None) or exception  # geventhttpclient wraps timeouts
     if isinstance(cause, (TimeoutError, gevent.Timeout)):
         return "timeout"
     if isinstance(cause, HTTPConnectionClosed):
@@ -111,12 +119,14 @@ def row_of(
     **_,
 ) -> tuple:
     """A row, from what Locust's request event carries. `timing` is what our FastHttpUser adds:
-    intended start, start, service and response time in µs."""
+    intended start, start, service and response time in µs. Other clients may have no status."""
     if timing is None:
-        service_us = int(response_time * 1000)
+        service_us = int((response_time or 0) * 1000)
         timing = 0, now_us() - service_us, service_us, 0
-    status = response.status_code if response is not None else 0
-    return (request_type, name), *timing, response_length, status, exception
+    status = getattr(response, "status_code", 0)
+    if not isinstance(status, int):
+        status = 0
+    return (request_type, name), *timing, response_length or 0, status, exception
 
 
 class RequestLog:
@@ -138,6 +148,8 @@ class RequestLog:
         self._routes: dict[tuple[str, str], int] = {}
         self._errors: dict[str, int] = {"": 0}
         self._examples = [""]
+        self._named = False
+        """Whether there are names that the tables do not have yet."""
         self._write_tables()
 
     @property
@@ -205,16 +217,22 @@ class RequestLog:
             self.flush()
 
     def _route_number(self, method: str, name: str) -> int:
-        if (method, name) not in self._routes:
-            self._routes[method, name] = len(self._routes)
-            self._write_tables()
-        return self._routes[method, name]
+        route = method, name
+        if route not in self._routes and len(self._routes) >= MAX_NAMES:
+            route = OTHER
+        if route not in self._routes:
+            self._routes[route] = len(self._routes)
+            self._named = True
+        return self._routes[route]
 
     def _error_number(self, name: str, exception: Exception | None) -> int:
+        is_new = name not in self._errors and name not in RESERVED_ERRORS
+        if is_new and len(self._errors) >= MAX_NAMES:
+            name = OTHER_ERRORS
         if name not in self._errors:
             self._errors[name] = len(self._errors)
             self._examples.append("" if exception is None else str(exception))
-            self._write_tables()
+            self._named = True
         return self._errors[name]
 
     def _write_tables(self) -> None:
@@ -235,6 +253,10 @@ class RequestLog:
         return words[SERVICE_WORD :: step * ROW_BYTES // 4].tolist()
 
     def flush(self) -> None:
+        # No row is ever there without its names.
+        if self._named:
+            self._write_tables()
+            self._named = False
         self._file.write(memoryview(self._buffer)[: self._end])
         self._file.flush()
         self._flushed = self.rows

@@ -55,24 +55,44 @@ export const CASES: AccuracyCase[] = [
   { name: "constant", delay: FIVE, stall: null, rate: 500, arrivals: "constant", windowS: 5 },
   { name: "log-normal", delay: SKEWED, stall: null, rate: 500, arrivals: "constant", windowS: 8 },
   {
-    ...{ name: "stalls of 1 s in 4.7 s", delay: FIVE, stall: { everyMs: 4703, forMs: 1009 } },
-    ...{ rate: 300, arrivals: "constant", windowS: 14 },
+    name: "stalls of 1 s in 4.7 s",
+    delay: FIVE,
+    stall: { everyMs: 4703, forMs: 1009 },
+    rate: 300,
+    arrivals: "constant",
+    windowS: 14,
   },
   {
-    ...{ name: "stalls of 0.3 s in 1.9 s", delay: FIVE, stall: { everyMs: 1901, forMs: 307 } },
-    ...{ rate: 701, arrivals: "constant", windowS: 9 },
+    name: "stalls of 0.3 s in 1.9 s",
+    delay: FIVE,
+    stall: { everyMs: 1901, forMs: 307 },
+    rate: 701,
+    arrivals: "constant",
+    windowS: 9,
   },
   {
-    ...{ name: "stalls of 80 ms in 0.6 s", delay: FIVE, stall: { everyMs: 613, forMs: 83 } },
-    ...{ rate: 1000, arrivals: "poisson", windowS: 7 },
+    name: "stalls of 80 ms in 0.6 s",
+    delay: FIVE,
+    stall: { everyMs: 613, forMs: 83 },
+    rate: 1000,
+    arrivals: "poisson",
+    windowS: 7,
   },
   {
-    ...{ name: "log-normal with stalls", delay: SKEWED, stall: { everyMs: 3301, forMs: 503 } },
-    ...{ rate: 400, arrivals: "poisson", windowS: 10 },
+    name: "log-normal with stalls",
+    delay: SKEWED,
+    stall: { everyMs: 3301, forMs: 503 },
+    rate: 400,
+    arrivals: "poisson",
+    windowS: 10,
   },
   {
-    ...{ name: "2000 requests/s", delay: { constantMs: 1 }, stall: null },
-    ...{ rate: 2000, arrivals: "poisson", windowS: 11 },
+    name: "2000 requests/s",
+    delay: { constantMs: 1 },
+    stall: null,
+    rate: 2000,
+    arrivals: "poisson",
+    windowS: 11,
   },
 ];
 
@@ -169,14 +189,22 @@ async function measure(
   const warmUpS = 1;
   const load = { ...LOAD, users: null, arrivalRate: rate, arrivals };
   await runLocust({
-    ...{ python, host: server.url, scenario: load, seed, warmUpS, windowS },
-    ...{ folder: folder.path, contract: folder.contract, signal, realtime: true },
+    python,
+    host: server.url,
+    scenario: load,
+    seed,
+    warmUpS,
+    windowS,
+    folder: folder.path,
+    contract: folder.contract,
+    signal,
+    realtime: true,
   });
   const serverLog: ServerLog = JSON.parse(await server.stop());
   const still: Span[] = JSON.parse(await watch.stop());
   const counts = await convertRequests(folder.path);
   const final = readFinal(folder.path);
-  const trouble = checkCounts(counts, final, await readLocustTotals(folder.path));
+  const trouble = checkCounts(counts, final, readLocustTotals(folder.path));
   if (trouble !== null) throw new PoolscopeError(`Cannot trust case ${one.name}: ${trouble}`);
   // The server may not have read the last ones when the generator left.
   const seen = serverLog.requests.length;
@@ -188,8 +216,12 @@ async function measure(
 
   const { stdout } = await runCommand("list the arrivals", [
     python,
-    ...[script("print_schedule.py"), join(ROOT, "locust"), arrivals, String(rate)],
-    ...[String(seed), String(warmUpS + windowS + 3)],
+    script("print_schedule.py"),
+    join(ROOT, "locust"),
+    arrivals,
+    String(rate),
+    String(seed),
+    String(warmUpS + windowS + 3),
   ]);
   const offsets: number[] = JSON.parse(stdout);
   const arrivalsUs = offsets.slice(0, seen).map((offset) => final.loadStartUs + offset);

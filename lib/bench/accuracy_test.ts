@@ -15,7 +15,11 @@ Deno.test("trueResponsesUs() holds what is due in a stall to its end", () => {
     ] as [number, number, number][],
   };
   deepEqual(trueResponsesUs([1_000, 4_900, 5_100, 12_000, 16_000], log, []), [
-    ...[5_000, 5_050, 14_910, 8_030, 5_000],
+    5_000,
+    5_050,
+    14_910,
+    8_030,
+    5_000,
   ]);
 });
 
@@ -42,7 +46,11 @@ Deno.test("trueResponsesUs() adds the time in which the server did not look", ()
     ] as [number, number, number][],
   };
   deepEqual(trueResponsesUs([500, 1_500, 4_000, 8_000, 9_000], log, []), [
-    ...[100, 1_600, 5_110, 1_100, 100],
+    100,
+    1_600,
+    5_110,
+    1_100,
+    100,
   ]);
 });
 

@@ -31,7 +31,10 @@ export interface PairWithSpeed extends Pair {
  * import { adjustedRatio } from "./adjusted_ratio.ts";
  *
  * const pair = (speed: number) => ({
- *   ...{ base: 100, other: 90 * speed, baseSpeed: 1, otherSpeed: speed },
+ *   base: 100,
+ *   other: 90 * speed,
+ *   baseSpeed: 1,
+ *   otherSpeed: speed,
  * });
  * const ratio = adjustedRatio([1, 1.2, 0.8].map(pair));
  * console.assert(Math.abs(ratio.value - 0.9) < 1e-9);

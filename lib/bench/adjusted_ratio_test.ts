@@ -5,8 +5,10 @@ import { adjustedRatio } from "./adjusted_ratio.ts";
 /** Pairs whose logarithms of ratios, and of ratios of speeds, are these. */
 function pairs(ratios: number[], speeds: number[]) {
   return ratios.map((ratio, i) => ({
-    ...{ base: 100, other: 100 * Math.exp(ratio) },
-    ...{ baseSpeed: 3, otherSpeed: 3 * Math.exp(speeds[i]!) },
+    base: 100,
+    other: 100 * Math.exp(ratio),
+    baseSpeed: 3,
+    otherSpeed: 3 * Math.exp(speeds[i]!),
   }));
 }
 

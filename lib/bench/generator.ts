@@ -84,8 +84,15 @@ async function measureLocust(
 ): Promise<number> {
   using folder = new BenchFolder();
   await runLocust({
-    ...{ python, host, scenario: { ...LOAD, users: CONNECTIONS, client } },
-    ...{ seed: 1, warmUpS: 1, windowS, folder: folder.path, contract: folder.contract, signal },
+    python,
+    host,
+    scenario: { ...LOAD, users: CONNECTIONS, client },
+    seed: 1,
+    warmUpS: 1,
+    windowS,
+    folder: folder.path,
+    contract: folder.contract,
+    signal,
   });
   const { requests, windowStartUs, windowEndUs } = readFinal(folder.path);
   return requests / (windowEndUs - windowStartUs) * 1e6;

@@ -163,8 +163,13 @@ export class BenchFolder implements Disposable {
 
 /** A scenario's load, closed unless told otherwise. */
 export const LOAD: LoadOptions["scenario"] = {
-  ...{ users: 50, spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
-  ...{ arrivalRate: null, arrivals: "constant", client: "lean" },
+  users: 50,
+  spawnRate: 1000,
+  thinkTimeMinS: 0,
+  thinkTimeMaxS: 0,
+  arrivalRate: null,
+  arrivals: "constant",
+  client: "lean",
 };
 
 /** What is special about one run of Locust. */

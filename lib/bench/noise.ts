@@ -12,7 +12,7 @@ import { ROOT } from "../store/layout.ts";
 export const RECORDED_RUNS: string = join(ROOT, "data", "published", "noise", "runs.csv");
 
 /** The least noise that the simulations use: what identical runs showed on two shared cores. */
-export const LEAST_CV = 0.09;
+export const MIN_CV = 0.09;
 
 /** What runs of one scenario differ by, on the logarithm of their throughput. */
 export interface Noise {
@@ -30,7 +30,7 @@ export interface Noise {
  * Methods and their Application, 1997, §3.2). Scenarios lend each other their deviations: five runs
  * of one have no tail to draw from. Noise below `least` is scaled up to it.
  */
-export function noiseOf(runs: readonly RecordedRun[], least = LEAST_CV): Noise {
+export function noiseOf(runs: readonly RecordedRun[], least = MIN_CV): Noise {
   const logs = new Map<string, number[]>();
   for (const { scenario_id: id, status, rps } of runs) {
     if (status === "ok" && rps > 0) logs.set(id, [...(logs.get(id) ?? []), Math.log(rps)]);

@@ -27,7 +27,7 @@ const PAIRS_PER_ARM = 4;
 
 /**
  * The runs of an A/A study as pairs. Of each two rounds that follow each other, one run is named
- * `a` and one `b` by lot; six such make a pair. A round with a failed run is left out.
+ * `a` and one `b` at random; six such make a pair. A round with a failed run is left out.
  *
  * @param runs All runs of one study.
  * @param seed Of the lot.

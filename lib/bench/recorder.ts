@@ -84,8 +84,15 @@ async function measureCosts(
   await using server = await BenchServer.start(python, "static_server.py");
   const file = script("recorder_locustfile.py");
   await runLocust({
-    ...{ python, host: server.url, scenario: LOAD, seed, warmUpS: 1, signal },
-    ...{ windowS: pairs * 2 * BLOCK_S * 1.3 + 3, folder: folder.path, contract: folder.contract },
+    python,
+    host: server.url,
+    scenario: LOAD,
+    seed,
+    warmUpS: 1,
+    signal,
+    windowS: pairs * 2 * BLOCK_S * 1.3 + 3,
+    folder: folder.path,
+    contract: folder.contract,
     argv: (argv) => argv.map((arg) => arg.endsWith("/locustfile.py") ? file : arg),
     env: {
       POOLSCOPE_BENCH_LOCUST: join(ROOT, "locust"),
@@ -123,12 +130,19 @@ async function countMissing(
   using folder = new BenchFolder();
   await using server = await BenchServer.start(python, "static_server.py");
   await runLocust({
-    ...{ python, host: server.url, scenario: LOAD, seed: 1, warmUpS: 1, signal },
-    ...{ folder: folder.path, contract: folder.contract, ...run },
+    python,
+    host: server.url,
+    scenario: LOAD,
+    seed: 1,
+    warmUpS: 1,
+    signal,
+    folder: folder.path,
+    contract: folder.contract,
+    ...run,
   });
   const seen = Number(await server.stop());
   const counts = await convertRequests(folder.path);
-  const trouble = checkCounts(counts, readFinal(folder.path), await readLocustTotals(folder.path));
+  const trouble = checkCounts(counts, readFinal(folder.path), readLocustTotals(folder.path));
   if (trouble !== null) throw new PoolscopeError(`Recording ${name} is wrong: ${trouble}`);
   log(`${name}: ${counts.rows} rows, ${counts.unfinished} of them unfinished; server: ${seen}`);
   // A request that was just sent when the generator ended may have a row and no answer.

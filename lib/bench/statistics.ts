@@ -63,7 +63,12 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
   const random = seededDraws(seed);
   const simulate = (studies: number, ratio: number, drawn: Noise) => {
     const counts = simulateStudies({
-      ...{ studies, comparisons, rule, ratio, random, signal },
+      studies,
+      comparisons,
+      rule,
+      ratio,
+      random,
+      signal,
       noise: drawn,
     });
     log(`  noise of CV ${percent(drawn.cv)}, ${describe(counts, ratio)}`);

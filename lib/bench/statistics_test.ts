@@ -71,7 +71,10 @@ Deno.test("the recorded noise is that of real runs, and not below 9%", async () 
 
 Deno.test("simulateStudies() finds what is there and nothing else when there is no noise", () => {
   const common = {
-    ...{ studies: 20, comparisons: 4, rule: stoppingRule(6, 18), random: seededDraws(1) },
+    studies: 20,
+    comparisons: 4,
+    rule: stoppingRule(6, 18),
+    random: seededDraws(1),
     noise: { deviations: [-0.001, 0, 0.001], cv: 0.001, runs: 3 },
   };
   const slower = simulateStudies({ ...common, ratio: 0.8 });

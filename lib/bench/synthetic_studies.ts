@@ -45,7 +45,13 @@ export function simulateStudies(
 ): StudyCounts {
   const { studies, comparisons, rule, ratio, noise, random, signal } = options;
   const counts: StudyCounts = {
-    ...{ studies, falseAlarms: 0, covered: 0, found: 0, rounds: 0, comparisons, plannedRounds: 0 },
+    studies,
+    falseAlarms: 0,
+    covered: 0,
+    found: 0,
+    rounds: 0,
+    comparisons,
+    plannedRounds: 0,
   };
   for (let study = 0; study < studies; study++) {
     if (study % 100 === 0) signal?.throwIfAborted();

@@ -6,6 +6,7 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../engine/database.ts";
 import type { RunServices } from "../engine/engine.ts";
 import { parseHostCpu } from "../engine/proc.ts";
@@ -15,6 +16,7 @@ import { readRequests } from "../frames/run_files.ts";
 import { locustCommand } from "../load/locust.ts";
 import { convertRequests } from "../load/requests.ts";
 import { openEngine } from "../run_study.ts";
+import { FRAMEWORKS } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { percentile } from "../stats/percentile.ts";
 import { pairedRatio } from "../stats/ratio.ts";
@@ -74,7 +76,7 @@ interface Block {
 }
 
 /**
- * One run under load whose telemetry is switched on and off by lot: readings each second, the app's
+ * One run under load whose telemetry is toggled at random: readings each second, the app's
  * own timings, and PostgreSQL's count of statements. Users do not think, so that whatever is done for
  * the samplers is missing to the requests.
  *
@@ -93,7 +95,7 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
   try {
     await using engine = await openEngine("bench", [], { engine: kind }, log, signal);
     // The fastest app and the steadiest: there are more requests to count.
-    const scenario = createScenario({ framework: "fastapi", path: "pooled", users: 50 });
+    const scenario = createScenario({ framework: FRAMEWORKS[0], path: "pooled", users: 50 });
     const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
     await engine.startDatabase(scenario);
     const blocks: [on: Block, off: Block][] = [];
@@ -106,7 +108,11 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
     {
       await using services = await engine.startRun(run, folder);
       const locust = services.startLoad(locustCommand({
-        ...{ ...services.generator, scenario, seed, warmUpS: WARM_UP_S, contract },
+        ...services.generator,
+        scenario,
+        seed,
+        warmUpS: WARM_UP_S,
+        contract,
         windowS: pairs * 2 * (BLOCK_S + SETTLE_S) * 1.5 + 10,
       }));
       await verifyApp(services, scenario, { signal });
@@ -136,8 +142,10 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
       pairedRatio(measured.map(([on, off]) => ({ base: off[key], other: on[key] })))!;
     const cost = (key: "rps" | "p95Us") =>
       adjustedRatio(measured.map(([on, off]) => ({
-        ...{ base: off[key], other: on[key] },
-        ...{ baseSpeed: off.speed, otherSpeed: on.speed },
+        base: off[key],
+        other: on[key],
+        baseSpeed: off.speed,
+        otherSpeed: on.speed,
       })));
     const [rps, p95, raw, speed] = [cost("rps"), cost("p95Us"), ratio("rps"), ratio("speed")];
     const percent = (share: number) => Number((100 * share).toFixed(2));
@@ -216,8 +224,4 @@ async function measureBlocks(
     };
   };
   return blocks.map(([on, off]) => [measure(on), measure(off)]);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -5,15 +5,13 @@
  */
 
 import { type Bottleneck, BOTTLENECKS } from "../diagnose/verdict.ts";
-import {
-  createScenario,
-  type Framework,
-  FRAMEWORKS,
-  type Path,
-  PATHS,
-  type Scenario,
-} from "../scenario.ts";
+import { readApp } from "../apps/app.ts";
+import { FRAMEWORKS } from "../plan.ts";
+import { createScenario, type Framework, type Path, PATHS, type Scenario } from "../scenario.ts";
 import type { Random } from "./random.ts";
+
+/** Those of which a request holds a thread. */
+const THREADED = FRAMEWORKS.filter((name) => readApp(name).concurrency === "threads");
 
 /** What is put into a run beside its scenario. */
 export interface Injection {
@@ -91,8 +89,12 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
     const [framework, path] = [draws.framework(), draws.path()];
     const think = draws.number(0.2, 0.5);
     const settings = {
-      ...{ framework, path, users: draws.whole(8, 25) },
-      ...{ thinkTimeMinS: 0.5 * think, thinkTimeMaxS: 1.5 * think, dbCpus: 0.5 },
+      framework,
+      path,
+      users: draws.whole(8, 25),
+      thinkTimeMinS: 0.5 * think,
+      thinkTimeMaxS: 1.5 * think,
+      dbCpus: 0.5,
     };
     return {
       what: `${settings.users} users who think for ${think} s`,
@@ -105,7 +107,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   },
   generator: (draws) => {
     const settings = {
-      ...{ framework: draws.framework(), path: draws.path(), users: draws.whole(10, 60) },
+      framework: draws.framework(),
+      path: draws.path(),
+      users: draws.whole(10, 60),
     };
     const generatorCpus = draws.number(0.01, 0.02);
     return {
@@ -116,7 +120,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   },
   host_cpu: (draws) => {
     const settings = {
-      ...{ framework: draws.framework(), path: draws.path(), users: draws.whole(20, 80) },
+      framework: draws.framework(),
+      path: draws.path(),
+      users: draws.whole(20, 80),
     };
     const burners = navigator.hardwareConcurrency * draws.whole(2, 5);
     return {
@@ -127,7 +133,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   },
   app_cpu: (draws) => {
     const settings = {
-      ...{ framework: draws.framework(), path: draws.path(), users: draws.whole(10, 80) },
+      framework: draws.framework(),
+      path: draws.path(),
+      users: draws.whole(10, 80),
     };
     const appCpus = draws.number(0.1, 0.5);
     return {
@@ -139,7 +147,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   workers: (draws) => {
     const path = draws.path();
     const settings = {
-      ...{ framework: draws.framework(["django", "flask"]), path, users: draws.whole(10, 60) },
+      framework: draws.framework(THREADED),
+      path,
+      users: draws.whole(10, 60),
       ...draws.distance(path, draws.number(4, 15)),
       workers: 1,
     };
@@ -152,8 +162,11 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   app_pool: (draws) => {
     const path = draws.path();
     const settings = {
-      ...{ framework: draws.framework(), path, users: draws.whole(20, 60) },
-      ...{ reuse: "app_pool" as const, workers: draws.whole(1, 2) },
+      framework: draws.framework(),
+      path,
+      users: draws.whole(20, 60),
+      reuse: "app_pool" as const,
+      workers: draws.whole(1, 2),
       ...draws.distance(path, draws.number(5, 20)),
     };
     return {
@@ -165,7 +178,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   },
   pgbouncer_cpu: (draws) => {
     const settings = {
-      ...{ framework: draws.framework(), path: "pooled" as const, users: draws.whole(20, 80) },
+      framework: draws.framework(),
+      path: "pooled" as const,
+      users: draws.whole(20, 80),
     };
     const pgbouncerCpus = draws.number(0.01, 0.025);
     return {
@@ -176,7 +191,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   },
   pgbouncer_queue: (draws) => {
     const settings = {
-      ...{ framework: draws.framework(), path: "pooled" as const, users: draws.whole(20, 80) },
+      framework: draws.framework(),
+      path: "pooled" as const,
+      users: draws.whole(20, 80),
       ...draws.distance("pooled", draws.number(4, 15)),
     };
     return {
@@ -187,7 +204,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   },
   database_quota: (draws) => {
     const settings = {
-      ...{ framework: draws.framework(), path: draws.path(), users: draws.whole(10, 80) },
+      framework: draws.framework(),
+      path: draws.path(),
+      users: draws.whole(10, 80),
     };
     const dbCpus = draws.number(0.04, 0.12);
     return {
@@ -198,7 +217,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   },
   database_locks: (draws) => {
     const settings = {
-      ...{ framework: draws.framework(), path: draws.path(), users: draws.whole(30, 80) },
+      framework: draws.framework(),
+      path: draws.path(),
+      users: draws.whole(30, 80),
     };
     const holdMs = draws.number(40, 120);
     return {
@@ -210,10 +231,13 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   connection_setup: (draws) => {
     const framework = draws.framework();
     const settings = {
-      ...{ framework, path: draws.path(), users: draws.whole(10, 50) },
-      ...{ dbCpus: draws.pick([0.5, null]), scramIterations: draws.pick([256, 4096]) },
+      framework,
+      path: draws.path(),
+      users: draws.whole(10, 50),
+      dbCpus: draws.pick([0.5, null]),
+      scramIterations: draws.pick([256, 4096]),
     };
-    const kept = framework === "django" ? "persistent" as const : "app_pool" as const;
+    const kept = readApp(framework).reuse.find((reuse) => reuse !== "per_request")!;
     return {
       what: `a connection for each request, ${settings.dbCpus ?? "no"} CPU quota`,
       limited: trial({ ...settings, reuse: "per_request" }),
@@ -223,7 +247,9 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
   refused_connections: (draws) => {
     const path = draws.path();
     const settings = {
-      ...{ framework: draws.framework(), path, users: draws.whole(40, 80) },
+      framework: draws.framework(),
+      path,
+      users: draws.whole(40, 80),
     };
     const most = draws.whole(8, 20);
     const limit = path === "direct" ? { maxConnections: most } : { maxClientConn: most };

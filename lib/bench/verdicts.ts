@@ -6,7 +6,7 @@
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { LEAST_RISE } from "../diagnose/relief.ts";
+import { MIN_RISE } from "../diagnose/relief.ts";
 import { agreeOnVerdict, type Verdict } from "../diagnose/verdict.ts";
 import type { ControlGroup } from "../engine/cgroup.ts";
 import { connect } from "../engine/database.ts";
@@ -86,7 +86,9 @@ function startBurners(count: number): Deno.ChildProcess[] {
     new Deno.Command("sh", {
       args: ["-c", "ulimit -t 30; while :; do :; done"],
       clearEnv: true,
-      ...{ stdin: "null", stdout: "null", stderr: "null" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
     }).spawn());
 }
 
@@ -147,7 +149,7 @@ export async function benchVerdicts(options: BenchOptions): Promise<VerdictsResu
         full,
         signal,
       });
-      const valid = one.truth === "load_limited" ? gain < LEAST_RISE : gain >= LEAST_RISE;
+      const valid = one.truth === "load_limited" ? gain < MIN_RISE : gain >= MIN_RISE;
       const right = verdict === one.truth;
       if (!valid) result.invalid++;
       else {
@@ -214,13 +216,24 @@ export async function tryTrial(
 ): Promise<RunSummary> {
   engine.injection = injection;
   const plan: Plan = {
-    ...{ name: "verdicts", purpose: "Known bottlenecks.", functionalCheck: true, rounds: 1, seed },
-    ...{ warmUpS: WARM_UP_S, windowS: WINDOW_S, scenarios: [scenario] },
+    name: "verdicts",
+    purpose: "Known bottlenecks.",
+    functionalCheck: true,
+    rounds: 1,
+    seed,
+    warmUpS: WARM_UP_S,
+    windowS: WINDOW_S,
+    scenarios: [scenario],
   };
   const planned = { id: scenarioId(scenario), scenario, round, order: round };
   using events = new EventLog(join(folder, "events.jsonl"));
   await runScenario(planned, {
-    ...{ study: plan.name, folder, plan, engine, events, signal },
+    study: plan.name,
+    folder,
+    plan,
+    engine,
+    events,
+    signal,
     machine: {
       gitCommit: null,
       host: { cpus: navigator.hardwareConcurrency, cpuModel: "", memoryMiB: 1, kernel: "" },

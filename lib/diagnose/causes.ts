@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readApp } from "../apps/app.ts";
 import { comparePool, connectionBudget, connectionsLeft } from "../connections.ts";
 import { armName, type Scenario } from "../scenario.ts";
 
@@ -143,15 +144,10 @@ const RULES: Rule[] = [
   { fact: exits, fatal: true },
   { fact: ailments, fatal: true },
   {
-    // gunicorn's and uvicorn's words; both start another worker.
-    where: ["app"],
-    pattern: /Worker \(pid:\d+\) was sent (SIG\w+)|Child process \[\d+\] died/,
-    say: (evidence, match) =>
-      evidence.step !== "load"
-        ? null
-        : `the app lost a worker process${match[1] === undefined ? "" : ` by ${match[1]}`}${
-          affected(evidence)
-        }`,
+    fact: (evidence) => {
+      const cause = evidence.step === "load" ? causeOfApp(evidence, true) : null;
+      return cause === null ? null : cause + affected(evidence);
+    },
     fatal: true,
   },
   {
@@ -229,7 +225,7 @@ const RULES: Rule[] = [
     where: ["app", "pgbouncer"],
     pattern: /query_wait_timeout/,
     say: ({ scenario }) =>
-      `PgBouncer gave up clients that waited longer than query_wait_timeout ${scenario.queryWaitTimeoutS} s for one of ${scenario.defaultPoolSize} server connections`,
+      `PgBouncer disconnected clients that waited longer than query_wait_timeout ${scenario.queryWaitTimeoutS} s for one of ${scenario.defaultPoolSize} server connections`,
   },
   {
     where: ["app", "pgbouncer"],
@@ -237,20 +233,7 @@ const RULES: Rule[] = [
     say: ({ scenario }) =>
       `PgBouncer refused connections: max_client_conn ${scenario.maxClientConn} is reached`,
   },
-  {
-    where: ["app"],
-    pattern: /QueuePool limit of size (\d+)[^\n]*timeout ([\d.]+)/,
-    say: (_, match) =>
-      `requests waited longer than ${
-        Number(match[2])
-      } s for a connection of the app's own pool of ${match[1]}`,
-  },
-  {
-    where: ["app"],
-    pattern: /couldn't get a connection after ([\d.]+) sec/,
-    say: (_, match) =>
-      `requests waited longer than ${Number(match[1])} s for a connection of the app's own pool`,
-  },
+  { fact: (evidence) => causeOfApp(evidence, false) },
   {
     where: ["app"],
     pattern: /the database system is (in recovery mode|not yet accepting connections|starting up)/,
@@ -258,12 +241,12 @@ const RULES: Rule[] = [
       `PostgreSQL refused connections because it is ${match[1]}${affected(evidence)}`,
   },
   {
-    // psycopg names the port, asyncpg only without uvloop.
+    // Some drivers name the port.
     where: ["app"],
     pattern:
-      /port (\d+) failed: Connection refused|Connect call failed \('[^']*', (\d+)\)|ConnectionRefusedError/,
+      /port (\d+) failed: Connection refused|Connect call failed \('[^']*', (\d+)\)|ECONNREFUSED \S+?:(\d+)|dial tcp \S+?:(\d+): connect: connection refused|ConnectionRefusedError/,
     say: ({ scenario }, match) => {
-      const port = match[1] ?? match[2];
+      const port = match.slice(1).find((group) => group !== undefined);
       return `the app's connections to ${
         scenario.path === "pooled" ? "PgBouncer" : "PostgreSQL"
       } were refused: nothing listens ${
@@ -286,7 +269,7 @@ const RULES: Rule[] = [
     where: ["thrown"],
     pattern: /answered on port (\d+) within/,
     say: ({ logs }, match) => {
-      // uvicorn's and gunicorn's words.
+      // What servers of Python say.
       const listens = /(?:running on|Listening at:) http:\/\/[^\s:]+:(\d+)/.exec(logs.app ?? "");
       return listens === null || listens[1] === match[1]
         ? null
@@ -304,11 +287,21 @@ const RULES: Rule[] = [
   { fact: failedRequests },
 ];
 
+/** What the app's own log tells, by the patterns of its `app.json`. */
+function causeOfApp({ scenario, logs: { app = "" } }: Evidence, fatal: boolean): string | null {
+  for (const one of readApp(scenario.framework).logs.filter((log) => log.fatal === fatal)) {
+    const match = new RegExp(one.pattern).exec(app);
+    if (match !== null) return one.cause.replace(/\$(\d)/g, (_, group) => match[group] ?? "");
+  }
+  return null;
+}
+
 /** What the app's or PgBouncer's connections add up to, beside what PostgreSQL leaves them. */
 function budgetAgainstLimit({ scenario }: Evidence): string {
   if (scenario.path === "pooled") return comparePool(scenario);
   const { maxConnections } = scenario;
-  const perWorker = scenario.framework === "fastapi" ? scenario.poolSize : scenario.threads;
+  const { concurrency } = readApp(scenario.framework);
+  const perWorker = concurrency === "event_loop" ? scenario.poolSize : scenario.threads;
   const budget = connectionBudget(scenario);
   const asked = Number.isFinite(budget)
     ? `${scenario.workers} workers × ${perWorker}`
@@ -394,9 +387,9 @@ function affected({ requests, failures }: Evidence): string {
   return requests === 0 ? "" : `: ${failures} of ${requests} requests failed`;
 }
 
-/** Lines that tell of an error: Python's, an app's of a request, PgBouncer's of its configuration. */
+/** Lines that tell of an error: a language's, an app's of a request, PgBouncer's of its configuration. */
 const TELLING =
-  /^(?:[\w.]+(?:Error|Exception|Exit)|Cannot start)\b|(?:GET|POST) \S+ failed: |UTC \[\d+\] ERROR /;
+  /^(?:[\w.]*(?:Error|Exception|Exit)|Cannot start|panic)\b|(?:GET|POST) \S+ failed: |UTC \[\d+\] ERROR /;
 
 /** What a log says of its last error, else its last line; null when it is empty. */
 function quoteError(log = ""): string | null {

@@ -4,11 +4,23 @@ import { createScenario } from "../scenario.ts";
 import { type Evidence, findCause, hasLostProcess } from "./causes.ts";
 
 const scenario = createScenario({
-  ...{ framework: "fastapi", path: "direct", users: 1000, workers: 4, poolSize: 40 },
+  framework: "fastapi",
+  path: "direct",
+  users: 1000,
+  workers: 4,
+  poolSize: 40,
 });
 const none: Evidence = {
-  ...{ scenario, step: "load", logs: {}, exited: {}, memoryKills: {}, freeMiB: null },
-  ...{ requests: 0, failures: 0, errors: [], thrown: null },
+  scenario,
+  step: "load",
+  logs: {},
+  exited: {},
+  memoryKills: {},
+  freeMiB: null,
+  requests: 0,
+  failures: 0,
+  errors: [],
+  thrown: null,
 };
 
 function cause(evidence: Partial<Evidence>): string {
@@ -31,7 +43,7 @@ Deno.test("findCause() names PgBouncer's and the app's own waiting limits", () =
   const pooled = createScenario({ framework: "flask", path: "pooled", users: 1000 });
   equal(
     cause({ scenario: pooled, logs: { app: "psycopg.errors: query_wait_timeout" } }),
-    "Flask pooled: PgBouncer gave up clients that waited longer than query_wait_timeout 15 s for one of 20 server connections",
+    "Flask pooled: PgBouncer disconnected clients that waited longer than query_wait_timeout 15 s for one of 20 server connections",
   );
   equal(
     cause({ logs: { app: "QueuePool limit of size 40 overflow 0 reached, timeout 30.00" } }),
@@ -108,13 +120,17 @@ Deno.test("hasLostProcess() is true for a crash that cost few requests, false fo
   const postgres = "LOG:  server process (PID 7) was terminated by signal 11: Segmentation fault";
   const app = "[ERROR] Worker (pid:9) was sent SIGKILL! Perhaps out of memory?";
   equal(hasLostProcess({ ...none, logs: { postgres }, requests: 9000, failures: 3 }), true);
-  equal(hasLostProcess({ ...none, logs: { app } }), true);
+  // Each server has its own words, in its app's app.json; before the load they tell nothing.
+  const flask = createScenario({ framework: "flask", path: "direct", users: 1000 });
+  equal(hasLostProcess({ ...none, scenario: flask, logs: { app } }), true);
+  equal(hasLostProcess({ ...none, logs: { app: "Child process [7] died" } }), true);
+  equal(hasLostProcess({ ...none, step: "verify", scenario: flask, logs: { app } }), false);
   equal(hasLostProcess({ ...none, memoryKills: { app: 1 } }), true);
   equal(hasLostProcess({ ...none, exited: { app: 0 } }), true);
   equal(hasLostProcess({ ...none, logs: { app: "too many clients already" }, failures: 9 }), false);
   equal(
-    cause({ logs: { app }, requests: 900, failures: 2 }),
-    "FastAPI direct: the app lost a worker process by SIGKILL: 2 of 900 requests failed",
+    cause({ scenario: flask, logs: { app }, requests: 900, failures: 2 }),
+    "Flask direct: the app lost a worker process by SIGKILL: 2 of 900 requests failed",
   );
 });
 
@@ -142,7 +158,9 @@ const CLOSED =
 function pooledCause(logs: Record<string, string>, evidence: Partial<Evidence> = {}): string {
   const thrown = "the app broke the contract: GET /users/1 gave status 500 instead of 200 ({})";
   const found = cause({
-    ...{ scenario: pooled, step: "verify", thrown },
+    scenario: pooled,
+    step: "verify",
+    thrown,
     logs: { app: CLOSED, ...logs },
     ...evidence,
   });
@@ -274,8 +292,12 @@ Deno.test("findCause() tells what PgBouncer refuses of its configuration", () =>
 
 Deno.test("findCause() blames PgBouncer's pool where PostgreSQL refuses PgBouncer", () => {
   const scenario = createScenario({
-    ...{ framework: "django", path: "pooled", users: 300, threads: 64 },
-    ...{ defaultPoolSize: 150, maxConnections: 50 },
+    framework: "django",
+    path: "pooled",
+    users: 300,
+    threads: 64,
+    defaultPoolSize: 150,
+    maxConnections: 50,
   });
   const pgbouncer =
     "2026-11-29 14:40:36.323 UTC [14770] WARNING server login failed: FATAL remaining connection slots are reserved for roles with the SUPERUSER attribute";
@@ -301,5 +323,21 @@ Deno.test("findCause() quotes a log from the cause on, and shortens it behind th
       0,
       80,
     ),
+  );
+});
+
+Deno.test("findCause() reads a refused connection and a crash in the words of other languages", () => {
+  const refused =
+    "FastAPI direct: the app's connections to PostgreSQL were refused: nothing listens on port 5439";
+  for (
+    const app of [
+      "Error: connect ECONNREFUSED 127.0.0.1:5439",
+      "failed to connect: dial tcp 127.0.0.1:5439: connect: connection refused",
+    ]
+  ) equal(cause({ logs: { app }, requests: 5, failures: 5 }), refused);
+  const panic = "starting\npanic: no port\n\ngoroutine 1 [running]:";
+  equal(
+    cause({ step: "verify", exited: { app: 2 }, logs: { app: panic } }),
+    "FastAPI direct: the app exited with code 2 before the load (panic: no port)",
   );
 });

@@ -17,7 +17,7 @@ import type { Work } from "../stats/work.ts";
  */
 export const WORK_TOLERANCE = 0.05;
 /** Fewer requests than this do not tell. */
-export const LEAST_WORK_REQUESTS = 200;
+export const MIN_WORK_REQUESTS = 200;
 
 /** An arm that did other work than the contract's. */
 export interface UnequalWork {
@@ -43,7 +43,7 @@ function mostUnderWay(scenario: Scenario): number {
  */
 function deviations(work: Work, queries: number | null, underWay: number): string[] {
   const { requests, contract } = work;
-  if (contract === null || requests < LEAST_WORK_REQUESTS) return [];
+  if (contract === null || requests < MIN_WORK_REQUESTS) return [];
   const tolerance = WORK_TOLERANCE + underWay / requests;
   const texts: string[] = [];
   const compare = (what: string, seen: number, asked: number, why: [string, string]) => {
@@ -116,7 +116,11 @@ export function findUnequalWork(runs: readonly RunSummary[]): UnequalWork[] {
     runs.filter(({ status, telemetry }) => status !== "failed" && telemetry?.work != null),
     ({ arm }) => arm,
   );
-  return [...arms].flatMap(([arm, own]) => {
+  const pairs = [...arms].flatMap(([arm, own]) => {
+    const what = differsFromDirect(own, runs);
+    return what === null ? [] : [{ arm, what: [what] }];
+  });
+  const deviating = [...arms].flatMap(([arm, own]) => {
     const seen = own.map(({ telemetry }) => telemetry!);
     const pooled = seen.map(({ pgbouncer }) => pgbouncer?.queries ?? null);
     const queries = pooled.includes(null)
@@ -126,6 +130,37 @@ export function findUnequalWork(runs: readonly RunSummary[]): UnequalWork[] {
     const what = deviations(sumWork(seen.map(({ work }) => work!)), queries, underWay);
     return what.length === 0 ? [] : [{ arm, what }];
   });
+  return [...deviating, ...pairs];
+}
+
+/**
+ * How a pooled arm of an app that says nothing of its statements differs from the direct arms of the
+ * same app, in words; null where it does not.
+ */
+function differsFromDirect(own: readonly RunSummary[], runs: readonly RunSummary[]): string | null {
+  const { framework, path } = own[0]!.scenario;
+  const withWork = (some: readonly RunSummary[]) =>
+    some.filter(({ status, telemetry }) => status !== "failed" && telemetry?.work != null);
+  const direct = withWork(runs).filter(({ scenario }) =>
+    scenario.framework === framework && scenario.path === "direct"
+  );
+  if (path === "direct" || direct.length === 0) return null;
+  const [pooledWork, directWork] = [own, direct]
+    .map((some) => sumWork(some.map(({ telemetry }) => telemetry!.work!)));
+  if (pooledWork!.contract !== null || directWork!.contract !== null) return null;
+  if (Math.min(pooledWork!.requests, directWork!.requests) < MIN_WORK_REQUESTS) return null;
+  const perRequest = (work: Work) => work.dataStatements / work.requests;
+  const [pooled, asked] = [perRequest(pooledWork!), perRequest(directWork!)];
+  const underWay = (some: readonly RunSummary[], { requests }: Work) =>
+    some.reduce((total, { scenario }) => total + mostUnderWay(scenario), 0) / requests;
+  // The mix is drawn, and its routes may differ in their statements by as much as these have.
+  const drawn = 3 / Math.sqrt(Math.min(pooledWork!.requests, directWork!.requests));
+  const tolerance = WORK_TOLERANCE + drawn + underWay(own, pooledWork!) +
+    underWay(direct, directWork!);
+  if (Math.abs(pooled - asked) <= tolerance * asked) return null;
+  return `${pooled.toFixed(2)} data statements per request where the direct path has ${
+    asked.toFixed(2)
+  }: the app does other work through PgBouncer`;
 }
 
 /**

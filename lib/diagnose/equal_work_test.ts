@@ -7,8 +7,15 @@ import type { Work } from "../stats/work.ts";
 import { findUnequalWork, rejectUnequalWork, unequalWork } from "./equal_work.ts";
 
 const honest: Work = {
-  ...{ requests: 1000, dataStatements: 1100, rows: 5850, transactionControl: 2000, setup: 3 },
-  ...{ serviceMs: 9000, dataMs: 900, otherMs: 40, contract: { statements: 1102, rows: 5800 } },
+  requests: 1000,
+  dataStatements: 1100,
+  rows: 5850,
+  transactionControl: 2000,
+  setup: 3,
+  serviceMs: 9000,
+  dataMs: 900,
+  otherMs: 40,
+  contract: { statements: 1102, rows: 5800 },
 };
 
 function run(arm: string, changes: Partial<Work>, queries: number | null = null): RunSummary {
@@ -88,4 +95,27 @@ Deno.test("rejectUnequalWork() rejects every run of such an arm that did not fai
   assert.match(judged[0]!.cause!, /^other work than the contract's: 2\.10 data statements per/);
   assert.equal(judged[1]!.cause, "killed");
   assert.deepEqual(judged.map(({ counted }) => counted), [false, true, true]);
+});
+
+Deno.test("findUnequalWork() holds pooled against direct where an app says nothing of its statements", () => {
+  const undeclared = { contract: null, requests: 20_000 };
+  const direct = run("flask direct", { ...undeclared, dataStatements: 40_000 });
+  const pooled = (dataStatements: number) =>
+    run("flask pooled", { ...undeclared, dataStatements }, 90_000);
+  assert.deepEqual(findUnequalWork([direct, pooled(40_900)]), []);
+  assert.deepEqual(findUnequalWork([direct, pooled(60_000)]), [{
+    arm: "flask pooled",
+    what: [
+      "3.00 data statements per request where the direct path has 2.00: the app does other work through PgBouncer",
+    ],
+  }]);
+  // Nothing to hold it against: no direct arm, or one of another app.
+  assert.deepEqual(findUnequalWork([pooled(60_000)]), []);
+  const other = run("django direct", { ...undeclared, dataStatements: 20_000 });
+  assert.deepEqual(findUnequalWork([other, pooled(60_000)]), []);
+  // Few requests differ by the luck of the draw.
+  const few = { contract: null, requests: 220 };
+  const fewDirect = run("flask direct", { ...few, dataStatements: 330 });
+  const fewPooled = run("flask pooled", { ...few, dataStatements: 390 }, 900);
+  assert.deepEqual(findUnequalWork([fewDirect, fewPooled]), []);
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { appTitle } from "../apps/titles.ts";
+import { appTitle } from "../apps/folders.ts";
 import { comparePool, connectionBudget, connectionsLeft } from "../connections.ts";
 import type { Scenario } from "../scenario.ts";
 import { leastRequests } from "../stats/latency.ts";
@@ -18,7 +18,7 @@ export const LARGEST_CHANGE = 0.5;
 /** What a gate saw in one run. */
 export interface Seen {
   text: string;
-  /** Of several runs the one that counts most is told. */
+  /** Of several runs the worst is reported. */
   size: number;
 }
 
@@ -121,7 +121,7 @@ export function seeOrder(manifests: readonly Manifest[]): string[] {
   if (cells < 2 || new Set(orders.map((order) => order.join())).size > 1) return [];
   return [
     orders.length === 1
-      ? `${cells} cells in one order, drawn by lot`
+      ? `${cells} cells in one random order`
       : `${cells} cells in the same order in all ${orders.length} rounds`,
   ];
 }

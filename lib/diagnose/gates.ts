@@ -11,9 +11,9 @@
 
 import { canShare } from "../connections.ts";
 import type { Plan } from "../plan.ts";
-import { LEAST_USERS } from "../stats/conditions.ts";
+import { MIN_USERS } from "../stats/conditions.ts";
 import type { StudyContext } from "../stats/context.ts";
-import { LEAST_DELIVERED, MOST_LATE } from "../stats/delivery.ts";
+import { MAX_LATE, MIN_DELIVERED } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
 import { TOLERATED_CHANGE, TREND_LEVEL } from "../stats/steady_state.ts";
@@ -34,21 +34,21 @@ import {
 } from "./gate_looks.ts";
 
 /** A process runs on one core: a generator above this is the slowest part of the experiment. */
-export const MOST_GENERATOR_CORES = 0.9;
+export const MAX_GENERATOR_CORES = 0.9;
 /** A generator that its quota holds back for longer than this share of the window measures itself. */
-export const MOST_GENERATOR_THROTTLED = 0.01;
+export const MAX_GENERATOR_THROTTLED = 0.01;
 /** An event loop later than this on average is late as an arrival is: it shows in every latency… */
-export const MOST_LAG_MS = 10;
+export const MAX_LAG_MS = 10;
 /** …unless it is below this share of the median, which then hardly shows it. */
-export const MOST_LAG_SHARE = 0.1;
+export const MAX_LAG_SHARE = 0.1;
 /** The doctor warns from the same share of all cores' time on. */
-export const MOST_STOLEN = 0.02;
+export const MAX_STOLEN = 0.02;
 /** Twice what Poolscope itself takes beside a run; more is another program's. */
-export const MOST_OTHERS = 0.1;
+export const MAX_OTHERS = 0.1;
 /** Above this share of the requests that open a connection, users do not keep theirs. */
-export const MOST_OPENED = 0.05;
+export const MAX_OPENED = 0.05;
 /** Above this share of the ephemeral ports in use, the next connections may not get one. */
-export const MOST_PORTS = 0.8;
+export const MAX_PORTS = 0.8;
 /** From this share of its quota on a service has no reserve: the quota ends within one period. */
 export const AT_QUOTA = 0.95;
 /** A service that is held back for this share of the time waits for its quota. */
@@ -130,19 +130,19 @@ export const GATES: readonly Gate[] = [
     id: "generator_throttled",
     kind: "reject",
     title: "Generator held back",
-    fires: `a process of the load generator used more than ${MOST_GENERATOR_CORES} cores, or its ` +
-      `quota held it back for more than ${stated(MOST_GENERATOR_THROTTLED)} of the window`,
+    fires: `a process of the load generator used more than ${MAX_GENERATOR_CORES} cores, or its ` +
+      `quota held it back for more than ${stated(MAX_GENERATOR_THROTTLED)} of the window`,
     cause: "the generator, not the service, was the slowest part",
     next: "lower the load, give the generator cores of its own, or lift its CPU quota",
     run: ({ conditions: { generator, services } }) => {
       const held = services.find(({ service }) => service === "locust")?.throttled ?? 0;
-      if (held > MOST_GENERATOR_THROTTLED) {
+      if (held > MAX_GENERATOR_THROTTLED) {
         return {
           text: `held back by its quota for ${percent(held)} of the window`,
           size: 1 + held,
         };
       }
-      if (generator === null || generator.busiest <= MOST_GENERATOR_CORES) return null;
+      if (generator === null || generator.busiest <= MAX_GENERATOR_CORES) return null;
       return { text: `one process used ${cores(generator.busiest)}`, size: generator.busiest };
     },
   },
@@ -150,19 +150,19 @@ export const GATES: readonly Gate[] = [
     id: "generator_late",
     kind: "reject",
     title: "Generator late",
-    fires: `more than ${stated(MOST_LATE)} of an open loop's requests were sent more than 10 ms ` +
-      `late, or the event loop ran more than ${MOST_LAG_MS} ms and ${stated(MOST_LAG_SHARE)} of ` +
+    fires: `more than ${stated(MAX_LATE)} of an open loop's requests were sent more than 10 ms ` +
+      `late, or the event loop ran more than ${MAX_LAG_MS} ms and ${stated(MAX_LAG_SHARE)} of ` +
       `the median latency late on average`,
     cause: "the generator did not get the CPU when it needed it",
     next: "lower the load, or give the generator cores of its own",
     run: ({ delivery, conditions: { generator }, p50Ms }) => {
       const late = delivery === null ? 0 : delivery.late / delivery.arrivals;
-      if (late > MOST_LATE) {
+      if (late > MAX_LATE) {
         return { text: `${percent(late)} sent more than 10 ms late`, size: late };
       }
       const lag = generator?.lagMeanMs ?? 0;
-      return lag > MOST_LAG_MS && lag > MOST_LAG_SHARE * (p50Ms ?? 0)
-        ? { text: `its event loop ran ${ms(lag)} late on average`, size: lag / MOST_LAG_MS }
+      return lag > MAX_LAG_MS && lag > MAX_LAG_SHARE * (p50Ms ?? 0)
+        ? { text: `its event loop ran ${ms(lag)} late on average`, size: lag / MAX_LAG_MS }
         : null;
     },
   },
@@ -170,13 +170,13 @@ export const GATES: readonly Gate[] = [
     id: "not_delivered",
     kind: "reject",
     title: "Load not delivered",
-    fires: `less than ${stated(LEAST_DELIVERED)} of an open loop's requests were sent`,
+    fires: `less than ${stated(MIN_DELIVERED)} of an open loop's requests were sent`,
     cause: "more requests were without an answer than the generator may have open",
     next: "lower the arrival rate: the service cannot serve this one",
     run: ({ delivery }) => {
       if (delivery === null || delivery.arrivals === 0) return null;
       const sent = 1 - delivery.dropped / delivery.arrivals;
-      return sent < LEAST_DELIVERED
+      return sent < MIN_DELIVERED
         ? { text: `${percent(1 - sent)} of the requests were never sent`, size: 1 - sent }
         : null;
     },
@@ -212,7 +212,9 @@ export const GATES: readonly Gate[] = [
     title: "Little's law broken",
     fires:
       `throughput × (service time + think time) is more than ${stated(LITTLE_TOLERANCE)} off ` +
-      `the users that were there`,
+      `the users that were there; of an app's own locustfile, more than ${
+        stated(LITTLE_TOLERANCE)
+      } of them waited for the whole window`,
     cause: "some users waited for the whole window while others were served, or stopped asking",
     next: "a longer warm-up and window (`--warm-up`, `--window`) or fewer users",
     counted: true,
@@ -226,11 +228,11 @@ export const GATES: readonly Gate[] = [
     id: "ramp_in_window",
     kind: "limit",
     title: "Ramp counted as measurement",
-    fires: `less than ${stated(LEAST_USERS)} of the users ran when the window began`,
+    fires: `less than ${stated(MIN_USERS)} of the users ran when the window began`,
     cause: "the warm-up is shorter than the ramp",
     next: "a longer warm-up (`--warm-up`) or a higher spawnRate",
     run: ({ scenario: { users }, conditions: { generator } }) =>
-      users === null || generator === null || generator.users >= LEAST_USERS * users ? null : {
+      users === null || generator === null || generator.users >= MIN_USERS * users ? null : {
         text: `${generator.users} of ${users} users ran when the window began`,
         size: 1 - generator.users / users,
       },
@@ -288,12 +290,12 @@ export const GATES: readonly Gate[] = [
     id: "steal",
     kind: "limit",
     title: "Time stolen by the hypervisor",
-    fires: `more than ${stated(MOST_STOLEN)} of all cores' time`,
+    fires: `more than ${stated(MAX_STOLEN)} of all cores' time`,
     cause: "other guests of the same host",
     next:
       "measure at another time or on a dedicated machine; rounds and intervals show what it costs",
     run: ({ conditions: { host } }) =>
-      host === null || host.stolen <= MOST_STOLEN
+      host === null || host.stolen <= MAX_STOLEN
         ? null
         : { text: `${percent(host.stolen)} of the cores' time`, size: host.stolen },
   },
@@ -301,11 +303,11 @@ export const GATES: readonly Gate[] = [
     id: "host_load",
     kind: "limit",
     title: "Other programs on the machine",
-    fires: `what is no service of the run used more than ${stated(MOST_OTHERS)} of all cores' time`,
+    fires: `other processes used more than ${stated(MAX_OTHERS)} of all cores' time`,
     cause: "another program, or another study",
     next: "end what else runs here, and run the study again",
     run: ({ conditions: { host } }) =>
-      host === null || host.others <= MOST_OTHERS
+      host === null || host.others <= MAX_OTHERS
         ? null
         : { text: `others used ${percent(host.others)} of the cores' time`, size: host.others },
   },
@@ -335,7 +337,7 @@ export const GATES: readonly Gate[] = [
     kind: "limit",
     title: "Versions differ between runs",
     fires: "runs of the study were made with different programs, packages, images or machines",
-    cause: "the study was gone on with after an update, or elsewhere",
+    cause: "the study was resumed after an update or on another machine",
     next: "run it again under another name (`--study NAME`)",
     study: ({ manifests }) => seeVersions(manifests),
   },
@@ -356,12 +358,12 @@ export const GATES: readonly Gate[] = [
     id: "ports_scarce",
     kind: "limit",
     title: "Ephemeral ports run short",
-    fires: `more than ${stated(MOST_PORTS)} of the ephemeral ports were in use or in TIME_WAIT`,
+    fires: `more than ${stated(MAX_PORTS)} of the ephemeral ports were in use or in TIME_WAIT`,
     cause: "connections are opened and closed faster than their ports become free",
     next: `keep connections, or sysctl -w net.ipv4.ip_local_port_range="15000 60999"`,
     run: ({ conditions: { tcp } }) => {
       const share = tcp === null || tcp.ports === 0 ? 0 : tcp.portsInUse / tcp.ports;
-      return share <= MOST_PORTS
+      return share <= MAX_PORTS
         ? null
         : { text: `${tcp!.portsInUse} of ${tcp!.ports} ports`, size: share };
     },
@@ -370,11 +372,11 @@ export const GATES: readonly Gate[] = [
     id: "connections_lost",
     kind: "limit",
     title: "Connections not kept",
-    fires: `more than ${stated(MOST_OPENED)} of the requests opened a connection, or a request ` +
+    fires: `more than ${stated(MAX_OPENED)} of the requests opened a connection, or a request ` +
       `lost its own before the answer`,
     cause: "the app or what stands before it closes connections that clients would keep",
     next:
-      "switch keep-alive on, or raise its time-out and limit of requests: the rest is the cost of TCP",
+      "switch keep-alive on, or raise its timeout and limit of requests: the rest is the cost of TCP",
     run: ({ status, scenario, requests, unfinished, conditions }) => {
       if (status === "failed") return null;
       const { generator, lostConnections } = conditions;
@@ -383,7 +385,7 @@ export const GATES: readonly Gate[] = [
       const more = Math.max(0, (generator?.connections ?? 0) - starting);
       const opened = more / Math.max(1, requests + unfinished);
       const texts = [
-        opened > MOST_OPENED ? [`${percent(opened)} of the requests opened a connection`] : [],
+        opened > MAX_OPENED ? [`${percent(opened)} of the requests opened a connection`] : [],
         lostConnections > 0 ? [`${lostConnections} requests lost theirs`] : [],
       ].flat();
       return texts.length === 0

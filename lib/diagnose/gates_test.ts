@@ -14,7 +14,9 @@ function run(conditions: Partial<RunConditions>, changes: Partial<RunSummary> = 
   const head = { scenarioId: "a", scenario, arm: "Flask direct", round: 1, cause: null };
   return {
     ...unmeasuredRun({ ...head, status: "ok" }),
-    ...{ measured: true, requests: 5000, p50Ms: 20 },
+    measured: true,
+    requests: 5000,
+    p50Ms: 20,
     ...changes,
     conditions: { ...NO_CONDITIONS, verified: true, ...conditions },
   };
@@ -26,7 +28,12 @@ const steady = (throughput: typeof none, serviceTime = none) => ({
   steady: { state: "steady" as const, throughput, serviceTime },
 });
 const generator = {
-  ...{ busiest: 0.3, cores: 0.3, lagMeanMs: 1, lagMaxMs: 20, users: 100, connections: 0 },
+  busiest: 0.3,
+  cores: 0.3,
+  lagMeanMs: 1,
+  lagMaxMs: 20,
+  users: 100,
+  connections: 0,
 };
 const host = { cores: 2, busy: 0.5, stolen: 0, others: 0.02 };
 
@@ -151,12 +158,10 @@ Deno.test("a pool larger than what PostgreSQL leaves is foreseen, and told after
 
 Deno.test("versions_differ names what is not the same in all runs", () => {
   const manifest = (locust: string) => ({
-    ...{
-      versions: { locust, postgres: "16" },
-      images: {},
-      gitCommit: "0123456789",
-      engine: "local",
-    },
+    versions: { locust, postgres: "16" },
+    images: {},
+    gitCommit: "0123456789",
+    engine: "local",
     host: { cpus: 2, cpuModel: "A", memoryMiB: 1, kernel: "6.1" },
   });
   const gate = GATES.find(({ id }) => id === "versions_differ")!;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readApp } from "../apps/app.ts";
 import { UsageError } from "../errors.ts";
 import { connectionBudget } from "../connections.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
@@ -16,9 +17,9 @@ import type { Bottleneck, ScenarioVerdict, Verdict } from "./verdict.ts";
 /** How much more of something a relief gives. */
 const MORE = 3;
 /** More users than this are more than most machines have connections for. */
-const MOST_USERS = 10_000;
+const MAX_USERS = 10_000;
 /** PostgreSQL gives each connection memory of its own. */
-const MOST_CONNECTIONS = 500;
+const MAX_CONNECTIONS = 500;
 
 /** A change of a scenario's settings, or why there is none that would help. */
 export type Relief = { change: Partial<Scenario> } | { none: string };
@@ -27,7 +28,9 @@ type ReliefRule = (scenario: Scenario) => Relief;
 
 /** A quota is lifted; without one, the cores themselves are used up. */
 function lift(key: "dbCpus" | "appCpus" | "pgbouncerCpus", without: ReliefRule): ReliefRule {
-  return (scenario) => scenario[key] === null ? without(scenario) : { change: { [key]: null } };
+  const change: Partial<Scenario> = {};
+  change[key] = null;
+  return (scenario) => scenario[key] === null ? without(scenario) : { change };
 }
 
 /** What relieves each bottleneck. */
@@ -35,9 +38,9 @@ export const RELIEFS: Record<Bottleneck, ReliefRule> = {
   load_limited: ({ users, arrivalRate }) =>
     users === null
       ? { change: { arrivalRate: MORE * arrivalRate! } }
-      : users >= MOST_USERS
+      : users >= MAX_USERS
       ? { none: `it has ${users} users already` }
-      : { change: { users: Math.min(MOST_USERS, MORE * users) } },
+      : { change: { users: Math.min(MAX_USERS, MORE * users) } },
   generator: ({ client }) =>
     client === "fast"
       ? { change: { client: "lean" } }
@@ -64,16 +67,21 @@ export const RELIEFS: Record<Bottleneck, ReliefRule> = {
   database_locks: () => ({
     none: "no setting shortens transactions: see which statements wait in logs and wait_events",
   }),
-  connection_setup: ({ framework, reuse }) =>
-    reuse !== "per_request"
-      ? { none: `the app keeps its connections (${reuse}), and opens new ones all the same` }
-      : { change: { reuse: framework === "django" ? "persistent" : "app_pool" } },
+  connection_setup: ({ framework, reuse }) => {
+    if (reuse !== "per_request") {
+      return { none: `the app keeps its connections (${reuse}), and opens new ones all the same` };
+    }
+    const kept = readApp(framework).reuse.find((way) => way !== "per_request");
+    return kept === undefined
+      ? { none: "the app cannot keep its connections" }
+      : { change: { reuse: kept } };
+  },
   refused_connections: ({ path, maxConnections, maxClientConn }) =>
-    path === "pooled" && maxClientConn < MOST_USERS
-      ? { change: { maxClientConn: MOST_USERS } }
-      : maxConnections >= MOST_CONNECTIONS
+    path === "pooled" && maxClientConn < MAX_USERS
+      ? { change: { maxClientConn: MAX_USERS } }
+      : maxConnections >= MAX_CONNECTIONS
       ? { none: `max_connections is ${maxConnections} already: use fewer connections` }
-      : { change: { maxConnections: Math.min(MOST_CONNECTIONS, MORE * maxConnections) } },
+      : { change: { maxConnections: Math.min(MAX_CONNECTIONS, MORE * maxConnections) } },
 };
 
 /** A scenario with its named bottleneck relieved. */
@@ -114,7 +122,8 @@ export function relieve(scenario: Scenario, verdict: Verdict): RelievedScenario 
 }
 
 function describeChange(before: Scenario, after: Scenario): string {
-  const show = (value: Scenario[keyof Scenario]) => value === null ? "none" : String(value);
+  const show = (value: Scenario[keyof Scenario] | undefined) =>
+    value === null ? "none" : String(value ?? "default");
   return (Object.keys(after) as (keyof Scenario)[])
     .filter((key) => before[key] !== after[key])
     .map((key) => `${key} ${show(before[key])} → ${show(after[key])}`).join(", ");
@@ -123,9 +132,9 @@ function describeChange(before: Scenario, after: Scenario): string {
 /** Rounds of a test: the least whose interval of a paired ratio is of any use. */
 const CONFIRM_ROUNDS = 4;
 /** Windows of a test are no longer than this, in seconds: it asks for large effects. */
-const MOST_CONFIRM_WINDOW_S = 10;
+const MAX_CONFIRM_WINDOW_S = 10;
 /** Less than this is no relief. */
-export const LEAST_RISE = 1.1;
+export const MIN_RISE = 1.1;
 
 /**
  * The plan that puts verdicts to the test: each scenario and itself relieved, in every round. Copies
@@ -151,10 +160,11 @@ export function confirmationPlan(
     purpose: "Each scenario in turn with itself relieved of what is said to limit it.",
     functionalCheck: plan.functionalCheck,
     warmUpS: plan.warmUpS,
-    windowS: Math.min(plan.windowS, MOST_CONFIRM_WINDOW_S),
+    windowS: Math.min(plan.windowS, MAX_CONFIRM_WINDOW_S),
     rounds: plan.functionalCheck ? plan.rounds : CONFIRM_ROUNDS,
     seed: plan.seed,
     scenarios: [...cells.values()],
+    ...(plan.apps && { apps: plan.apps }),
   };
 }
 
@@ -209,5 +219,5 @@ export function readConfirmations(
 
 function outcomeOf({ low, high }: Estimate): Confirmation["outcome"] {
   if (low === null || high === null) return "undecided";
-  return low > 1 ? "confirmed" : high < LEAST_RISE ? "refuted" : "undecided";
+  return low > 1 ? "confirmed" : high < MIN_RISE ? "refuted" : "undecided";
 }

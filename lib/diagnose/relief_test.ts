@@ -37,12 +37,22 @@ Deno.test("relieve() gives more of what was used up, and nothing else", () => {
       whatOf("generator", { client: "fast" }),
     ],
     [
-      ...["dbCpus 0.5 → none", "appCpus 0.5 → none", "workers 2 → 4", "pgbouncerCpus 0.1 → none"],
-      ...["defaultPoolSize 20 → 60", "maxConnections 100 → 140, defaultPoolSize 40 → 120"],
+      "dbCpus 0.5 → none",
+      "appCpus 0.5 → none",
+      "workers 2 → 4",
+      "pgbouncerCpus 0.1 → none",
+      "defaultPoolSize 20 → 60",
+      "maxConnections 100 → 140, defaultPoolSize 40 → 120",
       "defaultPoolSize 20 → 64",
-      ...["poolSize 2 → 6", "threads 2 → 6, poolSize 2 → 6", "reuse per_request → app_pool"],
-      ...["reuse per_request → persistent", "maxClientConn 20 → 10000", "maxConnections 100 → 300"],
-      ...["users 10 → 30", "arrivalRate 50 → 150", "client fast → lean"],
+      "poolSize 2 → 6",
+      "threads 2 → 6, poolSize 2 → 6",
+      "reuse per_request → app_pool",
+      "reuse per_request → persistent",
+      "maxClientConn 20 → 10000",
+      "maxConnections 100 → 300",
+      "users 10 → 30",
+      "arrivalRate 50 → 150",
+      "client fast → lean",
     ],
   );
 });
@@ -62,7 +72,12 @@ function verdictOn(one: Scenario, verdict: Verdict): ScenarioVerdict {
   const head = { scenarioId: scenarioId(one), scenario: one, arm: "a", round: 1, cause: null };
   const [summary] = summariseScenarios([unmeasuredRun({ ...head, status: "ok" })]);
   return {
-    ...{ scenario: summary!, verdict, evidence: "", confidence: "high", rounds: 1, of: 1 },
+    scenario: summary!,
+    verdict,
+    evidence: "",
+    confidence: "high",
+    rounds: 1,
+    of: 1,
   };
 }
 
@@ -86,10 +101,16 @@ Deno.test("readConfirmations() says whether throughput rose, paired by round", (
     [[0.5, before], [null, after]].flatMap(([dbCpus, all]) =>
       (all as number[]).map((rps, i): RunSummary => ({
         ...unmeasuredRun({
-          ...{ scenarioId: id(dbCpus as number | null), scenario: one, arm: "a", round: i + 1 },
-          ...{ status: "ok", cause: null },
+          scenarioId: id(dbCpus as number | null),
+          scenario: one,
+          arm: "a",
+          round: i + 1,
+          status: "ok",
+          cause: null,
         }),
-        ...{ measured: true, rps, ...changes },
+        measured: true,
+        rps,
+        ...changes,
       }))
     );
   const read = (own: RunSummary[]) =>

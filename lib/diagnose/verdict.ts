@@ -7,12 +7,13 @@
  * @module
  */
 
+import { readApp } from "../apps/app.ts";
 import { connectionBudget } from "../connections.ts";
 import type { Scenario } from "../scenario.ts";
 import { shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";
-import { MOST_GENERATOR_CORES } from "./gates.ts";
+import { MAX_GENERATOR_CORES } from "./gates.ts";
 
 /** What can limit a scenario. */
 export const BOTTLENECKS = [
@@ -116,14 +117,14 @@ function serviceOf({ run }: Seen, name: string) {
 }
 
 /** Nothing is used up more than this: samples of a full resource are a little above or below it. */
-const LEAST_IDLE = 0.005;
+const MIN_IDLE = 0.005;
 
 /**
  * How far beyond a threshold the use of a resource is, by what it leaves idle: from nine tenths to
  * all there is a long way, from six tenths to seven is none.
  */
 function fullness(use: number, threshold: number): number {
-  return (1 - threshold) / Math.max(LEAST_IDLE, 1 - use);
+  return (1 - threshold) / Math.max(MIN_IDLE, 1 - use);
 }
 
 /** Cores in use over the quota; 0 without one. */
@@ -185,13 +186,18 @@ function keepsServers({ scenario: { poolMode, reuse } }: Seen): boolean {
   return poolMode === "session" && reuse !== "per_request";
 }
 
-function thinkMs({ scenario }: Seen): number {
-  return 500 * (scenario.thinkTimeMinS + scenario.thinkTimeMaxS);
+/** By Little's law, where an app's own locustfile decides: users are under way, or think. */
+function thinkMs({ scenario, serviceMs, run }: Seen): number {
+  const { conditions: { ownUsers, littlesLaw }, rps } = run;
+  if (!ownUsers || rps === 0) return 500 * (scenario.thinkTimeMinS + scenario.thinkTimeMaxS);
+  // Without those who waited for the whole window.
+  const users = littlesLaw?.users ?? scenario.users!;
+  return Math.max(0, 1000 * users / rps - serviceMs);
 }
 
 /** Threads of a sync app; null where an event loop takes any number of requests. */
 function threadsOf({ framework, workers, threads }: Scenario): number | null {
-  return framework === "fastapi" ? null : workers * threads;
+  return readApp(framework).concurrency === "event_loop" ? null : workers * threads;
 }
 
 const busiest = ({ run }: Seen) => run.conditions.generator?.busiest ?? 0;
@@ -228,11 +234,11 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
     verdict: "generator",
     title: "Load generator",
     fires: `its quota held the load generator back for ${percent(GENERATOR_HELD)} of the window, ` +
-      `or one of its processes used ${MOST_GENERATOR_CORES} cores`,
+      `or one of its processes used ${MAX_GENERATOR_CORES} cores`,
     score: (seen) =>
       Math.max(
         (serviceOf(seen, "locust")?.throttled ?? 0) / GENERATOR_HELD,
-        fullness(busiest(seen), MOST_GENERATOR_CORES),
+        fullness(busiest(seen), MAX_GENERATOR_CORES),
       ),
     evidence: (seen) => {
       const throttled = serviceOf(seen, "locust")?.throttled ?? 0;
@@ -255,7 +261,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
   },
   {
     verdict: "connection_setup",
-    title: "Connection set-up",
+    title: "Connection setup",
     fires: `the app opened more than ${SETUP_CHURN} connections per request, and opening them ` +
       `took ${percent(SETUP_SHARE)} of the time between two requests of a user`,
     score: (seen) =>
@@ -335,7 +341,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
       const { cores: all, busy, stolen, others } = seen.run.conditions.host!;
       return `the machine's ${all} cores were in use for ${
         percent(Math.min(1, busy))
-      } of the time, ${percent(others)} by what is no service of the run${
+      } of the time, ${percent(others)} by other processes${
         stolen < 0.005 ? "" : `, and ${percent(stolen)} was stolen`
       }`;
     },
@@ -429,7 +435,9 @@ export function judgeBottleneck(run: RunSummary): RunVerdict {
   const work = telemetry?.work ?? null;
   const serviceMs = work === null || work.requests === 0 ? 0 : work.serviceMs / work.requests;
   const seen: Seen = {
-    ...{ run, scenario, serviceMs },
+    run,
+    scenario,
+    serviceMs,
     postgres: telemetry?.postgres ?? null,
     pgbouncer: telemetry?.pgbouncer ?? null,
     app: telemetry?.app ?? null,

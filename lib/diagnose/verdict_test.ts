@@ -40,45 +40,83 @@ const SERVICES: NonNullable<Changes["services"]> = {
 function run(changes: Changes = {}): RunSummary {
   const { rps = 30, serviceMs = 6, host = {}, services = {}, busiest = 0.05 } = changes;
   const scenario = createScenario({
-    ...{ framework: "flask", path: "pooled", users: 10, thinkTimeMinS: 0.3, thinkTimeMaxS: 0.3 },
+    framework: "flask",
+    path: "pooled",
+    users: 10,
+    thinkTimeMinS: 0.3,
+    thinkTimeMaxS: 0.3,
     ...changes.scenario,
   });
   const requests = 3 * rps;
   const used = Object.entries({ ...SERVICES, ...services })
     .map(([service, [cores, quota, throttled]]): ServiceConditions => ({
-      ...{ service, cores, quota, throttled },
+      service,
+      cores,
+      quota,
+      throttled,
     }));
   const head = { scenarioId: "s", scenario, arm: "Flask pooled", round: 1, cause: null };
   return {
     ...unmeasuredRun({ ...head, status: "ok" }),
-    ...{ measured: true, requests, rps, errorRate: 0 },
+    measured: true,
+    requests,
+    rps,
+    errorRate: 0,
     conditions: {
       ...NO_CONDITIONS,
       services: used,
       host: { cores: 2, busy: 0.15, stolen: 0, others: 0.02, ...host },
       generator: {
-        ...{ busiest, cores: busiest, lagMeanMs: 0.3, lagMaxMs: 4, users: 10, connections: 0 },
+        busiest,
+        cores: busiest,
+        lagMeanMs: 0.3,
+        lagMaxMs: 4,
+        users: 10,
+        connections: 0,
       },
     },
     telemetry: {
       postgres: {
-        ...{ sessions: 0, transactions: requests, maxConnections: 4, meanActive: 1 },
-        ...{ meanWaitingLock: 0, ...changes.postgres },
+        sessions: 0,
+        transactions: requests,
+        maxConnections: 4,
+        meanActive: 1,
+        meanWaitingLock: 0,
+        ...changes.postgres,
       },
       pgbouncer: scenario.path === "direct" ? null : {
-        ...{ transactions: requests, queries: 3 * requests, waitUs: 100, queryUs: 2e5 },
-        ...{ maxClients: 8, maxServers: 4, meanServersActive: 0.4, logins: 0 },
-        ...{ starvedUs: 0, meanClients: 8, meanWaiting: 0 },
+        transactions: requests,
+        queries: 3 * requests,
+        waitUs: 100,
+        queryUs: 2e5,
+        maxClients: 8,
+        maxServers: 4,
+        meanServersActive: 0.4,
+        logins: 0,
+        starvedUs: 0,
+        meanClients: 8,
+        meanWaiting: 0,
         ...changes.pgbouncer,
       },
       work: {
-        ...{ requests, serviceMs: requests * serviceMs, dataStatements: requests, rows: requests },
-        ...{ transactionControl: 2 * requests, setup: 0, dataMs: requests, otherMs: 0 },
+        requests,
+        serviceMs: requests * serviceMs,
+        dataStatements: requests,
+        rows: requests,
+        transactionControl: 2 * requests,
+        setup: 0,
+        dataMs: requests,
+        otherMs: 0,
         contract: null,
       },
       app: changes.app === null ? null : {
-        ...{ requests, handlerMs: 5 * requests, poolWaitMs: 0, connectMs: 0, connections: 0 },
-        ...{ databaseMs: 2 * requests, ...changes.app },
+        requests,
+        handlerMs: 5 * requests,
+        poolWaitMs: 0,
+        connectMs: 0,
+        connections: 0,
+        databaseMs: 2 * requests,
+        ...changes.app,
       },
     },
     ...changes.run,
@@ -104,21 +142,28 @@ const CASES: Record<string, [Changes, RegExp]> = {
   ],
   generator: [
     {
-      ...{ scenario: busy, rps: 150, serviceMs: 330 },
+      scenario: busy,
+      rps: 150,
+      serviceMs: 330,
       services: { locust: [0.02, null, 0.93], app: [0.3, null, 0] },
     },
     /the load generator used 0\.02 cores under its quota, which held it back for 93%/,
   ],
   host_cpu: [
     {
-      ...{ scenario: busy, rps: 300, serviceMs: 160, host: { busy: 0.99, others: 0.5 } },
+      scenario: busy,
+      rps: 300,
+      serviceMs: 160,
+      host: { busy: 0.99, others: 0.5 },
       services: { app: [0.6, null, 0], postgres: [0.2, null, 0] },
     },
-    /the machine's 2 cores were in use for 99% of the time, 50% by what is no service/,
+    /the machine's 2 cores were in use for 99% of the time, 50% by other processes/,
   ],
   app_cpu: [
     {
-      ...{ scenario: busy, rps: 120, serviceMs: 410 },
+      scenario: busy,
+      rps: 120,
+      serviceMs: 410,
       services: { app: [0.29, 0.3, 2.4] },
     },
     /the app used 0\.29 of its quota of 0\.3 cores/,
@@ -126,20 +171,25 @@ const CASES: Record<string, [Changes, RegExp]> = {
   workers: [
     {
       scenario: { ...busy, workers: 1, threads: 1 },
-      ...{ rps: 30, serviceMs: 1600 },
+      rps: 30,
+      serviceMs: 1600,
     },
     /48 requests at a time met 1 threads \(1 workers × 1\)/,
   ],
   app_pool: [
     {
       scenario: { ...busy, poolSize: 1 },
-      ...{ rps: 60, serviceMs: 820, app: { poolWaitMs: 180 * 760 } },
+      rps: 60,
+      serviceMs: 820,
+      app: { poolWaitMs: 180 * 760 },
     },
     /a request waited 760 ms of its 820 ms for one of the app's 2 connections/,
   ],
   pgbouncer_cpu: [
     {
-      ...{ scenario: busy, rps: 200, serviceMs: 250 },
+      scenario: busy,
+      rps: 200,
+      serviceMs: 250,
       services: { pgbouncer: [0.029, 0.03, 0.8] },
       // Servers wait for PgBouncer too.
       pgbouncer: { waitUs: 600 * 50_000 },
@@ -149,7 +199,8 @@ const CASES: Record<string, [Changes, RegExp]> = {
   pgbouncer_queue: [
     {
       scenario: { ...busy, defaultPoolSize: 1 },
-      ...{ rps: 50, serviceMs: 980 },
+      rps: 50,
+      serviceMs: 980,
       // Nearly all threads hold a client connection that waits.
       pgbouncer: { waitUs: 150 * 940_000, meanServersActive: 1 },
     },
@@ -157,7 +208,9 @@ const CASES: Record<string, [Changes, RegExp]> = {
   ],
   database_quota: [
     {
-      ...{ scenario: busy, rps: 100, serviceMs: 480 },
+      scenario: busy,
+      rps: 100,
+      serviceMs: 480,
       services: { postgres: [0.1, 0.1, 3] },
       // All server connections are taken, and clients queue for them.
       pgbouncer: { waitUs: 300 * 280_000, meanServersActive: 20 },
@@ -167,7 +220,8 @@ const CASES: Record<string, [Changes, RegExp]> = {
   database_locks: [
     {
       scenario: { ...busy, workers: 1, threads: 32 },
-      ...{ rps: 110, serviceMs: 430 },
+      rps: 110,
+      serviceMs: 430,
       postgres: { meanActive: 19, meanWaitingLock: 18 },
       pgbouncer: { waitUs: 330 * 200_000, meanServersActive: 20 },
     },
@@ -176,7 +230,8 @@ const CASES: Record<string, [Changes, RegExp]> = {
   connection_setup: [
     {
       scenario: { ...busy, reuse: "per_request", path: "direct" },
-      ...{ rps: 90, serviceMs: 540 },
+      rps: 90,
+      serviceMs: 540,
       services: { postgres: [0.49, 0.5, 1.4] },
       app: { connections: 270, connectMs: 270 * 400 },
     },
@@ -185,9 +240,12 @@ const CASES: Record<string, [Changes, RegExp]> = {
   refused_connections: [
     {
       scenario: { ...busy, path: "direct", maxConnections: 10 },
-      ...{ rps: 120, serviceMs: 200, host: { busy: 0.97 } },
+      rps: 120,
+      serviceMs: 200,
+      host: { busy: 0.97 },
       run: {
-        ...{ status: "failed", errorRate: 0.4 },
+        status: "failed",
+        errorRate: 0.4,
         cause: "Flask direct: PostgreSQL refused connections (too many clients already): " +
           "2 workers × 32 > max_connections 10",
       },
@@ -221,26 +279,31 @@ Deno.test("thresholds hold on both sides", () => {
   deepEqual(verdicts(quota(0.44), quota(0.46)), ["load_limited", "database_quota"]);
   // A worker of CPython runs on one core: two are at their limit with two.
   const cores = (app: number, workers: number): Changes => ({
-    ...{ services: { app: [app, null, 0] }, scenario: { workers } },
+    services: { app: [app, null, 0] },
+    scenario: { workers },
   });
   deepEqual(verdicts(cores(0.95, 1), cores(0.95, 2)), ["app_cpu", "load_limited"]);
   const stolen = (share: number): Changes => ({ host: { busy: 0.6, stolen: share } });
   deepEqual(verdicts(stolen(0.24), stolen(0.26)), ["load_limited", "host_cpu"]);
   // Users who think for ten times as long as a request takes ask no more often, whatever is relieved.
   const thinking = (serviceMs: number): Changes => ({
-    ...{ ...quota(0.5), serviceMs },
+    ...quota(0.5),
+    serviceMs,
     scenario: { thinkTimeMinS: 0.2, thinkTimeMaxS: 0.4 },
   });
   deepEqual(verdicts(thinking(29), thinking(31)), ["load_limited", "database_quota"]);
   // Nor can more than all requests of an open loop be answered.
   const due = (rps: number): Changes => ({
-    ...{ ...quota(0.5), rps },
+    ...quota(0.5),
+    rps,
     scenario: { users: null, arrivalRate: 100 },
   });
   deepEqual(verdicts(due(96), due(94)), ["load_limited", "database_quota"]);
   // Connections that are kept are opened once each, even if a slow start takes them into the window.
   const starting: Changes = {
-    ...{ ...quota(0.5), rps: 60, serviceMs: 1017 },
+    ...quota(0.5),
+    rps: 60,
+    serviceMs: 1017,
     app: { connections: 60, connectMs: 180 * 361 },
   };
   const habit = { ...starting, app: { connections: 100, connectMs: 180 * 361 } };
@@ -255,7 +318,9 @@ Deno.test("thresholds hold on both sides", () => {
 Deno.test("clients that starve in session mode are named, before what is used up by the others", () => {
   // Twenty of 64 users are served, 300 times a second, and use up the database's quota.
   const starving: Changes = {
-    ...{ rps: 300, serviceMs: 66, services: { postgres: [0.5, 0.5, 1] } },
+    rps: 300,
+    serviceMs: 66,
+    services: { postgres: [0.5, 0.5, 1] },
     pgbouncer: { waitUs: 132e6, starvedUs: 132e6, meanClients: 64, meanWaiting: 44 },
   };
   const judge = (scenario: Partial<Scenario>, changes: Changes = starving) =>

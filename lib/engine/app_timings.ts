@@ -6,6 +6,7 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { AppTimings } from "./engine.ts";
 import type { KeptFiles } from "./kept_files.ts";
 
@@ -53,8 +54,13 @@ export function parseAppTimings([name, numbers]: Page): AppTimings | null {
   if (requests !== begun) return null;
   const us = (ns: number) => Math.floor(ns / 1000);
   return {
-    ...{ worker: Number(name), requests, handlerUs: us(handlerNs), poolWaitUs: us(poolWaitNs) },
-    ...{ connectUs: us(connectNs), connections, databaseUs: us(databaseNs) },
+    worker: Number(name),
+    requests,
+    handlerUs: us(handlerNs),
+    poolWaitUs: us(poolWaitNs),
+    connectUs: us(connectNs),
+    connections,
+    databaseUs: us(databaseNs),
   };
 }
 
@@ -75,7 +81,7 @@ export async function allAppTimings(read: () => Page[] | Promise<Page[]>): Promi
     }
     if (pages.every(([name]) => found.has(name))) break;
     // Who writes it may have been put off its core in the midst of that, by this very program.
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await sleep(RETRY_MS);
   }
   return [...found.values()];
 }

@@ -8,6 +8,7 @@
 
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Limits } from "../store/manifest.ts";
 import { KeptFiles } from "./kept_files.ts";
 
@@ -274,7 +275,7 @@ export class ControlGroup {
     this.#files[Symbol.dispose]();
     for (let attempt = 0; attempt < 25; attempt++) {
       if (this.folders.map(rmdirQuietly).every(Boolean)) return true;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
     }
     return false;
   }

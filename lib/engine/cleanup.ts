@@ -20,6 +20,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setTimeout as sleep } from "node:timers/promises";
 import { toolEnvironment } from "../setup/environment.ts";
 import { withLock } from "../setup/lock.ts";
 import { stagingFolder } from "../setup/stage.ts";
@@ -269,14 +270,14 @@ async function removeLeftovers(
     const pids = remaining();
     if (pids.length === 0) break;
     pids.forEach(kill);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
   let left = remaining().length > 0;
   for (let attempt = 0; attempt < 50; attempt++) {
     // The kernel lets go of an ended process a moment late.
     if (record.groups.map(rmdirQuietly).every(Boolean)) break;
     if (attempt === 49) left = true;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
   for (const host of record.dockers ?? []) {
     // Where the daemon does not answer, the next start that finds it sweeps by labels.

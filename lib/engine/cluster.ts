@@ -9,16 +9,17 @@ import { createHash } from "node:crypto";
 import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import type { AppData } from "../apps/data.ts";
 import { PoolscopeError } from "../errors.ts";
 import { serviceEnvironment } from "../setup/environment.ts";
 import type { PostgresBinaries } from "../setup/postgres.ts";
 import type { ServiceUser } from "../setup/user.ts";
-import { ROOT } from "../store/layout.ts";
 import type { Owned } from "./cleanup.ts";
 import type { Access } from "./engine.ts";
 import type { ControlGroup } from "./cgroup.ts";
-import { ADMIN_USER, APP_USER, connect, randomPassword, TEMPLATE } from "./database.ts";
+import { ADMIN_USER, APP_USER, connect, randomPassword } from "./database.ts";
 import { LocalProcess } from "./process.ts";
+import { seedTemplate } from "./seed.ts";
 import { waitUntil } from "./wait.ts";
 
 /** A free TCP port on the loopback address. */
@@ -153,21 +154,23 @@ export async function startServer(
 }
 
 /**
- * The folder of the seeded cluster, built if it is not there yet. It holds `data/` and, readable
- * by its owner alone, the administrator's password of that copy.
+ * The folder of the cluster seeded for an app, built if it is not there yet. It holds `data/` and,
+ * readable by its owner alone, the administrator's password of that copy.
  */
-export async function ensureSeededCluster(options: ClusterOptions): Promise<string> {
-  const schema = readFileSync(join(ROOT, "data", "schema.sql"), "utf8");
-  const seed = readFileSync(join(ROOT, "data", "seed.sql"), "utf8");
-  const key = createHash("sha256").update(options.binaries.version + schema + seed).digest("hex");
+export async function ensureSeededCluster(
+  options: ClusterOptions,
+  data: AppData,
+): Promise<string> {
+  const content = options.binaries.version + data.schema.text + data.seed.text;
+  const key = createHash("sha256").update(content).digest("hex");
   const finished = join(options.folder, `cluster-${key.slice(0, 12)}`);
   if (existsSync(finished)) return finished;
 
-  options.log("Seeding PostgreSQL (10,000 users, 50,000 posts)");
+  options.log("Seeding PostgreSQL");
   const folder = `${finished}.${options.owned.id}`;
   options.owned.addFolder(folder);
   try {
-    await buildCluster(options, folder, schema, seed);
+    await buildCluster(options, folder, data);
     renameSync(folder, finished);
   } catch (error) {
     // Unless another start finished the same cluster meanwhile; both are equal.
@@ -181,8 +184,7 @@ export async function ensureSeededCluster(options: ClusterOptions): Promise<stri
 async function buildCluster(
   options: ClusterOptions,
   folder: string,
-  schema: string,
-  seed: string,
+  appData: AppData,
 ): Promise<void> {
   makeFolder(folder, options.user);
   const password = randomPassword();
@@ -190,8 +192,20 @@ async function buildCluster(
   writeSecret(passwordFile, password, options.user);
   const data = join(folder, "data");
   await runTool(options, folder, [
-    ...[options.binaries.initdb, "-D", data, "-U", ADMIN_USER, "--pwfile", passwordFile],
-    ...["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions"],
+    options.binaries.initdb,
+    "-D",
+    data,
+    "-U",
+    ADMIN_USER,
+    "--pwfile",
+    passwordFile,
+    "--auth",
+    "scram-sha-256",
+    "--encoding",
+    "UTF8",
+    "--locale",
+    "C",
+    "--no-instructions",
   ]);
   // Nothing of this server needs to survive a crash: an unfinished folder is thrown away.
   const settings = { timezone: "UTC", fsync: "off", full_page_writes: "off", autovacuum: "off" };
@@ -202,16 +216,17 @@ async function buildCluster(
   try {
     const admin = connect(access);
     await admin.unsafe(`create role ${APP_USER} login`);
-    await admin.unsafe(`create database ${TEMPLATE} owner ${APP_USER}`);
     await admin.end();
-    const sql = connect({ ...access, database: TEMPLATE });
-    // The app owns its tables, as it would after its own migrations.
-    await sql.unsafe(`set role ${APP_USER}; ${schema}; ${seed}; reset role`);
-    await sql.unsafe("vacuum (freeze, analyze)");
-    await sql.unsafe("checkpoint");
-    await sql.end();
+    await seedTemplate(access, appData);
     await runTool(options, folder, [
-      ...[options.binaries.pgCtl, "stop", "-D", data, "-m", "fast", "-s", "-w"],
+      options.binaries.pgCtl,
+      "stop",
+      "-D",
+      data,
+      "-m",
+      "fast",
+      "-s",
+      "-w",
     ]);
   } finally {
     options.signal?.removeEventListener("abort", stop);
@@ -241,6 +256,7 @@ export async function copyCluster(
     if (!(error instanceof PoolscopeError)) throw error;
     throw new PoolscopeError(
       `Cannot copy the seeded database: ${error.message}; free some disk space`,
+      { cause: error },
     );
   }
   return { data, password: readFileSync(join(seeded, "password"), "utf8") };
@@ -261,7 +277,7 @@ export function writeSecret(file: string, text: string, user: ServiceUser | null
     writeFileSync(file, text, { mode: 0o600, flag: "wx" });
   } catch (error) {
     const reason = (error as Error).message.split(", open")[0];
-    throw new PoolscopeError(`Cannot write ${basename(file)}: ${reason}`);
+    throw new PoolscopeError(`Cannot write ${basename(file)}: ${reason}`, { cause: error });
   }
   if (user) chownSync(file, user.uid, user.gid);
 }

@@ -182,7 +182,11 @@ export function readCompose(
   variables: Record<string, string> = {},
 ): ComposeProject {
   const project: ComposeProject = {
-    ...{ name: null, services: {}, networks: [], secrets: {}, configs: {} },
+    name: null,
+    services: {},
+    networks: [],
+    secrets: {},
+    configs: {},
   };
   const layers: Record<string, Layer> = {};
   const places: Record<string, Place> = {};
@@ -547,7 +551,12 @@ function readPort(value: Value, place: Place): ComposePort {
 
 function readHealthcheck(value: Value, place: Place): ComposeHealthcheck {
   const check = known(mapping(value, place), place, [
-    ...["test", "interval", "timeout", "retries", "start_period", "disable"],
+    "test",
+    "interval",
+    "timeout",
+    "retries",
+    "start_period",
+    "disable",
   ]);
   const time = (key: string) =>
     check[key] === undefined ? undefined : duration(check[key], place.at(key));
@@ -836,6 +845,7 @@ export interface CreateBody {
     ReadonlyRootfs?: boolean;
     Tmpfs?: Record<string, string>;
     ShmSize?: number;
+    LogConfig?: { Type: string; Config: Record<string, string> };
   };
 }
 
@@ -860,7 +870,9 @@ export function toCreateBody(service: ComposeService): CreateBody {
     HostConfig: {
       PortBindings: {},
       Ulimits: Object.entries(service.ulimits).map(([Name, { soft, hard }]) => ({
-        ...{ Name, Soft: soft, Hard: hard },
+        Name,
+        Soft: soft,
+        Hard: hard,
       })),
     },
   };

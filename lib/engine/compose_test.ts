@@ -69,7 +69,13 @@ Deno.test("parseSize() and parseDuration() read Docker's units, and nothing else
 
 Deno.test("splitWords() splits as a shell does, without expanding", () => {
   deepEqual(splitWords(`a "b c" 'd "e' f\\ g h"i"j "k\\"l" ''`), [
-    ...["a", "b c", `d "e`, "f g", "hij", `k"l`, ""],
+    "a",
+    "b c",
+    `d "e`,
+    "f g",
+    "hij",
+    `k"l`,
+    "",
   ]);
   deepEqual(splitWords("  "), []);
   equal(splitWords(`say "unclosed`), null);
@@ -119,8 +125,11 @@ secrets: {plain: {file: ./plain}, other: {environment: PW}}
     Labels: { "a.b": "c" },
     ExposedPorts: { "8000/tcp": {}, "9000/tcp": {}, "53/udp": {}, "7/tcp": {} },
     Healthcheck: {
-      ...{ Test: ["CMD", "pg_isready", "-q"], Interval: 1e9, Timeout: 5e8 },
-      ...{ StartPeriod: 9e10, Retries: 3 },
+      Test: ["CMD", "pg_isready", "-q"],
+      Interval: 1e9,
+      Timeout: 5e8,
+      StartPeriod: 9e10,
+      Retries: 3,
     },
     HostConfig: {
       PortBindings: {
@@ -130,10 +139,18 @@ secrets: {plain: {file: ./plain}, other: {environment: PW}}
         "7/tcp": [{ HostIp: "", HostPort: "70" }],
       },
       Ulimits: [{ Name: "nofile", Soft: 10, Hard: 20 }, { Name: "nproc", Soft: 5, Hard: 5 }],
-      ...{ CpuPeriod: 100_000, CpuQuota: 50_000, Memory: 2 ** 29, PidsLimit: 100 },
-      ...{ CpusetCpus: "0-1", Sysctls: { "net.core.somaxconn": "4096" }, Init: true },
-      ...{ CapDrop: ["ALL"], SecurityOpt: ["no-new-privileges:true"], ReadonlyRootfs: true },
-      ...{ Tmpfs: { "/run": "size=1m", "/tmp": "" }, ShmSize: 2 ** 26 },
+      CpuPeriod: 100_000,
+      CpuQuota: 50_000,
+      Memory: 2 ** 29,
+      PidsLimit: 100,
+      CpusetCpus: "0-1",
+      Sysctls: { "net.core.somaxconn": "4096" },
+      Init: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges:true"],
+      ReadonlyRootfs: true,
+      Tmpfs: { "/run": "size=1m", "/tmp": "" },
+      ShmSize: 2 ** 26,
     },
   });
   deepEqual(service.secrets, [
@@ -191,7 +208,10 @@ services:
 `,
   );
   deepEqual(merged.build, {
-    ...{ context: "..", dockerfile: "Other", target: null, args: { A: "1", B: "3" } },
+    context: "..",
+    dockerfile: "Other",
+    target: null,
+    args: { A: "1", B: "3" },
   });
   deepEqual(merged.command, ["three"]);
   deepEqual(merged.environment, { A: "base", B: "over", C: "over" });

@@ -9,6 +9,7 @@ import { closeSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 
 import { constants } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import { packTar, unpackTar } from "modern-tar";
@@ -138,7 +139,10 @@ export class Container implements RunningService {
       const bytes = Buffer.from(content ?? "");
       return {
         header: {
-          ...{ name: path.slice(1) + (content === null ? "/" : ""), mode, uid, gid },
+          name: path.slice(1) + (content === null ? "/" : ""),
+          mode,
+          uid,
+          gid,
           type: content === null ? "directory" as const : "file" as const,
           size: bytes.length,
           mtime: new Date(),
@@ -292,11 +296,12 @@ export class Container implements RunningService {
       const reason = daemonMessage(error);
       // Version 1 of control groups refuses a limit that is exceeded already.
       if (!/busy|unable to set memory limit/i.test(reason)) {
-        throw new PoolscopeError(`Cannot limit ${this.name}: ${reason}`);
+        throw new PoolscopeError(`Cannot limit ${this.name}: ${reason}`, { cause: error });
       }
       const usedMiB = Math.ceil((await this.usage()).memoryMiB);
       throw new PoolscopeError(
         `${this.name} is out of memory before the load: it uses ${usedMiB} MiB, its limit is ${limits.memoryMiB} MiB`,
+        { cause: error },
       );
     }
   }
@@ -359,7 +364,8 @@ export class Container implements RunningService {
     const script = `for f in "$@"; do cat "$f" && printf '\\0'; done`;
     const exec = await this.#container.exec({
       Cmd: ["sh", "-c", script, "sh", ...paths],
-      ...{ AttachStdout: true, AttachStderr: false },
+      AttachStdout: true,
+      AttachStderr: false,
     });
     const stream = await exec.start({});
     const output = new PassThrough();
@@ -373,18 +379,39 @@ export class Container implements RunningService {
     return texts as unknown as { [K in keyof T]: string };
   }
 
+  /**
+   * The number of the user that the image runs as, running or not.
+   *
+   * @throws {PoolscopeError} If its name stands in no /etc/passwd of the image.
+   */
+  async userId(): Promise<number> {
+    const [user = ""] = (await this.#container.inspect()).Config.User.split(":");
+    if (/^\d*$/.test(user)) return Number(user);
+    const [passwd] = await this.#unpack("/etc/passwd").catch(() => []);
+    const lines = new TextDecoder().decode(passwd?.data).split("\n").map((line) => line.split(":"));
+    const id = lines.find(([name]) => name === user)?.[2];
+    if (id !== undefined) return Number(id);
+    throw new PoolscopeError(
+      `Cannot start ${this.name}: its image runs as ${user}, who has no number in it; name one in its Dockerfile (USER 1000)`,
+    );
+  }
+
+  async #unpack(path: string) {
+    const stream = await this.#container.getArchive({ path });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of stream) chunks.push(chunk as Uint8Array);
+    return await unpackTar(Buffer.concat(chunks));
+  }
+
   /** Copies the files of a folder in the container, running or not, into one of ours. */
   async fetch(from: string, to: string): Promise<void> {
-    let archive: Uint8Array;
+    let files: Awaited<ReturnType<typeof unpackTar>>;
     try {
-      const stream = await this.#container.getArchive({ path: `${from}/.` });
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of stream) chunks.push(chunk as Uint8Array);
-      archive = Buffer.concat(chunks);
+      files = await this.#unpack(`${from}/.`);
     } catch (error) {
       return this.#refused("read the files of", error);
     }
-    for (const { header, data } of await unpackTar(archive)) {
+    for (const { header, data } of files) {
       const name = header.name.replace(/^\.\//, "");
       // A flat folder is what is asked for; a name is never a way out of ours.
       if (header.type !== "file" || name.includes("/") || data === undefined) continue;
@@ -406,12 +433,12 @@ export class Container implements RunningService {
     await this.kill(StopSignal).catch(() => {});
     const deadline = Date.now() + StopTimeout * 1000;
     while (this.exit === null && this.id !== "" && Date.now() < deadline) {
-      await Promise.race([this.exited, new Promise((resolve) => setTimeout(resolve, 200))]);
+      await Promise.race([this.exited, sleep(200)]);
     }
     if (this.exit === null) {
       await this.kill("SIGKILL").catch(() => {});
       if (this.id === "") this.#ended({ code: 125, signal: null });
-      else await Promise.race([this.exited, new Promise((resolve) => setTimeout(resolve, 5000))]);
+      else await Promise.race([this.exited, sleep(5000)]);
     }
   }
 

@@ -97,7 +97,7 @@ export async function prepareDatabase(access: Access): Promise<PreparedDatabase>
     const appSecret = String(role?.rolpassword);
     return { access: changed, admin: connect(changed), appPassword, appSecret };
   } catch (error) {
-    throw new PoolscopeError(`Cannot prepare PostgreSQL: ${firstLine(error)}`);
+    throw new PoolscopeError(`Cannot prepare PostgreSQL: ${firstLine(error)}`, { cause: error });
   } finally {
     await first.end({ timeout: 1 });
   }
@@ -129,6 +129,8 @@ export async function checkAnswers(access: Access): Promise<void> {
  */
 export async function cloneTemplate(admin: postgres.Sql): Promise<void> {
   const clone = async () => {
+    // A scenario may have its own ideas of how long a statement takes.
+    await admin.unsafe("set statement_timeout = 0; set lock_timeout = 0");
     await admin.unsafe(`drop database if exists ${DATABASE} with (force)`);
     await admin.unsafe(
       `create database ${DATABASE} template ${TEMPLATE} owner ${APP_USER} strategy file_copy`,

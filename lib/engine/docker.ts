@@ -6,18 +6,22 @@
  * @module
  */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PassThrough } from "node:stream";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
+import { type App, readApp } from "../apps/app.ts";
+import { type AppData, readData } from "../apps/data.ts";
 import { EngineLostError, PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
-import { FRAMEWORKS, type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { settingsOfServer } from "../server_settings.ts";
 import { readersEnvironment } from "../setup/environment.ts";
-import { type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
-import { ROOT, TOOLS } from "../store/layout.ts";
+import { builtApps, type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
+import { ROOT } from "../store/layout.ts";
 import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
+import { appOptions } from "./app_environment.ts";
 import { allAppTimings, GO_ON, PAGE_NUMBERS, PAUSE, PAUSED_FILE } from "./app_timings.ts";
 import { Owned } from "./cleanup.ts";
 import {
@@ -42,6 +46,7 @@ import {
   randomPassword,
 } from "./database.ts";
 import { openDocker } from "./docker_client.ts";
+import { dockerPrograms, onceRunner, readImageVersions, type RunOnce } from "./docker_programs.ts";
 import { askDocker, type DockerHost, socketPath } from "./docker_host.ts";
 import { objectLabels, sweepDocker } from "./docker_sweep.ts";
 import type {
@@ -61,23 +66,25 @@ import { networkCommand, networkUp, readNetwork } from "./network.ts";
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { Relay, relayProgram } from "./relay.ts";
 import {
-  appOptions,
+  composeApp,
+  type ComposePlacement,
   composeVariables,
+  CONTAINER_PASSFILE,
   CONTAINER_TIMINGS,
   CONTAINER_TLS,
   fillTemplate,
   NETWORK_PORTS,
-  readApp,
+  publishedPorts,
 } from "./services.ts";
+import { checkServerSettings, postgresArguments } from "./server_programs.ts";
+import { seedTemplate } from "./seed.ts";
 import { parseTcp, TCP_FILES, type TcpState } from "./tcp.ts";
 import { type Certificates, enableTls, makeCertificates } from "./tls.ts";
-import { directDependencies } from "./versions.ts";
 import { waitUntil } from "./wait.ts";
 
 const MIB = 2 ** 20;
 const POSTGRES_PORT = 5432;
 const PGBOUNCER_PORT = 6432;
-const APP_PORT = 8000;
 /** The folder in Locust's container that receives its files. */
 const LOAD_FOLDER = "/poolscope-run";
 /** Where the image of Locust has the locustfile. */
@@ -95,6 +102,8 @@ export interface DockerEngineOptions {
   log?: (line: string) => void;
   /** Ends what is being started; what runs is ended by disposing of the engine. */
   signal?: AbortSignal;
+  /** The apps of the study. @default those of the checkout */
+  apps?: readonly App[];
   /** Compose files over ours. @default none */
   overrides?: ComposeFile[];
 }
@@ -125,6 +134,8 @@ interface Shared {
   make(service: string, options: MakeOptions): Container;
   /** Removes one. */
   remove(container: Container): Promise<void>;
+  /** Runs a program of an image to its end. */
+  runOnce: RunOnce;
 }
 
 interface MakeOptions {
@@ -138,16 +149,33 @@ interface MakeOptions {
 /** The compose files of a path, as the scenario fills them in. */
 function readProject(
   scenario: Scenario,
-  nonce: string,
-  cpuSets: Record<string, string>,
-  overrides: ComposeFile[],
+  placement: ComposePlacement & { password: string },
+  { overrides, images }: Pick<Shared, "overrides" | "images">,
 ): ComposeProject {
   const names = ["compose.yml", ...(scenario.path === "pooled" ? ["compose.pooled.yml"] : [])];
   const files = names.map((name) => ({
     name: `compose/${name}`,
     text: readFileSync(join(ROOT, "compose", name), "utf8"),
   }));
-  return readCompose([...files, ...overrides], composeVariables(scenario, { nonce, cpuSets }));
+  const ports = publishedPorts(files.map(({ text }) => text).join("\n"));
+  const variables = { ...ports, ...composeVariables(scenario, placement) };
+  const app = readApp(scenario.framework);
+  let project = readCompose([...files, ...overrides], variables);
+  if (project.services[app.name] === undefined) {
+    const own = composeApp(app, scenario, placement, images[app.name]!.reference);
+    project = readCompose([...files, own, ...overrides], variables);
+  }
+  // A variable of a compose file is one argument, and these are any number.
+  project.services.postgres?.command?.push(
+    ...postgresArguments(settingsOfServer(scenario, "postgres")),
+  );
+  return project;
+}
+
+/** Whether the image of PostgreSQL is made of these scripts, those of the checkout's data/. */
+function isInImage({ schema, seed }: AppData): boolean {
+  const own = (name: string) => readFileSync(join(ROOT, "data", name), "utf8");
+  return schema.text === own("schema.sql") && seed.text === own("seed.sql");
 }
 
 /** The files that a service is granted, by the values of its secrets. */
@@ -169,7 +197,10 @@ function certificateFiles(
 ): ContainerFile[] {
   if (certificates === null) return [];
   return parts.map((part) => ({
-    ...{ path: CONTAINER_TLS[part], content: certificates[part], uid: 0, gid: 0 },
+    path: CONTAINER_TLS[part],
+    content: certificates[part],
+    uid: 0,
+    gid: 0,
     mode: part === "key" ? 0o600 : 0o644,
   }));
 }
@@ -243,11 +274,18 @@ export class DockerEngine implements Engine {
    */
   static async open(options: DockerEngineOptions): Promise<DockerEngine> {
     const { host, study, log = () => {}, signal, overrides = [] } = options;
+    const apps = options.apps ?? builtApps();
+    const sharing = apps.filter(({ environment }) => environment === "shared").map(({ name }) =>
+      name
+    );
     const docker = openDocker(host);
     for (const line of await sweepDocker(host)) log(line);
     const images = await ensureImages(docker, {
-      ...{ tag: Deno.env.get("POOLSCOPE_TAG") || "latest" },
-      ...{ caBundle: findCaBundle(readersEnvironment()), log, signal },
+      tag: Deno.env.get("POOLSCOPE_TAG") || "latest",
+      caBundle: findCaBundle(readersEnvironment()),
+      apps,
+      log,
+      signal,
     });
     const owned = Owned.withKeeper();
     owned.addDocker(host);
@@ -272,6 +310,7 @@ export class DockerEngine implements Engine {
       await container.remove();
       containers.delete(container);
     };
+    const runOnce = onceRunner({ make, remove, images, owned });
     let network: Docker.Network | null = null;
     let relay: Relay | null = null;
     const close = async () => {
@@ -292,13 +331,22 @@ export class DockerEngine implements Engine {
       const logFile = owned.scratchFile("relay.log");
       const [opened, versions, info] = await Promise.all([
         openRelay(make, docker, images.locust!.id, logFile),
-        readVersions(make, remove, images, owned),
+        readImageVersions(runOnce, images, sharing),
         docker.info(),
       ]);
       relay = opened;
       const shared = {
-        ...{ docker, host, network: name, relay, images, overrides, make, remove },
-        ...{ cores: info.NCPU, memoryMiB: Math.floor(info.MemTotal / MIB) },
+        docker,
+        host,
+        network: name,
+        relay,
+        images,
+        overrides,
+        make,
+        remove,
+        runOnce,
+        cores: info.NCPU,
+        memoryMiB: Math.floor(info.MemTotal / MIB),
       };
       const machine = {
         cpus: info.NCPU,
@@ -340,6 +388,10 @@ export class DockerEngine implements Engine {
     if (/^health_status.*unhealthy/.test(Action)) container?.readHealth().catch(() => {});
   }
 
+  async checkServerSettings(scenarios: readonly Scenario[]): Promise<void> {
+    await checkServerSettings(scenarios, dockerPrograms(this.#shared.runOnce, this.versions));
+  }
+
   async startDatabase(scenario: Scenario): Promise<void> {
     await this.#startServer(scenario);
     const database = this.#database!;
@@ -356,11 +408,12 @@ export class DockerEngine implements Engine {
   async #startServer(scenario: Scenario): Promise<void> {
     const shared = this.#shared;
     const cpuSets = divideCores(shared.cores, scenario.dbCpus) ?? {};
-    const project = readProject(scenario, "", cpuSets, shared.overrides);
+    const project = readProject(scenario, { nonce: "", cpuSets, password: "" }, shared);
     const service = project.services.postgres!;
     // A memory limit can be changed, but not be taken back.
     const unlimited = service.memory === null;
-    const key = JSON.stringify([service.command, service.sysctls, service.cpuset, unlimited]);
+    const data = readData(readApp(scenario.framework));
+    const key = JSON.stringify([service.command, service.sysctls, service.cpuset, unlimited, data]);
     if (this.#database?.key === key && await this.#isFit(this.#database)) return;
     await this.#stopDatabase();
     this.#signal?.throwIfAborted();
@@ -378,8 +431,11 @@ export class DockerEngine implements Engine {
       await server.start();
       const port = await reach(shared, server, "postgres", POSTGRES_PORT);
       const access: Access = {
-        ...{ host: "127.0.0.1", port, database: "postgres" },
-        ...{ username: ADMIN_USER, password },
+        host: "127.0.0.1",
+        port,
+        database: "postgres",
+        username: ADMIN_USER,
+        password,
       };
       await waitUntil(() => checkAnswers(access).then(() => true), {
         what: "PostgreSQL to answer",
@@ -391,8 +447,13 @@ export class DockerEngine implements Engine {
             : server.unhealthy,
         signal: this.#signal,
       });
+      const prepared = await prepareDatabase(access);
+      if (!isInImage(data)) {
+        this.#log(`Seeding PostgreSQL for ${readApp(scenario.framework).title}`);
+        await seedTemplate(prepared.access, data);
+      }
       this.#database = {
-        ...await prepareDatabase(access),
+        ...prepared,
         server,
         key,
         certificates: null,
@@ -454,6 +515,7 @@ export class DockerEngine implements Engine {
         `Docker at ${host.url} does not answer any more (${
           firstLine(error)
         }); start it and the same study again, complete runs are kept, or use --engine local`,
+        { cause: error },
       );
     }
   }
@@ -511,17 +573,24 @@ async function openRelay(
     Env: [],
     Labels: {},
     ExposedPorts: {},
-    ...{ OpenStdin: true, StdinOnce: true, AttachStdin: true },
+    OpenStdin: true,
+    StdinOnce: true,
+    AttachStdin: true,
     HostConfig: {
-      ...{ PortBindings: {}, Ulimits: [] },
+      PortBindings: {},
+      Ulimits: [],
       // Whatever goes through it would be kept by the daemon.
-      ...{ LogConfig: { Type: "none", Config: {} } },
+      LogConfig: { Type: "none", Config: {} },
     },
   };
   const container = make("relay", { body, logFile });
   await container.create();
   const streams = await docker.getContainer(container.id).attach({
-    ...{ stream: true, stdin: true, stdout: true, stderr: true, hijack: true },
+    stream: true,
+    stdin: true,
+    stdout: true,
+    stderr: true,
+    hijack: true,
   });
   const [output, errors] = [new PassThrough(), new PassThrough()];
   docker.modem.demuxStream(streams, output, errors);
@@ -531,94 +600,12 @@ async function openRelay(
   return new Relay(streams as unknown as ConstructorParameters<typeof Relay>[0], output);
 }
 
-/** Prints the versions of Python and of all packages. */
-const PYTHON_VERSIONS = "import importlib.metadata as m, json, platform; " +
-  "print(json.dumps({'python': platform.python_version(), " +
-  "**{d.metadata['Name'].lower().replace('_', '-').replace('.', '-'): d.version " +
-  "for d in m.distributions()}}))";
-
-/** What is inside images, by their ids: an image never changes. */
-const VERSIONS_FILE = join(TOOLS, "image-versions.json");
-
-/**
- * The versions of what runs in the images.
- *
- * @throws {PoolscopeError} If the apps' Pythons differ.
- */
-async function readVersions(
-  make: Shared["make"],
-  remove: Shared["remove"],
-  images: Record<string, BuiltImage>,
-  owned: Owned,
-): Promise<Record<string, string>> {
-  let known: Record<string, Record<string, string>> = {};
-  try {
-    known = JSON.parse(readFileSync(VERSIONS_FILE, "utf8"));
-  } catch {
-    // The first start, or a file that was cut short: looked at anew.
-  }
-  const direct = directDependencies();
-  const ask = async (service: string, argv: string[]): Promise<string> => {
-    const logFile = owned.scratchFile(`versions-${service}.log`);
-    const body: CreateBody = {
-      ...{ Image: images[service]!.id, Entrypoint: argv, Cmd: [], Env: [], Labels: {} },
-      ...{ ExposedPorts: {}, HostConfig: { PortBindings: {}, Ulimits: [] } },
-    };
-    const container = make(`versions-${service}`, { body, logFile });
-    try {
-      await container.create();
-      await container.start();
-      const { code } = await container.exited;
-      if (code === 0) return container.logTail(50);
-      throw new PoolscopeError(
-        `Cannot read the versions in the image of ${service}: ${container.logTail(1)}`,
-      );
-    } finally {
-      await remove(container);
-      container.removeLog();
-    }
-  };
-  const look = async (service: string): Promise<Record<string, string>> => {
-    if (service === "postgres" || service === "pgbouncer") {
-      const text = await ask(service, [service, "--version"]);
-      const version = /(\d+\.\d+(\.\d+)*)/.exec(text)?.[1];
-      return { [service]: version ?? "unknown" };
-    }
-    const found: Record<string, string> = JSON.parse(
-      await ask(service, ["python", "-c", PYTHON_VERSIONS]),
-    );
-    return Object.fromEntries(
-      Object.entries(found).filter(([name]) => name === "python" || direct.includes(name)),
-    );
-  };
-  const services = ["postgres", "pgbouncer", ...FRAMEWORKS, "locust"];
-  const versions = await Promise.all(
-    services.map(async (service) => known[images[service]!.id] ??= await look(service)),
-  );
-  mkdirSync(TOOLS, { recursive: true });
-  const current = Object.fromEntries(
-    services.map((service) => [images[service]!.id, known[images[service]!.id]]),
-  );
-  writeFileSync(VERSIONS_FILE, JSON.stringify(current, null, 2));
-  const pythons = new Set(versions.map(({ python }) => python).filter(Boolean));
-  if (pythons.size > 1) {
-    throw new PoolscopeError(
-      `Cannot compare the apps: their images have Python ${
-        [...pythons].join(" and ")
-      }; build them on one base by deno task images`,
-    );
-  }
-  const { python, postgres, pgbouncer, ...packages } = Object.assign({}, ...versions);
-  return {
-    ...{ deno: Deno.version.deno, python, postgres, pgbouncer },
-    ...Object.fromEntries(Object.entries(packages as Record<string, string>).sort()),
-  };
-}
-
 class DockerRun implements RunServices {
   readonly nonce = crypto.randomUUID();
   readonly services = new Map<string, Container>();
   readonly postgres: Access;
+  /** Those of what is in its image are among the engine's. */
+  readonly versions = {};
   appUrl = "";
   healthUrl = "";
   appOptions: Record<string, string> = {};
@@ -642,7 +629,9 @@ class DockerRun implements RunServices {
     const { scenario } = run;
     this.#label = `${run.id}/round-${run.round}`;
     this.#planned = divideCores(shared.cores, scenario.dbCpus);
-    this.#project = readProject(scenario, this.nonce, this.#planned ?? {}, shared.overrides);
+    const cpuSets = this.#planned ?? {};
+    const placement = { nonce: this.nonce, cpuSets, password: database.appPassword };
+    this.#project = readProject(scenario, placement, shared);
     this.postgres = { ...database.access, database: DATABASE };
     this.services.set("postgres", database.server);
     database.server.beginRun();
@@ -684,7 +673,7 @@ class DockerRun implements RunServices {
     } catch (error) {
       // Full disk, damaged template or a server that hangs: a new server gets over each of them.
       this.database.fit = false;
-      throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`);
+      throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`, { cause: error });
     }
   }
 
@@ -692,11 +681,11 @@ class DockerRun implements RunServices {
     name: string,
     service: ComposeService,
     files: ContainerFile[],
-    change: (body: CreateBody) => CreateBody = (body) => body,
+    prepare: (container: Container) => Promise<void> = () => Promise.resolve(),
   ): Promise<Container> {
     const { images, host } = this.shared;
     const container = this.shared.make(name, {
-      body: change(requestFor(service, images[service.name], isLocal(host))),
+      body: requestFor(service, images[service.name], isLocal(host)),
       aliases: [service.name],
       files,
       logFile: join(this.folder, "logs", `${name}.log`),
@@ -704,6 +693,7 @@ class DockerRun implements RunServices {
     });
     this.services.set(name, container);
     await container.create();
+    await prepare(container);
     await container.start();
     return container;
   }
@@ -729,8 +719,11 @@ class DockerRun implements RunServices {
     ]);
     this.#pgbouncerAddress = address;
     this.pgbouncer = {
-      ...{ host: "127.0.0.1", port, database: "pgbouncer" },
-      ...{ username: ADMIN_USER, password: stats },
+      host: "127.0.0.1",
+      port,
+      database: "pgbouncer",
+      username: ADMIN_USER,
+      password: stats,
     };
   }
 
@@ -740,7 +733,10 @@ class DockerRun implements RunServices {
     const { images, host } = this.shared;
     const at = (name: Leg["name"] | "control") => ({ host: "0.0.0.0", port: NETWORK_PORTS[name] });
     const legs = legsOf(scenario).filter(({ rttMs }) => rttMs > 0).map(({ name, rttMs }) => ({
-      ...{ name, rttMs, backlog: scenario.listenBacklog, listen: at(name) },
+      name,
+      rttMs,
+      backlog: scenario.listenBacklog,
+      listen: at(name),
       target: name === "appPgbouncer"
         ? { host: "pgbouncer", port: PGBOUNCER_PORT }
         : { host: "postgres", port: POSTGRES_PORT },
@@ -753,7 +749,9 @@ class DockerRun implements RunServices {
       body: {
         Image: images.locust!.id,
         Entrypoint: networkCommand("python", at("control"), legs, true),
-        ...{ Cmd: [], Env: [], Labels: {} },
+        Cmd: [],
+        Env: [],
+        Labels: {},
         ExposedPorts: Object.fromEntries(ports.map((port) => [port, {}])),
         HostConfig: {
           PortBindings: isLocal(host) ? Object.fromEntries(published) : {},
@@ -785,10 +783,17 @@ class DockerRun implements RunServices {
       ...secretFiles(service, { app_password: this.database.appPassword }),
       ...certificateFiles(this.database.certificates, ["ca"]),
     ];
-    const container = await this.#begin("app", service, files);
-    const port = await reach(this.shared, container, service.name, APP_PORT);
+    const app = readApp(this.run.scenario.framework);
+    // Images of ours write the password file themselves, of the secret that they are granted.
+    const container = await this.#begin("app", service, files, async (created) => {
+      if (service.environment.PGPASSFILE !== CONTAINER_PASSFILE) return;
+      const uid = await created.userId();
+      const content = `*:*:${DATABASE}:${APP_USER}:${this.database.appPassword}\n`;
+      await created.put([{ path: CONTAINER_PASSFILE, content, mode: 0o600, uid, gid: uid }]);
+    });
+    const port = await reach(this.shared, container, service.name, app.containerPort);
     this.appUrl = `http://127.0.0.1:${port}`;
-    this.healthUrl = this.appUrl + readApp(this.run.scenario.framework).healthPath;
+    this.healthUrl = this.appUrl + app.healthPath;
   }
 
   async applyLimits(): Promise<Record<string, ServiceLimits>> {
@@ -816,7 +821,9 @@ class DockerRun implements RunServices {
     return {
       python: "python",
       locustfile: LOCUSTFILE,
-      host: `http://${this.run.scenario.framework}:${APP_PORT}`,
+      host: `http://${this.run.scenario.framework}:${
+        readApp(this.run.scenario.framework).containerPort
+      }`,
       folder: LOAD_FOLDER,
     };
   }
@@ -835,7 +842,11 @@ class DockerRun implements RunServices {
         HostConfig: { ...body.HostConfig, PortBindings: {} },
       },
       aliases: ["locust"],
-      files: [{ path: LOAD_FOLDER, content: null, mode: 0o777, uid: 0, gid: 0 }],
+      files: [
+        { path: LOAD_FOLDER, content: null, mode: 0o777, uid: 0, gid: 0 },
+        ...Object.entries(command.files)
+          .map(([path, content]) => ({ path, content, mode: 0o644, uid: 0, gid: 0 })),
+      ],
       logFile: join(this.folder, "logs", "locust.log"),
       run: this.#label,
     });
@@ -883,8 +894,12 @@ class DockerRun implements RunServices {
     return [
       ...usages.filter((usage) => usage !== null),
       {
-        ...{ service: "host", cpuS: host.busyS, throttledS: host.stolenS },
-        ...{ memoryMiB: parseMemoryInUse(meminfo), processes: 0, contextSwitches: null },
+        service: "host",
+        cpuS: host.busyS,
+        throttledS: host.stolenS,
+        memoryMiB: parseMemoryInUse(meminfo),
+        processes: 0,
+        contextSwitches: null,
       },
     ];
   }
@@ -914,6 +929,11 @@ class DockerRun implements RunServices {
       return files === null ? [] : [[container.name, parseTcp(files)] as const];
     }));
     return Object.fromEntries(states.flat());
+  }
+
+  /** The port is the container's own, in which nothing of others runs. */
+  isAppListening(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   async isPgbouncerSocket({ address }: Peer): Promise<boolean> {

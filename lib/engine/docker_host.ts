@@ -38,8 +38,13 @@ export interface DockerEnvironment {
 /** This process's environment. */
 export function dockerEnvironment(option?: string): DockerEnvironment {
   const names = [
-    ...["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH", "DOCKER_CONFIG"],
-    ...["DOCKER_CONTEXT", "XDG_RUNTIME_DIR"],
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_TLS",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "XDG_RUNTIME_DIR",
   ];
   return {
     option,
@@ -81,7 +86,10 @@ export function dockerCandidates(from: DockerEnvironment = dockerEnvironment()):
     [join(home, ".docker/desktop/docker.sock"), "Docker Desktop's socket"],
   ];
   return sockets.map(([path, name]) => ({
-    ...{ url: `unix://${path}`, certificates: null, verify: false, from: name },
+    url: `unix://${path}`,
+    certificates: null,
+    verify: false,
+    from: name,
   }));
 }
 
@@ -162,6 +170,7 @@ export function connectionOptions(host: DockerHost): {
         `Cannot use Docker at ${host.url}: ${name} in ${certificates} cannot be read (${
           (error as NodeJS.ErrnoException).code
         }); set DOCKER_CERT_PATH`,
+        { cause: error },
       );
     }
   };
@@ -171,8 +180,12 @@ export function connectionOptions(host: DockerHost): {
   };
   return tls
     ? {
-      ...{ protocol: "https", ...named, rejectUnauthorized: host.verify },
-      ...{ ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") },
+      protocol: "https",
+      ...named,
+      rejectUnauthorized: host.verify,
+      ca: read("ca.pem"),
+      cert: read("cert.pem"),
+      key: read("key.pem"),
     }
     : { protocol: "http", ...named };
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Owner, ownerState } from "../store/owner.ts";
 import { askDocker, type DockerHost } from "./docker_host.ts";
 
@@ -103,7 +104,7 @@ export async function sweepDocker(host: DockerHost, ownerId?: string): Promise<s
         if (status === 204) removed.set(id, kind);
       }));
     }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await sleep(PAUSE_MS);
   }
   if (removed.size === 0) return [];
   const count = (kind: Found["kind"]) => {

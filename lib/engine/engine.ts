@@ -44,6 +44,8 @@ export interface LoadCommand {
   env: Record<string, string>;
   /** The file that it waits for before it begins, as it sees it. */
   startFile: string;
+  /** Files that it reads, by the paths at which it sees them. */
+  files: Record<string, string>;
 }
 
 /** A load generator that is started, with its libraries loaded, and waits to be let go. */
@@ -140,6 +142,8 @@ export interface RunServices extends AsyncDisposable {
   readonly healthUrl: string;
   /** The value that the app gives back on its health path, so that it is known to be ours. */
   readonly nonce: string;
+  /** Versions of what the app alone runs on; empty where it runs on what all share. */
+  readonly versions: Record<string, string>;
   /** What the scenario says to the app, by the names of its environment variables. */
   readonly appOptions: Record<string, string>;
   /** PostgreSQL, connected to the run's database. */
@@ -166,6 +170,8 @@ export interface RunServices extends AsyncDisposable {
   pauseAppTimings(paused: boolean): Promise<void>;
   /** What the kernel has counted of TCP so far, by network namespace. */
   tcp(): Promise<Record<string, TcpState>>;
+  /** Whether what listens on the app's port is a process, or in a container, that was started here. */
+  isAppListening(): Promise<boolean>;
   /** Whether PostgreSQL's client at this address and port is PgBouncer. */
   isPgbouncerSocket(peer: Peer): Promise<boolean>;
 }
@@ -184,6 +190,12 @@ export interface Engine extends AsyncDisposable {
   readonly versions: Record<string, string>;
   /** The images of what it starts, by service, with their digests; empty without images. */
   readonly images: Record<string, string>;
+  /**
+   * Has PostgreSQL and PgBouncer themselves check what scenarios set by their own names.
+   *
+   * @throws {UsageError} If one is unknown or refused.
+   */
+  checkServerSettings(scenarios: readonly Scenario[]): Promise<void>;
   /** Starts PostgreSQL with the seeded template, or restarts it when a server setting differs. */
   startDatabase(scenario: Scenario): Promise<void>;
   /** Clones the database and starts PgBouncer, if pooled, and the app. */

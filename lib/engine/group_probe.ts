@@ -20,12 +20,22 @@ const ANSWER_TIMEOUT_MS = 3000;
 
 /** Files of both versions, below the group's mount in the container. */
 const FILES = [
-  ...["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us", "cpu.max", "cpu/cpu.stat", "cpu.stat"],
-  ...["cpuacct/cpuacct.usage", "memory/memory.limit_in_bytes", "memory.max"],
-  ...["memory/memory.usage_in_bytes", "memory.current"],
-  ...["memory/memory.oom_control", "memory.events"],
-  ...["cpuset/cpuset.cpus", "cpuset.cpus.effective"],
-  ...["memory/cgroup.procs", "cgroup.procs"],
+  "cpu/cpu.cfs_quota_us",
+  "cpu/cpu.cfs_period_us",
+  "cpu.max",
+  "cpu/cpu.stat",
+  "cpu.stat",
+  "cpuacct/cpuacct.usage",
+  "memory/memory.limit_in_bytes",
+  "memory.max",
+  "memory/memory.usage_in_bytes",
+  "memory.current",
+  "memory/memory.oom_control",
+  "memory.events",
+  "cpuset/cpuset.cpus",
+  "cpuset.cpus.effective",
+  "memory/cgroup.procs",
+  "cgroup.procs",
 ];
 
 /** How often each thread was put on a core so far: of the files that tell, the shortest. */
@@ -133,7 +143,9 @@ export class GroupProbe {
   static async open(container: Docker.Container): Promise<GroupProbe> {
     const exec = await container.exec({
       Cmd: ["sh", "-c", PROGRAM, "sh", ...FILES, SWITCHES],
-      ...{ AttachStdin: true, AttachStdout: true, AttachStderr: false },
+      AttachStdin: true,
+      AttachStdout: true,
+      AttachStderr: false,
     });
     const streams = await exec.start({ hijack: true, stdin: true });
     const output = new PassThrough();

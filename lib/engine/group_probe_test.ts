@@ -25,8 +25,13 @@ Deno.test("parseAnswer() reads control groups of version 1", () => {
       "/proc/9/task/9/schedstat=4000000 100 700",
     ]),
     {
-      ...{ limits: { cpus: 0.5, memoryMiB: 512 }, cpuset: "0-1", cpuS: 7.25, throttledS: 2.5 },
-      ...{ memoryMiB: 1, processes: 2, memoryKills: 2 },
+      limits: { cpus: 0.5, memoryMiB: 512 },
+      cpuset: "0-1",
+      cpuS: 7.25,
+      throttledS: 2.5,
+      memoryMiB: 1,
+      processes: 2,
+      memoryKills: 2,
       switches: new Map([["1", 12], ["7", 40], ["8", 3]]),
     },
   );
@@ -50,8 +55,13 @@ Deno.test("parseAnswer() reads control groups of version 2, without limits", () 
       "/proc/1/task/1/schedstat=0 0 0",
     ]),
     {
-      ...{ limits: { cpus: null, memoryMiB: null }, cpuset: "2-3", cpuS: 1.5, throttledS: 0.25 },
-      ...{ memoryMiB: 2, processes: 1, memoryKills: 1 },
+      limits: { cpus: null, memoryMiB: null },
+      cpuset: "2-3",
+      cpuS: 1.5,
+      throttledS: 0.25,
+      memoryMiB: 2,
+      processes: 1,
+      memoryKills: 1,
       switches: new Map(),
     },
   );

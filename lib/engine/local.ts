@@ -5,14 +5,28 @@
  * @module
  */
 
-import { readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import { type App, readApp } from "../apps/app.ts";
+import { type AppData, readData } from "../apps/data.ts";
+import type { ReadyApp } from "../apps/runtime.ts";
 import { PoolscopeError } from "../errors.ts";
 import { LOCUSTFILE } from "../load/locust.ts";
 import type { PlannedRun } from "../plan.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { limitsOf } from "../settings.ts";
+import { prepareApp } from "../setup/apps.ts";
 import { serviceEnvironment } from "../setup/environment.ts";
 import type { Tools } from "../setup/mod.ts";
+import { installedVersions } from "../setup/python.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
 import type { Limits, ServiceLimits } from "../store/manifest.ts";
@@ -60,22 +74,17 @@ import type {
   ServiceUsage,
 } from "./engine.ts";
 import { KeptFiles } from "./kept_files.ts";
+import { localPrograms } from "./local_programs.ts";
 import { networkCommand, networkUp } from "./network.ts";
 import { GO_ON, PAUSE, PAUSED_FILE, readAppTimings } from "./app_timings.ts";
 import { listProcesses, parseHostCpu, parseMemoryInUse, type ProcessStat } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
-import {
-  appFolder,
-  appOptions,
-  appPlacement,
-  fillTemplate,
-  pgbouncerValues,
-  postgresSettings,
-  readApp,
-} from "./services.ts";
+import { appOptions, appPlacement } from "./app_environment.ts";
+import { checkServerSettings } from "./server_programs.ts";
+import { fillTemplate, pgbouncerValues, postgresSettings } from "./services.ts";
 import { parseTcp, TCP_FILES, type TcpState } from "./tcp.ts";
 import { type CertificateFiles, enableTls, makeCertificates, writeCertificates } from "./tls.ts";
-import { directDependencies, normaliseName } from "./versions.ts";
+import { directDependencies } from "./versions.ts";
 
 const HOST = "127.0.0.1";
 /** The folder in a run's own that receives what the app's requests spend their time on. */
@@ -91,31 +100,6 @@ interface Database extends PreparedDatabase {
   certificates: CertificateFiles | null;
   /** False once a run could not be prepared on it; the next run then gets a new one. */
   fit: boolean;
-}
-
-function limitsOf(scenario: Scenario): Record<string, Limits> {
-  return {
-    postgres: { cpus: scenario.dbCpus, memoryMiB: scenario.dbMemoryMiB },
-    app: { cpus: scenario.appCpus, memoryMiB: scenario.appMemoryMiB },
-    ...(scenario.path === "pooled" && {
-      pgbouncer: { cpus: scenario.pgbouncerCpus, memoryMiB: scenario.pgbouncerMemoryMiB },
-    }),
-  };
-}
-
-/** Versions of the apps' and Locust's direct dependencies, as they are installed. */
-function installedVersions(environment: string): Record<string, string> {
-  const direct = directDependencies();
-  const libraries = join(environment, "lib");
-  return Object.fromEntries(
-    readdirSync(libraries)
-      .flatMap((python) => readdirSync(join(libraries, python, "site-packages")))
-      .map((name) => /^(.+)-([^-]+)\.dist-info$/.exec(name))
-      .filter((match) => match !== null)
-      .map((match) => [normaliseName(match[1]!), match[2]!] as const)
-      .filter(([name]) => direct.includes(name))
-      .sort(),
-  );
 }
 
 /** Options of {@linkcode LocalEngine}. */
@@ -166,7 +150,7 @@ export class LocalEngine implements Engine {
       python: setup.python.version,
       postgres: setup.postgres.version,
       pgbouncer: setup.pgbouncer.version,
-      ...installedVersions(setup.python.folder),
+      ...installedVersions(setup.python.folder, directDependencies()),
     };
     this.#controllers = findControllers(
       readFileSync("/proc/self/mountinfo", "utf8"),
@@ -212,13 +196,21 @@ export class LocalEngine implements Engine {
     return group;
   }
 
+  async checkServerSettings(scenarios: readonly Scenario[]): Promise<void> {
+    await checkServerSettings(
+      scenarios,
+      localPrograms(this.#setup, this.#owned, this.#cluster.folder),
+    );
+  }
+
   async startDatabase(scenario: Scenario): Promise<void> {
     const settings = postgresSettings(scenario);
-    const key = JSON.stringify(settings);
+    const data = readData(readApp(scenario.framework));
+    const key = JSON.stringify([settings, data]);
     if (this.#database?.settings !== key || !await this.#isFit(this.#database)) {
       await this.#stopDatabase();
       try {
-        this.#database = await this.#newDatabase(settings, key);
+        this.#database = await this.#newDatabase(settings, data, key);
       } catch (error) {
         // What a failed start leaves must not fail the next one: a half copy may fill the disk.
         this.#owned.removeFolder(this.#folder);
@@ -250,16 +242,24 @@ export class LocalEngine implements Engine {
     }
   }
 
-  async #newDatabase(settings: Record<string, string>, key: string): Promise<Database> {
-    const seeded = await ensureSeededCluster(this.#cluster);
+  async #newDatabase(
+    settings: Record<string, string>,
+    data: AppData,
+    key: string,
+  ): Promise<Database> {
+    const seeded = await ensureSeededCluster(this.#cluster, data);
     this.#log("Starting PostgreSQL");
     this.#owned.addFolder(this.#folder);
     makeFolder(this.#folder, this.#setup.user);
-    const { data, password } = await copyCluster(this.#cluster, seeded, this.#folder);
+    const { data: copy, password } = await copyCluster(this.#cluster, seeded, this.#folder);
     const group = this.createGroup("postgres");
     const logFile = join(this.#folder, "postgres.log");
     const { server, access } = await startServer(this.#cluster, {
-      ...{ data, password, settings, logFile, group },
+      data: copy,
+      password,
+      settings,
+      logFile,
+      group,
     }).catch(async (error) => {
       await group?.remove();
       throw error;
@@ -289,7 +289,9 @@ export class LocalEngine implements Engine {
       throw new PoolscopeError("Cannot start a run: PostgreSQL is not started");
     }
     this.#signal?.throwIfAborted();
-    const started = new LocalRun(this.#setup, this.#owned, database, run, folder, this);
+    const app = readApp(run.scenario.framework, this.root);
+    const ready = await this.prepareApp(app);
+    const started = new LocalRun(this.#setup, this.#owned, database, run, folder, this, app, ready);
     try {
       await started.start(this.#folder);
     } catch (error) {
@@ -297,6 +299,12 @@ export class LocalEngine implements Engine {
       throw error;
     }
     return started;
+  }
+
+  /** Installs and builds an app, which a later start then finds. */
+  prepareApp(app: App): Promise<ReadyApp> {
+    const log = this.#log;
+    return prepareApp(app, { python: this.#setup.python, log, signal: this.#signal });
   }
 
   /** Processes need no daemon. */
@@ -314,6 +322,7 @@ class LocalRun implements RunServices {
   readonly nonce = crypto.randomUUID();
   readonly services = new Map<string, LocalProcess>();
   readonly postgres: Access;
+  readonly versions: Record<string, string>;
   /** Nothing here decides which of the machine's cores a service runs on. */
   readonly cpuSets = null;
   appUrl = "";
@@ -335,7 +344,10 @@ class LocalRun implements RunServices {
     private readonly run: PlannedRun,
     private readonly folder: string,
     private readonly engine: LocalEngine,
+    private readonly app: App,
+    private readonly ready: ReadyApp,
   ) {
+    this.versions = ready.versions;
     this.postgres = { ...database.access, database: DATABASE };
     this.services.set("postgres", database.server);
     this.#groups.set("postgres", database.group);
@@ -377,7 +389,7 @@ class LocalRun implements RunServices {
     } catch (error) {
       // Full disk, damaged template or a server that hangs: a new server gets over each of them.
       this.database.fit = false;
-      throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`);
+      throw new PoolscopeError(`Cannot clone the database: ${firstLine(error)}`, { cause: error });
     }
   }
 
@@ -391,8 +403,11 @@ class LocalRun implements RunServices {
     const address = (port: number): Address => ({ host: HOST, port });
     const target = (leg: Leg["name"]) => leg === "appPgbouncer" ? pgbouncer! : postgres;
     const legs = legsOf(scenario).filter(({ rttMs }) => rttMs > 0).map(({ name, rttMs }) => ({
-      ...{ name, rttMs, backlog: scenario.listenBacklog },
-      ...{ listen: address(freePort()), target: address(target(name)) },
+      name,
+      rttMs,
+      backlog: scenario.listenBacklog,
+      listen: address(freePort()),
+      target: address(target(name)),
     }));
     if (legs.length > 0) {
       const control = address(freePort());
@@ -446,7 +461,11 @@ class LocalRun implements RunServices {
     const iniFile = join(secrets, "pgbouncer.ini");
     writeSecret(iniFile, ini, user);
     this.pgbouncer = {
-      ...{ host: HOST, port, database: "pgbouncer", username: ADMIN_USER, password: stats },
+      host: HOST,
+      port,
+      database: "pgbouncer",
+      username: ADMIN_USER,
+      password: stats,
     };
     this.#start("pgbouncer", {
       argv: [...this.setup.pgbouncer.argv, iniFile],
@@ -459,8 +478,7 @@ class LocalRun implements RunServices {
 
   #startApp(secrets: string, databasePort: number): void {
     const { scenario } = this.run;
-    const { root } = this.engine;
-    const app = readApp(scenario.framework, root);
+    const { app, ready } = this;
     const port = freePort();
     // Not the service user's: the app runs as whoever started Poolscope.
     const passFile = join(secrets, "pgpass");
@@ -469,24 +487,29 @@ class LocalRun implements RunServices {
     this.healthUrl = this.appUrl + app.healthPath;
     this.appOptions = appOptions(app, scenario);
     const placement = appPlacement(app, {
-      ...{ host: HOST, port, nonce: this.nonce, databaseHost: HOST, databasePort },
+      host: HOST,
+      port,
+      nonce: this.nonce,
+      databaseHost: HOST,
+      databasePort,
       timings: join(secrets, TIMINGS),
-      ...{ databaseName: DATABASE, databaseUser: APP_USER },
+      databaseName: DATABASE,
+      databaseUser: APP_USER,
+      databasePassword: this.database.appPassword,
       databaseCa: legsOf(scenario)[0]!.tls ? this.database.certificates!.ca : "",
     });
-    const [program, ...args] = app.command;
     this.#start("app", {
-      argv: [program === "python" ? this.setup.python.python : program!, ...args],
+      argv: app.command!,
       env: {
-        PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`,
+        PATH: [...ready.programs, "/usr/bin", "/bin"].join(":"),
         PYTHONUNBUFFERED: "1",
-        // What the apps share.
-        PYTHONPATH: join(root, "apps"),
+        // Where timings/ is.
+        PYTHONPATH: join(this.engine.root, "apps"),
         PGPASSFILE: passFile,
         ...this.appOptions,
         ...placement,
       },
-      cwd: appFolder(scenario.framework, root),
+      cwd: ready.folder,
       // Nothing of it is needed any more, and a graceful end would wait for idle connections.
       graceS: 0,
     });
@@ -532,6 +555,7 @@ class LocalRun implements RunServices {
       const usedMiB = Math.ceil(group!.usage().memoryMiB);
       throw new PoolscopeError(
         `${name} is out of memory before the load: it uses ${usedMiB} MiB, its limit is ${limits.memoryMiB} MiB`,
+        { cause: error },
       );
     }
   }
@@ -546,6 +570,7 @@ class LocalRun implements RunServices {
   }
 
   startLoad(command: LoadCommand): LoadGenerator {
+    for (const [path, text] of Object.entries(command.files)) writeFileSync(path, text);
     const locust = this.#start("locust", {
       argv: command.argv,
       env: { PATH: `${this.setup.python.folder}/bin:/usr/bin:/bin`, ...command.env },
@@ -591,6 +616,11 @@ class LocalRun implements RunServices {
     return Promise.resolve({ machine: parseTcp([read(0), read(1), read(2)]) });
   }
 
+  isAppListening(): Promise<boolean> {
+    const { port } = new URL(this.appUrl);
+    return Promise.resolve(listens(this.services.get("app")!.members(), Number(port)));
+  }
+
   isPgbouncerSocket({ port }: Peer): Promise<boolean> {
     const pgbouncer = this.services.get("pgbouncer");
     const network = this.services.get("network");
@@ -633,18 +663,37 @@ function connectedTo(port: number): number[] {
 
 /** Whether one of the processes holds the local end of a TCP connection with this port. */
 function ownsSocket(pids: number[], port: number): boolean {
+  return haveOpen(pids, socketsAt(["tcp"], port));
+}
+
+/** Whether one of the processes listens on this port, on addresses of either kind. */
+function listens(pids: number[], port: number): boolean {
+  return haveOpen(pids, socketsAt(["tcp", "tcp6"], port, LISTENING));
+}
+
+/** The state of a listening socket in `/proc/net/tcp`. */
+const LISTENING = "0A";
+
+/** The sockets whose local end has this port, as a process's open files name them. */
+function socketsAt(tables: ("tcp" | "tcp6")[], port: number, state?: string): Set<string> {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  const inodes = new Set(
-    readFileSync("/proc/net/tcp", "utf8").split("\n")
+  return new Set(
+    tables.map((table) => `/proc/net/${table}`).filter(existsSync)
+      .flatMap((file) => readFileSync(file, "utf8").split("\n"))
       .map((line) => line.trim().split(/\s+/))
       .filter((fields) => fields[1]?.endsWith(`:${hex}`))
+      .filter((fields) => state === undefined || fields[3] === state)
       .map((fields) => `socket:[${fields[9]}]`),
   );
+}
+
+/** Whether one of the processes has one of these files open. */
+function haveOpen(pids: number[], links: Set<string>): boolean {
   return pids.some((pid) => {
     try {
       return readdirSync(`/proc/${pid}/fd`).some((fd) => {
         try {
-          return inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
+          return links.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
         } catch {
           return false; // Closed between being listed and being read.
         }

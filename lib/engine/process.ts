@@ -7,6 +7,7 @@
 
 import { existsSync } from "node:fs";
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
 import type { ControlGroup } from "./cgroup.ts";
 import type { Owned } from "./cleanup.ts";
@@ -102,14 +103,27 @@ export class LocalProcess implements RunningService {
     }
     const setpriv = HAS_SETPRIV
       ? [
-        ...["setpriv", ...rights, "--pdeathsig", stopSignal, "--"],
-        ...["/bin/sh", "-c", UNLESS_ORPHANED, "sh", String(Deno.pid)],
+        "setpriv",
+        ...rights,
+        "--pdeathsig",
+        stopSignal,
+        "--",
+        "/bin/sh",
+        "-c",
+        UNLESS_ORPHANED,
+        "sh",
+        String(Deno.pid),
       ]
       : [];
     const join = group?.joinFiles ?? [];
     const child = new Deno.Command("/bin/sh", {
       args: [
-        ...["-c", LAUNCHER, "sh", options.logFile, String(join.length), ...join],
+        "-c",
+        LAUNCHER,
+        "sh",
+        options.logFile,
+        String(join.length),
+        ...join,
         ...setpriv,
         ...argv,
       ],
@@ -190,8 +204,11 @@ function sumUp(members: readonly ProcessStat[]) {
     members.reduce((total, stat) => total + stat[key], 0);
   const threads = members.flatMap(({ pid }) => listThreads(pid));
   return {
-    ...{ cpuS: sum("cpuS"), throttledS: 0, memoryMiB: sum("residentMiB") },
-    ...{ threads, processes: members.length },
+    cpuS: sum("cpuS"),
+    throttledS: 0,
+    memoryMiB: sum("residentMiB"),
+    threads,
+    processes: members.length,
   };
 }
 
@@ -216,7 +233,7 @@ function signalSession(pids: number[], signal: string): void {
 async function waitUntilGone(members: () => number[], seconds: number): Promise<void> {
   const end = performance.now() + seconds * 1000;
   while (members().length > 0 && performance.now() < end) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
 }
 

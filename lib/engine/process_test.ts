@@ -38,16 +38,14 @@ Deno.test("parseStat() counts fields after a command name with spaces and parent
     "42 (a) b (c)) S 1 42 40 0 -1 4194560 177 0 1 0 250 50 0 0 20 0 1 0 95415 2560000 256 0",
   );
   deepEqual(stat, {
-    ...{
-      pid: 42,
-      state: "S",
-      parent: 1,
-      group: 42,
-      session: 40,
-      cpuS: 3,
-      startTicks: 95415,
-      residentMiB: 1,
-    },
+    pid: 42,
+    state: "S",
+    parent: 1,
+    group: 42,
+    session: 40,
+    cpuS: 3,
+    startTicks: 95415,
+    residentMiB: 1,
   });
 });
 
@@ -213,7 +211,14 @@ Deno.test("usage() counts how often a process was put on a core", async () => {
 
 Deno.test("withDescendants() follows children into sessions of their own", () => {
   const stat = (pid: number, parent: number, session: number) => ({
-    ...{ pid, parent, session, state: "S", group: session, cpuS: 0, startTicks: 1, residentMiB: 1 },
+    pid,
+    parent,
+    session,
+    state: "S",
+    group: session,
+    cpuS: 0,
+    startTicks: 1,
+    residentMiB: 1,
   });
   // 12 began a session and has a child; 14 is of the first session and lost its parent.
   const all = [

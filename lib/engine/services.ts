@@ -1,226 +1,39 @@
 /**
- * The one place that maps a scenario to the environment of each service. Names of an app's
- * settings come from its `app.json`; everything else about an app is its own business.
+ * The one place that maps a scenario to the environment of PostgreSQL, of PgBouncer and of compose/;
+ * app_environment.ts does the same for the app.
  *
  * @module
  */
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import type { App } from "../apps/app.ts";
 import { serverLimits } from "../connections.ts";
 import { UsageError } from "../errors.ts";
-import {
-  armName,
-  type Framework,
-  type Leg,
-  legsOf,
-  type Reuse,
-  REUSES,
-  type Scenario,
-} from "../scenario.ts";
-import { ROOT } from "../store/layout.ts";
-
-/** The scenario's fields and the run's values that an app is told. */
-export const APP_SETTINGS = [
-  "workers",
-  "threads",
-  "poolSize",
-  "reuse",
-  "preparedStatements",
-  "listenBacklog",
-  "appDelayMs",
-  "host",
-  "port",
-  "nonce",
-  "timings",
-  "databaseHost",
-  "databasePort",
-  "databaseName",
-  "databaseUser",
-  "databaseTls",
-  "databaseCa",
-] as const;
-
-/** One of {@linkcode APP_SETTINGS}. */
-export type AppSetting = typeof APP_SETTINGS[number];
-
-/** An app's own description, `apps/<name>_app/app.json`. */
-export interface AppDefinition {
-  /** The framework's name in scenarios. */
-  name: Framework;
-  /** The framework's name for people. */
-  title: string;
-  /** Driver, ORM and server, in one line. */
-  stack: string;
-  /** Program and arguments, the same for every scenario. */
-  command: string[];
-  /** The path that answers without the database. */
-  healthPath: string;
-  /** How this app can keep its connections. */
-  reuse: Reuse[];
-  /** The environment variable and default of each setting; an app has `threads` or it has none. */
-  settings:
-    & Record<Exclude<AppSetting, "threads">, Setting>
-    & Partial<Record<"threads", Setting>>;
-}
-
-interface Setting {
-  env: string;
-  default: string | number | boolean;
-}
-
-/** The folder of an app. */
-export function appFolder(framework: Framework, root: string = ROOT): string {
-  return join(root, "apps", `${framework}_app`);
-}
-
-/**
- * Reads and checks an app's description.
- *
- * @throws {UsageError} If the file is missing, is not JSON, or lacks a field; the message names
- * file and field.
- */
-export function readApp(framework: Framework, root: string = ROOT): AppDefinition {
-  const file = `apps/${framework}_app/app.json`;
-  let text: string;
-  try {
-    text = readFileSync(join(root, file), "utf8");
-  } catch (error) {
-    throw new UsageError(
-      `Cannot read ${file}: ${(error as NodeJS.ErrnoException).code}; restore the file`,
-    );
-  }
-  return parseApp(text, file, framework);
-}
-
-/**
- * Checks the text of an `app.json`.
- *
- * @throws {UsageError} Naming the file and the field.
- */
-export function parseApp(text: string, file: string, framework: Framework): AppDefinition {
-  const fail = (what: string): never => {
-    throw new UsageError(`Cannot read ${file}: ${what}`);
-  };
-  let app: AppDefinition;
-  try {
-    app = JSON.parse(text);
-  } catch (error) {
-    return fail(`it is not JSON (${(error as Error).message})`);
-  }
-  if (typeof app !== "object" || app === null) return fail("it is not an object");
-  const isText = (value: unknown) => typeof value === "string" && value.length > 0;
-  if (app.name !== framework) fail(`"name" is ${JSON.stringify(app.name)}, must be "${framework}"`);
-  if (!isText(app.title)) fail(`"title" must be a text`);
-  if (!isText(app.stack)) fail(`"stack" must be a text`);
-  if (!Array.isArray(app.command) || app.command.length === 0 || !app.command.every(isText)) {
-    fail(`"command" must be a list of texts`);
-  }
-  if (!isText(app.healthPath) || !app.healthPath.startsWith("/")) {
-    fail(`"healthPath" must be a path that starts with /`);
-  }
-  if (!Array.isArray(app.reuse) || !app.reuse.every((value) => REUSES.includes(value))) {
-    fail(`"reuse" must be a list of ${REUSES.join(", ")}`);
-  }
-  for (const setting of APP_SETTINGS) {
-    const optional = setting === "threads" && app.settings?.threads === undefined;
-    if (!optional && !isText(app.settings?.[setting]?.env)) {
-      fail(`"settings.${setting}.env" must be a text`);
-    }
-  }
-  return app;
-}
-
-/** Where a run's app listens and which database it is sent to. */
-export type AppPlacement = {
-  host: string;
-  port: number;
-  nonce: string;
-  /** The folder that receives what requests spend their time on. */
-  timings: string;
-  databaseHost: string;
-  databasePort: number;
-  databaseName: string;
-  databaseUser: string;
-  /** The file of the authority that the database's certificate is held against; "" without TLS. */
-  databaseCa: string;
-};
-
-/**
- * What the scenario says to an app, by the names of its environment variables: its driver options.
- *
- * @throws {UsageError} If the app cannot keep connections in the way that the scenario asks for, or
- * would lose its prepared statements.
- */
-export function appOptions(app: AppDefinition, scenario: Scenario): Record<string, string> {
-  if (!app.reuse.includes(scenario.reuse)) {
-    throw new UsageError(
-      `Cannot run ${app.title} with reuse "${scenario.reuse}": it supports ${app.reuse.join(", ")}`,
-    );
-  }
-  checkPrepared(scenario);
-  const { workers, threads, poolSize, reuse, preparedStatements } = scenario;
-  const { listenBacklog, appDelayMs } = scenario;
-  const databaseTls = sslMode(legsOf(scenario)[0]!.tls);
-  return named(app, {
-    ...{ workers, threads, poolSize, reuse, preparedStatements, listenBacklog, appDelayMs },
-    databaseTls,
-  });
-}
-
-/** A server connection that clients share by turns has the statements of them all, unless followed. */
-function checkPrepared(scenario: Scenario): void {
-  const { path, poolMode, preparedStatements, maxPreparedStatements } = scenario;
-  if (path === "direct" || poolMode === "session") return;
-  if (preparedStatements && maxPreparedStatements === 0) {
-    throw new UsageError(
-      `Cannot run ${
-        armName(scenario)
-      } with maxPreparedStatements 0 in pool_mode ${poolMode}: clients would lose their prepared statements to each other; set maxPreparedStatements=200, poolMode=session or preparedStatements=false`,
-    );
-  }
-}
-
-/** Where an app finds its port and its database, by the names of its environment variables. */
-export function appPlacement(app: AppDefinition, placement: AppPlacement): Record<string, string> {
-  return named(app, placement);
-}
-
-/** Who encrypts also makes sure of whom it speaks to: certificate and host name are checked. */
-function sslMode(tls: boolean): "verify-full" | "disable" {
-  return tls ? "verify-full" : "disable";
-}
+import { type Leg, legsOf, type Scenario } from "../scenario.ts";
+import { settingsOfServer } from "../server_settings.ts";
+import { SCENARIO_KEYS, settingOf, settingsFor, type SettingValue } from "../settings.ts";
+import { appOptions, appPlacement, sslMode } from "./app_environment.ts";
+import { APP_USER, DATABASE } from "./database.ts";
+import { iniLines } from "./server_programs.ts";
 
 /** Plain clients are let in as well, such as the sampler; what the app does is read back. */
 function clientTls({ tlsAppPgbouncer }: Scenario): "allow" | "disable" {
   return tlsAppPgbouncer ? "allow" : "disable";
 }
 
-function named(
-  app: AppDefinition,
-  values: Partial<Record<AppSetting, string | number | boolean>>,
-): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(values).flatMap(([setting, value]) => {
-      const env = app.settings[setting as AppSetting]?.env;
-      return env === undefined ? [] : [[env, String(value)]];
-    }),
-  );
-}
-
 /** PostgreSQL's settings that differ from its own defaults, as `-c` takes them. */
 export function postgresSettings(scenario: Scenario): Record<string, string> {
   const { max_connections, superuser_reserved_connections } = serverLimits(scenario);
   return {
+    ...texts(settingsFor(scenario, "postgres")),
     max_connections: String(max_connections),
     superuser_reserved_connections: String(superuser_reserved_connections),
     // Times go out in UTC whatever the machine's zone, so that every framework sends the same text.
     timezone: "UTC",
     log_timezone: "UTC",
     password_encryption: "scram-sha-256",
-    scram_iterations: String(scenario.scramIterations),
     // Counts statements for the samplers; what it costs is the same for every arm.
     shared_preload_libraries: "pg_stat_statements",
+    ...settingsOfServer(scenario, "postgres"),
   };
 }
 
@@ -251,17 +64,24 @@ export function pgbouncerValues(
     TLS_CA_FILE: placement.tlsCa,
     LISTEN_ADDR: placement.host,
     LISTEN_PORT: String(placement.port),
-    LISTEN_BACKLOG: String(scenario.listenBacklog),
     DB_HOST: placement.databaseHost,
     DB_PORT: String(placement.databasePort),
     DB_NAME: placement.databaseName,
     USERLIST: placement.userlist,
-    POOL_MODE: scenario.poolMode,
-    DEFAULT_POOL_SIZE: String(scenario.defaultPoolSize),
+    ...inCapitals(settingsFor(scenario, "pgbouncer")),
     MAX_CLIENT_CONN: String(serverLimits(scenario).max_client_conn),
-    QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
-    MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
+    PGBOUNCER_SETTINGS: iniLines(settingsOfServer(scenario, "pgbouncer")),
   };
+}
+
+function texts(values: Record<string, SettingValue>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
+}
+
+function inCapitals(values: Record<string, SettingValue>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(texts(values)).map(([name, value]) => [name.toUpperCase(), value]),
+  );
 }
 
 /** Where a container finds the certificates that it is given. */
@@ -276,7 +96,10 @@ export const CONTAINER_TIMINGS = "/tmp/poolscope-timings";
 
 /** The ports of the container that stands between the others, by leg. */
 export const NETWORK_PORTS: Record<Leg["name"] | "control", number> = {
-  ...{ control: 7000, appDb: 7001, appPgbouncer: 7002, pgbouncerDb: 7003 },
+  control: 7000,
+  appDb: 7001,
+  appPgbouncer: 7002,
+  pgbouncerDb: 7003,
 };
 
 /** The address at which a container enters a leg: the service's own where it takes no time. */
@@ -294,17 +117,79 @@ export interface ComposePlacement {
   cpuSets: Record<string, string>;
 }
 
+/** The scenario's settings by the variables of `compose/`; as for Docker itself, 0 is no limit. */
+function composeSettings(scenario: Scenario): Record<string, string> {
+  return Object.fromEntries(SCENARIO_KEYS.flatMap((key) => {
+    const { compose, limit } = settingOf(key)!;
+    if (compose === undefined) return [];
+    const unit = limit?.resource === "memoryMiB" && scenario[key] !== null ? "M" : "";
+    return [[compose, `${scenario[key] ?? 0}${unit}`]];
+  }));
+}
+
+/** Where the app of an image of the reader's own finds the password file. */
+export const CONTAINER_PASSFILE = "/run/poolscope-secrets/pgpass";
+
 /**
- * The values of the variables in `compose/`, all of them but those of building images: no default
- * of a compose file is left to decide anything.
+ * The service of an app that compose/ does not have, as a compose file beside it.
+ *
+ * @param app The app.
+ * @param scenario The scenario.
+ * @param placement As of {@linkcode composeVariables}; and the app's password, for a URL.
+ * @param image The app's image.
+ */
+export function composeApp(
+  app: App,
+  scenario: Scenario,
+  { nonce, cpuSets, password }: ComposePlacement & { password: string },
+  image: string,
+): { name: string; text: string } {
+  const [leg] = legsOf(scenario);
+  const { host, port } = entryOf(leg!);
+  const { APP_CPUS, APP_MEMORY, LISTEN_BACKLOG } = composeSettings(scenario);
+  const service = {
+    image,
+    environment: {
+      ...appOptions(app, scenario),
+      ...appPlacement(app, {
+        host: "0.0.0.0",
+        port: app.containerPort,
+        nonce,
+        timings: CONTAINER_TIMINGS,
+        databaseHost: host,
+        databasePort: port,
+        databaseName: DATABASE,
+        databaseUser: APP_USER,
+        databasePassword: password,
+        databaseCa: leg!.tls ? CONTAINER_TLS.ca : "",
+      }),
+      PGPASSFILE: CONTAINER_PASSFILE,
+    },
+    sysctls: { "net.core.somaxconn": LISTEN_BACKLOG },
+    ports: [`127.0.0.1:0:${app.containerPort}`],
+    cpuset: cpuSets.app ?? "",
+    deploy: { resources: { limits: { cpus: APP_CPUS, memory: APP_MEMORY } } },
+  };
+  // A dollar sign would begin a variable.
+  const text = JSON.stringify({ services: { [app.name]: service } }).replaceAll("$", "$$$$");
+  return { name: `the service of ${app.name}`, text };
+}
+
+/** The variables of the ports that a compose file publishes on this machine: any free one. */
+export function publishedPorts(text: string): Record<string, string> {
+  return Object.fromEntries(
+    [...text.matchAll(/127\.0\.0\.1:\$\{(\w+)/g)].map(([, name]) => [name!, "0"]),
+  );
+}
+
+/**
+ * The values of the variables in `compose/`, all of them but those of building images and the
+ * {@linkcode publishedPorts}: no default of a compose file is left to decide anything.
  */
 export function composeVariables(
   scenario: Scenario,
   { nonce, cpuSets }: ComposePlacement,
 ): Record<string, string> {
-  // As for Docker itself, 0 is no limit.
-  const cpus = (value: number | null) => String(value ?? 0);
-  const memory = (value: number | null) => value === null ? "0" : `${value}M`;
   const limits = serverLimits(scenario);
   const legs = legsOf(scenario);
   const database = entryOf(legs.at(-1)!);
@@ -314,6 +199,7 @@ export function composeVariables(
   );
   const onTls = (file: string, tls: boolean) => tls ? file : "";
   return {
+    ...composeSettings(scenario),
     // Of the last leg, which leads to PostgreSQL, and of the one that leads to PgBouncer.
     DB_HOST: database.host,
     DB_PORT: String(database.port),
@@ -329,40 +215,16 @@ export function composeVariables(
       CONTAINER_TLS.ca,
       scenario.tlsAppPgbouncer || scenario.tlsPgbouncerDb,
     ),
-    DB_CPUS: cpus(scenario.dbCpus),
-    DB_MEMORY: memory(scenario.dbMemoryMiB),
     DB_CPUSET: cpuSets.postgres ?? "",
     MAX_CONNECTIONS: String(limits.max_connections),
     SUPERUSER_RESERVED_CONNECTIONS: String(limits.superuser_reserved_connections),
-    SCRAM_ITERATIONS: String(scenario.scramIterations),
-    PGBOUNCER_CPUS: cpus(scenario.pgbouncerCpus),
-    PGBOUNCER_MEMORY: memory(scenario.pgbouncerMemoryMiB),
     PGBOUNCER_CPUSET: cpuSets.pgbouncer ?? "",
-    POOL_MODE: scenario.poolMode,
-    DEFAULT_POOL_SIZE: String(scenario.defaultPoolSize),
     MAX_CLIENT_CONN: String(limits.max_client_conn),
-    QUERY_WAIT_TIMEOUT: String(scenario.queryWaitTimeoutS),
-    MAX_PREPARED_STATEMENTS: String(scenario.maxPreparedStatements),
-    APP_CPUS: cpus(scenario.appCpus),
-    APP_MEMORY: memory(scenario.appMemoryMiB),
+    PGBOUNCER_SETTINGS: iniLines(settingsOfServer(scenario, "pgbouncer")),
     APP_CPUSET: cpuSets.app ?? "",
-    WORKERS: String(scenario.workers),
-    THREADS: String(scenario.threads),
-    POOL_SIZE: String(scenario.poolSize),
-    REUSE: scenario.reuse,
-    PREPARED_STATEMENTS: String(scenario.preparedStatements),
-    APP_DELAY_MS: String(scenario.appDelayMs),
     NONCE: nonce,
     APP_TIMINGS: CONTAINER_TIMINGS,
-    LISTEN_BACKLOG: String(scenario.listenBacklog),
     LOCUST_CPUSET: cpuSets.locust ?? "",
-    // Any free one.
-    ...Object.fromEntries(
-      ["POSTGRES", "PGBOUNCER", "FASTAPI", "DJANGO", "FLASK", "LOCUST"].map((name) => [
-        `${name}_PORT`,
-        "0",
-      ]),
-    ),
     // A check costs the measured services CPU, and one that a busy app answers late has not failed.
     HEALTH_INTERVAL: "10s",
     HEALTH_TIMEOUT: "30s",

@@ -2,40 +2,44 @@
 import { deepEqual, equal, match, throws } from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { APP_KEYS, readApp } from "../apps/app.ts";
 import { UsageError } from "../errors.ts";
-import { createScenario, FRAMEWORKS, type Scenario } from "../scenario.ts";
+import { FRAMEWORKS } from "../plan.ts";
+import { createScenario, type Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
 import { readCompose } from "./compose.ts";
+import { appOptions, appPlacement } from "./app_environment.ts";
 import {
-  APP_SETTINGS,
-  appFolder,
-  appOptions,
-  appPlacement,
   composeVariables,
   CONTAINER_TIMINGS,
   fillTemplate,
-  parseApp,
   pgbouncerValues,
   postgresSettings,
-  readApp,
+  publishedPorts,
 } from "./services.ts";
 
 const placement = {
-  ...{ host: "127.0.0.1", port: 8000, nonce: "n", databaseHost: "127.0.0.1", databasePort: 5432 },
-  ...{ databaseName: "app", databaseUser: "app", databaseCa: "", timings: "/tmp/timings" },
+  host: "127.0.0.1",
+  port: 8000,
+  nonce: "n",
+  databaseHost: "127.0.0.1",
+  databasePort: 5432,
+  databaseName: "app",
+  databaseUser: "app",
+  databasePassword: "secret",
+  databaseCa: "",
+  timings: "/tmp/timings",
 };
 
 Deno.test("readApp() accepts every app, whose defaults are those of the scenarios", () => {
   for (const framework of FRAMEWORKS) {
     const app = readApp(framework);
     const scenario = createScenario({ framework, path: "direct", users: 1 });
-    for (const setting of APP_SETTINGS) {
-      if (setting === "databaseTls") equal(app.settings.databaseTls.default, "disable");
-      if (setting in scenario && app.settings[setting] !== undefined) {
-        equal(app.settings[setting]!.default, scenario[setting as keyof typeof scenario], setting);
-      }
+    for (const setting of APP_KEYS) {
+      if (app.settings[setting] === undefined) continue;
+      equal(app.settings[setting].default, scenario[setting], setting);
     }
-    equal(existsSync(join(appFolder(framework), "requirements.txt")), true);
+    equal(existsSync(join(app.folder, "requirements.txt")), true);
   }
 });
 
@@ -46,11 +50,12 @@ Deno.test("appOptions() is equal on both paths, and an app's places differ in ho
       appOptions(app, createScenario({ framework, path, users: 1 }))
     );
     deepEqual(direct, pooled);
-    equal(direct![app.settings.reuse.env], framework === "django" ? "persistent" : "app_pool");
+    equal(direct![app.settings.reuse!.env!], framework === "django" ? "persistent" : "app_pool");
     const here = appPlacement(app, placement);
     const there = appPlacement(app, { ...placement, databasePort: 6432 });
     const changed = Object.keys(here).filter((name) => here[name] !== there[name]);
-    deepEqual(changed, [app.settings.databasePort.env]);
+    deepEqual(changed, ["PGPORT"]);
+    equal(Object.values(there).some((value) => value.includes("secret")), false);
   }
 });
 
@@ -73,35 +78,20 @@ Deno.test("a copy is told to no service, and a delay to the app alone", () => {
   deepEqual(postgresSettings(delayed), postgresSettings(scenario));
 });
 
-Deno.test("parseApp() names the file and the field that is wrong", () => {
-  const file = "apps/flask_app/app.json";
-  const good = JSON.parse(readFileSync(join(ROOT, file), "utf8"));
-  const cases: [unknown, RegExp][] = [
-    ["{", /not JSON/],
-    [null, /not an object/],
-    [{ ...good, name: "django" }, /"name" is "django", must be "flask"/],
-    [{ ...good, command: "python" }, /"command" must be a list/],
-    [{ ...good, healthPath: "healthz" }, /"healthPath"/],
-    [{ ...good, reuse: ["sometimes"] }, /"reuse" must be a list of per_request/],
-    [{ ...good, settings: { ...good.settings, port: {} } }, /"settings\.port\.env"/],
-  ];
-  for (const [value, message] of cases) {
-    const text = typeof value === "string" ? value : JSON.stringify(value);
-    throws(() => parseApp(text, file, "flask"), (error: Error) => {
-      equal(error instanceof UsageError, true);
-      match(error.message, message);
-      return error.message.startsWith(`Cannot read ${file}: `);
-    });
-  }
-});
-
-Deno.test("appOptions() refuses a way of keeping connections that the app does not have", () => {
-  const scenario = createScenario({ framework: "django", path: "direct", users: 1 });
-  const app = { ...readApp("django"), reuse: ["per_request" as const] };
-  throws(
-    () => appOptions(app, scenario),
-    /Django with reuse "persistent": it supports per_request/,
+Deno.test("appPlacement() fills the template of an app that wants a URL, password and all", () => {
+  const databaseUrl = {
+    env: "DATABASE_URL",
+    template: "postgresql://{user}:{password}@{host}:{port}/{database}?sslmode={sslmode}",
+  };
+  const app = { ...readApp("flask"), databaseUrl };
+  equal(
+    appPlacement(app, placement).DATABASE_URL,
+    "postgresql://app:secret@127.0.0.1:5432/app?sslmode=disable",
   );
+  const encrypted = appPlacement(app, { ...placement, databaseCa: "/tls/ca.crt" });
+  match(encrypted.DATABASE_URL!, /sslmode=verify-full$/);
+  const odd = appPlacement(app, { ...placement, databasePassword: "p@s/s:1" });
+  match(odd.DATABASE_URL!, /:\/\/app:p%40s%2Fs%3A1@127/);
 });
 
 Deno.test("appOptions() refuses prepared statements that PgBouncer would not follow", () => {
@@ -133,18 +123,30 @@ Deno.test("pgbouncer.ini has exactly the scenario's settings", () => {
   const ini = fillTemplate(
     readFileSync(join(ROOT, "pgbouncer", "pgbouncer.ini"), "utf8"),
     pgbouncerValues(scenario, {
-      ...{ host: "127.0.0.1", port: 6432, databaseHost: "127.0.0.1", databasePort: 5432 },
-      ...{ databaseName: "app", userlist: "/x/userlist.txt" },
-      ...{ tlsKey: "", tlsCertificate: "", tlsCa: "" },
+      host: "127.0.0.1",
+      port: 6432,
+      databaseHost: "127.0.0.1",
+      databasePort: 5432,
+      databaseName: "app",
+      userlist: "/x/userlist.txt",
+      tlsKey: "",
+      tlsCertificate: "",
+      tlsCa: "",
     }),
     "pgbouncer.ini",
   );
   for (
     const line of [
-      ...["pool_mode = transaction", "max_client_conn = 10002", "default_pool_size = 20"],
-      ...["query_wait_timeout = 15", "ignore_startup_parameters = extra_float_digits"],
-      ...["listen_backlog = 4096", "max_prepared_statements = 200", "auth_type = scram-sha-256"],
-      ...["client_tls_sslmode = disable", "server_tls_sslmode = disable"],
+      "pool_mode = transaction",
+      "max_client_conn = 10002",
+      "default_pool_size = 20",
+      "query_wait_timeout = 15",
+      "ignore_startup_parameters = extra_float_digits",
+      "listen_backlog = 4096",
+      "max_prepared_statements = 200",
+      "auth_type = scram-sha-256",
+      "client_tls_sslmode = disable",
+      "server_tls_sslmode = disable",
       "app = host=127.0.0.1 port=5432 dbname=app",
     ]
   ) {
@@ -168,12 +170,15 @@ Deno.test("postgresSettings() takes max_connections, with ours on top, and scram
 
 /** A service of `compose/` as a scenario fills it in, and the variables that its files name. */
 function compose(scenario: Scenario) {
-  const variables = composeVariables(scenario, { nonce: "n", cpuSets: { app: "2-3" } });
   const names = ["compose.yml", ...(scenario.path === "pooled" ? ["compose.pooled.yml"] : [])];
   const files = names.map((name) => ({
     name: `compose/${name}`,
     text: readFileSync(join(ROOT, "compose", name), "utf8"),
   }));
+  const variables = {
+    ...publishedPorts(files.map(({ text }) => text).join("\n")),
+    ...composeVariables(scenario, { nonce: "n", cpuSets: { app: "2-3" } }),
+  };
   const asked = files.flatMap(({ text }) => [...text.matchAll(/(?<!\$)\$\{(\w+)/g)]);
   return {
     services: readCompose(files, variables).services,
@@ -184,12 +189,29 @@ function compose(scenario: Scenario) {
 
 /** Far from every default, so that a value that is not passed on is seen. */
 const STRANGE: Partial<Scenario> & { users: number } = {
-  ...{ users: 3, workers: 3, threads: 5, poolSize: 7, preparedStatements: false },
-  ...{ listenBacklog: 333, dbCpus: 0.75, dbMemoryMiB: 300, maxConnections: 44 },
-  ...{ scramIterations: 1000, appCpus: 1.5, appMemoryMiB: 600, pgbouncerCpus: 0.25 },
-  ...{ pgbouncerMemoryMiB: 100, poolMode: "session", defaultPoolSize: 9, maxClientConn: 99 },
-  ...{ queryWaitTimeoutS: 4, maxPreparedStatements: 11, reuse: "per_request" },
+  users: 3,
+  workers: 3,
+  threads: 5,
+  poolSize: 7,
+  preparedStatements: false,
+  listenBacklog: 333,
+  dbCpus: 0.75,
+  dbMemoryMiB: 300,
+  maxConnections: 44,
+  scramIterations: 1000,
+  appCpus: 1.5,
+  appMemoryMiB: 600,
+  pgbouncerCpus: 0.25,
+  pgbouncerMemoryMiB: 100,
+  poolMode: "session",
+  defaultPoolSize: 9,
+  maxClientConn: 99,
+  queryWaitTimeoutS: 4,
+  maxPreparedStatements: 11,
+  reuse: "per_request",
   tlsAppDb: true,
+  "pgbouncer.reserve_pool_size": "5",
+  "pgbouncer.server_lifetime": "60",
 };
 
 Deno.test("compose/ leaves no default of its own to decide, and names no unknown variable", () => {
@@ -210,7 +232,9 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
   for (const framework of FRAMEWORKS) {
     for (const path of ["direct", "pooled"] as const) {
       const scenario = createScenario({
-        ...{ ...STRANGE, framework, path },
+        ...STRANGE,
+        framework,
+        path,
         threads: framework === "fastapi" ? 1 : 5,
       });
       const app = readApp(framework);
@@ -219,7 +243,12 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
       deepEqual(environment, {
         ...appOptions(app, scenario),
         ...appPlacement(app, {
-          ...{ host: "0.0.0.0", port: 8000, nonce: "n", databaseName: "app", databaseUser: "app" },
+          host: "0.0.0.0",
+          port: 8000,
+          nonce: "n",
+          databaseName: "app",
+          databaseUser: "app",
+          databasePassword: "secret",
           databaseHost: path === "pooled" ? "pgbouncer" : "postgres",
           databasePort: path === "pooled" ? 6432 : 5432,
           databaseCa: "/run/poolscope-tls/ca.crt",
@@ -239,9 +268,14 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
       const pooler = services.pgbouncer!;
       deepEqual([pooler.cpus, pooler.memory], [0.25, 100 * 2 ** 20]);
       const { USERLIST: _, ...values } = pgbouncerValues(scenario, {
-        ...{ host: "0.0.0.0", port: 6432, databaseHost: "postgres", databasePort: 5432 },
-        ...{ databaseName: "app", userlist: "" },
-        ...{ tlsKey: "/run/poolscope-tls/server.key", tlsCa: "/run/poolscope-tls/ca.crt" },
+        host: "0.0.0.0",
+        port: 6432,
+        databaseHost: "postgres",
+        databasePort: 5432,
+        databaseName: "app",
+        userlist: "",
+        tlsKey: "/run/poolscope-tls/server.key",
+        tlsCa: "/run/poolscope-tls/ca.crt",
         tlsCertificate: "/run/poolscope-tls/server.crt",
       });
       const { APP_USER, ...given } = pooler.environment;

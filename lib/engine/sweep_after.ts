@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Owner, ownerState } from "../store/owner.ts";
 import { sweep } from "./cleanup.ts";
 
@@ -15,7 +16,7 @@ if (import.meta.main) {
   const [folder = "", text = ""] = Deno.args;
   const owner: Owner = JSON.parse(text);
   for (let i = 0; i < ATTEMPTS && ownerState(owner) === "running"; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
   await sweep(folder);
 }

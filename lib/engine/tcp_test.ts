@@ -10,7 +10,9 @@ const SOCKSTAT =
 
 Deno.test("parseTcp() reads overflows by their name, and sockets against the range of ports", () => {
   deepEqual(parseTcp([NETSTAT, SOCKSTAT, "32768\t60999\n"]), {
-    ...{ listenOverflows: 17, portsInUse: 200, ports: 28_232 },
+    listenOverflows: 17,
+    portsInUse: 200,
+    ports: 28_232,
   });
 });
 
@@ -23,7 +25,9 @@ Deno.test("parseTcp() reads this machine's own files", () => {
 
 Deno.test("tcpBetween() adds overflows up and takes the namespace with the fewest ports left", () => {
   const state = (listenOverflows: number, portsInUse: number) => ({
-    ...{ listenOverflows, portsInUse, ports: 100 },
+    listenOverflows,
+    portsInUse,
+    ports: 100,
   });
   const before = { app: state(1, 5), locust: state(10, 5), gone: state(0, 99) };
   const after = { app: state(4, 5), locust: state(10, 90) };

@@ -6,18 +6,15 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { FRAMEWORKS } from "../scenario.ts";
+import { appFolders, describeFolder } from "../apps/folders.ts";
+import { normaliseName } from "../setup/python.ts";
 import { ROOT } from "../store/layout.ts";
 
-/** Package names compare without case and with every separator alike (PEP 503). */
-export function normaliseName(name: string): string {
-  return name.toLowerCase().replace(/[-_.]+/g, "-");
-}
-
-/** The packages that the apps and Locust ask for by name, normalised. */
+/** The packages that Locust and the apps of its environment ask for by name. */
 export function directDependencies(): string[] {
-  return [...FRAMEWORKS.map((name) => `apps/${name}_app`), "locust"].flatMap((part) =>
-    [...readFileSync(join(ROOT, part, "requirements.in"), "utf8").matchAll(/^([\w.-]+)/gm)]
+  const shared = appFolders().filter((app) => describeFolder(app).environment === "shared");
+  return [...shared.map(({ folder }) => folder), join(ROOT, "locust")].flatMap((folder) =>
+    [...readFileSync(join(folder, "requirements.in"), "utf8").matchAll(/^([\w.-]+)/gm)]
       .map((match) => normaliseName(match[1]!))
   );
 }

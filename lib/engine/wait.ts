@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
 
 /** Options of {@linkcode waitUntil}. */
@@ -56,6 +57,6 @@ export async function waitUntil<T>(
     if (performance.now() >= end) {
       throw new PoolscopeError(`Gave up waiting for ${what}: not so after ${timeoutS} s${last}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, intervalMs));
+    await sleep(intervalMs);
   }
 }

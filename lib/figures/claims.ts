@@ -1,11 +1,13 @@
 /**
  * Titles that claim exactly what the data support. A difference inside the noise is
- * "indistinguishable", a single run decides nothing.
+ * "indistinguishable" where a small one would have been found, "too noisy" elsewhere; a single run
+ * decides nothing.
  * Throughput is tested; of latency is told where the runs lie.
  *
  * @module
  */
 
+import { RATIO_TO_FIND } from "../stats/detectable.ts";
 import type { ComparisonVerdict } from "../stats/family.ts";
 import { compareRanges, type RangeRelation } from "../stats/ratio.ts";
 import { isLowerBound } from "../stats/summarise.ts";
@@ -14,14 +16,20 @@ import type { Estimate, PathRatio, ScenarioSummary, ThroughputRatio } from "../s
 import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
 
 /** What a test says of a comparison; `open` while further rounds are to come. */
-export type Verdict = ComparisonVerdict | "open";
+export type ComparisonState = ComparisonVerdict | "open";
+
+/**
+ * What a title says of a comparison: its verdict, `noisy` where it found no difference and leaves a
+ * large one possible, `ahead` or `behind` where pooled's factor has only a bound.
+ */
+export type FigureClaim = ComparisonState | "noisy" | "ahead" | "behind";
 
 /** One comparison of a pooled with a direct scenario. */
-export interface PathComparison<V = Verdict> extends LoadLevel {
+export interface PathComparison<V = FigureClaim> extends LoadLevel {
   /** What is compared, with its reuse: see {@linkcode pairName}. */
   name: string;
   verdict: V;
-  /** Pooled over direct; null when there is none. */
+  /** Pooled over direct, or the bound of an `ahead` or `behind`; null when there is none. */
   ratio: number | null;
   /** For the verdict `none`: what failed, such as `direct failed`. */
   missing: string;
@@ -65,20 +73,50 @@ export function whatFailed(
 }
 
 /** The verdict on a ratio; nothing is called indistinguishable while rounds are to come. */
-export function verdictOf({ verdict, open }: Pick<ThroughputRatio, "verdict" | "open">): Verdict {
+export function verdictOf(
+  { verdict, open }: Pick<ThroughputRatio, "verdict" | "open">,
+): ComparisonState {
   return open && verdict === "indistinguishable" ? "open" : verdict;
+}
+
+/**
+ * The largest difference that a comparison without a verdict leaves possible, as a share of direct's
+ * throughput: what its interval reaches to, or what it would have missed, if that is more.
+ */
+export function unresolved(
+  { ratio, detectable }: Pick<ThroughputRatio, "ratio" | "detectable">,
+): number {
+  if (detectable === null || ratio?.low == null || ratio.high === null) return Infinity;
+  return Math.max(1 - detectable, 1 - ratio.low, ratio.high - 1);
+}
+
+/** Above this, a comparison is too noisy to say that there is no difference: a slowdown of 20%. */
+const MAX_UNRESOLVED = 1 - RATIO_TO_FIND;
+
+/** What may be claimed of a ratio, in a title and in the answer alike. */
+export function claimOf(ratio: ThroughputRatio): FigureClaim {
+  const verdict = verdictOf(ratio);
+  if (verdict === "indistinguishable" && unresolved(ratio) > MAX_UNRESOLVED) return "noisy";
+  if ((verdict === "single" || verdict === "none") && ratio.bound !== null) {
+    return ratio.bound.ahead === "other" ? "ahead" : "behind";
+  }
+  return verdict;
 }
 
 /** Throughput ratios as comparisons. */
 export function throughputComparisons(ratios: readonly PathRatio[]): PathComparison[] {
-  return ratios.map((ratio) => ({
-    name: pairName(ratio),
-    users: ratio.users,
-    arrivalRate: ratio.arrivalRate,
-    verdict: verdictOf(ratio),
-    ratio: ratio.ratio?.value ?? null,
-    missing: whatFailed(ratio),
-  }));
+  return ratios.map((ratio) => {
+    const verdict = claimOf(ratio);
+    const bounded = verdict === "ahead" || verdict === "behind";
+    return {
+      name: pairName(ratio),
+      users: ratio.users,
+      arrivalRate: ratio.arrivalRate,
+      verdict,
+      ratio: (bounded ? ratio.bound?.factor : ratio.ratio?.value) ?? null,
+      missing: whatFailed(ratio),
+    };
+  });
 }
 
 /** The percentiles that figures and readings can be asked for. */
@@ -210,18 +248,21 @@ export function pathClaim(
   const parts = partsByVerdict(comparisons);
   const empty = emptyClaim(measure, parts);
   if (empty !== null) return empty;
-  const alike = (["indistinguishable", "open"] as const).filter((verdict) => parts.has(verdict));
-  const words = { indistinguishable: "indistinguishable", open: "not decided yet" };
-  const decided = [...(parts.get("higher") ?? []), ...(parts.get("lower") ?? [])];
+  const words = {
+    indistinguishable: "indistinguishable",
+    noisy: "too noisy to tell apart",
+    open: "not decided yet",
+  };
+  const alike = (["indistinguishable", "noisy", "open"] as const)
+    .filter((verdict) => parts.has(verdict));
   const rest = restOf(parts, true);
-  if (decided.length > 0) {
-    const ratios = decided.map(({ name, at, ratios }, i) =>
-      `${formatSpan(ratios, formatRatio)}${i === 0 ? " direct's" : ""} for ${name}${at}`
-    );
-    const others = alike.map((verdict) =>
-      `; ${forOrElsewhere(words[verdict], parts.get(verdict)!)}`
-    );
-    return `Pooled ${measure} is ${formatList(ratios)}${others.join("")}${rest}`;
+  const leads = [
+    leadOf(`pooled ${measure} is`, "direct's", parts, ["higher", "lower", "ahead"]),
+    leadOf(`direct ${measure} is`, "pooled's", parts, ["behind"]),
+  ].flat();
+  if (leads.length > 0) {
+    const others = alike.map((verdict) => forOrElsewhere(words[verdict], parts.get(verdict)!));
+    return capitalise([...leads, ...others].join("; ")) + rest;
   }
   const claims = alike.map((verdict, i) =>
     `${i === 0 ? `Direct and pooled ${measure} are ` : ""}${words[verdict]} for ${
@@ -231,6 +272,24 @@ export function pathClaim(
       )}`
   );
   return claims.join("; ") + rest;
+}
+
+/** How far one path's measure is from the other's, where that is known or has a bound. */
+function leadOf(
+  begin: string,
+  whose: string,
+  parts: ReadonlyMap<FigureClaim, Part[]>,
+  claims: readonly FigureClaim[],
+): string[] {
+  const ratios = claims.flatMap((claim) =>
+    (parts.get(claim) ?? []).map(({ name, at, ratios }) => ({
+      factor: claim === "ahead" || claim === "behind"
+        ? `at least ${Math.min(...ratios)}×`
+        : formatSpan(ratios, formatRatio),
+      name: name + at,
+    }))
+  ).map(({ factor, name }, i) => `${factor}${i === 0 ? ` ${whose}` : ""} for ${name}`);
+  return ratios.length === 0 ? [] : [`${begin} ${formatList(ratios)}`];
 }
 
 /**

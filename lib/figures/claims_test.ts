@@ -1,7 +1,14 @@
 // test lane: checkout
 import assert from "node:assert/strict";
 import type { PathComparison } from "./claims.ts";
-import { latencyComparisons, pairName, pathClaim, rangeClaim, verdictOf } from "./claims.ts";
+import {
+  claimOf,
+  latencyComparisons,
+  pairName,
+  pathClaim,
+  rangeClaim,
+  verdictOf,
+} from "./claims.ts";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 
 const comparison = (
@@ -74,6 +81,43 @@ Deno.test("pathClaim() calls nothing indistinguishable that is not decided yet",
       comparison("b (y)", 1, open),
     ]),
     "Direct and pooled throughput are indistinguishable for a (x); not decided yet for b (y)",
+  );
+});
+
+Deno.test("pathClaim() calls nothing indistinguishable in which a large difference could hide", () => {
+  const ratio = { value: 1, low: 0.9, high: 1.15 };
+  const of = (values: Partial<PathRatio>) =>
+    claimOf({ verdict: "indistinguishable", open: false, bound: null, ...values } as PathRatio);
+  assert.equal(of({ ratio, detectable: 0.85 }), "indistinguishable");
+  assert.equal(of({ ratio, detectable: 0.79 }), "noisy");
+  assert.equal(of({ ratio: { ...ratio, high: 1.21 }, detectable: 0.85 }), "noisy");
+  assert.equal(of({ ratio, detectable: null }), "noisy");
+  assert.equal(of({ ratio, detectable: 0.79, open: true }), "open");
+  assert.equal(
+    pathClaim("throughput", [
+      comparison("a (x)", 1, "indistinguishable"),
+      comparison("b (y)", 1, "noisy"),
+    ]),
+    "Direct and pooled throughput are indistinguishable for a (x); too noisy to tell apart for b (y)",
+  );
+});
+
+Deno.test("pathClaim() says by which factor a path was at least ahead", () => {
+  const bound = { ahead: "other" as const, factor: 4, reasons: ["no steady state"] };
+  const of = (values: Partial<PathRatio>) =>
+    claimOf({ verdict: "single", open: false, ratio: null, ...values } as PathRatio);
+  assert.equal(of({ bound }), "ahead");
+  assert.equal(of({ bound: { ...bound, ahead: "base" }, verdict: "none" }), "behind");
+  assert.equal(of({ bound, verdict: "higher" }), "higher");
+  assert.equal(
+    pathClaim("throughput", [
+      comparison("a (x)", 100, "higher", 2),
+      comparison("b (y)", 100, "ahead", 4),
+      comparison("c (z)", 100, "behind", 3),
+      comparison("d (z)", 100, "noisy", 1),
+    ]),
+    "Pooled throughput is 2.00× direct's for a (x) and at least 4× for b (y); " +
+      "direct throughput is at least 3× pooled's for c (z); too noisy to tell apart for d (z)",
   );
 });
 

@@ -28,7 +28,7 @@ import {
 } from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
-import { textWidth, wrapText } from "./text.ts";
+import { textWidth, wrapLabel } from "./text.ts";
 
 interface Cell {
   scenario: ScenarioSummary;
@@ -92,7 +92,7 @@ function drawComparison(
   const without = (isFailed: boolean) =>
     scenarios.filter(({ n, failedRuns }) => n === 0 && failedRuns > 0 === isFailed)
       .map((scenario) => ({ arm: scenario.arm, level: levelLabel(scenario) }));
-  const labels = new Map(arms.map((arm) => [arm, wrapText(arm, LABEL_MAX, 13)]));
+  const labels = new Map(arms.map((arm) => [arm, wrapLabel(arm, LABEL_MAX, 13)]));
   const marginLeft = 10 +
     Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13)));
   const lines = Math.max(...[...labels.values()].map((label) => label.length));
@@ -197,7 +197,8 @@ function drawComparison(
         const kinds = [...(failedRuns > 0 ? [true] : []), ...(rejectedRuns > 0 ? [false] : [])];
         return kinds.map((isFailed, i) =>
           Plot.dot([cell], {
-            ...{ ...at, ...markOf(isFailed) },
+            ...at,
+            ...markOf(isFailed),
             x: within(cell.high),
             dx: 20 + 13 * i + textWidth(cell.text, 12),
             r: 3.5,
@@ -211,13 +212,22 @@ function drawComparison(
         const own = without(isFailed);
         return [
           Plot.dot(own, {
-            ...{ ...at, ...markOf(isFailed), x: () => start },
-            ...{ dx: 10, r: 5, strokeWidth: 2, ariaDescription: text },
+            ...at,
+            ...markOf(isFailed),
+            x: () => start,
+            dx: 10,
+            r: 5,
+            strokeWidth: 2,
+            ariaDescription: text,
           }),
           Plot.text(own, {
-            ...{ ...at, x: () => start, dx: 20 },
+            ...at,
+            x: () => start,
+            dx: 20,
             text: () => text,
-            ...{ textAnchor: "start", fontSize: 12, fill: markOf(isFailed).stroke },
+            textAnchor: "start",
+            fontSize: 12,
+            fill: markOf(isFailed).stroke,
           }),
         ];
       }),

@@ -21,7 +21,7 @@ import {
 } from "./options.ts";
 import { logTicks } from "./scales.ts";
 import { GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
-import { wrapText } from "./text.ts";
+import { wrapLabel } from "./text.ts";
 
 /** Options of {@linkcode distributionFigure}. */
 export interface DistributionFigureOptions
@@ -75,7 +75,7 @@ export function distributionFigure(
   const headers = facets.map((facet, i) => ({
     fx: i % columns,
     fy: Math.floor(i / columns),
-    text: wrapText(facet, BODY_WIDTH / columns - 40, 13).join("\n"),
+    text: wrapLabel(facet, BODY_WIDTH / columns - 40, 13).join("\n"),
   }));
   const headerHeight = 14 + 16 * Math.max(1, ...headers.map((h) => h.text.split("\n").length));
   const marginBottom = 28;

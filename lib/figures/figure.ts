@@ -9,7 +9,7 @@ import * as Plot from "@observablehq/plot";
 import { Resvg } from "@resvg/resvg-js";
 import { parseHTML } from "linkedom";
 import { FAILED, FONT, INK, MUTED, REJECTED } from "./theme.ts";
-import { BOLD, escapeXml, textWidth, wrapText } from "./text.ts";
+import { BOLD, escapeXml, textWidth, wrapLabel } from "./text.ts";
 
 /** A figure, ready to be shown, embedded or written. */
 export class Figure {
@@ -190,7 +190,7 @@ export function composeFigure(parts: FigureParts): Figure {
     style: { size: number; height: number; fill: string; weight?: number },
   ) => {
     const width = style.weight === undefined ? BODY_WIDTH : BODY_WIDTH / BOLD;
-    for (const line of wrapText(text, width, style.size)) {
+    for (const line of wrapLabel(text, width, style.size)) {
       y += style.height;
       const weight = style.weight === undefined ? "" : ` font-weight="${style.weight}"`;
       inner.push(

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { parseHTML } from "linkedom";
 import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
-import { namedPlan, type Plan, type PlannedRun } from "../plan.ts";
-import { createScenario, FRAMEWORKS, PATHS } from "../scenario.ts";
+import { FRAMEWORKS, namedPlan, type Plan, type PlannedRun } from "../plan.ts";
+import { createScenario, PATHS } from "../scenario.ts";
 import { loadStudy, type Study } from "../report/study.ts";
 import { p95ComparisonFigure, rpsComparisonFigure } from "./comparison.ts";
 import { distributionFigure } from "./distribution.ts";
@@ -14,7 +14,7 @@ import { ratioFigure } from "./ratio.ts";
 import { openLoopFigure, openLoopPercentile } from "./open_loop.ts";
 import { resourceFigure } from "./resource.ts";
 import { linearTicks, logTicks } from "./scales.ts";
-import { textWidth, wrapText } from "./text.ts";
+import { textWidth, wrapLabel } from "./text.ts";
 import { throughputFigure } from "./throughput.ts";
 import { waterfallFigure } from "./waterfall.ts";
 import { waterfalls } from "../stats/waterfall.ts";
@@ -171,7 +171,9 @@ async function openLoopStudy(rounds: number): Promise<Study> {
     PATHS.flatMap((path) =>
       [60, 90].map((rate) =>
         createScenario({
-          ...{ framework, path, users: null },
+          framework,
+          path,
+          users: null,
           arrivalRate: framework === "django" ? rate + 5 : rate,
         })
       )
@@ -294,7 +296,7 @@ Deno.test("figures hold for one arm, one run, no run and no pair", async () => {
 });
 
 Deno.test("wrapText() breaks between words and keeps no-break spaces", () => {
-  const lines = wrapText("one two three 60\u00a0s windows", 60, 12);
+  const lines = wrapLabel("one two three 60\u00a0s windows", 60, 12);
   assert.ok(lines.length > 2 && lines.every((line) => textWidth(line, 12) <= 80));
   assert.ok(lines.some((line) => line.includes("60\u00a0s")));
 });

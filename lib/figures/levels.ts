@@ -23,7 +23,7 @@ import {
 } from "./options.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
-import { textWidth, wrapText } from "./text.ts";
+import { textWidth, wrapLabel } from "./text.ts";
 
 /** What is drawn against the load. */
 export interface Measure {
@@ -199,7 +199,11 @@ function valueLabels(path: Path, points: Point[]): Plot.Markish[] {
   const side = path === "direct" ? -1 : 1;
   const label = (own: Point[], place: { dx: number; dy: number }, textAnchor: "start" | "end") =>
     Plot.text(own, {
-      ...{ x: "level", y: "value", fx: "fx", fy: "fy", ...place },
+      x: "level",
+      y: "value",
+      fx: "fx",
+      fy: "fy",
+      ...place,
       text: (point: Point) => (point.bound ? "≥ " : "") + formatNumber(point.value!),
       textAnchor: close ? "middle" : textAnchor,
       fill: PATH_STYLE[path].color,
@@ -310,8 +314,8 @@ function drawLevels(
   const headers = facets.map((facet, i) => ({
     fx: i % columns,
     fy: Math.floor(i / columns),
-    label: wrapText(facet.label, facetWidth, 13).join("\n"),
-    note: wrapText(facet.note, facetWidth, 12).join("\n"),
+    label: wrapLabel(facet.label, facetWidth, 13).join("\n"),
+    note: wrapLabel(facet.note, facetWidth, 12).join("\n"),
   }));
   const labelLines = Math.max(...headers.map((header) => header.label.split("\n").length));
   const noteLines = Math.max(...headers.map((header) => header.note.split("\n").length));

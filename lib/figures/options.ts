@@ -90,10 +90,13 @@ export function latencyAxis(levels: readonly LoadLevel[]): string {
 }
 
 /** What sets the pace of some scenarios: think time in a closed loop, arrivals in an open one. */
-export function describeLoop(scenarios: readonly Pick<ScenarioSummary, "scenario">[]): string {
-  const loops = scenarios.map(({ scenario }) => {
+export function describeLoop(
+  scenarios: readonly Pick<ScenarioSummary, "scenario" | "ownUsers">[],
+): string {
+  const loops = scenarios.map(({ scenario, ownUsers }) => {
     const { arrivalRate, arrivals, thinkTimeMinS: min, thinkTimeMaxS: max } = scenario;
     if (arrivalRate !== null) return `open loop, ${arrivals} arrivals`;
+    if (ownUsers) return "closed loop, paced by its own locustfile";
     if (max === 0) return "closed loop, no think time";
     return `closed loop, think time ${min === max ? min : `${min} to ${max}`}\u00a0s`;
   });

@@ -8,7 +8,14 @@ import * as Plot from "@observablehq/plot";
 import { levelLabel, type LoadLevel } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
 import type { ArmRatio, PathRatio, ThroughputRatio } from "../stats/summary.ts";
-import { pairName, pathClaim, throughputComparisons, verdictOf, whatFailed } from "./claims.ts";
+import {
+  claimOf,
+  pairName,
+  pathClaim,
+  throughputComparisons,
+  verdictOf,
+  whatFailed,
+} from "./claims.ts";
 import {
   BODY_WIDTH,
   composeFigure,
@@ -28,7 +35,7 @@ import {
 } from "./format.ts";
 import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
-import { textWidth, wrapText } from "./text.ts";
+import { textWidth, wrapLabel } from "./text.ts";
 
 /** A comparison and how its row is labelled. */
 interface Compared {
@@ -118,7 +125,7 @@ function drawForest(
   const rows = rowsOf(compared, directions);
   const missing = compared.filter(({ ratio }) => ratio.ratio === null);
   const keys = compared.map(({ key }) => key);
-  const labels = new Map(compared.map(({ key, label }) => [key, wrapText(label, 250, 13)]));
+  const labels = new Map(compared.map(({ key, label }) => [key, wrapLabel(label, 250, 13)]));
   const lines = Math.max(...[...labels.values()].map((label) => label.length));
   const values = rows.map((row) => row.value);
   // Intervals more than fourfold beyond all values would flatten the rest; they are cut there.
@@ -263,10 +270,12 @@ function describeMethod(compared: readonly Compared[], context?: StudyContext): 
 }
 
 function legendOf(compared: readonly Compared[]): LegendEntry[] {
+  const claims = new Set(compared.map(({ ratio }) => claimOf(ratio)));
   const others = [
-    ...(compared.some(({ ratio }) => verdictOf(ratio) === "open") ? ["not decided yet"] : []),
-    ...(compared.some(({ ratio }) => ratio.verdict === "single") ? ["one run"] : []),
-  ];
+    claims.has("noisy") ? "too noisy" : [],
+    claims.has("open") ? "not decided yet" : [],
+    claims.has("single") ? "one run" : [],
+  ].flat();
   return [
     { label: "different", color: INK, symbol: "circle" },
     {
@@ -298,7 +307,9 @@ export function ratioFigure(
   const check = checkFigure("throughput", options.context);
   if (check !== null) return check;
   const compared = ratios.map((ratio) => ({
-    ...{ ratio, key: `${ratio.direct} ${ratio.pooled}`, label: labelOf(ratio) },
+    ratio,
+    key: `${ratio.direct} ${ratio.pooled}`,
+    label: labelOf(ratio),
     missing: ratio.missing === "not run yet" ? ratio.missing : whatFailed(ratio),
   }));
   const { body, clipped } = drawForest(compared, PATH_DIRECTIONS);
@@ -378,7 +389,9 @@ export function armRatioFigure(
   const check = checkFigure("throughput", options.context);
   if (check !== null) return check;
   const compared = ratios.map((ratio) => ({
-    ...{ ratio, key: `${ratio.base} ${ratio.other}`, label: armRatioLabel(ratio) },
+    ratio,
+    key: `${ratio.base} ${ratio.other}`,
+    label: armRatioLabel(ratio),
     missing: ratio.missing === "not run yet" ? ratio.missing : "no common round",
   }));
   const { body, clipped } = drawForest(compared, ARM_DIRECTIONS);

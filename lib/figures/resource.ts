@@ -50,7 +50,9 @@ export function resourceFigure(
     return quota === null ? [] : [{ service, quota }];
   });
   const lines = points.map(({ service, timeS, cores }) => ({
-    ...{ name: service, timeS, value: cores },
+    name: service,
+    timeS,
+    value: cores,
   }));
   const body = drawTimeLines(lines, (service) => SERVICE_COLOR[service] ?? INK, {
     title: "quota",

@@ -31,7 +31,7 @@ export function textWidth(text: string, size: number): number {
 }
 
 /** Breaks a text into lines of at most `width` pixels, between words; a no-break space holds. */
-export function wrapText(text: string, width: number, size: number): string[] {
+export function wrapLabel(text: string, width: number, size: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(/[ \n]+/)) {

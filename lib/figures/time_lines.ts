@@ -71,7 +71,9 @@ export function drawTimeLines(
   const ends = names.map((name) => {
     const last = points.findLast((point) => point.name === name)!;
     return {
-      ...{ name, value: last.value, text: `${name} ${formatNumber(meanInWindow(points, name))}` },
+      name,
+      value: last.value,
+      text: `${name} ${formatNumber(meanInWindow(points, name))}`,
     };
   });
   const ticks = linearTicks(top, 5);

@@ -32,11 +32,13 @@ import { GRID, INK, MUTED, SERVICE_COLOR } from "./theme.ts";
 /** A stage's name on a bar and in the legend, in a sentence, and its colour: that of whose time it is. */
 const STYLE: Record<Stage, { label: string; within: string; color: string }> = {
   generator_lag: {
-    ...{ label: "generator lag", within: "the generator's lag" },
+    label: "generator lag",
+    within: "the generator's lag",
     color: SERVICE_COLOR.locust!,
   },
   http: {
-    ...{ label: "HTTP, waiting for a worker", within: "HTTP and waiting for a worker" },
+    label: "HTTP, waiting for a worker",
+    within: "HTTP and waiting for a worker",
     color: "#f1f3f5",
   },
   rest: { label: "everything else", within: "what was not measured apart", color: "#f1f3f5" },
@@ -44,7 +46,8 @@ const STYLE: Record<Stage, { label: string; within: string; color: string }> = {
   app_pool: { label: "app's pool", within: "waiting in the app's pool", color: "#f2a65a" },
   connect: { label: "connecting", within: "opening connections", color: "#f0d264" },
   pgbouncer_queue: {
-    ...{ label: "PgBouncer's queue", within: "PgBouncer's queue" },
+    label: "PgBouncer's queue",
+    within: "PgBouncer's queue",
     color: SERVICE_COLOR.pgbouncer!,
   },
   pgbouncer_starved: {
@@ -53,15 +56,18 @@ const STYLE: Record<Stage, { label: string; within: string; color: string }> = {
     color: "#00543d",
   },
   pgbouncer_server: {
-    ...{ label: "server connection", within: "waiting for an answer on a server connection" },
+    label: "server connection",
+    within: "waiting for an answer on a server connection",
     color: "#86c1e8",
   },
   database_wait: {
-    ...{ label: "way to the database", within: "the way to the database and back" },
+    label: "way to the database",
+    within: "the way to the database and back",
     color: "#86c1e8",
   },
   execution: {
-    ...{ label: "query execution", within: "query execution" },
+    label: "query execution",
+    within: "query execution",
     color: SERVICE_COLOR.postgres!,
   },
 };
@@ -108,13 +114,18 @@ function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number
   const segments = rows.flatMap((row) => segmentsOf(row, msPerPixel));
   const ticks = linearTicks(most, 6);
   const bar = {
-    ...{ y: "arm", x1: "from", x2: "to" },
+    y: "arm",
+    x1: "from",
+    x2: "to",
     fill: ({ stage }: Segment) => STYLE[stage].color,
   };
   return drawPlot({
     width: BODY_WIDTH,
     height: marginTop + marginBottom + rows.length * ROW_HEIGHT,
-    ...{ marginTop, marginBottom, marginLeft, marginRight },
+    marginTop,
+    marginBottom,
+    marginLeft,
+    marginRight,
     x: { domain: [0, most], axis: null },
     y: { domain: rows.map(({ arm }) => arm), padding: 0.22, axis: null },
     color: { type: "identity" },
@@ -123,29 +134,53 @@ function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number
       Plot.text(ticks, {
         x: (tick: number) => tick,
         text: (tick: number) => formatNumber(tick),
-        ...{ frameAnchor: "bottom", dy: 16, fontSize: 12, fill: MUTED },
+        frameAnchor: "bottom",
+        dy: 16,
+        fontSize: 12,
+        fill: MUTED,
       }),
       Plot.axisY({ label: null, tickSize: 0, fontSize: 13, color: INK }),
       Plot.text([level], {
         text: (text: string) => text,
-        ...{ frameAnchor: "top-left", dx: -marginLeft, dy: -22, fontSize: 13, fontWeight: 600 },
-        ...{ textAnchor: "start", ariaDescription: "level" },
+        frameAnchor: "top-left",
+        dx: -marginLeft,
+        dy: -22,
+        fontSize: 13,
+        fontWeight: 600,
+        textAnchor: "start",
+        ariaDescription: "level",
       }),
       Plot.barX(segments.filter(({ measured }) => measured), {
-        ...{ ...bar, stroke: "#fff", strokeWidth: 1, ariaDescription: "part" },
+        ...bar,
+        stroke: "#fff",
+        strokeWidth: 1,
+        ariaDescription: "part",
       }),
       Plot.barX(segments.filter(({ measured }) => !measured), {
-        ...{ ...bar, stroke: MUTED, strokeDasharray: "3 3", inset: 0.75 },
+        ...bar,
+        stroke: MUTED,
+        strokeDasharray: "3 3",
+        inset: 0.75,
         ariaDescription: "remainder",
       }),
       Plot.text(segments.filter(({ text }) => text !== ""), {
-        ...{ y: "arm", text: "text", fontSize: FONT_SIZE, ariaDescription: "value" },
+        y: "arm",
+        text: "text",
+        fontSize: FONT_SIZE,
+        ariaDescription: "value",
         x: ({ from, to }: Segment) => (from + to) / 2,
         fill: ({ stage }: Segment) => DARK.includes(stage) ? "#fff" : INK,
       }),
       Plot.text(rows, {
-        ...{ y: "arm", x: "totalMs", textAnchor: "start", dx: 8 },
-        ...{ fontSize: 12.5, fontWeight: 600, fill: INK, stroke: "#fff", strokeWidth: 3 },
+        y: "arm",
+        x: "totalMs",
+        textAnchor: "start",
+        dx: 8,
+        fontSize: 12.5,
+        fontWeight: 600,
+        fill: INK,
+        stroke: "#fff",
+        strokeWidth: 3,
         ariaDescription: "total",
         text: (_: Waterfall, i: number) => totals[i]!,
       }),

@@ -24,7 +24,8 @@ Deno.test("requestColumns() keeps every digit, and what became of each request",
   const starts = [startUs, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 0, Number.MAX_SAFE_INTEGER];
   const errors = [undefined, "unfinished", "500", "dropped", undefined, "unfinished "];
   const columns = await columnsOf(starts.map((start, i) => ({
-    ...{ startUs: start, serviceUs: 7 * i },
+    startUs: start,
+    serviceUs: 7 * i,
     ...(errors[i] === undefined ? {} : { error: errors[i] }),
   })));
   assert.deepEqual([...columns.startUs], starts);

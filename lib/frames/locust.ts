@@ -107,8 +107,8 @@ export async function loadLocust(prefix: string): Promise<LocustRun> {
   const names = Object.keys(FILES) as LocustFile[];
   const base = names.map((name) => FILES[name].suffix)
     .reduce((path, suffix) => path.endsWith(suffix) ? path.slice(0, -suffix.length) : path, prefix);
-  const run = await readFiles(base);
-  if (names.every((name) => run[name] === null)) {
+  const tables = readTables(base);
+  if (Object.keys(tables).length === 0) {
     const looked = names.map((name) => basename(base) + FILES[name].suffix).join(", ");
     throw new UsageError(
       `Cannot load Locust's CSVs "${prefix}": there is none of ${looked} in ${
@@ -116,16 +116,24 @@ export async function loadLocust(prefix: string): Promise<LocustRun> {
       }; give the path that --csv was given`,
     );
   }
+  const run: LocustRun = { stats: null, history: null, failures: null, exceptions: null };
+  for (const name of names) if (tables[name]) run[name] = await toFrame(tables[name]);
   return run;
 }
 
-async function readFiles(base: string): Promise<LocustRun> {
-  const run: LocustRun = { stats: null, history: null, failures: null, exceptions: null };
-  for (const name of Object.keys(FILES) as LocustFile[]) {
-    const file = base + FILES[name].suffix;
-    if (existsSync(file)) run[name] = await readLocustFile(file);
-  }
-  return run;
+/** A file's columns and, for each of them, its values. */
+interface Table {
+  columns: LocustColumn[];
+  values: (string | number | null)[][];
+}
+
+/** What the files that are there say. */
+function readTables(base: string): Partial<Record<LocustFile, Table>> {
+  const there = (Object.keys(FILES) as LocustFile[])
+    .filter((name) => existsSync(base + FILES[name].suffix));
+  return Object.fromEntries(
+    there.map((name) => [name, readTable(base + FILES[name].suffix, name)]),
+  );
 }
 
 /**
@@ -137,6 +145,10 @@ async function readFiles(base: string): Promise<LocustRun> {
 export async function readLocustFile(file: string): Promise<DataFrame> {
   const name = (Object.keys(FILES) as LocustFile[])
     .find((name) => file.endsWith(FILES[name].suffix))!;
+  return await toFrame(readTable(file, name));
+}
+
+function readTable(file: string, name: LocustFile): Table {
   const records = csvRecords(readText(file));
   const first = records.next().value as CsvRecord | undefined;
   if (first === undefined) throw new FrameError(file, 1, "it has no header");
@@ -144,7 +156,7 @@ export async function readLocustFile(file: string): Promise<DataFrame> {
   const columns = first.fields.map((header): LocustColumn =>
     COLUMNS[header] ?? percentileColumn(header) ?? text(header)
   );
-  const values: (string | number | null)[][] = columns.map(() => []);
+  const values: Table["values"] = columns.map(() => []);
   for (const { line, fields } of records) {
     if (fields.length !== columns.length) {
       const kind = fields.length < columns.length ? "truncated" : "too long";
@@ -158,6 +170,10 @@ export async function readLocustFile(file: string): Promise<DataFrame> {
       values[i]!.push(parseValue(file, line, first.fields[i]!, column, fields[i]!));
     }
   }
+  return { columns, values };
+}
+
+async function toFrame({ columns, values }: Table): Promise<DataFrame> {
   const pl = await loadPolars();
   const dtypes = { integer: pl.Int64, number: pl.Float64, text: pl.Utf8 };
   return pl.DataFrame(
@@ -208,20 +224,19 @@ function parseValue(
  * @param folder The run's folder, which holds them under the prefix `locust`.
  * @throws {FileError} If a file is missing or damaged, or there is no total.
  */
-export async function readLocustTotals(folder: string): Promise<LocustTotals> {
-  const { stats, exceptions } = await readFiles(join(folder, "locust"));
+export function readLocustTotals(folder: string): LocustTotals {
+  const { stats, exceptions } = readTables(join(folder, "locust"));
   const missing = (file: string, what: string) => new FrameError(join(folder, file), null, what);
-  if (stats === null) throw missing("locust_stats.csv", "no such file");
-  if (exceptions === null) throw missing("locust_exceptions.csv", "no such file");
-  const total = stats.getColumn("name").toArray().lastIndexOf("Aggregated");
-  const count = (name: string) => total < 0 ? null : stats.getColumn(name).get(total);
-  const [requests, failures] = [count("request_count"), count("failure_count")];
-  if (requests === null || failures === null) {
+  if (stats === undefined) throw missing("locust_stats.csv", "no such file");
+  if (exceptions === undefined) throw missing("locust_exceptions.csv", "no such file");
+  const column = ({ columns, values }: Table, name: string) =>
+    values[columns.findIndex((column) => column.name === name)]!;
+  const total = column(stats, "name").lastIndexOf("Aggregated");
+  const [requests, failures] = ["request_count", "failure_count"]
+    .map((name) => column(stats, name)[total]);
+  if (typeof requests !== "number" || typeof failures !== "number") {
     throw missing("locust_stats.csv", 'it has no row "Aggregated" with counts');
   }
-  return {
-    requests: Number(requests),
-    failures: Number(failures),
-    exceptions: exceptions.height === 0 ? 0 : Number(exceptions.getColumn("count").sum()),
-  };
+  const raised = column(exceptions, "count").map(Number);
+  return { requests, failures, exceptions: raised.reduce((sum, count) => sum + count, 0) };
 }

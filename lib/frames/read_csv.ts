@@ -33,7 +33,9 @@ function readEnds(file: string): { header: string; complete: boolean } {
     descriptor = openSync(file, "r");
   } catch (error) {
     const code = (error as { code?: string }).code;
-    throw new FrameError(file, null, code === "ENOENT" ? "no such file" : `${code}`);
+    throw new FrameError(file, null, code === "ENOENT" ? "no such file" : `${code}`, {
+      cause: error,
+    });
   }
   try {
     const { size } = fstatSync(descriptor);
@@ -73,6 +75,14 @@ function isImpossible(series: Series, kind: Column["kind"]): boolean {
   return Number(series.min()) < 0 || Number(series.max()) > Number.MAX_SAFE_INTEGER ||
     // One value that is not finite makes the sum so.
     (kind === "number" && !Number.isFinite(Number(series.sum())));
+}
+
+/** Whether a quote has no end, of which Polars takes no notice. */
+function hasOpenQuote(file: string): boolean {
+  const bytes = readFileSync(file);
+  let quotes = 0;
+  for (let at = bytes.indexOf('"'); at >= 0; at = bytes.indexOf('"', at + 1)) quotes++;
+  return quotes % 2 === 1;
 }
 
 /** Finds the first line that does not fit; only run when it is known that there is one. */
@@ -146,12 +156,13 @@ export async function readCsv(
     throw firstFault(file, columns, missing) ??
       new FrameError(file, null, (error as Error).message.split("\n")[0]!);
   }
-  const wrong = columns.some((column) => {
+  const wrong = hasOpenQuote(file) || columns.some((column) => {
     const series = frame.getColumn(column.name);
     return (!column.optional && series.nullCount() > 0) || isImpossible(series, column.kind);
   });
   if (wrong) {
-    throw firstFault(file, columns, missing) ?? new FrameError(file, null, "a value is missing");
+    throw firstFault(file, columns, missing) ??
+      new FrameError(file, null, "a value is missing, or a quote has no end");
   }
   return frame;
 }

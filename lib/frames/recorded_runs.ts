@@ -64,7 +64,7 @@ export interface PairedRun {
   scenario_id: string;
   /** Round of the pair, from 1. */
   round: number;
-  /** The name that the run was given by lot. */
+  /** The name that the run was given at random. */
   name: "a" | "b";
   /** Correct answers per second. */
   rps: number;

@@ -107,7 +107,7 @@ async function readSeries(
 }
 
 /** Reads `app.csv`: what requests took, as the app saw it, a row per worker process and second. */
-export function readApp(folder: string): Promise<DataFrame> {
+export function readAppTimes(folder: string): Promise<DataFrame> {
   return readCsv(join(folder, "app.csv"), APP_COLUMNS.map((name) => integer(name, name)));
 }
 

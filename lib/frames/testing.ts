@@ -320,13 +320,21 @@ function telemetryFiles(
     "app.csv": [APP_COLUMNS.join(), ...app].join("\n") + "\n",
     "statements.csv": [STATEMENT_COLUMNS.join(), ...statements].join("\n") + "\n",
     "postgres.csv": table(POSTGRES_COLUMNS, (second) => ({
-      ...{ backends: 8, active: 2, idle: 6, sessions: 8 },
-      ...{ xact_commit: Math.round(rps * second), wait_events: "" },
+      backends: 8,
+      active: 2,
+      idle: 6,
+      sessions: 8,
+      xact_commit: Math.round(rps * second),
+      wait_events: "",
     })),
     "pgbouncer.csv": !pooled ? PGBOUNCER_COLUMNS.join(",") + "\n" : table(
       PGBOUNCER_COLUMNS,
       (second) => ({
-        ...{ cl_active: 8, cl_waiting: 2, sv_active: 2, sv_idle: 6, last_client_id: 18 + second },
+        cl_active: 8,
+        cl_waiting: 2,
+        sv_active: 2,
+        sv_idle: 6,
+        last_client_id: 18 + second,
         total_xact_count: Math.round(rps * second),
         total_query_count: 2 * Math.round(rps * second),
         total_wait_time_us: 1000 * second,
@@ -349,8 +357,12 @@ function finalJson(rows: SyntheticRequest[], plan: Plan, lagMs: number): FinalAc
   const withError = (error: string) => within.filter((row) => row.error === error).length;
   const requests = within.length - withError("unfinished") - withError("dropped");
   const process = {
-    ...{ loadStartUs: EPOCH_US, windowStartUs, windowEndUs, requests },
-    ...{ cpuS: 0.3, loopLagMaxMs: 2 },
+    loadStartUs: EPOCH_US,
+    windowStartUs,
+    windowEndUs,
+    requests,
+    cpuS: 0.3,
+    loopLagMaxMs: 2,
   };
   return {
     schemaVersion: SCHEMA_VERSION,

@@ -56,7 +56,8 @@ const SCRIPTS: Record<string, Step[]> = {
   "status 500": [`HTTP/1.1 500 Oops\r\n${TYPE}${LENGTH}\r\n${BODY}`],
   "500, closed within the body": [
     `HTTP/1.1 500 Oops\r\n${TYPE}${LENGTH}\r\n`,
-    ...[SHORT, "CLOSE"],
+    SHORT,
+    "CLOSE",
   ],
   "404 without a body": ["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"],
   "a redirect": [`HTTP/1.1 302 Found\r\nLocation: /posts\r\nContent-Length: 0\r\n\r\n`],
@@ -105,7 +106,8 @@ const SCRIPTS: Record<string, Step[]> = {
   "an empty body": [`${HEAD}Content-Length: 0\r\n\r\n`],
   "a long body": [
     `${HEAD}Content-Length: 1000000\r\n\r\n${"x".repeat(500_000)}`,
-    ...[SHORT, "x".repeat(500_000)],
+    SHORT,
+    "x".repeat(500_000),
   ],
   "gzip": encoded("gzip", gzipSync(body)),
   "GZIP": encoded("GZIP", gzipSync(body)),
@@ -136,10 +138,19 @@ async function run(
       python: Deno.env.get("POOLSCOPE_TEST_PYTHON") ?? join(TOOLS, "venv", "bin", "python"),
       host,
       scenario: {
-        ...{ users: 1, spawnRate: 100, thinkTimeMinS: 0.04, thinkTimeMaxS: 0.04 },
-        ...{ arrivalRate: null, arrivals: "constant", client },
+        users: 1,
+        spawnRate: 100,
+        thinkTimeMinS: 0.04,
+        thinkTimeMaxS: 0.04,
+        arrivalRate: null,
+        arrivals: "constant",
+        client,
       },
-      ...{ seed: 1, warmUpS: 0, windowS, folder, contract },
+      seed: 1,
+      warmUpS: 0,
+      windowS,
+      folder,
+      contract,
     });
     writeFileSync(startFile, "");
     const child = new Deno.Command(argv[0]!, {

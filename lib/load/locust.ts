@@ -25,11 +25,22 @@ export interface LoadOptions extends GeneratorPlace {
   windowS: number;
   /** Generating processes. @default 1 */
   processes?: number;
-  /** File with the routes to request. @default {the apps' contract} */
+  /** File with the routes to request. @default {the one that is written of `routes`} */
   contract?: string;
+  /** The routes, where no file has them yet. @default none */
+  routes?: readonly unknown[];
+  /**
+   * Text of a locustfile whose user classes send the requests, in a closed loop.
+   * @default {those of {@linkcode LOCUSTFILE}}
+   */
+  ownLocustfile?: string;
+  /** What stands for variables in the routes' headers, by `headerEnvironment`. @default nothing */
+  headerEnvironment?: Record<string, string>;
 }
 
 const START_FILE = ".start";
+const ROUTES_FILE = ".routes.json";
+const OWN_LOCUSTFILE = ".locustfile.py";
 
 /** The locustfile of this checkout. */
 export const LOCUSTFILE: string = join(ROOT, "locust", "locustfile.py");
@@ -41,25 +52,45 @@ export const LOCUSTFILE: string = join(ROOT, "locust", "locustfile.py");
  * writes its log to standard error.
  */
 export function locustCommand(options: LoadOptions): LoadCommand {
-  const { scenario, folder, processes = 1, contract } = options;
+  const { scenario, folder, processes = 1, routes, ownLocustfile } = options;
   const startFile = join(folder, START_FILE);
+  const routesFile = join(folder, ROUTES_FILE);
+  const ownFile = join(folder, OWN_LOCUSTFILE);
+  const contract = options.contract ?? (routes && routesFile);
   // In an open loop, each process has one user, which sends all of its arrivals.
   const [users, spawnRate] = scenario.arrivalRate === null
     ? [scenario.users, scenario.spawnRate]
     : [processes, 100];
   return {
     startFile,
+    files: {
+      ...(routes && { [routesFile]: JSON.stringify({ routes }) }),
+      ...(ownLocustfile !== undefined && { [ownFile]: ownLocustfile }),
+    },
     argv: [
-      ...[options.python, "-m", "locust", "--headless"],
-      ...["--locustfile", options.locustfile],
-      ...["--host", options.host],
-      ...["--users", String(users), "--spawn-rate", String(spawnRate)],
+      options.python,
+      "-m",
+      "locust",
+      "--headless",
+      "--locustfile",
+      options.locustfile,
+      "--host",
+      options.host,
+      "--users",
+      String(users),
+      "--spawn-rate",
+      String(spawnRate),
       ...(processes > 1 ? ["--processes", String(processes)] : []),
-      ...["--csv", join(folder, "locust"), "--csv-full-history", "--only-summary"],
+      "--csv",
+      join(folder, "locust"),
+      "--csv-full-history",
+      "--only-summary",
       // Users are not waited for: what has no answer when the window ends is recorded as such.
-      ...["--stop-timeout", "0"],
+      "--stop-timeout",
+      "0",
       // Failed requests are results: any other code is Locust's own trouble.
-      ...["--exit-code-on-error", "0"],
+      "--exit-code-on-error",
+      "0",
     ],
     env: {
       POOLSCOPE_RUN_FOLDER: folder,
@@ -75,6 +106,8 @@ export function locustCommand(options: LoadOptions): LoadCommand {
         POOLSCOPE_ARRIVALS: scenario.arrivals,
       }),
       ...(contract === undefined ? {} : { POOLSCOPE_CONTRACT: contract }),
+      ...(ownLocustfile !== undefined && { POOLSCOPE_LOCUSTFILE: ownFile }),
+      ...options.headerEnvironment,
     },
   };
 }

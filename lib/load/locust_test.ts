@@ -46,7 +46,10 @@ Deno.test("locustCommand() passes phases, seed and think time in the environment
 
 Deno.test("locustCommand() has one user per process for an arrival rate", () => {
   const scenario = createScenario({
-    ...{ framework: "flask", path: "direct", arrivalRate: 250, arrivals: "poisson" },
+    framework: "flask",
+    path: "direct",
+    arrivalRate: 250,
+    arrivals: "poisson",
     client: "fast",
   });
   const { argv, env } = locustCommand({ ...options, scenario, processes: 2, contract: "/c.json" });

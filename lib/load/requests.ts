@@ -108,7 +108,7 @@ export async function convertRequests(folder: string): Promise<RequestCounts> {
     // Half a file would only take the space that a full disk lacks for the rest.
     rmSync(`${csv}.tmp`, { force: true });
     if (error instanceof PoolscopeError) throw error;
-    throw new PoolscopeError(`Cannot write ${csv}: ${(error as Error).message}`);
+    throw new PoolscopeError(`Cannot write ${csv}: ${(error as Error).message}`, { cause: error });
   } finally {
     for (const source of sources) await source.close();
   }

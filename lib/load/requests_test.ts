@@ -143,8 +143,12 @@ Deno.test("convertRequests() counts an open loop's requests by their intended st
   const counts = await convertRequests(folder.path);
   const { rows: _, errors: __, ...rest } = counts;
   assert.deepEqual(rest, {
-    ...{ requests: 2, failures: 1, unfinished: 1, dropped: 1 },
-    ...{ warmUpRequests: 1, drainRequests: 1 },
+    requests: 2,
+    failures: 1,
+    unfinished: 1,
+    dropped: 1,
+    warmUpRequests: 1,
+    drainRequests: 1,
   });
   const locust = { requests: 2, failures: 1, exceptions: 0 };
   assert.equal(checkCounts(counts, readFinal(folder.path), locust), null);
@@ -234,14 +238,16 @@ Deno.test("readFinal() names file and field of what is wrong", () => {
     [{ ...FINAL, requests: 1.5 }, /field "requests" is 1\.5, must be a whole number/],
     [{ ...FINAL, failures: -1 }, /field "failures" is -1/],
     [{ ...FINAL, loopLagMaxMs: "3" }, /field "loopLagMaxMs" is "3"/],
-    [{ ...FINAL, processes: [] }, /field "processes" must be a list of at least one/],
+    [{ ...FINAL, processes: [] }, /field "processes" is \[\], must be a list of at least one/],
     [{ ...FINAL, processes: [{}] }, /field "processes\[0\]\.seed" is missing/],
-    [{ ...FINAL, schemaVersion: 2 }, /schema version is 2, this Poolscope reads 1/],
   ];
   for (const [content, message] of cases) {
     using folder = new RunFolder({ "final.json": content });
     assert.throws(() => readFinal(folder.path), { name: "FileError", message });
   }
+  using folder = new RunFolder({ "final.json": { ...FINAL, schemaVersion: 2 } });
+  const message = /schema version is 2, this Poolscope reads 1/;
+  assert.throws(() => readFinal(folder.path), { name: "SchemaVersionError", message });
 });
 
 Deno.test("readLive() is null when there is no sample", () => {
@@ -251,8 +257,13 @@ Deno.test("readLive() is null when there is no sample", () => {
 
 Deno.test("checkCounts() says which source disagrees", () => {
   const counts = {
-    ...{ rows: 4, requests: 2, failures: 1, unfinished: 1, dropped: 0 },
-    ...{ warmUpRequests: 1, drainRequests: 0 },
+    rows: 4,
+    requests: 2,
+    failures: 1,
+    unfinished: 1,
+    dropped: 0,
+    warmUpRequests: 1,
+    drainRequests: 0,
   };
   const locust = { requests: 2, failures: 1, exceptions: 0 };
   assert.equal(checkCounts(counts, FINAL, locust), null);

@@ -77,11 +77,14 @@ async function locust(
     locustfile: join(ROOT, "locust", "locustfile.py"),
     host: url,
     scenario: {
-      ...{ spawnRate: 1000, thinkTimeMinS: 0, thinkTimeMaxS: 0 },
+      spawnRate: 1000,
+      thinkTimeMinS: 0,
+      thinkTimeMaxS: 0,
       ...(run.arrivalRate === undefined
         ? { users: run.users ?? 20, arrivalRate: null }
         : { users: null, arrivalRate: run.arrivalRate }),
-      ...{ arrivals: run.arrivals ?? "constant", client: run.client ?? "lean" },
+      arrivals: run.arrivals ?? "constant",
+      client: run.client ?? "lean",
     },
     seed: run.seed ?? 1,
     warmUpS: run.warmUpS,
@@ -140,7 +143,7 @@ async function load(
     const file = (name: string) => readFileSync(join(folder, name), "utf8");
     const counts = await convertRequests(folder);
     const final = readFinal(folder);
-    const totals = await readLocustTotals(folder);
+    const totals = readLocustTotals(folder);
     assert.equal(checkCounts(counts, final, totals), null);
     assert.ok(!existsSync(join(folder, ".live.json")));
     const rows = file("requests.csv").trimEnd().split("\n").slice(1).map((row) => row.split(","));
@@ -349,7 +352,9 @@ Deno.test("locust drops arrivals when too many are without an answer, and says s
   await load(
     () => "hang",
     {
-      ...{ arrivalRate: 100, warmUpS: 0.5, windowS: 1 },
+      arrivalRate: 100,
+      warmUpS: 0.5,
+      windowS: 1,
       env: { POOLSCOPE_MAX_CONNECTIONS: "70" },
     },
     (outcome) => {
@@ -408,8 +413,11 @@ Deno.test("locust loses nothing when Ctrl-C ends an open loop", async () => {
   await load(
     () => "ok",
     {
-      ...{ arrivalRate: 200, warmUpS: 0.3, windowS: 60 },
-      ...{ terminateAfterS: 1.5, signal: "SIGINT to all" },
+      arrivalRate: 200,
+      warmUpS: 0.3,
+      windowS: 60,
+      terminateAfterS: 1.5,
+      signal: "SIGINT to all",
     },
     (outcome) => {
       assertOpenLoop(outcome, 200);
@@ -427,7 +435,9 @@ Deno.test("locust works as master and workers that are started by themselves", a
     await load(
       () => "ok",
       {
-        ...{ users: 10, warmUpS: 0.3, windowS: 1 },
+        users: 10,
+        warmUpS: 0.3,
+        windowS: 1,
         master: ["--master", "--master-bind-port", port, "--expect-workers", "2"],
         onStart: (argv, env) => {
           const file = argv[argv.indexOf("--locustfile") + 1]!;

@@ -171,16 +171,20 @@ class Execution:
     async def run(self):
         """Executes the cells. Returns whether all of them succeeded."""
         try:
-            await self.execute_cells()
+            try:
+                await self.execute_cells()
+            finally:
+                self.save()
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - said, whatever it is
-            cell = None if self.running is None else self.running + 1
-            source = "" if self.running is None else self.notebook.cells[self.running].source
+            # A file that cannot be written is no fault of the cell's. (A cell's timeout is an OSError.)
+            unsaved = isinstance(error, OSError) and not isinstance(error, CellTimeoutError)
+            inside = self.running is not None and not unsaved
+            cell = self.running + 1 if inside else None
+            source = self.notebook.cells[self.running].source if inside else ""
             self.say("error", cell=cell, source=source, message=describe(error))
             return False
-        finally:
-            self.save()
         self.say("done")
         return True
 

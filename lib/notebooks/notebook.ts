@@ -77,7 +77,9 @@ export function parseNotebook(text: string, name: string): Notebook {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new PoolscopeError(`Cannot read notebook ${name}: ${(error as Error).message}`);
+    throw new PoolscopeError(`Cannot read notebook ${name}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   if (value?.nbformat !== 4 || !Array.isArray(value.cells)) {
     throw new PoolscopeError(
@@ -98,7 +100,9 @@ export async function readNotebook(path: string): Promise<Notebook> {
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
-    throw new PoolscopeError(`Cannot read notebook ${path}: ${(error as Error).message}`);
+    throw new PoolscopeError(`Cannot read notebook ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
   return parseNotebook(text, path);
 }

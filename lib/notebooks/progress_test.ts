@@ -1,5 +1,6 @@
 // test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { studyEvents } from "../testing/study_events.ts";
 import type { DisplayData } from "../views/html.ts";
 import { displayView } from "./progress.ts";
@@ -28,8 +29,8 @@ Deno.test("displayView() shows what came last before a silence", async () => {
   show({ time, event: "study_started", study: "s", runs: 6, complete: 0 });
   show({ time, event: "setup", text: "Installing PostgreSQL" });
   equal(sent.length, 1);
-  await new Promise((resolve) => setTimeout(resolve, 700));
-  match(sent[1] ?? "", /▸ set-up · Installing PostgreSQL/);
+  await sleep(700);
+  match(sent[1] ?? "", /▸ setup · Installing PostgreSQL/);
   show({ time, event: "study_stopped", study: "s" });
   equal(sent[2], "s: stopped, 0 of 6 runs complete");
 });

@@ -10,7 +10,13 @@ import {
   pairEvidence,
   sparesPostgres,
 } from "../diagnose/evidence.ts";
-import { latencyComparisons, type Verdict, verdictOf } from "../figures/claims.ts";
+import {
+  claimOf,
+  type ComparisonState,
+  latencyComparisons,
+  unresolved,
+  verdictOf,
+} from "../figures/claims.ts";
 import {
   atLevels,
   capitalise,
@@ -40,35 +46,27 @@ const OUTCOMES = [
 ];
 type Outcome = typeof OUTCOMES[number];
 
-/**
- * The largest difference that a comparison without a verdict leaves possible, as a share of direct's
- * throughput: what its interval reaches to, or what it would have missed, if that is more.
- */
-function unresolved({ ratio, detectable }: PathRatio): number {
-  if (detectable === null || ratio?.low == null || ratio.high === null) return Infinity;
-  return Math.max(1 - detectable, 1 - ratio.low, ratio.high - 1);
-}
-
-/** Above this, a comparison is too noisy to say that there is no difference: a slowdown of 20%. */
-const MAX_UNRESOLVED = 1 - RATIO_TO_FIND;
-
 function outcomeOf(one: PairEvidence): Outcome {
   const { pair } = one;
   const explained = judgeGain(one) !== "unexplained";
-  switch (verdictOf(pair)) {
+  const claim = claimOf(pair);
+  switch (claim) {
     case "higher":
       return explained ? "helped" : "unexplained";
     case "lower":
       return "cost";
     case "indistinguishable":
-      return unresolved(pair) <= MAX_UNRESOLVED ? "alike" : "noisy";
+      return "alike";
+    case "ahead":
+      return explained ? "pooled ahead" : "unexplained ahead";
+    case "behind":
+      return "direct ahead";
+    case "noisy":
     case "open":
-      return "open";
+      return claim;
     default:
       if (pair.failedPaths.join() === "direct") return "only pooled";
-      if (pair.bound === null) return pair.n === 0 ? "none" : "single";
-      if (pair.bound.ahead !== "other") return "direct ahead";
-      return explained ? "pooled ahead" : "unexplained ahead";
+      return pair.n === 0 ? "none" : "single";
   }
 }
 
@@ -186,7 +184,7 @@ function nameOf([{ pair: { label, reuse } }]: readonly [PairEvidence, ...PairEvi
 function numbers(study: Study, evidence: readonly [PairEvidence, ...PairEvidence[]]): string {
   const pairs = evidence.map(({ pair }) => pair);
   const [first] = pairs as [PathRatio, ...PathRatio[]];
-  const words: [Verdict, string][] = [
+  const words: [ComparisonState, string][] = [
     ["higher", "pooled throughput higher"],
     ["lower", "pooled throughput lower"],
     ["indistinguishable", "pooled over direct throughput"],

@@ -122,7 +122,9 @@ Deno.test("runs that gates rejected say by which factor a path was ahead, if the
   const plan = syntheticPlan({ scenarios, rounds: 2, windowS: 6 });
   const reportOf = async (rejection: { drift?: number; rejected?: boolean }) => {
     using own = syntheticStudy(plan, ({ scenario }) => ({
-      ...{ rps: scenario.path === "direct" ? 50 : 400, medianMs: 9, ...rejection },
+      rps: scenario.path === "direct" ? 50 : 400,
+      medianMs: 9,
+      ...rejection,
     }));
     const read = await loadStudy(own.folder);
     assert.deepEqual(read.counts(), { accepted: 0, rejected: 4, failed: 0 });

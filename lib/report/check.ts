@@ -70,7 +70,7 @@ function checkRow(study: Study, scenario: ScenarioSummary): CellValue[] {
   return [
     scenario.arm,
     levelLabel(scenario),
-    share(held(({ ok, nonceMatched }) => ok && nonceMatched), own.length),
+    share(held(({ ok, nonceMatched }) => ok && nonceMatched !== false), own.length),
     share(
       held(({ throughPgbouncer }) => throughPgbouncer === pooled),
       own.length,

@@ -196,10 +196,16 @@ export function summaryCsv(
 export function comparisonsCsv({ ratios, armRatios }: Pick<Study, "ratios" | "armRatios">): string {
   return csv(COMPARISON_COLUMNS, [
     ...ratios.map((ratio): ComparisonRow => ({
-      ...{ kind: "path", base: ratio.direct, other: ratio.pooled, ratio },
+      kind: "path",
+      base: ratio.direct,
+      other: ratio.pooled,
+      ratio,
     })),
     ...armRatios.map((ratio): ComparisonRow => ({
-      ...{ kind: ratio.kind, base: ratio.base, other: ratio.other, ratio },
+      kind: ratio.kind,
+      base: ratio.base,
+      other: ratio.other,
+      ratio,
     })),
   ]);
 }

@@ -17,12 +17,12 @@ import { exportTables } from "./export.ts";
 import { summaryReport } from "./markdown.ts";
 import { loadStudy, type Study } from "./study.ts";
 
-const plan = syntheticPlan({
-  rounds: 2,
-  scenarios: (["direct", "pooled"] as const).map((path) =>
-    createScenario({ framework: "flask", path, users: 10 })
-  ),
-});
+const scenarios = (["direct", "pooled"] as const).map((path) =>
+  createScenario({ framework: "flask", path, users: 10 })
+);
+const plan = syntheticPlan({ rounds: 2, scenarios });
+/** One arm, for what reads its study hundreds of times. */
+const oneArm = syntheticPlan({ rounds: 2, scenarios: scenarios.slice(1) });
 
 const NAMES = [...RUN_FILES, "manifest.json"] as const;
 type Bytes = Uint8Array<ArrayBufferLike>;
@@ -138,7 +138,7 @@ let firstId = "";
 for (const signed of [true, false]) {
   const kind = signed ? "with hashes" : "without hashes";
   Deno.test(`every file damaged in every way changes no number unnamed, ${kind}`, async () => {
-    using synthetic = syntheticStudy(plan);
+    using synthetic = syntheticStudy(oneArm);
     if (signed) await sign(synthetic.firstRun);
     const before = await loadStudy(synthetic.folder);
     assert.deepEqual(before.warnings, []);
@@ -171,7 +171,7 @@ function equal(a: Bytes | null, b: Bytes): boolean {
 }
 
 Deno.test("any byte of a signed run that is changed is noticed, or changes no number", async () => {
-  using synthetic = syntheticStudy(plan);
+  using synthetic = syntheticStudy(oneArm);
   await sign(synthetic.firstRun);
   const before = await loadStudy(synthetic.folder);
   firstId = before.runs[0]!.scenarioId;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { appTitle } from "../apps/titles.ts";
+import { appTitle } from "../apps/folders.ts";
 import { pairEvidence } from "../diagnose/evidence.ts";
 import { firedGates } from "../diagnose/gates.ts";
 import { pairName } from "../figures/claims.ts";
@@ -35,7 +35,7 @@ const FLAWS: Flaw[] = [
     otherwise: () => "not repeated: every pooled app may open more connections than the pool has",
   },
   {
-    flaw: "Django's gain came from its reconnecting per request, not from pooling",
+    flaw: "The largest gain came from an app that reconnected per request, not from pooling",
     gates: [],
     otherwise: reuseClaims,
   },

@@ -264,7 +264,8 @@ export function describeLoad(summary: LoadSummary): LoadWords {
   const { manifest, measures, rps, errors, routes } = summary;
   const { window, warmUpS, arrivalRate, arrivals, client } = manifest;
   if (window === null) {
-    const why = manifest.interrupted
+    // With a cause, that is the reason; a warning says it.
+    const why = manifest.interrupted && manifest.cause === null
       ? `: the load was ended within its ${warmUpS} s of warm-up`
       : "";
     return {

@@ -20,7 +20,7 @@ import {
   openLoopPercentile,
   type OpenLoopResults,
 } from "../figures/open_loop.ts";
-import { appTitle } from "../apps/titles.ts";
+import { appTitle } from "../apps/folders.ts";
 import { compareLevels, levelLabel } from "../scenario.ts";
 import { groupArms } from "../stats/capacity.ts";
 import { isLowerBound } from "../stats/summarise.ts";
@@ -70,19 +70,24 @@ function explainNoOpenLoop(study: Study): string {
       : `the study itself needs ${formatCount(missing.length, "more run")} first`;
     return `${NO_OPEN_LOOP} yet: ${next}.`;
   }
+  if (study.scenarios.every(({ ownUsers }) => ownUsers)) {
+    return `${NO_OPEN_LOOP}: the users of the apps' own locustfiles decide when they send.`;
+  }
   return `${NO_OPEN_LOOP}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
     `and none was accepted: ${describeUnaccepted(runs)}.`;
 }
 
-/** The arms that an open loop leaves out, since nothing says which rates they could be asked for. */
+/** The arms that an open loop leaves out: no rate is known to ask of them, or none can be asked. */
 function explainLeftOut({ scenarios, ratios }: Study): string[] {
-  const arms = groupArms(scenarios.filter(({ scenario }) => !scenario.replica), ratios)
+  const originals = scenarios.filter(({ scenario }) => !scenario.replica);
+  const withRates = originals.filter(({ ownUsers }) => !ownUsers);
+  const unknown = groupArms(withRates, ratios)
     .flatMap((group) => group.capacityRps === null ? group.arms : []);
-  return arms.length === 0 ? [] : [
-    `Left out, for want of an accepted closed-loop run to take arrival rates from: ${
-      formatList(arms)
-    }.`,
-  ];
+  const own = originals.filter((one) => !withRates.includes(one)).map(({ arm }) => arm);
+  return [
+    ["for want of an accepted closed-loop run to take arrival rates from", unknown] as const,
+    ["as the users of their own locustfiles decide when they send", [...new Set(own)]] as const,
+  ].flatMap(([why, arms]) => arms.length === 0 ? [] : [`Left out, ${why}: ${formatList(arms)}.`]);
 }
 
 /**
@@ -128,11 +133,21 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
   const right = (header: string) => ({ header, align: "right" as const });
   const far = results?.scenarios.some((scenario) => p999Of(scenario) !== null) ?? false;
   const columns = [
-    ...[{ header: "framework" }, { header: "path" }, { header: "reuse" }, right("arrival rate")],
-    ...[right("RPS"), right("P50 ms"), right("P95 ms"), right("P99 ms")],
+    { header: "framework" },
+    { header: "path" },
+    { header: "reuse" },
+    right("arrival rate"),
+    right("RPS"),
+    right("P50 ms"),
+    right("P95 ms"),
+    right("P99 ms"),
     ...(far ? [right("P99.9 ms")] : []),
-    ...[right("service P95 ms"), right("late"), right("dropped")],
-    ...[right("error rate"), right("n"), { header: "status" }],
+    right("service P95 ms"),
+    right("late"),
+    right("dropped"),
+    right("error rate"),
+    right("n"),
+    { header: "status" },
   ];
   if (results === null) return new Table(NO_OPEN_LOOP, columns, []);
   const check = checkNotice(results, "latency at equal load", columns);
@@ -146,17 +161,20 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
       return estimate && bound + formatNumber(estimate.value);
     };
     return [
-      ...[
-        appTitle(scenario.framework),
-        scenario.path,
-        scenario.scenario.reuse,
-        levelLabel(scenario),
-      ],
-      ...[rps && formatNumber(rps.value), response(50), response(95), response(99)],
+      appTitle(scenario.framework),
+      scenario.path,
+      scenario.scenario.reuse,
+      levelLabel(scenario),
+      rps && formatNumber(rps.value),
+      response(50),
+      response(95),
+      response(99),
       ...(far ? [response(99.9)] : []),
       serviceMs.p95 && formatNumber(serviceMs.p95.value),
-      ...[shareOf(delivery, "late"), shareOf(delivery, "dropped")],
-      ...[errorRate === null ? null : formatPercent(errorRate), scenario.n],
+      shareOf(delivery, "late"),
+      shareOf(delivery, "dropped"),
+      errorRate === null ? null : formatPercent(errorRate),
+      scenario.n,
       describeStatus(scenario),
     ];
   });

@@ -4,46 +4,36 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { formatList, formatNumber, formatRatio } from "../figures/format.ts";
 import { namedPlan } from "../plan.ts";
 import type { Framework, Path, ScenarioKey } from "../scenario.ts";
 import { differingSettings } from "../stats/summarise.ts";
+import { ROOT } from "../store/layout.ts";
 import { type CellValue, Table } from "./display.ts";
 import type { PathRatio } from "../stats/summary.ts";
 import type { Study } from "./study.ts";
 
-/** One cell of the published result, at 1000 users. */
-export interface PublishedCell {
+/** One cell of the published result. */
+interface PublishedCell {
   framework: Framework;
   path: Path;
-  users: number;
-  /** Null where it failed. */
-  rps: number | null;
-  p95Ms: number | null;
-  /** What else is known of it. */
+  rps: number;
+  /** What else is known of it: where its only run failed, `rps` is of a later one. */
   note: string | null;
 }
 
-/**
- * The published result: one run per cell, in fixed order, on another machine. Where the first run
- * failed, the numbers of a later one are given with the note.
- */
-export const PUBLISHED: readonly PublishedCell[] = [
-  { framework: "fastapi", path: "direct", rps: 611, p95Ms: 2400, note: "of a later run" },
-  { framework: "fastapi", path: "pooled", rps: 1134, p95Ms: 1200, note: null },
-  { framework: "django", path: "direct", rps: 61, p95Ms: 18_000, note: null },
-  { framework: "django", path: "pooled", rps: 377, p95Ms: 3700, note: null },
-  { framework: "flask", path: "direct", rps: 706, p95Ms: 1700, note: null },
-  { framework: "flask", path: "pooled", rps: 814, p95Ms: 1400, note: null },
-].map((cell) => ({ ...cell, users: 1000 } as PublishedCell));
-
-const PUBLISHED_USERS = 1000;
+/** The published result: one run per cell, in fixed order, on another machine. */
+const PUBLISHED: { users: number; cells: PublishedCell[] } = JSON.parse(
+  readFileSync(join(ROOT, "data", "published", "seed.json"), "utf8"),
+);
 
 function publishedRatio(framework: Framework): { text: string; ratio: number } {
   const [direct, pooled] = (["direct", "pooled"] as const).map((path) =>
-    PUBLISHED.find((cell) => cell.framework === framework && cell.path === path)!
+    PUBLISHED.cells.find((cell) => cell.framework === framework && cell.path === path)!
   );
-  const ratio = pooled!.rps! / direct!.rps!;
+  const ratio = pooled!.rps / direct!.rps;
   const note = direct!.note === null ? "" : `; direct failed, ${direct!.rps} is ${direct!.note}`;
   return { text: `${direct!.rps} → ${pooled!.rps}: ${formatRatio(ratio)}${note}`, ratio };
 }
@@ -70,7 +60,7 @@ function verdictOn(published: number, pair: Study["ratios"][number]): string {
 /** The pairs of a study that have published counterparts. */
 function publishedPairs({ ratios }: Study): PathRatio[] {
   return ratios.filter(({ framework, users }) =>
-    users === PUBLISHED_USERS && PUBLISHED.some((cell) => cell.framework === framework)
+    users === PUBLISHED.users && PUBLISHED.cells.some((cell) => cell.framework === framework)
   );
 }
 
@@ -84,14 +74,14 @@ function differencesFrom(study: Study, scenarioId: string): ScenarioKey[] {
   const own = study.scenarios.find((scenario) => scenario.scenarioId === scenarioId)?.scenario;
   const published = namedPlan("seed").scenarios.find((scenario) =>
     scenario.framework === own?.framework && scenario.path === own.path &&
-    scenario.users === PUBLISHED_USERS
+    scenario.users === PUBLISHED.users
   );
   return own === undefined || published === undefined ? [] : differingSettings(published, own);
 }
 
 /**
  * How far the published result is met on this machine: direction and ratio of pooled over direct at
- * 1000 users, and the settings in which the study differs from the published ones. Absolute numbers
+ * its number of users, and the settings in which the study differs from the published ones. Absolute numbers
  * of two machines are not compared.
  *
  * @param study The study.
@@ -122,7 +112,7 @@ export function publishedTable(study: Study): Table | undefined {
     ]);
   }
   return new Table(
-    `The published result (one run per cell, 1000 users, RPS direct → pooled) against ${study.name}`,
+    `The published result (one run per cell, ${PUBLISHED.users} users, RPS direct → pooled) against ${study.name}`,
     [
       { header: "framework" },
       { header: "published" },

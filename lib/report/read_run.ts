@@ -14,7 +14,7 @@ import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
 import { readLocustFile, readLocustTotals } from "../frames/locust.ts";
 import { polars } from "../frames/polars.ts";
 import {
-  readApp,
+  readAppTimes,
   readPgbouncer,
   readPostgres,
   readRequests,
@@ -69,7 +69,7 @@ const READERS: Record<RunFile, (folder: string) => unknown> = {
   "postgres.csv": readPostgres,
   "pgbouncer.csv": readPgbouncer,
   "statements.csv": readStatements,
-  "app.csv": readApp,
+  "app.csv": readAppTimes,
 };
 
 /** The fault of a file that its reader names, or null. */
@@ -118,12 +118,12 @@ function checkPlace(manifest: Manifest, planned: PlannedRun, folder: string): vo
  * What the files of a successful run say against each other, as a fault of the file that is not
  * believed; null when they agree.
  */
-async function findDisagreement(
+function findDisagreement(
   manifest: Manifest,
   run: RunSummary,
   requests: DataFrame,
   folder: string,
-): Promise<FileError | null> {
+): FileError | null {
   const window = manifest.window!;
   const requestsFile = join(folder, "requests.csv");
   if (run.requests === run.failures) {
@@ -142,7 +142,7 @@ async function findDisagreement(
     dropped: run.delivery?.dropped ?? 0,
     ...countOutside(requests, window, run),
   };
-  const what = checkCounts(counts, final, await readLocustTotals(folder));
+  const what = checkCounts(counts, final, readLocustTotals(folder));
   return what === null ? null : new FileError(requestsFile, null, what);
 }
 
@@ -175,7 +175,12 @@ function unreadable(
     manifest: manifest && { ...manifest, status: "failed", cause },
     run: {
       ...unmeasuredRun({
-        ...{ scenarioId: id, scenario, round, arm: arm ?? name, status: "failed", cause },
+        scenarioId: id,
+        scenario,
+        round,
+        arm: arm ?? name,
+        status: "failed",
+        cause,
       }),
       conditions: { ...NO_CONDITIONS, disagreement: `${file}${line}: ${fault.what}` },
     },
@@ -221,7 +226,7 @@ export async function readRun(
     const sources = await sourcesOf(folder, faults);
     const run = summariseRun(manifest, requests, arm, telemetry, sources);
     if (manifest.status === "ok" && !AGREEING.some((name) => faults.has(name))) {
-      const disagreement = await findDisagreement(manifest, run, requests!, folder);
+      const disagreement = findDisagreement(manifest, run, requests!, folder);
       if (disagreement !== null) throw disagreement;
     } else if (manifest.status === "ok" && run.requests === run.failures) {
       throw new FileError(join(folder, "requests.csv"), null, "it has no correct answer");
@@ -314,7 +319,7 @@ async function telemetryOf(
       workWithin(await readStatements(folder), requests, window, manifest.work));
   const app = manifest.appTimings === undefined
     ? null
-    : await tell("app.csv", async () => appActivity(await readApp(folder), window));
+    : await tell("app.csv", async () => appActivity(await readAppTimes(folder), window));
   const parts = { postgres, pgbouncer, work, app };
   return Object.values(parts).every((part) => part === null) ? null : parts;
 }

@@ -11,7 +11,7 @@ import { conclusion } from "./answer.ts";
 import { describeStudy, readFailures, readLatency, readThroughput } from "./narrative.ts";
 import { readArmRatios, readRatios } from "./ratios.ts";
 import { flawsTable } from "./flaws.ts";
-import { PUBLISHED, publishedTable } from "./published.ts";
+import { publishedTable } from "./published.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
 import { openLoopFolder } from "../store/layout.ts";
 import { followUpStudy } from "../store/studies.ts";
@@ -182,10 +182,15 @@ function extensiblePlan() {
   const cell = (framework: "django" | "flask", path: "direct" | "pooled", replica = 0) =>
     createScenario({ framework, path, users: 10, replica });
   return syntheticPlan({
-    ...{ rounds: 4, maxRounds: 12, windowS: 10 },
+    rounds: 4,
+    maxRounds: 12,
+    windowS: 10,
     scenarios: [
-      ...[cell("django", "direct"), cell("django", "pooled")],
-      ...[cell("flask", "direct"), cell("flask", "pooled"), cell("flask", "direct", 1)],
+      cell("django", "direct"),
+      cell("django", "pooled"),
+      cell("flask", "direct"),
+      cell("flask", "pooled"),
+      cell("flask", "direct", 1),
     ],
   });
 }
@@ -272,7 +277,6 @@ Deno.test("a copy that came out different is told as what it is", async () => {
 });
 
 Deno.test("publishedTable() compares direction and ratio, and names what differs", () => {
-  assert.equal(PUBLISHED.length, 6);
   const [fastapi, django, flask] = publishedTable(study)!.rows;
   assert.match(String(fastapi![3]), /^direct failed/);
   assert.match(String(django![1]), /61 → 377: 6\.18×/);
@@ -330,7 +334,12 @@ Deno.test("a functional check says that all ran, was verified and was counted, a
     /^\*\*Functional check only: all 6 runs ran, were verified and were counted\.\*\*/,
   );
   assert.deepEqual(referenceTable(smoke).rows[1], [
-    ...["FastAPI pooled", "10 users", "yes", "through PgBouncer", "yes", "ok"],
+    "FastAPI pooled",
+    "10 users",
+    "yes",
+    "through PgBouncer",
+    "yes",
+    "ok",
   ]);
   const readings = [
     ...[describeStudy, readThroughput, readLatency, readRatios].map((read) => read(smoke)),
@@ -511,7 +520,8 @@ Deno.test("the report says why there is no open loop where no run was accepted",
 Deno.test("the report of a study holds its open loop", async () => {
   const openLoop = { shares: [0.5, 0.95], rounds: 4, warmUpS: 1, windowS: 10 };
   using own = syntheticStudy({ ...plan, openLoop }, (run) => ({
-    ...{ rps: 100, medianMs: run.scenario.path === "pooled" ? 30 : 10 },
+    rps: 100,
+    medianMs: run.scenario.path === "pooled" ? 30 : 10,
   }));
   const closed = await loadStudy(own.folder);
   const { folder: target, plan: followUp } = followUpStudy(
@@ -519,7 +529,8 @@ Deno.test("the report of a study holds its open loop", async () => {
     () => openLoopPlan(closed.plan, closed.scenarios, closed.ratios),
   )!;
   using made = syntheticStudy(followUp, (run) => ({
-    ...{ rps: 0, medianMs: run.scenario.path === "pooled" ? 30 : 10 },
+    rps: 0,
+    medianMs: run.scenario.path === "pooled" ? 30 : 10,
     dropped: run.scenario.framework === "flask" ? 8 : 0,
   }));
   cpSync(made.folder, target, { recursive: true });

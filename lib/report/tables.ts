@@ -18,11 +18,11 @@ import {
   type Leg,
   levelLabel,
   type Scenario,
-  SCENARIO_KEYS,
   scenarioId,
   type ScenarioKey,
+  scenarioKeys,
 } from "../scenario.ts";
-import { appStack, appTitle } from "../apps/titles.ts";
+import { appStack, appTitle } from "../apps/folders.ts";
 import { verdictOf } from "../figures/claims.ts";
 import { describeLoop, latencyName } from "../figures/options.ts";
 import { describeLimits, LEG_TITLES } from "../stats/context.ts";
@@ -329,7 +329,7 @@ export function settingsTable(study: Study): Table {
   };
   const distinct = (values: string[]) => [...new Set(values)].join(" or ");
 
-  for (const key of SCENARIO_KEYS) {
+  for (const key of scenarioKeys(study.scenarios.map(({ scenario }) => scenario))) {
     if (NAMED_KEYS.includes(key)) continue;
     add(key, (arm) =>
       distinct(

@@ -141,8 +141,14 @@ export function readConfirmation(study: Study, confirmation: Study | null): Mark
  */
 export function confirmationTable(study: Study, confirmation: Study | null): Table {
   const columns = [
-    ...[left("arm"), right("load"), left("limited by"), left("relief"), right("ratio")],
-    ...[right("95% interval"), right("rounds"), left("outcome")],
+    left("arm"),
+    right("load"),
+    left("limited by"),
+    left("relief"),
+    right("ratio"),
+    right("95% interval"),
+    right("rounds"),
+    left("outcome"),
   ];
   return checkNotice(study, "throughput", columns) ?? new Table(
     confirmation === null

@@ -59,7 +59,8 @@ Deno.test("what came of putting verdicts to the test is told with its ratios", a
   assert.equal(test.scenarios.length, 4);
   // Relief helps the direct arm alone.
   using made = syntheticStudy(test, ({ round, scenario: { path, dbCpus } }) => ({
-    ...{ rps: (path === "direct" && dbCpus === null ? 200 : 100) + round, medianMs: 10 },
+    rps: (path === "direct" && dbCpus === null ? 200 : 100) + round,
+    medianMs: 10,
   }));
   cpSync(made.folder, target, { recursive: true });
   const confirmation = (await study.confirmation())!;

@@ -6,8 +6,9 @@
  */
 
 import { createHash } from "node:crypto";
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+import ignore from "ignore";
 import { packTar } from "modern-tar";
 
 /** One file or link of a build context. */
@@ -46,6 +47,30 @@ export function readContext(folder: string, names: readonly string[]): ContextFi
   });
 }
 
+/** What no app's sources are, whether or not a .gitignore says so. */
+const NO_SOURCES = [".git", "node_modules", ".venv"];
+
+/**
+ * Reads an app's folder, without what interpreters and editors left there and what the .gitignore in
+ * it names.
+ *
+ * @param folder The folder.
+ */
+export function readFolder(folder: string): ContextFile[] {
+  const rules = join(folder, ".gitignore");
+  const ignored = ignore().add(NO_SOURCES);
+  if (existsSync(rules)) ignored.add(readFileSync(rules, "utf8"));
+  const read = (below: string): ContextFile[] =>
+    readdirSync(join(folder, below)).filter((entry) => !LEFT_BEHIND.test(entry)).sort()
+      .flatMap((entry) => {
+        const name = join(below, entry);
+        const isFolder = lstatSync(join(folder, name)).isDirectory();
+        if (ignored.ignores(isFolder ? `${name}/` : name)) return [];
+        return isFolder ? read(name) : readContext(folder, [name]);
+      });
+  return read("");
+}
+
 /** A hash over names, contents and whether they are programs. */
 export function hashContext(files: readonly ContextFile[]): string {
   const hash = createHash("sha256");
@@ -61,7 +86,10 @@ export function packContext(files: readonly ContextFile[]): Promise<Uint8Array> 
     header: link
       ? { name, type: "symlink", linkname: String(content), size: 0, mtime: new Date(0) }
       : {
-        ...{ name, type: "file", size: content.length, mtime: new Date(0) },
+        name,
+        type: "file",
+        size: content.length,
+        mtime: new Date(0),
         mode: executable ? 0o755 : 0o644,
       },
     ...(link ? {} : { body: content }),

@@ -38,14 +38,14 @@ export async function findImage(docker: Docker, reference: string): Promise<Foun
   }
 }
 
-/** The labels by which {@linkcode isCurrent} tells what an image was built from. */
+/** The labels by which {@linkcode isCurrent} tells what an image was built from; null is no base of ours. */
 export async function buildLabels(
   docker: Docker,
   hash: string,
-  base: string,
+  base: string | null,
 ): Promise<Record<string, string>> {
-  const id = (await findImage(docker, base))?.id ?? "";
-  return { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base, [BASE_ID_LABEL]: id };
+  const id = base === null ? "" : (await findImage(docker, base))?.id ?? "";
+  return { [CONTEXT_LABEL]: hash, [BASE_LABEL]: base ?? "", [BASE_ID_LABEL]: id };
 }
 
 /** Whether an image was built from this context, and on the base of that name as it is now. */
@@ -56,6 +56,7 @@ export async function isCurrent(
   base: string,
 ): Promise<boolean> {
   if (image.labels[CONTEXT_LABEL] !== hash) return false;
+  if (base === "") return true;
   const found = await findImage(docker, base);
   return found === null || found.id === image.labels[BASE_ID_LABEL];
 }

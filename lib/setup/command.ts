@@ -1,5 +1,5 @@
 /**
- * Runs one command of a set-up step: captures its output, passes lines on as they come, and turns a
+ * Runs one command of a setup step: captures its output, passes lines on as they come, and turns a
  * failure into one line.
  *
  * @module
@@ -138,7 +138,7 @@ export function lastLine(result: { stdout: string; stderr: string }): string {
     .map((line) => line.trim())
     .filter((line) => line !== "");
   const errors = lines.filter((line) => /^(error|fatal|e:)/i.test(line));
-  return redact(errors.at(-1) ?? lines.at(-1) ?? "it said nothing");
+  return redact(errors.at(-1) ?? lines.at(-1) ?? "no output");
 }
 
 /**

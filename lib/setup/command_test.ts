@@ -52,7 +52,7 @@ Deno.test("lastLine() prefers an error to what follows it", () => {
     lastLine({ stdout: "", stderr: "error: no such package\nhint: look again\n" }),
     "error: no such package",
   );
-  equal(lastLine({ stdout: "", stderr: "" }), "it said nothing");
+  equal(lastLine({ stdout: "", stderr: "" }), "no output");
 });
 
 Deno.test("findOnPath() finds programs only", () => {

@@ -1,8 +1,8 @@
 // test lane: copy
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { freePort } from "../engine/cluster.ts";
-import { readApp } from "../engine/services.ts";
-import { FRAMEWORKS } from "../scenario.ts";
+import { readApp } from "../apps/app.ts";
+import { FRAMEWORKS } from "../plan.ts";
 import { ComposeProject, ensureComposeCli } from "../testing/compose_cli.ts";
 import { dockerForTests } from "../testing/docker.ts";
 import { ensureSecrets } from "./compose_secrets.ts";
@@ -94,7 +94,8 @@ Deno.test({
       await step("0 is no limit", async () => {
         const free = new ComposeProject(await ensureComposeCli(), host, name, {
           ...ports,
-          ...{ DB_CPUS: "0", DB_MEMORY: "0" },
+          DB_CPUS: "0",
+          DB_MEMORY: "0",
         });
         const text = await free.run("direct", "config", "--format", "json");
         deepEqual((JSON.parse(text) as Config).services.postgres!.deploy!.resources.limits, {});

@@ -12,6 +12,8 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { appFolders, describeFolder } from "../apps/folders.ts";
 import { findControllers, readLimits, tryLimits } from "../engine/cgroup.ts";
 import { askDocker, dockerEnvironment, findDocker } from "../engine/docker_host.ts";
 import { parseHostCpu } from "../engine/proc.ts";
@@ -445,7 +447,7 @@ async function sampleHostLoad(seconds: number): Promise<Check> {
     return (user + system) / 1e6;
   };
   const [before, ownBefore, begun] = [tryRead("/proc/stat"), own(), performance.now()];
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  await sleep(seconds * 1000);
   const after = tryRead("/proc/stat");
   const elapsedS = (performance.now() - begun) / 1000;
   if (before === null || after === null) {
@@ -491,7 +493,7 @@ async function checkPart(
     return { name, state: "ok", value: next === null ? value : `${value}; ${next}`, next: null };
   } catch (error) {
     if (!(error instanceof PoolscopeError)) throw error;
-    // The set-up's own sentence: `Cannot …: what; what to do`.
+    // The setup's own sentence: `Cannot …: what; what to do`.
     const [what = "", ...rest] = error.message.split("; ");
     return missing(name, what, rest.join("; ") || "see README.md");
   }
@@ -519,7 +521,10 @@ async function checkLimits(): Promise<Check> {
 }
 
 /** The images of a study, as `deno task images` names them; the tag is the environment's. */
-const IMAGE_NAMES = ["postgres", "pgbouncer", "fastapi", "django", "flask", "locust"];
+function imageNames(): string[] {
+  const apps = appFolders().filter((app) => describeFolder(app).environment === "shared");
+  return ["postgres", "pgbouncer", ...apps.map(({ name }) => name), "locust"];
+}
 
 /** Where Docker answers, in which version, and whether the images are built. */
 async function checkDocker(dockerHost?: string): Promise<Check> {
@@ -533,10 +538,11 @@ async function checkDocker(dockerHost?: string): Promise<Check> {
     const tag = Deno.env.get("POOLSCOPE_TAG") || "latest";
     const tags = (JSON.parse(text) as { RepoTags: string[] | null }[])
       .flatMap(({ RepoTags }) => RepoTags ?? []);
-    const lacking = IMAGE_NAMES.filter((image) => !tags.includes(`poolscope/${image}:${tag}`));
+    const names = imageNames();
+    const lacking = names.filter((image) => !tags.includes(`poolscope/${image}:${tag}`));
     const value = `${version} at ${host.url}`;
     return lacking.length === 0
-      ? ok(name, `${value}, all ${IMAGE_NAMES.length} images are built`)
+      ? ok(name, `${value}, all ${names.length} images are built`)
       : warning(
         name,
         `${value}; the images of ${lacking.join(", ")} are not built`,

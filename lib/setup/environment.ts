@@ -121,6 +121,20 @@ export const READERS_VARIABLES: readonly ReadersVariables[] = [
     purpose: "where npm packages are kept and come from",
   },
   {
+    names: [
+      "GOPROXY",
+      "GOSUMDB",
+      "GOPRIVATE",
+      "GOFLAGS",
+      "GOTOOLCHAIN",
+      "GOCACHE",
+      "GOMODCACHE",
+      "CARGO_HOME",
+      "RUSTUP_HOME",
+    ],
+    purpose: "where the build of an app of your own, in Go or Rust, finds what it needs",
+  },
+  {
     names: ["npm_config_user_agent"],
     purpose: "set by npx itself, from which `deno task doctor` knows that it needs Node.js",
   },

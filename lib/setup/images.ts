@@ -5,10 +5,12 @@
  * @module
  */
 
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
+import { type App, readApp } from "../apps/app.ts";
+import { appFolders } from "../apps/folders.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import { hashContext, readContext } from "./build_context.ts";
@@ -48,24 +50,52 @@ export interface ImageDefinition {
   dockerfile: string;
   /** The files and folders of the context that are sent. */
   files: readonly string[];
-  /** The base. */
-  base: Base;
+  /** The base; null where the Dockerfile names its own. */
+  base: Base | null;
   /** Whether a stage named `packages` installs from an index that a proxy may intercept. */
   hasPackages: boolean;
 }
 
-function appImage(name: string): ImageDefinition {
+/**
+ * The image of an app that has a Dockerfile: on one of our bases where it takes that as a build
+ * argument, and with a stage that installs packages where one has that name.
+ */
+function appImage({ folder, dockerfile, context, contextFiles }: App): ImageDefinition {
+  const seen = join(folder, context);
+  const path = join(folder, dockerfile!);
+  const text = readFileSync(path, "utf8");
   return {
-    context: "apps",
-    dockerfile: `${name}_app/Dockerfile`,
-    files: ["entrypoint.sh", "timings", `${name}_app`],
-    base: "PYTHON_IMAGE",
-    hasPackages: true,
+    context: relative(ROOT, seen),
+    dockerfile: relative(seen, path),
+    files: contextFiles ?? readdirSync(seen),
+    base: (/^ARG (PYTHON_IMAGE|DEBIAN_IMAGE)\b/m.exec(text)?.[1] ?? null) as Base | null,
+    hasPackages: /^FROM .* AS packages$/m.test(text),
   };
 }
 
-/** The images by the names of their services in `compose/compose.yml`. */
-export const IMAGES: Readonly<Record<string, ImageDefinition>> = {
+/**
+ * The images of services by the names that they have in `compose/compose.yml`, and of apps.
+ *
+ * @param apps The apps. @default {@linkcode builtApps}
+ */
+export function imagesOf(apps: readonly App[] = builtApps()): Record<string, ImageDefinition> {
+  return {
+    ...SERVICES,
+    ...Object.fromEntries(
+      apps.filter(({ dockerfile }) => dockerfile !== undefined)
+        .map((app) => [app.name, appImage(app)]),
+    ),
+    ...LOAD,
+  };
+}
+
+/** The apps of a study that names none: those that are locked together, as compose/ has them. */
+export function builtApps(): App[] {
+  return appFolders().map(({ name }) => readApp(name))
+    .filter(({ environment }) => environment === "shared");
+}
+
+const SERVICES: Record<string, ImageDefinition> = {
   postgres: {
     context: "data",
     dockerfile: "Dockerfile",
@@ -80,9 +110,9 @@ export const IMAGES: Readonly<Record<string, ImageDefinition>> = {
     base: "DEBIAN_IMAGE",
     hasPackages: false,
   },
-  fastapi: appImage("fastapi"),
-  django: appImage("django"),
-  flask: appImage("flask"),
+};
+
+const LOAD: Record<string, ImageDefinition> = {
   locust: {
     context: "",
     dockerfile: "locust/Dockerfile",
@@ -98,7 +128,7 @@ export interface BuiltImage {
   reference: string;
   /** Its content's digest, `sha256:…`, which is its id on this Docker. */
   id: string;
-  /** What it was built on, as in `python:3.13-slim`. */
+  /** What it was built on, as in `python:3.13-slim`; empty where its Dockerfile names that. */
   base: string;
   /** The base's content: its id, `sha256:…`. */
   baseId: string;
@@ -120,6 +150,8 @@ export interface ImagesOptions extends BuildOptions {
   caBundle?: string | null;
   /** The tag of the built images. @default {"latest"} */
   tag?: string;
+  /** The apps whose images are wanted. @default {those of the checkout} */
+  apps?: readonly App[];
 }
 
 /** Variables by which a machine's owner names its certificates, the most specific first. */
@@ -151,6 +183,7 @@ function readCaBundle(
       `Cannot use --ca-bundle "${path}": it cannot be read (${
         (error as NodeJS.ErrnoException).code
       })`,
+      { cause: error },
     );
   }
 }
@@ -176,6 +209,7 @@ export async function removeImages(docker: Docker): Promise<string[]> {
       const { json } = error as { json?: { message?: string } };
       throw new PoolscopeError(
         `Cannot remove ${name}: ${json?.message ?? (error as Error).message}`,
+        { cause: error },
       );
     }
   }
@@ -243,18 +277,20 @@ export async function ensureImages(
   readCaBundle(options.caBundle); // Whoever names a file that is not there hears it at once.
   try {
     return await withLock(join(TOOLS, "images.lock"), () => buildMissing(docker, options), {
-      ...{ signal, onWait: () => log?.("Waiting for another build of images") },
+      signal,
+      onWait: () => log?.("Waiting for another build of images"),
     });
   } catch (error) {
     signal?.throwIfAborted();
     const { statusCode, syscall, code, json, message } = error as DockerError;
     const line = (json?.message ?? message).trim().split("\n")[0];
     if (statusCode !== undefined) {
-      throw new PoolscopeError(`Cannot build images: Docker refuses (${line})`);
+      throw new PoolscopeError(`Cannot build images: Docker refuses (${line})`, { cause: error });
     }
     if (syscall === "connect" || ["ECONNRESET", "EPIPE"].includes(code ?? "")) {
       throw new PoolscopeError(
         `Cannot build images: Docker does not answer any more (${line}); see whether it still runs`,
+        { cause: error },
       );
     }
     throw error;
@@ -280,13 +316,14 @@ async function buildMissing(
   const bases = await chooseBases(docker, options.offline);
   const failed = new AbortController();
   const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
-  const waiting = Object.entries(IMAGES);
+  const wanted = Object.entries(imagesOf(options.apps));
+  const waiting = [...wanted];
   const built: Record<string, BuiltImage> = {};
   // Two at a time: one installs while the other downloads.
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [name, definition] = next;
-      const base = bases[definition.base];
+      const base = definition.base === null ? null : bases[definition.base];
       built[name] = await ensureImage(docker, name, definition, base, { ...options, signal });
     }
   };
@@ -298,14 +335,22 @@ async function buildMissing(
     await Promise.allSettled(workers);
     throw error;
   }
-  return Object.fromEntries(Object.keys(IMAGES).map((name) => [name, built[name]!]));
+  const inOrder = Object.fromEntries(wanted.map(([name]) => [name, built[name]!]));
+  // An app that comes as an image is only fetched.
+  for (const { name, image, dockerfile } of options.apps ?? builtApps()) {
+    if (image === undefined || dockerfile !== undefined) continue;
+    await ensureBase(docker, image, options);
+    const { id } = (await findImage(docker, image))!;
+    inOrder[name] = { reference: image, id, base: image, baseId: id, built: false };
+  }
+  return inOrder;
 }
 
 async function ensureImage(
   docker: Docker,
   name: string,
   definition: ImageDefinition,
-  base: string,
+  base: string | null,
   options: ImagesOptions,
 ): Promise<BuiltImage> {
   const { offline, tag = "latest", log } = options;
@@ -315,18 +360,22 @@ async function ensureImage(
   const found = await findImage(docker, reference);
   if (found !== null) {
     const builtOn = found.labels[BASE_LABEL] ?? "";
-    const fits = offline === undefined && !Deno.env.get(definition.base) || builtOn === base;
+    const fits = base === null || builtOn === base ||
+      offline === undefined && !Deno.env.get(definition.base!);
     if (fits && await isCurrent(docker, found, hash, builtOn)) {
       const baseId = found.labels[BASE_ID_LABEL] ?? "";
       return { reference, id: found.id, base: builtOn, baseId, built: false };
     }
   }
-  await ensureBase(docker, base, options);
+  if (base !== null) await ensureBase(docker, base, options);
   const begun = performance.now();
-  log?.(`Building ${reference} on ${base}`);
+  log?.(`Building ${reference}${base === null ? "" : ` on ${base}`}`);
   const build: Build = {
-    ...{ name, reference, files, dockerfile: definition.dockerfile },
-    args: { [definition.base]: base },
+    name,
+    reference,
+    files,
+    dockerfile: definition.dockerfile,
+    args: base === null ? {} : { [definition.base!]: base },
     labels: await buildLabels(docker, hash, base),
   };
   if (definition.hasPackages) {
@@ -342,5 +391,5 @@ async function ensureImage(
   await buildImage(docker, build, options);
   log?.(`Built ${reference} in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
   const { id, labels } = (await findImage(docker, reference))!;
-  return { reference, id, base, baseId: labels[BASE_ID_LABEL]!, built: true };
+  return { reference, id, base: base ?? "", baseId: labels[BASE_ID_LABEL]!, built: true };
 }

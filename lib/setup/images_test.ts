@@ -3,19 +3,21 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { readApp } from "../engine/services.ts";
-import { FRAMEWORKS } from "../scenario.ts";
+import { readApp } from "../apps/app.ts";
+import { FRAMEWORKS } from "../plan.ts";
 import { ROOT } from "../store/layout.ts";
 import { dockerForTests } from "../testing/docker.ts";
 import { hashContext, packContext, readContext } from "./build_context.ts";
 import { buildImage, findImage } from "./build_image.ts";
-import { BASES, ensureImages, findCaBundle, IMAGES } from "./images.ts";
+import { BASES, ensureImages, findCaBundle, imagesOf } from "./images.ts";
 
 const docker = await dockerForTests("building images");
 
 const read = (...path: string[]) => Deno.readTextFileSync(join(ROOT, ...path));
 const text = (content: string) => ({
-  ...{ content: new TextEncoder().encode(content), executable: false, link: false },
+  content: new TextEncoder().encode(content),
+  executable: false,
+  link: false,
 });
 
 Deno.test("an app's Dockerfile and its app.json have the same command", () => {
@@ -26,15 +28,16 @@ Deno.test("an app's Dockerfile and its app.json have the same command", () => {
   }
 });
 
-Deno.test("compose.yml builds the images that IMAGES describes, on the same bases", () => {
+Deno.test("compose.yml builds the images that imagesOf() describes, on the same bases", () => {
   const { services } = parse(read("compose", "compose.yml"), { merge: true });
-  deepEqual(Object.keys(services).sort(), Object.keys(IMAGES).sort());
-  for (const [name, { context, dockerfile, base, files }] of Object.entries(IMAGES)) {
+  const images = imagesOf(FRAMEWORKS.map((name) => readApp(name)));
+  deepEqual(Object.keys(services).sort(), Object.keys(images).sort());
+  for (const [name, { context, dockerfile, base, files }] of Object.entries(images)) {
     const { build, image } = services[name];
     equal(image, `poolscope/${name}:\${POOLSCOPE_TAG:-latest}`);
     equal(join("compose", build.context), context === "" ? "." : context, name);
     equal(build.dockerfile ?? "Dockerfile", dockerfile, name);
-    deepEqual(build.args, { [base]: `\${${base}:-${BASES[base]}}` }, name);
+    deepEqual(build.args, { [base!]: `\${${base}:-${BASES[base!]}}` }, name);
     // Plain Compose sends what is copied; here it is named, and must be the same.
     const copied = [...read(context, dockerfile).matchAll(/^COPY (?!--from)(.*) \S+$/gm)]
       .flatMap((copy) => copy[1]!.split(" ")).filter((path) => path !== "ca-bundle.cr[t]");

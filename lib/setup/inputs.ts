@@ -6,11 +6,12 @@
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
+import { readApp, readLocustfile } from "../apps/app.ts";
 import { legsOf, type Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
 import type { RunInputs } from "../store/manifest.ts";
-import { readContext } from "./build_context.ts";
+import { type ContextFile, readContext, readFolder } from "./build_context.ts";
 
 /** Where a run's services come from: an engine is one. */
 export interface InputSource {
@@ -23,22 +24,36 @@ export interface InputSource {
 /** Only images are made with these. */
 const IMAGE_FILES = /(^|\/)(Dockerfile|entrypoint\.sh|[^/]*\.dockerignore)$/;
 
-/** Files and folders by the part of a run that they make up. */
+/** Files and folders by the part of a run that they make up, as seen from the checkout. */
 function partsOf(scenario: Scenario, docker: boolean): Record<string, string[]> {
-  const app = `apps/${scenario.framework}_app`;
+  const { folder, routesFile, schema, seed, settings } = readApp(scenario.framework);
+  const app = relative(ROOT, folder);
+  // What lies in the app's folder is in its part already; what it shares with others is in theirs.
+  const shared = (files: (string | undefined)[]) =>
+    files.filter((file) => file !== undefined).map((file) => relative(ROOT, resolve(folder, file)))
+      .filter((file) => !file.startsWith(`${app}/`));
+  const routes = shared([routesFile]);
+  const timings = settings.timings === undefined ? [] : ["apps/timings"];
+  const entrypoint = docker ? ["apps/entrypoint.sh"] : [];
   const parts: Record<string, string[]> = {
     [app]: [app],
-    apps: ["apps/contract.json", "apps/timings", ...(docker ? ["apps/entrypoint.sh"] : [])],
+    ...(routes.length > 0 ? { apps: [...routes, ...timings, ...entrypoint] } : { timings }),
     locust: ["locust"],
-    data: ["data/schema.sql", "data/seed.sql"],
+    data: shared([schema, seed]),
   };
   if (scenario.path === "pooled") parts.pgbouncer = ["pgbouncer"];
   if (legsOf(scenario).some(({ rttMs }) => rttMs > 0)) parts.network = ["lib/engine/network.py"];
   if (docker) {
-    parts.data!.push("data/init.sh", "data/entrypoint.sh");
+    if (parts.data!.length > 0) parts.data!.push("data/init.sh", "data/entrypoint.sh");
     parts.compose = ["compose/compose.yml", "compose/compose.pooled.yml", "compose/offline"];
   }
   return parts;
+}
+
+/** The files of a path; of an app's folder, without what its .gitignore names. */
+function readInputs(place: string, path: string): ContextFile[] {
+  if (!existsSync(join(place, path, "app.json"))) return readContext(place, [path]);
+  return readFolder(join(place, path)).map((file) => ({ ...file, name: join(path, file.name) }));
 }
 
 /**
@@ -54,16 +69,22 @@ export function hashInputs(
   { name, root = ROOT }: InputSource,
 ): RunInputs["files"] {
   const docker = name === "docker";
-  return Object.fromEntries(
-    Object.entries(partsOf(scenario, docker)).map(([part, names]) => {
+  const hash = (content: Uint8Array | string) => createHash("sha256").update(content).digest("hex");
+  const parts = Object.fromEntries(
+    Object.entries(partsOf(scenario, docker)).filter(([, names]) => names.length > 0).map((
+      [part, names],
+    ) => {
       const place = /^(apps|pgbouncer)/.test(part) ? root : ROOT;
       const present = names.filter((path) => existsSync(join(place, path)));
-      const files = readContext(place, present).filter((file) =>
+      const files = present.flatMap((path) => readInputs(place, path)).filter((file) =>
         docker || !IMAGE_FILES.test(file.name)
       );
-      const hash = (content: Uint8Array | string) =>
-        createHash("sha256").update(content).digest("hex");
       return [part, Object.fromEntries(files.map((file) => [file.name, hash(file.content)]))];
     }),
   );
+  const app = readApp(scenario.framework);
+  const own = readLocustfile(app);
+  if (own === undefined) return parts;
+  const file = relative(ROOT, resolve(app.folder, app.locustfile!));
+  return { ...parts, [`load of ${app.name}`]: { [file]: hash(own) } };
 }

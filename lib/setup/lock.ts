@@ -1,11 +1,12 @@
 /**
- * A lock between processes, so that two set-ups at once do not break each other. The kernel of the
+ * A lock between processes, so that two setups at once do not break each other. The kernel of the
  * operating system holds it: it is gone with the process, however that ends.
  *
  * @module
  */
 
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Options of {@linkcode withLock}. */
 export interface LockOptions {
@@ -34,7 +35,7 @@ export async function withLock<T>(
   while (!await file.tryLock(true)) {
     if (!told) options.onWait?.();
     told = true;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     options.signal?.throwIfAborted();
   }
   try {

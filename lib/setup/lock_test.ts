@@ -1,6 +1,7 @@
 // test lane: checkout
 import { deepStrictEqual as equal, rejects } from "node:assert/strict";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { withLock } from "./lock.ts";
 
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
@@ -18,12 +19,12 @@ Deno.test("withLock() lets one in at a time and tells the others that they wait"
     const seen: string[] = [];
     const work = (name: string) => async () => {
       seen.push(`${name} in`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
       seen.push(`${name} out`);
     };
     let waited = 0;
     const first = withLock(path, work("a"));
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
     await Promise.all([first, withLock(path, work("b"), { onWait: () => waited++ })]);
     equal(seen, ["a in", "a out", "b in", "b out"]);
     equal(waited, 1);

@@ -8,7 +8,7 @@
 import { writeKernelspec } from "./kernelspec.ts";
 import { ensurePgbouncer, type PgbouncerBinary } from "./pgbouncer.ts";
 import { ensurePostgres, type PostgresBinaries } from "./postgres.ts";
-import { ensurePython, PYTHON_PARTS, type PythonEnvironment, type PythonPart } from "./python.ts";
+import { ensurePython, type PythonEnvironment, type PythonPart, studyParts } from "./python.ts";
 import { type ServiceUser, serviceUser } from "./user.ts";
 
 /** What {@linkcode setUp} found or installed. */
@@ -64,7 +64,7 @@ export async function setUp(options: SetUpOptions = {}): Promise<Tools> {
   const signal = options.signal === undefined
     ? failed.signal
     : AbortSignal.any([failed.signal, options.signal]);
-  const parts = (Object.keys(PYTHON_PARTS) as PythonPart[]).filter((part) => part !== "lab");
+  const parts = studyParts();
   const user = serviceUser();
   const steps = [
     setUpNotebooks({ parts, lab, log, signal }),

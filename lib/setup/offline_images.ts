@@ -96,7 +96,10 @@ async function ensureStandIn(
   if (found !== null && await isCurrent(docker, found, hash, base)) return;
   options.log?.(`Building ${reference}`);
   await buildImage(docker, {
-    ...{ name: reference, reference, files, dockerfile: "Dockerfile" },
+    name: reference,
+    reference,
+    files,
+    dockerfile: "Dockerfile",
     args: { DEBIAN_IMAGE: base },
     labels: await buildLabels(docker, hash, base),
   }, options);
@@ -126,9 +129,16 @@ async function bootstrapDebian(
     log?.(`Bootstrapping Debian 13 from ${mirror}`);
     // In a mount namespace of its own, so that what it mounts is gone with it.
     await runCommand("bootstrap Debian 13", [
-      ...["unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase"],
-      ...[keyring === undefined ? "--no-check-gpg" : `--keyring=${keyring}`],
-      ...[SUITE, folder, mirror],
+      "unshare",
+      "--mount",
+      "--propagation",
+      "private",
+      "debootstrap",
+      "--variant=minbase",
+      keyring === undefined ? "--no-check-gpg" : `--keyring=${keyring}`,
+      SUITE,
+      folder,
+      mirror,
     ] as [string, ...string[]], { signal, env: { PATH: path }, graceMs: 10_000 });
     await Deno.writeTextFile(join(folder, "etc/dpkg/dpkg.cfg.d/slim"), DPKG_SLIM);
     await Deno.writeTextFile(join(folder, "etc/apt/apt.conf.d/slim"), APT_SLIM);

@@ -14,7 +14,9 @@ import { ensureImages } from "./images.ts";
 const docker = await dockerForTests("the interface of postgres:16 and of its stand-in");
 
 const file = (name: string, content: string | Uint8Array, executable = false) => ({
-  ...{ name, executable, link: false },
+  name,
+  executable,
+  link: false,
   content: Buffer.from(content as string),
 });
 
@@ -40,8 +42,11 @@ Deno.test({
       Hostname: "database",
       Cmd: ["-c", "max_connections=17"],
       Env: [
-        ...["POSTGRES_USER=ada", "POSTGRES_DB=blog", "POSTGRES_PASSWORD_FILE=/run/password"],
-        ...["POSTGRES_INITDB_ARGS=--locale=C --encoding=UTF8", "PGDATA=/var/lib/postgresql/own"],
+        "POSTGRES_USER=ada",
+        "POSTGRES_DB=blog",
+        "POSTGRES_PASSWORD_FILE=/run/password",
+        "POSTGRES_INITDB_ARGS=--locale=C --encoding=UTF8",
+        "PGDATA=/var/lib/postgresql/own",
       ],
     });
     try {

@@ -228,7 +228,7 @@ export async function ensurePgbouncer(options: PgbouncerOptions = {}): Promise<P
     await withLock(
       join(tools, "pgbouncer.lock"),
       async () => findUnpacked(tools) ?? await unpack(tools, { log, signal }),
-      { signal, onWait: () => log?.("Waiting for another set-up of PgBouncer") },
+      { signal, onWait: () => log?.("Waiting for another setup of PgBouncer") },
     );
   const folder = stageFolder(found.folder, `pgbouncer-${found.parts.version}`, user, root);
   const argv = toArgv(folder, found.parts);

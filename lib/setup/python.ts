@@ -6,8 +6,9 @@
  */
 
 import { createHash } from "node:crypto";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { appFolders, describeFolder } from "../apps/folders.ts";
 import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 import {
@@ -22,18 +23,33 @@ import { readersEnvironment } from "./environment.ts";
 import { type PipSettings, uvEnvironment } from "./pip_settings.ts";
 import { withLock } from "./lock.ts";
 
-/** The locks, by part. */
+/** The locks of Poolscope's own parts. */
 export const PYTHON_PARTS = {
-  fastapi: "apps/fastapi_app/requirements.txt",
-  django: "apps/django_app/requirements.txt",
-  flask: "apps/flask_app/requirements.txt",
   locust: "locust/requirements.txt",
   notebooks: "notebooks/requirements.txt",
   lab: "notebooks/requirements-lab.txt",
 } as const;
 
-/** A part of the project that needs Python packages. */
-export type PythonPart = keyof typeof PYTHON_PARTS;
+/** A part that needs Python packages: one of Poolscope's own, or an app of its environment. */
+export type PythonPart = string;
+
+/** Paths of locks, by part. */
+type Locks = Record<PythonPart, string>;
+
+/** The locks of all parts: of the apps that are locked together with Poolscope's own, and of those. */
+function pythonLocks(root: string): Locks {
+  const shared = appFolders(root).flatMap((app): [string, string][] => {
+    const { environment, lock } = describeFolder(app);
+    return environment === "shared" ? [[app.name, join(app.folder, String(lock))]] : [];
+  });
+  const own = Object.entries(PYTHON_PARTS).map(([part, lock]) => [part, join(root, lock)]);
+  return Object.fromEntries([...shared, ...own]);
+}
+
+/** The parts that a study needs. */
+export function studyParts(root: string = ROOT): PythonPart[] {
+  return Object.keys(pythonLocks(root)).filter((part) => part !== "lab");
+}
 
 /** A virtual environment that holds what was asked for. */
 export interface PythonEnvironment {
@@ -168,14 +184,13 @@ export async function findPython(): Promise<FoundPython> {
   );
 }
 
-function hashLock(root: string, part: PythonPart): string {
-  const path = join(root, PYTHON_PARTS[part]);
+function hashLock(path: string): string {
   try {
     return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
   } catch {
     throw new PoolscopeError(
       `Cannot set up Python: ${path} cannot be read; restore it (git checkout ${
-        PYTHON_PARTS[part]
+        relative(ROOT, path)
       })`,
     );
   }
@@ -212,17 +227,22 @@ interface Installer {
   install(locks: string[]): Promise<void>;
 }
 
+/** Hashes are checked wherever a lock has them; the reader's own may have none. */
+function lockArguments(locks: string[]): string[] {
+  const hashed = locks.every((lock) => Deno.readTextFileSync(lock).includes("--hash="));
+  return [...(hashed ? ["--require-hashes"] : []), ...locks.flatMap((lock) => ["-r", lock])];
+}
+
 function createPip(argv: [string, ...string[]], options: CommandOptions): Installer {
   const { onLine: log } = options;
   return {
     name: "pip",
     async install(locks) {
-      const args = locks.flatMap((lock) => ["-r", lock]);
+      const args = lockArguments(locks);
       const short = (line: string) => line.trim().replace(/^Installing collected.*/, "Installing");
       await runCommand("install the Python packages", [
         ...argv,
         "install",
-        "--require-hashes",
         "--no-input",
         "--disable-pip-version-check",
         "--progress-bar=off",
@@ -238,12 +258,11 @@ function createUv(uv: string, python: string, options: CommandOptions): Installe
   return {
     name: "uv",
     async install(locks) {
-      const args = locks.flatMap((lock) => ["-r", lock]);
+      const args = lockArguments(locks);
       await runCommand("install the Python packages", [
         uv,
         "pip",
         "install",
-        "--require-hashes",
         "--python",
         python,
         ...args,
@@ -319,7 +338,7 @@ async function findInstallers(
     ], quiet);
     const works = installed.code === 0 && (await tryCommand([own, "--version"], quiet)).code === 0;
     if (works) uv = own;
-    else log?.(`uv is not to be had here (${lastLine(installed)}); pip takes its place`);
+    else log?.(`uv is unavailable (${lastLine(installed)}); using pip`);
   }
   if (uv !== null) {
     const settings = await tryCommand([base.path, PIP_CONFIG], quiet);
@@ -336,9 +355,9 @@ async function install(
   wanted: PythonPart[],
   stamp: Stamp | null,
   hashes: Partial<Record<PythonPart, string>>,
-  options: Required<Pick<PythonOptions, "log" | "root">> & Pick<PythonOptions, "signal">,
+  options: { log: (line: string) => void; paths: Locks; signal?: AbortSignal },
 ): Promise<Stamp> {
-  const { root, log, signal } = options;
+  const { paths, log, signal } = options;
   const run: CommandOptions = { onLine: log, signal };
   const changed = stamp !== null &&
     wanted.some((part) => stamp.parts[part] !== undefined && stamp.parts[part] !== hashes[part]);
@@ -358,7 +377,7 @@ async function install(
     // From here on it is half-made; a part that is merely added harms none of the others.
     if (changed) await Deno.remove(path);
   }
-  const locks = parts.map((part) => join(root, PYTHON_PARTS[part]));
+  const locks = parts.map((part) => paths[part]!);
   log(`Installing Python packages: ${parts.join(", ")}`);
   let failure: unknown = new PoolscopeError(
     `Cannot install the Python packages: ${base.path} has neither pip nor ensurepip, and uv is not on PATH; ${INSTALL_HINT}`,
@@ -402,30 +421,92 @@ async function install(
  */
 export async function ensurePython(options: PythonOptions = {}): Promise<PythonEnvironment> {
   const {
-    parts = (Object.keys(PYTHON_PARTS) as PythonPart[]).filter((part) => part !== "lab"),
     signal,
     log = () => {},
     root = ROOT,
+    parts = studyParts(root),
   } = options;
   const wanted = [...new Set(parts)];
-  const { folder, python } = environmentPaths(root);
-  const hashes = Object.fromEntries(wanted.map((part) => [part, hashLock(root, part)]));
+  const { folder } = environmentPaths(root);
+  return await ensureEnvironment(folder, wanted, pythonLocks(root), { log, signal });
+}
+
+/**
+ * Makes sure that an app's own virtual environment is there.
+ *
+ * @param place The folder that the environment is made in.
+ * @param app The app's name.
+ * @param lock The path of its lock.
+ * @returns The environment, and the versions of its packages.
+ * @throws {PoolscopeError} If there is no fitting Python or the packages cannot be installed.
+ */
+export async function appEnvironment(
+  place: string,
+  app: string,
+  lock: string,
+  { log = () => {}, signal }: Pick<PythonOptions, "log" | "signal">,
+): Promise<{ folder: string; versions: Record<string, string> }> {
+  const options = { log, signal };
+  const made = await ensureEnvironment(join(place, "venv"), [app], { [app]: lock }, options);
+  const names = [...Deno.readTextFileSync(lock).matchAll(/^([\w.-]+)/gm)].map(([, name]) => name!);
+  return {
+    folder: made.folder,
+    versions: { python: made.version, ...installedVersions(made.folder, names) },
+  };
+}
+
+/** Package names compare without case and with every separator alike (PEP 503). */
+export function normaliseName(name: string): string {
+  return name.toLowerCase().replace(/[-_.]+/g, "-");
+}
+
+/**
+ * The versions of packages as they are installed.
+ *
+ * @param environment The virtual environment.
+ * @param names The packages.
+ */
+export function installedVersions(
+  environment: string,
+  names: readonly string[],
+): Record<string, string> {
+  const wanted = new Set(names.map(normaliseName));
+  const libraries = join(environment, "lib");
+  return Object.fromEntries(
+    [...Deno.readDirSync(libraries)]
+      .flatMap(({ name }) => [...Deno.readDirSync(join(libraries, name, "site-packages"))])
+      .map(({ name }) => /^(.+)-([^-]+)\.dist-info$/.exec(name))
+      .filter((match) => match !== null)
+      .map((match) => [normaliseName(match[1]!), match[2]!] as const)
+      .filter(([name]) => wanted.has(name))
+      .sort(),
+  );
+}
+
+async function ensureEnvironment(
+  folder: string,
+  wanted: PythonPart[],
+  paths: Locks,
+  { log, signal }: { log: (line: string) => void; signal?: AbortSignal },
+): Promise<PythonEnvironment> {
+  const python = join(folder, "bin", "python");
+  const hashes = Object.fromEntries(wanted.map((part) => [part, hashLock(paths[part]!)]));
   const holdsAll = (stamp: Stamp | null): stamp is Stamp =>
     stamp !== null && wanted.every((part) => stamp.parts[part] === hashes[part]);
 
   let stamp = readStamp(folder);
   if (!holdsAll(stamp)) {
-    stamp = await withLock(join(root, ".poolscope", "venv.lock"), async () => {
+    stamp = await withLock(`${folder}.lock`, async () => {
       const meanwhile = readStamp(folder);
       if (holdsAll(meanwhile)) return meanwhile;
-      return await install(folder, wanted, meanwhile, hashes, { root, log, signal });
-    }, { signal, onWait: () => log("Waiting for another set-up of the Python environment") });
+      return await install(folder, wanted, meanwhile, hashes, { paths, log, signal });
+    }, { signal, onWait: () => log("Waiting for another setup of the Python environment") });
   }
   return {
     folder,
     python,
     version: stamp.version,
-    parts: Object.keys(stamp.parts) as PythonPart[],
+    parts: Object.keys(stamp.parts),
   };
 }
 
@@ -439,8 +520,9 @@ export async function inspectPython(
   root: string = ROOT,
 ): Promise<{ value: string; next: string | null }> {
   const stamp = readStamp(environmentPaths(root).folder);
-  const parts = (Object.keys(PYTHON_PARTS) as PythonPart[]).filter((part) => part !== "lab");
-  const lacking = parts.filter((part) => stamp?.parts[part] !== hashLock(root, part));
+  const locks = pythonLocks(root);
+  const lacking = studyParts(root)
+    .filter((part) => stamp?.parts[part] !== hashLock(locks[part]!));
   if (stamp !== null && lacking.length === 0) {
     return { value: `${stamp.version} in .poolscope/venv, all packages installed`, next: null };
   }

@@ -102,7 +102,7 @@ Deno.test("ensurePython() installs, finds it again, repairs it and adds to it", 
     const [first, second] = await Promise.all([ensurePython(options), ensurePython(options)]);
     equal(second, first);
     equal(log.filter((line) => line.startsWith("Installing Python packages")).length, 1);
-    ok(log.includes("Waiting for another set-up of the Python environment"));
+    ok(log.includes("Waiting for another setup of the Python environment"));
     ok(await has(first.python, "attrs"));
 
     log.length = 0;

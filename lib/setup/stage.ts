@@ -86,6 +86,7 @@ function claim(path: string, mode: number): void {
         `Cannot make ${path}: ${
           dirname(path)
         } is not there; set POOLSCOPE_STAGING to a folder that every user can reach`,
+        { cause: error },
       );
     }
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;

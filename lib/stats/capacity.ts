@@ -44,8 +44,9 @@ export function groupArms(
   const groups = new Map<string, Set<string>>();
   for (const { arm } of scenarios) groups.set(arm, groups.get(arm) ?? new Set([arm]));
   for (const { direct, pooled } of ratios) {
-    const [a, b] = [groups.get(armOf.get(direct)!)!, groups.get(armOf.get(pooled)!)!];
-    if (a === b) continue;
+    const [a, b] = [direct, pooled].map((id) => groups.get(armOf.get(id)!));
+    // One of them may be none of these scenarios.
+    if (a === undefined || b === undefined || a === b) continue;
     for (const arm of b) groups.set(arm, a.add(arm));
   }
   return [...new Set(groups.values())].map((arms) => {
@@ -71,7 +72,7 @@ export function openLoopPlan(
   const { openLoop } = plan;
   if (openLoop === undefined) return null;
   const cells = new Map<string, Scenario>();
-  const originals = scenarios.filter(({ scenario }) => !scenario.replica);
+  const originals = scenarios.filter(({ scenario, ownUsers }) => !scenario.replica && !ownUsers);
   for (const { arms, capacityRps } of groupArms(originals, ratios)) {
     if (capacityRps === null) continue;
     for (const arm of arms) {
@@ -97,5 +98,6 @@ export function openLoopPlan(
     rounds: openLoop.rounds,
     seed: plan.seed,
     scenarios: [...cells.values()],
+    ...(plan.apps && { apps: plan.apps }),
   };
 }

@@ -51,8 +51,14 @@ Deno.test("openLoopPlan() leaves out what never succeeded as a measure, not as a
   );
   // Nothing of fastapi succeeded: there is no rate to go by. Django's direct arm gets the other's.
   assert.deepEqual(arms, [
-    ...["django direct 50", "django direct 95", "django pooled 50", "django pooled 95"],
-    ...["flask direct 50", "flask direct 95", "flask pooled 50", "flask pooled 95"],
+    "django direct 50",
+    "django direct 95",
+    "django pooled 50",
+    "django pooled 95",
+    "flask direct 50",
+    "flask direct 95",
+    "flask pooled 50",
+    "flask pooled 95",
   ]);
 });
 

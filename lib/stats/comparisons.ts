@@ -185,8 +185,12 @@ export function compareScenarios(
     const bound = family.comparisons[i]!.n > 1 ? null : boundRejected(ids, runs);
     const names = kind === "path" ? ["direct", "pooled"] as const : [baseArm, otherArm] as const;
     const common: ThroughputRatio = {
-      ...{ framework: other.framework, users: other.users, arrivalRate: other.arrivalRate },
-      ...{ label: pairLabel(baseArm, otherArm), reuse: other.reuse, differences },
+      framework: other.framework,
+      users: other.users,
+      arrivalRate: other.arrivalRate,
+      label: pairLabel(baseArm, otherArm),
+      reuse: other.reuse,
+      differences,
       ...decided(family.comparisons[i]!),
       missing: family.comparisons[i]!.n > 0
         ? null
@@ -201,14 +205,24 @@ export function compareScenarios(
       const paths = (failed: boolean) =>
         without.filter(({ failedRuns }) => failedRuns > 0 === failed).map(({ path }) => path);
       ratios.push({
-        ...{ ...common, direct: ids[0], pooled: ids[1] },
-        ...{ failedPaths: paths(true), rejectedPaths: paths(false) },
+        ...common,
+        direct: ids[0],
+        pooled: ids[1],
+        failedPaths: paths(true),
+        rejectedPaths: paths(false),
       });
     } else {
       const { path } = other;
       const label = kind === "replica" ? baseArm : otherArm;
       armRatios.push({
-        ...{ ...common, label, kind, path, base: ids[0], other: ids[1], baseArm, otherArm },
+        ...common,
+        label,
+        kind,
+        path,
+        base: ids[0],
+        other: ids[1],
+        baseArm,
+        otherArm,
       });
     }
   });

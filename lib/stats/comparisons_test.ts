@@ -51,9 +51,14 @@ Deno.test("pairScenarios() compares paths, settings with the plan's first, and c
     [kind, plan.indexOf(base), plan.indexOf(other), differences.join()].join(" ").trim()
   );
   assert.deepEqual(pairs, [
-    ...["path 0 1", "path 2 3", "path 0 4"],
-    ...["settings 0 2 reuse", "settings 1 3 reuse", "settings 1 4 defaultPoolSize"],
-    ...["replica 1 6", "replica 1 7"],
+    "path 0 1",
+    "path 2 3",
+    "path 0 4",
+    "settings 0 2 reuse",
+    "settings 1 3 reuse",
+    "settings 1 4 defaultPoolSize",
+    "replica 1 6",
+    "replica 1 7",
   ]);
 });
 

@@ -8,13 +8,13 @@
 import type { DataFrame } from "nodejs-polars";
 import { polars } from "../frames/polars.ts";
 import type { FinalAccount, Manifest, TcpCounts } from "../store/manifest.ts";
-import { checkLittlesLaw, type LittlesLaw } from "./littles_law.ts";
+import { checkAllServed, checkLittlesLaw, type LittlesLaw } from "./littles_law.ts";
 import { meanServiceS, windowSeries } from "./series.ts";
 import { checkSteadyState, STEADY_PARTS, type SteadyState } from "./steady_state.ts";
 import type { Window, WindowCut } from "./window.ts";
 
 /** With fewer of its users running when a window begins, the ramp goes on in it. */
-export const LEAST_USERS = 0.995;
+export const MIN_USERS = 0.995;
 
 /** The load generator over the window. */
 export interface GeneratorConditions {
@@ -37,7 +37,7 @@ export interface HostConditions {
   busy: number;
   /** Given to others by the hypervisor. */
   stolen: number;
-  /** Used by what is no service of the run. */
+  /** Used by other processes. */
   others: number;
 }
 
@@ -63,6 +63,8 @@ export interface RunConditions {
   rates: readonly number[];
   /** Little's law; null in an open loop, without a window, and while the ramp lasts. */
   littlesLaw: LittlesLaw | null;
+  /** Whether the users of the app's own locustfile sent the requests, who think for as long as they do. */
+  ownUsers: boolean;
   generator: GeneratorConditions | null;
   host: HostConditions | null;
   /** In the order of `resources.csv`; empty when that was not recorded. */
@@ -79,8 +81,15 @@ export interface RunConditions {
 export const NO_CONDITIONS: RunConditions = {
   verified: null,
   rates: [],
-  ...{ steady: null, littlesLaw: null, generator: null, host: null, services: [] },
-  ...{ tcp: null, lostConnections: 0, disagreement: null },
+  steady: null,
+  littlesLaw: null,
+  ownUsers: false,
+  generator: null,
+  host: null,
+  services: [],
+  tcp: null,
+  lostConnections: 0,
+  disagreement: null,
 };
 
 /** A run's files beside its requests; null for one that is missing or damaged. */
@@ -106,6 +115,13 @@ function countLost(requests: DataFrame, { startUs, endUs }: Window): number {
     .height;
 }
 
+/** Requests that were sent before the window and had no answer at its end. */
+function countWaiting(requests: DataFrame, { startUs }: Window): number {
+  const { col, lit } = polars();
+  const waiting = col("error").eq(lit("unfinished")).and(col("start_us").lt(lit(startUs)));
+  return requests.filter(waiting).height;
+}
+
 /**
  * The circumstances of a window.
  *
@@ -127,20 +143,24 @@ export function runConditions(
   const generator = final && generatorOf(final, lengthS);
   const { users } = manifest.scenario;
   // While users are still being started, there is no number of them that the law could be about.
-  const whole = users !== null && generator !== null && generator.users >= LEAST_USERS * users;
+  const whole = users !== null && generator !== null && generator.users >= MIN_USERS * users;
+  const ownUsers = manifest.ownLocustfile === true;
   const services = resources === null ? [] : servicesOf(resources, window, manifest.limits);
   return {
     verified: manifest.verification?.ok ?? false,
     steady: checkSteadyState(series),
     rates: series.correct.map((count) => count * STEADY_PARTS / lengthS),
-    littlesLaw: whole
-      ? checkLittlesLaw(
+    littlesLaw: !whole
+      ? null
+      : ownUsers
+      ? checkAllServed(users, countWaiting(requests, window))
+      : checkLittlesLaw(
         users,
         cut.answeredInWindow / lengthS,
         cut.answeredInWindow === 0 ? 0 : meanServiceS(series),
         thinkS(manifest),
-      )
-      : null,
+      ),
+    ownUsers,
     generator,
     host: resources && hostOf(resources, window, services, manifest.host.cpus),
     services,

@@ -40,7 +40,9 @@ export function connectionSeries(
     const times = frame.getColumn("time_us").toArray();
     const values = frame.getColumn(column).toArray() as (number | null)[];
     return values.map((value, i): ConnectionPoint => ({
-      ...{ kind, timeS: (Number(times[i]) - origin) / 1e6, connections: Number(value ?? 0) },
+      kind,
+      timeS: (Number(times[i]) - origin) / 1e6,
+      connections: Number(value ?? 0),
     }));
   };
   return [

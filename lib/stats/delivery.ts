@@ -15,9 +15,9 @@ export interface Delivery {
 }
 
 /** A smaller share of the arrivals sent than this is not the load that was asked for. */
-export const LEAST_DELIVERED = 0.995;
+export const MIN_DELIVERED = 0.995;
 /** A larger share of late requests than this shows in the 99th percentile. */
-export const MOST_LATE = 0.01;
+export const MAX_LATE = 0.01;
 
 /** A load of which a larger share of requests failed is not accepted. */
 export const MAX_FAILED_SHARE = 0.01;
@@ -37,10 +37,10 @@ export function deliveryTrouble(delivery: Delivery | null): string | null {
   const { arrivals, late, dropped } = delivery;
   const percent = (n: number) => `${(100 * n / arrivals).toFixed(1)}%`;
   const parts = [
-    arrivals - dropped < LEAST_DELIVERED * arrivals
+    arrivals - dropped < MIN_DELIVERED * arrivals
       ? [`${percent(dropped)} of the requests were never sent`]
       : [],
-    late > MOST_LATE * arrivals ? [`${percent(late)} were sent more than 10 ms late`] : [],
+    late > MAX_LATE * arrivals ? [`${percent(late)} were sent more than 10 ms late`] : [],
   ].flat();
   return parts.length === 0 ? null : `the generator could not keep up: ${parts.join(", ")}`;
 }

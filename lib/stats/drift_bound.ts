@@ -8,7 +8,7 @@
 const PARTS = 5;
 
 /** Below this factor nothing is claimed. */
-const LEAST_FACTOR = 1.1;
+const MIN_FACTOR = 1.1;
 
 /** By which factor one of two arms was at least ahead. */
 export interface DriftBound {
@@ -73,7 +73,7 @@ export function driftBound(
       Math.max(...weaker.map(({ high }) => high));
     return factor < 2 ? Math.floor(10 * factor) / 10 : Math.floor(factor);
   };
-  const ahead = factorOf(others, bases) >= LEAST_FACTOR ? "other" : "base";
+  const ahead = factorOf(others, bases) >= MIN_FACTOR ? "other" : "base";
   const factor = ahead === "other" ? factorOf(others, bases) : factorOf(bases, others);
-  return Number.isFinite(factor) && factor >= LEAST_FACTOR ? { ahead, factor } : null;
+  return Number.isFinite(factor) && factor >= MIN_FACTOR ? { ahead, factor } : null;
 }

@@ -272,7 +272,9 @@ function describe(
   if (different && value > 1) low = Math.max(1, low);
   if (different && value < 1) high = Math.min(1, high);
   return {
-    ...{ n, ratio: { value, low, high }, level },
+    n,
+    ratio: { value, low, high },
+    level,
     verdict: !different ? "indistinguishable" : value > 1 ? "higher" : "lower",
     detectable: detectableRatio(n, deviation, level),
     deviation,

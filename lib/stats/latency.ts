@@ -22,12 +22,12 @@ export type LatencyMs = Record<PercentileName, number | null>;
  * A percentile needs so many requests beyond it. With fewer it is little more than one of the
  * largest values: P95 needs 400 requests, P99 2,000 and P99.9 20,000.
  */
-export const LEAST_BEYOND = 20;
+export const MIN_BEYOND = 20;
 
 /** Requests that a percentile needs. */
 export function leastRequests(percent: number): number {
   // The first factor absorbs the rounding of percentages that have decimals.
-  return Math.ceil(LEAST_BEYOND * 100 / (100 - percent) * (1 - 1e-12));
+  return Math.ceil(MIN_BEYOND * 100 / (100 - percent) * (1 - 1e-12));
 }
 
 /** The times of some requests, ascending; none where the column is missing. */

@@ -51,3 +51,15 @@ export function checkLittlesLaw(
   const ratio = found / users;
   return { users: found, ratio, holds: Math.abs(ratio - 1) <= LITTLE_TOLERANCE };
 }
+
+/**
+ * What is left of the law where it is unknown how long users think: none of them may wait for the
+ * whole window, as that is in no service time either.
+ *
+ * @param users Users of the closed loop.
+ * @param waiting Those who had asked before the window and had no answer at its end.
+ */
+export function checkAllServed(users: number, waiting: number): LittlesLaw {
+  const ratio = 1 - waiting / users;
+  return { users: users - waiting, ratio, holds: 1 - ratio <= LITTLE_TOLERANCE };
+}

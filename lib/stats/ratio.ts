@@ -53,7 +53,7 @@ export function pairedRatio(pairs: readonly Pair[], confidence = 0.95): Estimate
 export type RangeRelation = "above" | "below" | "overlap" | "few" | "single" | "none";
 
 /** Below this number of runs, ranges that lie apart say little: that is chance in 1 of 10 cases at 3. */
-const LEAST_RUNS = 4;
+const MIN_RUNS = 4;
 
 /**
  * Describes two medians by the ranges of their runs. This is no test: it is not corrected for the
@@ -70,6 +70,6 @@ export function compareRanges(
   const [a, b] = [base.estimate, other.estimate];
   if (a === null || b === null) return "none";
   if (a.low === null || a.high === null || b.low === null || b.high === null) return "single";
-  if (base.n < LEAST_RUNS || other.n < LEAST_RUNS) return "few";
+  if (base.n < MIN_RUNS || other.n < MIN_RUNS) return "few";
   return b.low > a.high ? "above" : b.high < a.low ? "below" : "overlap";
 }

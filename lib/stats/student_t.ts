@@ -1,6 +1,10 @@
 /**
  * Student's t distribution, for intervals over a handful of rounds.
  *
+ * Written by hand, as its neighbours for the normal, binomial and noncentral t distributions: the
+ * packages that agree with scipy to 1e-10 (`@stdlib`) come as 232 packages of 27 MB, which each reader
+ * would wait for; the tests hold these functions against them.
+ *
  * @module
  */
 

@@ -6,22 +6,24 @@ function close(actual: number, expected: number, tolerance = 1e-6): void {
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);
 }
 
-Deno.test("studentTQuantile() agrees with the published table", () => {
-  // Two-sided 95%, NIST/SEMATECH e-Handbook §1.3.6.7.2, to more digits from R's qt().
+Deno.test("studentTQuantile() agrees with @stdlib/stats-base-dists-t-quantile 0.2.3 to 1e-10", () => {
   const table: [number, number, number][] = [
-    [0.975, 1, 12.7062047],
-    [0.975, 2, 4.3026527],
-    [0.975, 3, 3.1824463],
-    [0.975, 4, 2.7764451],
-    [0.975, 5, 2.5705818],
-    [0.975, 9, 2.2621572],
-    [0.975, 30, 2.0422725],
-    [0.975, 120, 1.9799304],
-    [0.995, 5, 4.0321430],
-    [0.95, 2, 2.9199856],
-    [0.999, 10, 4.1437005],
+    [0.975, 1, 12.706204736174694],
+    [0.975, 2, 4.302652729749462],
+    [0.975, 3, 3.182446305283708],
+    [0.975, 4, 2.776445105197794],
+    [0.975, 5, 2.570581835636314],
+    [0.975, 9, 2.262157162798205],
+    [0.975, 30, 2.0422724563012378],
+    [0.975, 120, 1.9799304050824404],
+    [0.995, 5, 4.032142983555228],
+    [0.95, 2, 2.9199855803537242],
+    [0.999, 10, 4.14370049404659],
+    [0.9999, 4, 13.033671720896823],
+    [0.6, 7.5, 0.26250189880429464],
+    [0.999999, 59, 5.272988377762017],
   ];
-  for (const [p, degrees, t] of table) close(studentTQuantile(p, degrees), t);
+  for (const [p, degrees, t] of table) close(studentTQuantile(p, degrees), t, 1e-10 * t);
 });
 
 Deno.test("studentTQuantile() meets the closed forms of one and two degrees", () => {
@@ -45,6 +47,17 @@ Deno.test("incompleteBeta() meets closed forms", () => {
   close(incompleteBeta(0.3, 1, 1), 0.3, 1e-14); // uniform
   close(incompleteBeta(0.3, 2, 1), 0.09, 1e-14); // x²
   close(incompleteBeta(0.5, 4, 4), 0.5, 1e-14); // symmetric
+});
+
+Deno.test("incompleteBeta() agrees with @stdlib/math-base-special-betainc 0.2.3", () => {
+  const table: [number, number, number, number][] = [
+    [0.3, 0.5, 2, 0.7394254526319745],
+    [0.9, 10, 0.5, 0.1516409096347099],
+    [0.01, 3, 40, 0.008583853799733485],
+    [0.5, 100, 120, 0.9117960627949815],
+    [0.99, 2.5, 0.5, 0.8310822789720563],
+  ];
+  for (const [x, a, b, p] of table) close(incompleteBeta(x, a, b), p, 1e-12);
 });
 
 Deno.test("studentTQuantile() throws when asked for nonsense", () => {

@@ -5,13 +5,7 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
-import {
-  armName,
-  type Scenario,
-  SCENARIO_KEYS,
-  scenarioId,
-  type ScenarioKey,
-} from "../scenario.ts";
+import { armName, type Scenario, scenarioId, type ScenarioKey, scenarioKeys } from "../scenario.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type { RequestColumns } from "../frames/columns.ts";
 import { NO_CONDITIONS, runConditions, type RunSources } from "./conditions.ts";
@@ -51,10 +45,21 @@ export function unmeasuredRun(
 /** What is said where there are no requests. */
 export function noMeasures(): Measures {
   return {
-    ...{ measured: false, counted: false },
-    ...{ requests: 0, failures: 0, unfinished: 0, rps: 0, failuresPerS: 0 },
-    ...{ errorRate: null, p50Ms: null, p95Ms: null, p99Ms: null, exactUpTo: 100, delivery: null },
-    ...{ serviceMs: percentilesMs(new Float64Array()), responseMs: null },
+    measured: false,
+    counted: false,
+    requests: 0,
+    failures: 0,
+    unfinished: 0,
+    rps: 0,
+    failuresPerS: 0,
+    errorRate: null,
+    p50Ms: null,
+    p95Ms: null,
+    p99Ms: null,
+    exactUpTo: 100,
+    delivery: null,
+    serviceMs: percentilesMs(new Float64Array()),
+    responseMs: null,
   };
 }
 
@@ -79,7 +84,8 @@ export function summariseRun(
   const { window, scenario } = manifest;
   if (requests === null || window === null) {
     const verified = manifest.verification?.ok ?? false;
-    return { ...run, conditions: { ...run.conditions, verified } };
+    const ownUsers = manifest.ownLocustfile === true;
+    return { ...run, conditions: { ...run.conditions, verified, ownUsers } };
   }
 
   const openLoop = scenario.arrivalRate !== null;
@@ -113,7 +119,8 @@ export function measureCut(cut: WindowCut, window: Window, openLoop: boolean): M
   const headline = responseMs ?? serviceMs;
   const completed = correct.length + failed.length;
   return {
-    ...{ measured: true, counted: true },
+    measured: true,
+    counted: true,
     requests: completed,
     failures: failed.length,
     unfinished: unfinished.length,
@@ -212,6 +219,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       path: first.scenario.path,
       users: first.scenario.users,
       arrivalRate: first.scenario.arrivalRate,
+      ownUsers: group.some((run) => run.conditions.ownUsers),
       n: ok.length,
       failedRuns: failed.length,
       cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
@@ -251,7 +259,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
  */
 export function differingSettings(a: Scenario, b: Scenario): ScenarioKey[] {
   const base: Scenario = a.path === b.path ? a : { ...a, path: "direct" };
-  return SCENARIO_KEYS.filter((key) =>
+  return scenarioKeys([a, b]).filter((key) =>
     key !== "path" && key !== "replica" && a[key] !== b[key] &&
     scenarioId({ ...base, [key]: b[key] }) !== scenarioId(base)
   );

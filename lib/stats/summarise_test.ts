@@ -135,7 +135,10 @@ Deno.test("summariseRun() of an open loop keeps those without an answer, as lowe
   const wait = { startUs: endUs - 9, status: 0 };
   const giveUp = (count: number, error: string, responseUs: number) =>
     Array.from({ length: count }, (_, i) => ({
-      ...{ ...wait, error, responseUs, intendedUs: endUs - 10 - i },
+      ...wait,
+      error,
+      responseUs,
+      intendedUs: endUs - 10 - i,
       serviceUs: error === "dropped" ? 0 : responseUs,
     }));
   const rows = stalledRows().slice(0, 370);
@@ -164,8 +167,12 @@ Deno.test("summariseRun() of an open loop is not in doubt for a few that were ju
     return { intendedUs, startUs: intendedUs, serviceUs: 50_000 + i, responseUs: 50_000 + i };
   });
   const justSent = [1, 2, 3].map((i) => ({
-    ...{ intendedUs: endUs - i, startUs: endUs - i, serviceUs: i, responseUs: i },
-    ...{ status: 0, error: "unfinished" },
+    intendedUs: endUs - i,
+    startUs: endUs - i,
+    serviceUs: i,
+    responseUs: i,
+    status: 0,
+    error: "unfinished",
   }));
   const run = summariseRun(openManifest, await frameOf([...steady, ...justSent]));
   assert.equal(run.unfinished, 3);

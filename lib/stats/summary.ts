@@ -87,6 +87,8 @@ export interface ScenarioSummary extends LoadLevel {
   /** Shorthands of the scenario, for tables and figures. */
   framework: Framework;
   path: Path;
+  /** Whether the users of the app's own locustfile sent the requests. */
+  ownUsers: boolean;
   /** Runs that count: the n behind every value below. */
   n: number;
   /** Runs that failed. */

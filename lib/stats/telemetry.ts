@@ -171,7 +171,12 @@ function countLogins(pgbouncer: DataFrame, sessions: number, window: Window): nu
 
 /** Counters of `app.csv`. */
 const APP_COUNTERS = [
-  ...["requests", "handler_us", "pool_wait_us", "connect_us", "connections", "database_us"],
+  "requests",
+  "handler_us",
+  "pool_wait_us",
+  "connect_us",
+  "connections",
+  "database_us",
 ];
 
 /**

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { readApp, readPgbouncer, readPostgres } from "../frames/run_files.ts";
+import { readAppTimes, readPgbouncer, readPostgres } from "../frames/run_files.ts";
 import { APP_COLUMNS, PGBOUNCER_COLUMNS, POSTGRES_COLUMNS } from "../store/layout.ts";
 import { findFault } from "./readings.ts";
 import {
@@ -21,7 +21,7 @@ type Values = Record<string, number | string>;
 const KINDS = {
   postgres: { columns: POSTGRES_COLUMNS, read: readPostgres },
   pgbouncer: { columns: PGBOUNCER_COLUMNS, read: readPgbouncer },
-  app: { columns: APP_COLUMNS, read: readApp },
+  app: { columns: APP_COLUMNS, read: readAppTimes },
 };
 
 /** A frame of such rows, read from a file as a run's are; what is not given is 0. */
@@ -56,12 +56,22 @@ Deno.test("postgresActivity() counts between the window's ends, not between the 
     // Half a second before and after the beginning.
     { time_us: 99.5 * S, backends: 70, sessions: 10, xact_commit: 100, xact_rollback: 10 },
     {
-      ...{ time_us: 100.5 * S, backends: 40, active: 4, waiting_lock: 0 },
-      ...{ sessions: 20, xact_commit: 200, xact_rollback: 30 },
+      time_us: 100.5 * S,
+      backends: 40,
+      active: 4,
+      waiting_lock: 0,
+      sessions: 20,
+      xact_commit: 200,
+      xact_rollback: 30,
     },
     {
-      ...{ time_us: 103.9 * S, backends: 45, active: 6, waiting_lock: 3 },
-      ...{ sessions: 50, xact_commit: 900, xact_rollback: 100 },
+      time_us: 103.9 * S,
+      backends: 45,
+      active: 6,
+      waiting_lock: 3,
+      sessions: 50,
+      xact_commit: 900,
+      xact_rollback: 100,
     },
     // Right after the end.
     { time_us: 104.0001 * S, backends: 80, sessions: 51, xact_commit: 1000, xact_rollback: 100 },
@@ -69,8 +79,11 @@ Deno.test("postgresActivity() counts between the window's ends, not between the 
   ]);
   const activity = postgresActivity(frame, window);
   assert.deepEqual(activity, {
-    ...{ sessions: 36, transactions: 850 + 80 - 36, maxConnections: 45 },
-    ...{ meanActive: 5, meanWaitingLock: 1.5 },
+    sessions: 36,
+    transactions: 850 + 80 - 36,
+    maxConnections: 45,
+    meanActive: 5,
+    meanWaitingLock: 1.5,
   });
   assert.equal(findFault(frame, POSTGRES_COUNTERS, window), null);
 });
@@ -98,19 +111,15 @@ Deno.test("findFault() says what is missing: beginning, end, all, or a server th
 });
 
 const pooler = (time: number, id: number | "", rest: Values = {}) => ({
-  ...{
-    time_us: Math.round(time * S),
-    cl_active: 6,
-    cl_waiting: 4,
-    sv_active: 3,
-    sv_idle: 2,
-    last_client_id: id,
-  },
-  ...{
-    total_xact_count: Math.round(100 * (time - 90)),
-    total_query_count: Math.round(300 * (time - 90)),
-  },
-  ...{ total_wait_time_us: Math.round(5000 * (time - 90)) },
+  time_us: Math.round(time * S),
+  cl_active: 6,
+  cl_waiting: 4,
+  sv_active: 3,
+  sv_idle: 2,
+  last_client_id: id,
+  total_xact_count: Math.round(100 * (time - 90)),
+  total_query_count: Math.round(300 * (time - 90)),
+  total_wait_time_us: Math.round(5000 * (time - 90)),
   total_query_time_us: Math.round(2000 * (time - 90)),
   ...rest,
 });
@@ -189,14 +198,24 @@ Deno.test("connectionChurn() is per 1,000 requests, and unknown where either par
   const counts = { sessions: 4, transactions: 4000, maxConnections: 20 };
   const postgres = { ...counts, meanActive: 3, meanWaitingLock: 0 };
   const pgbouncer = {
-    ...{ transactions: 4000, queries: 4000, waitUs: 0, queryUs: 0, maxClients: 9, maxServers: 20 },
-    ...{ meanServersActive: 3, logins: 3900, starvedUs: 0, meanClients: 5, meanWaiting: 0 },
+    transactions: 4000,
+    queries: 4000,
+    waitUs: 0,
+    queryUs: 0,
+    maxClients: 9,
+    maxServers: 20,
+    meanServersActive: 3,
+    logins: 3900,
+    starvedUs: 0,
+    meanClients: 5,
+    meanWaiting: 0,
   };
   const telemetry = { postgres, pgbouncer, work: null, app: null };
   assert.deepEqual(connectionChurn({ requests: 4000, telemetry }), { sessions: 1, logins: 975 });
   const direct = { ...telemetry, pgbouncer: null };
   assert.deepEqual(connectionChurn({ requests: 4000, telemetry: direct }), {
-    ...{ sessions: 1, logins: null },
+    sessions: 1,
+    logins: null,
   });
   assert.equal(connectionChurn({ requests: 0, telemetry }), null);
   assert.equal(connectionChurn({ requests: 10, telemetry: null }), null);
@@ -206,21 +225,34 @@ Deno.test("connectionChurn() is per 1,000 requests, and unknown where either par
 
 /** What a worker told: sums that grow with its requests. */
 const worker = (pid: number, second: number, requests: number): Values => ({
-  ...{ time_us: second * S, worker: pid, requests, handler_us: 9000 * requests },
-  ...{ pool_wait_us: 1000 * requests, connect_us: 500 * requests, connections: requests / 10 },
+  time_us: second * S,
+  worker: pid,
+  requests,
+  handler_us: 9000 * requests,
+  pool_wait_us: 1000 * requests,
+  connect_us: 500 * requests,
+  connections: requests / 10,
   database_us: 4000 * requests,
 });
 
 Deno.test("appActivity() sums what each worker counted within the window", async () => {
   const frame = await frameOf("app", [
-    ...[worker(7, 98, 0), worker(8, 98, 0)],
+    worker(7, 98, 0),
+    worker(8, 98, 0),
     // Between readings, the line between them counts.
-    ...[worker(7, 99.95, 100), worker(8, 99.95, 200)],
-    ...[worker(7, 100.45, 200), worker(8, 100.45, 300)],
+    worker(7, 99.95, 100),
+    worker(8, 99.95, 200),
+    worker(7, 100.45, 200),
+    worker(8, 100.45, 300),
     // One that takes the place of another begins at 0; of another, this reading failed.
-    ...[worker(7, 102, 350), worker(9, 102, 50)],
-    ...[worker(7, 103.95, 490), worker(9, 103.95, 140), worker(8, 103.95, 600)],
-    ...[worker(7, 104.45, 590), worker(9, 104.45, 140), worker(8, 104.45, 700)],
+    worker(7, 102, 350),
+    worker(9, 102, 50),
+    worker(7, 103.95, 490),
+    worker(9, 103.95, 140),
+    worker(8, 103.95, 600),
+    worker(7, 104.45, 590),
+    worker(9, 104.45, 140),
+    worker(8, 104.45, 700),
   ]);
   const told = appActivity(frame, window);
   assert.ok(typeof told !== "string");

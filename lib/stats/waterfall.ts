@@ -1,5 +1,5 @@
 /**
- * Where the time of a mean request went. Only means add up, so that only means are told apart.
+ * Where the time of a mean request went. Only means add up, so only means are broken down.
  *
  * @module
  */

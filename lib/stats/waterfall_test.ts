@@ -8,23 +8,45 @@ import type { Telemetry } from "./telemetry.ts";
 import { latencyParts, STAGES, waterfalls } from "./waterfall.ts";
 
 const work = {
-  ...{ requests: 1000, serviceMs: 50_000, dataStatements: 1100, rows: 5850 },
-  ...{ transactionControl: 2000, setup: 3, dataMs: 3800, otherMs: 200, contract: null },
+  requests: 1000,
+  serviceMs: 50_000,
+  dataStatements: 1100,
+  rows: 5850,
+  transactionControl: 2000,
+  setup: 3,
+  dataMs: 3800,
+  otherMs: 200,
+  contract: null,
 };
 const pgbouncer = {
-  ...{ transactions: 1000, queries: 3100, waitUs: 20e6, queryUs: 9e6, maxClients: 64 },
-  ...{ maxServers: 20, meanServersActive: 9, logins: 0 },
+  transactions: 1000,
+  queries: 3100,
+  waitUs: 20e6,
+  queryUs: 9e6,
+  maxClients: 64,
+  maxServers: 20,
+  meanServersActive: 9,
+  logins: 0,
   starvedUs: 0,
   meanClients: 60,
   meanWaiting: 40,
 };
 /** Twenty more than correct answers, as where some failed: their times are in the sums. */
 const app = {
-  ...{ requests: 1020, handlerMs: 45_900, poolWaitMs: 2040, connectMs: 1020, connections: 3 },
+  requests: 1020,
+  handlerMs: 45_900,
+  poolWaitMs: 2040,
+  connectMs: 1020,
+  connections: 3,
   databaseMs: 32_640,
 };
 const generator: GeneratorConditions = {
-  ...{ busiest: 0.3, cores: 0.3, lagMeanMs: 0.5, lagMaxMs: 2, users: 10, connections: 0 },
+  busiest: 0.3,
+  cores: 0.3,
+  lagMeanMs: 0.5,
+  lagMaxMs: 2,
+  users: 10,
+  connections: 0,
 };
 const conditions = { ...NO_CONDITIONS, generator };
 const scenario = createScenario({ framework: "flask", path: "pooled", users: 10 });
@@ -41,8 +63,15 @@ function told(run: Parameters<typeof latencyParts>[0]): string[] | null {
 
 Deno.test("latencyParts() tells every stage in a request's order, and together they are the mean", () => {
   assert.deepEqual(told(pooled), [
-    ...["generator_lag: 0.5", "(http: 4.5)", "app: 10", "app_pool: 2", "connect: 1"],
-    ...["pgbouncer_queue: 20", "pgbouncer_starved: 0", "database_wait: 8", "execution: 4"],
+    "generator_lag: 0.5",
+    "(http: 4.5)",
+    "app: 10",
+    "app_pool: 2",
+    "connect: 1",
+    "pgbouncer_queue: 20",
+    "pgbouncer_starved: 0",
+    "database_wait: 8",
+    "execution: 4",
   ]);
   const sum = latencyParts(pooled)!.reduce((total, { ms }) => total + ms, 0);
   assert.ok(Math.abs(sum - 50) < 1e-9);
@@ -92,8 +121,12 @@ Deno.test("latencyParts() leaves out what a path or a reuse does not have, and n
   const direct = { ...scenario, path: "direct" as const, reuse: "per_request" as const };
   const telemetry = { ...all, pgbouncer: null };
   assert.deepEqual(told({ telemetry, scenario: direct, conditions }), [
-    ...["generator_lag: 0.5", "(http: 4.5)", "app: 10", "connect: 3"],
-    ...["database_wait: 28", "execution: 4"],
+    "generator_lag: 0.5",
+    "(http: 4.5)",
+    "app: 10",
+    "connect: 3",
+    "database_wait: 28",
+    "execution: 4",
   ]);
   // A generator that is later than all of its requests took outside the app.
   const late = { ...conditions, generator: { ...generator, lagMeanMs: 9 } };
@@ -116,7 +149,8 @@ Deno.test("latencyParts() of a run whose app told nothing knows fewer parts; wit
   const direct = { ...scenario, path: "direct" as const };
   const alone = { ...telemetry, pgbouncer: null };
   assert.deepEqual(told({ telemetry: alone, scenario: direct, conditions }), [
-    ...["(rest: 46)", "execution: 4"],
+    "(rest: 46)",
+    "execution: 4",
   ]);
   assert.equal(latencyParts({ ...pooled, telemetry: alone }), null);
   assert.equal(latencyParts({ ...pooled, telemetry: null }), null);
@@ -137,7 +171,8 @@ Deno.test("waterfalls() is the mean over a scenario's successful runs, without t
       status,
       cause: null,
     }),
-    ...{ telemetry, conditions },
+    telemetry,
+    conditions,
   });
   const slower = { ...all, work: { ...work, serviceMs: 60_000 } };
   const [one, ...others] = waterfalls({

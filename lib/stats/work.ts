@@ -29,7 +29,7 @@ export interface Work {
   /** PostgreSQL's execution time of the data statements, and of all others, in milliseconds. */
   dataMs: number;
   otherMs: number;
-  /** What the contract lets the same requests ask for; null in runs of earlier versions. */
+  /** What the contract lets the same requests ask for; null where a route of the app says nothing. */
   contract: RouteWork | null;
 }
 
@@ -90,7 +90,12 @@ export function workWithin(
   const work: Work = {
     requests: answered.reduce((sum, { count }) => sum + count, 0),
     serviceMs: answered.reduce((sum, { serviceMs }) => sum + serviceMs, 0),
-    ...{ dataStatements: 0, rows: 0, transactionControl: 0, setup: 0, dataMs: 0, otherMs: 0 },
+    dataStatements: 0,
+    rows: 0,
+    transactionControl: 0,
+    setup: 0,
+    dataMs: 0,
+    otherMs: 0,
     contract: contract === undefined ? null : sumContract(answered, contract),
   };
   for (const own of Map.groupBy(rows, ({ query_id }) => query_id).values()) {
@@ -148,11 +153,13 @@ function countRoutes(requests: DataFrame, window: Window): Answers[] {
 function sumContract(
   answered: readonly Answers[],
   contract: Record<string, RouteWork>,
-): RouteWork {
+): RouteWork | null {
   const sum = { statements: 0, rows: 0 };
   for (const { route, count } of answered) {
-    sum.statements += count * (contract[route]?.statements ?? 0);
-    sum.rows += count * (contract[route]?.rows ?? 0);
+    const work = contract[route];
+    if (work === undefined) return null;
+    sum.statements += count * work.statements;
+    sum.rows += count * work.rows;
   }
   return sum;
 }

@@ -64,7 +64,9 @@ async function workOf(
       { at: 104, route: "GET /posts", error: "unfinished", status: 0 },
     ];
     const rows = answers.map(({ at, ...rest }) => ({
-      ...{ startUs: Math.round((at - 0.05) * S), serviceUs: 0.05 * S, ...rest },
+      startUs: Math.round((at - 0.05) * S),
+      serviceUs: 0.05 * S,
+      ...rest,
     }));
     writeFileSync(join(folder, "requests.csv"), requestsCsv(rows));
     const lines = [STATEMENT_COLUMNS.join(), ...statements.map((row) => row.join())];
@@ -88,15 +90,14 @@ Deno.test("workWithin() counts calls, rows and time of the window by kind, and t
     [104 * S, "4", 2, 2, 0.5, "select current_schema()"],
   ], { "GET /posts": { statements: 1, rows: 20 }, "POST /posts": { statements: 2, rows: 2 } });
   assert.deepEqual(work, {
-    ...{
-      requests: 5,
-      serviceMs: 250,
-      dataStatements: 46,
-      rows: 806,
-      transactionControl: 40,
-      setup: 2,
-    },
-    ...{ dataMs: 7, otherMs: 2 },
+    requests: 5,
+    serviceMs: 250,
+    dataStatements: 46,
+    rows: 806,
+    transactionControl: 40,
+    setup: 2,
+    dataMs: 7,
+    otherMs: 2,
     contract: { statements: 6, rows: 82 },
   });
 });

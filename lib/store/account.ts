@@ -6,10 +6,9 @@
  */
 
 import { join } from "node:path";
-import { FileError } from "../errors.ts";
-import { readJsonObject } from "./files.ts";
-import { SCHEMA_VERSION } from "./layout.ts";
-import type { FinalAccount, GeneratorProcess } from "./manifest.ts";
+import { readRecord } from "./files.ts";
+import type { FinalAccount } from "./manifest.ts";
+import { FINAL } from "./schemas.ts";
 
 /** What the rows of `requests.csv` add up to. */
 export interface Counts {
@@ -39,40 +38,6 @@ export interface LocustTotals {
   exceptions: number;
 }
 
-/** What each field of `final.json` must be. */
-const FINAL_FIELDS: Record<
-  Exclude<keyof FinalAccount, "processes" | "connections">,
-  "count" | "number"
-> = {
-  schemaVersion: "count",
-  requests: "count",
-  failures: "count",
-  unfinished: "count",
-  warmUpRequests: "count",
-  drainRequests: "count",
-  arrivals: "count",
-  late: "count",
-  dropped: "count",
-  loadStartUs: "count",
-  windowStartUs: "count",
-  windowEndUs: "count",
-  usersAtWindowStart: "count",
-  cpuS: "number",
-  loopLagMaxMs: "number",
-  loopLagMeanMs: "number",
-};
-
-/** What each field of its `processes` must be. */
-const PROCESS_FIELDS: Record<keyof GeneratorProcess, "count" | "number"> = {
-  seed: "count",
-  loadStartUs: "count",
-  windowStartUs: "count",
-  windowEndUs: "count",
-  requests: "count",
-  cpuS: "number",
-  loopLagMaxMs: "number",
-};
-
 /**
  * Reads the generator's closing account, `final.json`.
  *
@@ -80,49 +45,7 @@ const PROCESS_FIELDS: Record<keyof GeneratorProcess, "count" | "number"> = {
  * @throws {FileError} If it is missing or a field is not what it must be.
  */
 export function readFinal(folder: string): FinalAccount {
-  const file = join(folder, "final.json");
-  const value = readJsonObject(file);
-  checkFields(file, value, FINAL_FIELDS, "");
-  if (!Array.isArray(value.processes) || value.processes.length === 0) {
-    throw new FileError(file, null, 'field "processes" must be a list of at least one process');
-  }
-  for (const [i, process] of value.processes.entries()) {
-    checkFields(file, Object(process), PROCESS_FIELDS, `processes[${i}].`);
-  }
-  const { connections = null } = value;
-  if (connections !== null) checkFields(file, value, { connections: "count" }, "");
-  const account = value as unknown as FinalAccount;
-  if (account.schemaVersion !== SCHEMA_VERSION) {
-    throw new FileError(
-      file,
-      null,
-      `schema version is ${account.schemaVersion}, this Poolscope reads ${SCHEMA_VERSION}; use the version that wrote it`,
-    );
-  }
-  return account;
-}
-
-/** Throws unless each field is a number of its kind. */
-function checkFields(
-  file: string,
-  value: Record<string, unknown>,
-  fields: Record<string, "count" | "number">,
-  prefix: string,
-): void {
-  for (const [field, kind] of Object.entries(fields)) {
-    const found = value[field];
-    const holds = typeof found === "number" && Number.isFinite(found) && found >= 0 &&
-      (kind === "number" || Number.isSafeInteger(found));
-    if (!holds) {
-      const state = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
-      const must = kind === "count" ? "a whole number" : "a number";
-      throw new FileError(
-        file,
-        null,
-        `field "${prefix}${field}" ${state}, must be ${must} of at least 0`,
-      );
-    }
-  }
+  return readRecord(join(folder, "final.json"), FINAL) as unknown as FinalAccount;
 }
 
 const COUNTED = [
@@ -140,7 +63,7 @@ export function checkCounts(
   locust: LocustTotals,
 ): string | null {
   if (locust.exceptions > 0) {
-    return `the locustfile raised ${locust.exceptions} exceptions, whose requests are in no count; see locust_exceptions.csv`;
+    return `the locustfile raised ${locust.exceptions} exceptions, see locust_exceptions.csv; a task marks a wrong answer by response.failure()`;
   }
   for (const field of COUNTED) {
     if (counts[field] !== final[field]) {

@@ -7,10 +7,9 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { FileError, SchemaVersionError } from "../errors.ts";
 import type { LoadLevel, Scenario } from "../scenario.ts";
-import { readJsonObject } from "./files.ts";
-import { SCHEMA_VERSION } from "./layout.ts";
+import { readJsonObject, readRecord } from "./files.ts";
+import { LOAD_MANIFEST } from "./schemas.ts";
 
 /** A load on any URL, complete: written last, as a study's manifests are. */
 export interface LoadManifest extends LoadLevel, Pick<Scenario, "arrivals" | "client"> {
@@ -60,19 +59,6 @@ export interface LoadManifest extends LoadLevel, Pick<Scenario, "arrivals" | "cl
 export function readLoadManifest(folder: string): LoadManifest | null {
   const file = join(folder, "manifest.json");
   if (!existsSync(file)) return null;
-  const value = readJsonObject(file);
-  if (value.kind !== "load") return null;
-  if (value.schemaVersion !== SCHEMA_VERSION) {
-    throw new SchemaVersionError(
-      file,
-      null,
-      `schema version is ${value.schemaVersion}, this Poolscope reads ${SCHEMA_VERSION}; use the version that wrote it`,
-    );
-  }
-  const { url, routes, files, window } = value as Partial<LoadManifest>;
-  if (typeof url !== "string" || !Array.isArray(routes) || typeof files !== "object") {
-    throw new FileError(file, null, "url, routes or files are missing");
-  }
-  if (window === undefined) throw new FileError(file, null, "window is missing");
-  return value as unknown as LoadManifest;
+  if (readJsonObject(file).kind !== "load") return null;
+  return readRecord(file, LOAD_MANIFEST) as unknown as LoadManifest;
 }

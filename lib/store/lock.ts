@@ -7,6 +7,7 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
 import { type Owner, ownerState, thisOwner } from "./owner.ts";
 
@@ -46,7 +47,7 @@ export async function lockStudy(folder: string, what: string): Promise<StudyLock
         // Its holder may be about to write its name, or to remove the file.
         if (owner === null && attempt < 50) {
           file.close();
-          await new Promise((resolve) => setTimeout(resolve, 20));
+          await sleep(20);
           continue;
         }
         throw refuse(folder, owner);

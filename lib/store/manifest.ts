@@ -28,8 +28,11 @@ export interface Verification {
   ok: boolean;
   /** The requests of the contract whose status and body were compared. */
   contractRequests: number;
-  /** Whether the process on the port gave back this run's nonce. */
-  nonceMatched: boolean;
+  /**
+   * Whether the process on the port gave back this run's nonce; null of an app that has none, whose
+   * listener was seen to be a process, or in a container, that was started for the run.
+   */
+  nonceMatched: boolean | null;
   /** PgBouncer's `total_query_count` around one request; null when the path is direct. */
   pgbouncerQueries: { before: number; after: number } | null;
   /** Whether the app's connection to PostgreSQL came from PgBouncer's process. */
@@ -237,8 +240,10 @@ export interface Manifest {
   verification: Verification | null;
   /** The contract's work by route, as in `requests.csv`; not there in runs of earlier versions. */
   work?: Record<string, RouteWork>;
-  /** Of runs whose app told what its requests took; not there in runs of earlier versions. */
+  /** Of runs whose app told what its requests took; not there in others, nor in earlier versions. */
   appTimings?: true;
+  /** Of runs whose requests are those of the app's own locustfile. */
+  ownLocustfile?: true;
   /** SHA-256 of each file beside the manifest. */
   files: Record<string, string>;
 }

@@ -45,7 +45,8 @@ Deno.test("differingInputs() names files, settings with both values, versions an
   for (const [other, expected] of cases) equal(differingInputs([base, other]), expected);
   equal(
     differingInputs([{ engine: "local", versions: { python: "3.11" } }, {
-      ...{ engine: "docker", versions: { python: "3.12", deno: "2" } },
+      engine: "docker",
+      versions: { python: "3.12", deno: "2" },
     }]),
     "engine (docker, local) and Python (3.11, 3.12)",
   );

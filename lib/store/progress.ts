@@ -49,7 +49,7 @@ export interface StudyProgress {
   matrix: StudyMatrix | null;
   /** Unix time in milliseconds of the study's start. */
   sinceMs: number | null;
-  /** The last line of the set-up under way, or null. */
+  /** The last line of the setup under way, or null. */
   setup: { text: string; sinceMs: number } | null;
   /** The run under way, or null. */
   current: CurrentRun | null;
@@ -69,9 +69,23 @@ export interface StudyProgress {
 /** The state before the first event. */
 export function emptyProgress(): StudyProgress {
   return {
-    ...{ study: "", runs: 0, completeBefore: 0, finished: 0, failed: 0, rejected: 0, spentS: 0 },
-    ...{ matrix: null, sinceMs: null, setup: null, current: null, last: null, report: null },
-    ...{ stopping: false, done: false, tookS: null, stopped: false },
+    study: "",
+    runs: 0,
+    completeBefore: 0,
+    finished: 0,
+    failed: 0,
+    rejected: 0,
+    spentS: 0,
+    matrix: null,
+    sinceMs: null,
+    setup: null,
+    current: null,
+    last: null,
+    report: null,
+    stopping: false,
+    done: false,
+    tookS: null,
+    stopped: false,
   };
 }
 
@@ -86,7 +100,11 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
       const outcomes = matrix?.cells.flatMap((cell) => cell.rounds) ?? [];
       return {
         ...emptyProgress(),
-        ...{ study, runs, matrix, completeBefore: complete, sinceMs: timeMs },
+        study,
+        runs,
+        matrix,
+        completeBefore: complete,
+        sinceMs: timeMs,
         failed: outcomes.filter((outcome) => outcome?.status === "failed").length,
         rejected: outcomes.filter((outcome) => outcome?.status === "rejected").length,
       };
@@ -100,8 +118,13 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
     case "run_started": {
       const { scenarioId, label, round } = event;
       const started: CurrentRun = {
-        ...{ scenarioId, label, round, phase: "start", live: null },
-        ...{ sinceMs: timeMs, phaseSinceMs: timeMs },
+        scenarioId,
+        label,
+        round,
+        phase: "start",
+        live: null,
+        sinceMs: timeMs,
+        phaseSinceMs: timeMs,
       };
       return { ...state, setup: null, current: started };
     }
@@ -142,8 +165,12 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
       // A study that was complete before this start has said nothing yet.
       const known = state.study === event.study ? state : {
         ...emptyProgress(),
-        ...{ study: event.study, runs: event.runs, completeBefore: event.runs },
-        ...{ failed: event.failed, done: true, sinceMs: timeMs },
+        study: event.study,
+        runs: event.runs,
+        completeBefore: event.runs,
+        failed: event.failed,
+        done: true,
+        sinceMs: timeMs,
       };
       return { ...known, report: { text: "report", done: 0, total: 1, sinceMs: timeMs } };
     }
@@ -291,7 +318,7 @@ export function progressLine(state: StudyProgress, nowMs: number): string {
   if (current !== null) {
     parts.push(current.label, `· ${current.phase}`);
     if (current.live !== null) parts.push(...liveParts(current.live).map((part) => `· ${part}`));
-  } else if (setup !== null) parts.push(`set-up · ${setup.text}`);
+  } else if (setup !== null) parts.push(`setup · ${setup.text}`);
   if (state.stopping) parts.push("· stopping");
   else {
     const left = remainingS(state, nowMs);
@@ -304,11 +331,11 @@ export function progressLine(state: StudyProgress, nowMs: number): string {
 export function liveParts(figures: LiveFigures): string[] {
   const { rps, p95Ms, failuresPerS, late = 0, dropped = 0 } = figures;
   return [
-    `${formatCount(rps)} RPS`,
-    ...(p95Ms === null ? [] : [`P95 ${formatCount(p95Ms)} ms`]),
+    `${formatWhole(rps)} RPS`,
+    ...(p95Ms === null ? [] : [`P95 ${formatWhole(p95Ms)} ms`]),
     ...(failuresPerS > 0 ? [`${failuresPerS.toFixed(1)} failures/s`] : []),
-    ...(late > 0 ? [`${formatCount(late)} late`] : []),
-    ...(dropped > 0 ? [`${formatCount(dropped)} dropped`] : []),
+    ...(late > 0 ? [`${formatWhole(late)} late`] : []),
+    ...(dropped > 0 ? [`${formatWhole(dropped)} dropped`] : []),
   ];
 }
 
@@ -316,13 +343,13 @@ export function liveParts(figures: LiveFigures): string[] {
 export function outcomeLine(run: Omit<FinishedRun, "label">): string {
   const { status, cause, rps, p95Ms, p95IsBound = false } = run;
   if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
-  const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatCount(p95Ms)} ms`;
-  return `${rps === null || rps === undefined ? "–" : formatCount(rps)} RPS${p95}${
+  const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatWhole(p95Ms)} ms`;
+  return `${rps === null || rps === undefined ? "–" : formatWhole(rps)} RPS${p95}${
     status === "rejected" ? `; rejected: ${cause}` : ""
   }`;
 }
 
 /** A whole number with thousands separators. */
-export function formatCount(value: number): string {
+export function formatWhole(value: number): string {
   return Math.round(value).toLocaleString("en");
 }

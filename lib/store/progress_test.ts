@@ -23,12 +23,23 @@ function fold(events: NewEvent[]): StudyProgress {
 
 const begun: NewEvent = { event: "study_started", study: "s", runs: 4, complete: 1 };
 const started: NewEvent = {
-  ...{ event: "run_started", order: 2, scenarioId: "x", round: 1, label: "Flask direct, 10 users" },
+  event: "run_started",
+  order: 2,
+  scenarioId: "x",
+  round: 1,
+  label: "Flask direct, 10 users",
 };
 const STOPPED = { order: 2, scenarioId: "x", round: 1 };
 const finished: NewEvent = {
-  ...{ event: "run_finished", order: 2, scenarioId: "x", round: 1, status: "failed" },
-  ...{ cause: "c", rps: null, p95Ms: null, tookS: 10 },
+  event: "run_finished",
+  order: 2,
+  scenarioId: "x",
+  round: 1,
+  status: "failed",
+  cause: "c",
+  rps: null,
+  p95Ms: null,
+  tookS: 10,
 };
 
 Deno.test("foldEvent() counts finished and failed runs and follows the current one", () => {
@@ -50,14 +61,24 @@ Deno.test("remainingS() goes by what runs took so far, and is unknown before the
 
 Deno.test("progressLine() shows place, phase, live figures and time left", () => {
   const live: NewEvent = {
-    ...{ event: "live", order: 2, users: 10, rps: 412.4, failuresPerS: 1.25, p95Ms: 33.3 },
+    event: "live",
+    order: 2,
+    users: 10,
+    rps: 412.4,
+    failuresPerS: 1.25,
+    p95Ms: 33.3,
   };
   equal(
     progressLine(fold([begun, started, finished, started, live]), START),
     "[3/4] Flask direct, 10 users · start · 412 RPS · P95 33 ms · 1.3 failures/s · 20 s left",
   );
   const done: NewEvent = {
-    ...{ event: "study_finished", study: "s", accepted: 1, rejected: 0, failed: 1, tookS: 3 },
+    event: "study_finished",
+    study: "s",
+    accepted: 1,
+    rejected: 0,
+    failed: 1,
+    tookS: 3,
   };
   equal(
     progressLine(fold([begun, started, finished, done]), START),
@@ -67,16 +88,26 @@ Deno.test("progressLine() shows place, phase, live figures and time left", () =>
 
 Deno.test("formatDuration() writes seconds, minutes and hours", () => {
   deepEqual([0.4, 59.6, 61, 3599, 7500].map(formatDuration), [
-    ...["0 s", "1 min 00 s", "1 min 01 s", "59 min 59 s", "2 h 05 min"],
+    "0 s",
+    "1 min 00 s",
+    "1 min 01 s",
+    "59 min 59 s",
+    "2 h 05 min",
   ]);
 });
 
 const ok = (tookS: number) => ({ status: "ok" as const, tookS });
 const cell = (scenarioId: string, ...rounds: (ReturnType<typeof ok> | null)[]) => ({
-  ...{ scenarioId, arm: scenarioId, users: 10, rounds },
+  scenarioId,
+  arm: scenarioId,
+  users: 10,
+  rounds,
 });
 const matrix = (...cells: ReturnType<typeof cell>[]): NewEvent => ({
-  ...{ event: "study_started", study: "s", runs: 4, complete: 0 },
+  event: "study_started",
+  study: "s",
+  runs: 4,
+  complete: 0,
   matrix: { warmUpS: 2, windowS: 6, cells },
 });
 
@@ -95,7 +126,8 @@ Deno.test("remainingS() does not take a run that failed early for what others ta
   const state = fold([{
     ...matrix(cell("a", ok(11), null), cell("b", ok(11), null)),
     matrix: {
-      ...{ warmUpS: 2, windowS: 6 },
+      warmUpS: 2,
+      windowS: 6,
       cells: [
         { scenarioId: "a", arm: "a", users: 1, rounds: [failed, null] },
         { scenarioId: "b", arm: "b", users: 1, rounds: [ok(11), null] },
@@ -108,10 +140,16 @@ Deno.test("remainingS() does not take a run that failed early for what others ta
 Deno.test("remainingS() never promises less than warm-up and window still need", () => {
   const begun = matrix(cell("a", ok(10), null));
   const run: NewEvent = {
-    ...{ event: "run_started", order: 2, scenarioId: "a", round: 2, label: "a" },
+    event: "run_started",
+    order: 2,
+    scenarioId: "a",
+    round: 2,
+    label: "a",
   };
   const phase = (phase: "verify" | "warm-up" | "window" | "stop"): NewEvent => ({
-    ...{ event: "phase", order: 2, phase },
+    event: "phase",
+    order: 2,
+    phase,
   });
   equal(remainingS(fold([begun, run]), START + 1000), 9);
   equal(remainingS(fold([begun, run]), START + 60_000), 8);
@@ -140,7 +178,7 @@ Deno.test("foldEvent() keeps outcomes in the matrix and counts earlier failures"
   equal(earlier.failed, 1);
 });
 
-Deno.test("foldEvent() goes from set-up to runs to the report and to an end", () => {
+Deno.test("foldEvent() goes from setup to runs to the report and to an end", () => {
   const setup: NewEvent = { event: "setup", text: "Installing" };
   equal(fold([begun, setup]).setup?.text, "Installing");
   deepEqual([fold([begun, setup, started]).setup, fold([begun, started, setup]).setup], [
@@ -165,8 +203,13 @@ Deno.test("foldEvent() goes from set-up to runs to the report and to an end", ()
 
 Deno.test("foldEvent() adds further rounds to the cells that get them, and to what is left", () => {
   const further: NewEvent = {
-    ...{ event: "rounds_added", rounds: 2, maxRounds: 4, undecided: 1, comparisons: 2 },
-    ...{ scenarioIds: ["b"], runs: 6 },
+    event: "rounds_added",
+    rounds: 2,
+    maxRounds: 4,
+    undecided: 1,
+    comparisons: 2,
+    scenarioIds: ["b"],
+    runs: 6,
   };
   const state = fold([
     matrix(cell("a", ok(10), ok(10)), cell("b", ok(10), ok(10))),

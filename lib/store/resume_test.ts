@@ -18,10 +18,24 @@ async function study(status: "ok" | "failed" = "ok") {
   mkdirSync(place, { recursive: true });
   writeFileSync(join(place, "requests.csv"), "start_us\n1\n");
   const manifest = {
-    ...{ schemaVersion: SCHEMA_VERSION, study: "x", plan: {}, scenarioId: first.id, scenario: {} },
-    ...{ round: 1, order: 1, status, cause: status === "ok" ? null : "it broke", engine: "local" },
-    ...{ versions: {}, gitCommit: null, host: {}, limits: {}, limitsWarning: null, appOptions: {} },
-    ...{ exitCodes: {}, window: { startUs: 1, endUs: 2 } },
+    schemaVersion: SCHEMA_VERSION,
+    study: "x",
+    plan: {},
+    scenarioId: first.id,
+    scenario: {},
+    round: 1,
+    order: 1,
+    status,
+    cause: status === "ok" ? null : "it broke",
+    engine: "local",
+    versions: {},
+    gitCommit: null,
+    host: {},
+    limits: {},
+    limitsWarning: null,
+    appOptions: {},
+    exitCodes: {},
+    window: { startUs: 1, endUs: 2 },
     files: { "requests.csv": await hashFile(join(place, "requests.csv")) },
   };
   const write = (changes = {}) =>

@@ -12,6 +12,7 @@ import { didYouMean } from "../nearest.ts";
 import { parsePlan, type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
 import { writeAtomic } from "./files.ts";
+import { lockFile } from "./lock.ts";
 
 /** A study's frozen plan. */
 export function readPlan(folder: string): Plan {
@@ -92,6 +93,12 @@ function readDecision(folder: string): Partial<Decision> | null {
   }
 }
 
+/** Whether nothing has run in a study and nobody works on it, as when its start was refused. */
+function isUntouched(folder: string): boolean {
+  return !existsSync(lockFile(folder)) &&
+    !planRuns(readPlan(folder)).some((run) => isDone(folder, run));
+}
+
 /** Whether a folder holds a plan; one with a damaged plan must not stand in the way of the others. */
 function hasPlan(folder: string): boolean {
   try {
@@ -165,7 +172,7 @@ export function findStudy(name: string, root?: string): string {
  * Decides which study a start works on and writes its plan down: the named one, else an incomplete
  * one of the same plan, else a new one named after plan and time.
  *
- * @throws {PoolscopeError} If the named study belongs to another plan.
+ * @throws {PoolscopeError} If the named study belongs to another plan, of which something has run.
  */
 export function openStudyFolder(
   plan: Plan,
@@ -174,17 +181,19 @@ export function openStudyFolder(
   const { study, root, now = new Date() } = options;
   const hash = planHash(plan);
   const open = (name: string, resumed: boolean) => ({
-    ...{ name, resumed, folder: studyFolder(name, root) },
+    name,
+    resumed,
+    folder: studyFolder(name, root),
   });
   if (study !== undefined) {
     const folder = studyFolder(study, root);
     if (existsSync(join(folder, "plan.json"))) {
-      if (planHash(readPlan(folder)) !== hash) {
+      if (planHash(readPlan(folder)) === hash) return open(study, true);
+      if (!isUntouched(folder)) {
         throw new PoolscopeError(
           `Cannot use study "${study}": it was made with another plan; choose another --study name`,
         );
       }
-      return open(study, true);
     }
   } else {
     const unfinished = listStudies(root).find((name) => {

@@ -1,12 +1,13 @@
 // test lane: checkout
 import { deepEqual, equal, throws } from "node:assert/strict";
-import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { syntheticManifest } from "../frames/testing.ts";
 import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
 import { EventLog, type NewEvent, type StudyEvent } from "./events.ts";
 import { hashFile, readManifest, writeAtomic } from "./files.ts";
+import { lockFile } from "./lock.ts";
 import { openLoopFolder, runFolder, SCHEMA_VERSION, studyFolder, studyName } from "./layout.ts";
 import {
   findStudy,
@@ -17,6 +18,7 @@ import {
   listStudies,
   markDecided,
   openStudyFolder,
+  readPlan,
 } from "./studies.ts";
 
 const plan = changePlan(namedPlan("smoke"), { frameworks: ["flask"] });
@@ -51,11 +53,20 @@ Deno.test("openStudyFolder() leaves an unfinished study of another plan alone", 
   equal(other.name === first.name, false);
 });
 
-Deno.test("openStudyFolder() refuses a named study that has another plan", () => {
+Deno.test("openStudyFolder() refuses a named study of which another plan has run", () => {
   const root = Deno.makeTempDirSync();
-  openStudyFolder(plan, { root, study: "mine" });
-  equal(openStudyFolder(plan, { root, study: "mine" }).resumed, true);
-  throws(() => openStudyFolder({ ...plan, rounds: 2 }, { root, study: "mine" }), PoolscopeError);
+  const open = (plan: Plan) => openStudyFolder(plan, { root, study: "mine" });
+  const other = { ...plan, rounds: 2 };
+  const { folder } = open(other);
+  // Somebody works on it.
+  writeFileSync(lockFile(folder), "");
+  throws(() => open(plan), PoolscopeError);
+  rmSync(lockFile(folder));
+  // The other plan's start was refused before anything ran.
+  deepEqual([open(plan).resumed, readPlan(folder).rounds], [false, plan.rounds]);
+  complete(folder, 1);
+  equal(open(plan).resumed, true);
+  throws(() => open(other), PoolscopeError);
   throws(() => openStudyFolder(plan, { root, study: "../mine" }), UsageError);
 });
 

@@ -1,5 +1,6 @@
 /** `deno task bench NAME`: a benchmark of Poolscope itself; its last line is one JSON object. */
 
+import { Option } from "@commander-js/extra-typings";
 import { benchAccuracy } from "../bench/accuracy.ts";
 import { benchAnalysis } from "../bench/analysis.ts";
 import { benchGenerator } from "../bench/generator.ts";
@@ -9,56 +10,46 @@ import { benchRecorder } from "../bench/recorder.ts";
 import { benchStatistics } from "../bench/statistics.ts";
 import { benchTelemetry } from "../bench/telemetry.ts";
 import { benchVerdicts } from "../bench/verdicts.ts";
-import { UsageError } from "../errors.ts";
-import { didYouMean } from "../nearest.ts";
 import { ENGINES } from "../run_study.ts";
-import { parseOptions, runTask } from "./cli.ts";
+import { runTaskCommand, taskCommand, toWholeNumber } from "./options.ts";
 import { TerminalView } from "./terminal.ts";
 
-const BENCHMARKS: Record<string, (options: BenchOptions) => Promise<unknown>> = {
-  analysis: benchAnalysis,
-  overhead: benchOverhead,
-  accuracy: benchAccuracy,
-  generator: benchGenerator,
-  recorder: benchRecorder,
-  statistics: benchStatistics,
-  telemetry: benchTelemetry,
-  verdicts: benchVerdicts,
+/** Each benchmark, and the question that it answers. */
+const BENCHMARKS: Record<string, [(options: BenchOptions) => Promise<unknown>, string]> = {
+  overhead: [benchOverhead, "What does a run cost beside its warm-up and window?"],
+  accuracy: [benchAccuracy, "Are an open loop's percentiles those of the server's own schedule?"],
+  recorder: [benchRecorder, "What does a row per request cost the generator?"],
+  generator: [benchGenerator, "How many requests per second does one core send?"],
+  statistics: [benchStatistics, "Do intervals and verdicts hold, on noise of real runs?"],
+  analysis: [benchAnalysis, "How long does the summary of 5,000,000 requests take?"],
+  telemetry: [benchTelemetry, "What do the samplers cost the run that they watch?"],
+  verdicts: [benchVerdicts, "Is the bottleneck that was put into a run the one that is named?"],
 };
 
-const USAGE = `Usage: deno task bench NAME [--full] [--engine NAME] [--seed N]
+const command = taskCommand(
+  "bench",
+  "Measures Poolscope itself; the last line is one JSON object (bench NAME --help).",
+);
+let chosen: (given: Pick<BenchOptions, "signal" | "log" | "onEvent">) => Promise<unknown>;
+for (const [name, [run, question]] of Object.entries(BENCHMARKS)) {
+  command.command(name)
+    .description(question)
+    .option("--full", "the full set instead of three minutes at most")
+    .addOption(
+      new Option("--engine <name>", "where services run")
+        .choices(ENGINES)
+        .default("local" as const),
+    )
+    .option("--seed <n>", "seed of everything that is randomized", toWholeNumber, 1)
+    .action(({ full = false, ...options }) => {
+      chosen = (given) => run({ full, ...options, ...given });
+    });
+}
 
-Names: ${Object.keys(BENCHMARKS).join(", ")}`;
-
-await runTask(USAGE, async (signal) => {
-  const { values, positionals } = parseOptions(Deno.args, {
-    full: { type: "boolean", default: false },
-    engine: { type: "string", default: "local" },
-    seed: { type: "string", default: "1" },
-  }, true);
-  const [name, ...rest] = positionals;
-  const run = name !== undefined && Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
-  if (run === undefined || rest.length > 0) {
-    throw new UsageError(
-      `Cannot run benchmark "${positionals.join(" ")}"${
-        didYouMean(name ?? "", Object.keys(BENCHMARKS))
-      }: choose from ${Object.keys(BENCHMARKS).join(", ")}`,
-    );
-  }
-  const seed = Number(values.seed);
-  if (!Number.isInteger(seed)) {
-    throw new UsageError(`Cannot use --seed "${values.seed}": it must be a whole number`);
-  }
-  const engine = ENGINES.find((name) => name === values.engine);
-  if (engine === undefined) {
-    throw new UsageError(
-      `Cannot use --engine "${values.engine}": choose from ${ENGINES.join(", ")}`,
-    );
-  }
+await runTaskCommand(command, async ({ signal }) => {
   const measure = async () => {
     using view = new TerminalView();
-    const { line: log, show: onEvent } = view;
-    return await run({ ...{ full: values.full, engine, seed, signal }, log, onEvent });
+    return await chosen({ signal, log: view.line, onEvent: view.show });
   };
   console.log(JSON.stringify(await measure()));
 });

@@ -5,10 +5,14 @@ import { runningOwners, sweep } from "../engine/cleanup.ts";
 import { PoolscopeError } from "../errors.ts";
 import { stagingFolder } from "../setup/stage.ts";
 import { TOOLS } from "../store/layout.ts";
-import { parseOptions, runTask } from "./cli.ts";
+import { runTaskCommand, taskCommand } from "./options.ts";
 
-await runTask("Usage: deno task clean", async () => {
-  parseOptions(Deno.args, {});
+const command = taskCommand(
+  "clean",
+  "Ends what an earlier start left running and removes what was installed; studies are kept.",
+);
+
+await runTaskCommand(command, async () => {
   const running = runningOwners();
   if (running.length > 0) {
     throw new PoolscopeError(

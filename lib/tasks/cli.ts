@@ -1,73 +1,15 @@
 /**
- * What all tasks share: their help, reading options, ending on Ctrl-C, one-line errors and exit
- * statuses. It imports no npm package: the doctor, too, must start where none can be installed.
+ * What all tasks share: their help, ending on Ctrl-C, one-line errors and exit statuses. It imports
+ * no npm package: the doctor, too, must start where none can be installed.
  *
  * @module
  */
 
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
-import { parseArgs } from "node:util";
 import { isAlive, type ProcessStat, readProcess } from "../engine/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
-import { didYouMean } from "../nearest.ts";
 import { EXIT, exitStatusHelp } from "./exit_status.ts";
-
-/**
- * Reads command-line options strictly.
- *
- * @throws {UsageError} If an option is unknown or lacks its value.
- */
-export function parseOptions<T extends NonNullable<Parameters<typeof parseArgs>[0]>["options"]>(
-  args: string[],
-  options: T,
-  allowPositionals = false,
-) {
-  try {
-    return parseArgs({ args, options, allowPositionals, strict: true });
-  } catch (error) {
-    const { message } = error as Error;
-    const unknown = /^Unknown option '(--[^']*)'/.exec(message)?.[1];
-    const known = Object.keys(options ?? {}).map((name) => `--${name}`);
-    const meant = unknown === undefined ? "" : didYouMean(unknown, known);
-    throw new UsageError(`Cannot read options: ${message.split(/\. |\n/)[0]}${meant}`, {
-      cause: error,
-    });
-  }
-}
-
-/**
- * The value of an option that must be a number.
- *
- * @param name The option, for the message.
- * @param text What was given; absent when the option was not.
- * @throws {UsageError} If it is none.
- */
-export function numberOption(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const value = text.trim() === "" ? NaN : Number(text);
-  if (Number.isFinite(value)) return value;
-  throw new UsageError(`Cannot use --${name} "${text}": it must be a number`);
-}
-
-/**
- * The value of an option that must be one of some words.
- *
- * @param name The option, for the message.
- * @param value What was given; absent when the option was not.
- * @param all The words.
- * @throws {UsageError} If it is none of them.
- */
-export function choiceOption<T extends string>(
-  name: string,
-  value: string | undefined,
-  all: readonly T[],
-): T | undefined {
-  if (value === undefined || all.includes(value as T)) return value as T | undefined;
-  throw new UsageError(
-    `Cannot use --${name} "${value}"${didYouMean(value, all)}: choose from ${all.join(", ")}`,
-  );
-}
 
 /** A path as a task shows it: relative to where it was started, unless it lies elsewhere. */
 export function shownPath(path: string): string {
@@ -79,7 +21,7 @@ export function shownPath(path: string): string {
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGTERM"] as const;
 
 /** By then what was started must have ended; what has not is left to its keepers. */
-const STOP_LIMIT_MS = 9000;
+const STOP_LIMIT_MS = 15_000;
 
 /** Within this time after a signal, another is the same one come by another way. */
 const ECHO_MS = 500;

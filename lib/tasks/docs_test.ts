@@ -32,3 +32,18 @@ Deno.test("docs/events.md names the ends of each start", () => {
   );
   assert.ok(rows.flat().every((name) => names.includes(name!)));
 });
+
+Deno.test("README is short, and its figure is of a published study that finds something", () => {
+  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+  const words = (text: string) => text.split(/\s+/).filter((word) => word !== "").length;
+  assert.ok(words(readme) <= 1200, `${words(readme)} words`);
+  const firstScreen = readme.slice(0, readme.indexOf("\n## "));
+  assert.ok(words(firstScreen) <= 150, `${words(firstScreen)} words`);
+  const [, figure, study] = /!\[[^\]]+\]\((data\/published\/([\w-]+)\/[^)]+\.png)\)/.exec(
+    firstScreen,
+  )!;
+  assert.ok(existsSync(join(ROOT, figure!)), figure);
+  const report = readFileSync(join(ROOT, "data/published", study!, "summary_report.md"), "utf8");
+  const answers = report.match(/^- \*\*[^*]+\*\*/gm)!;
+  assert.match(answers.join("\n"), /: (yes|no), |: pooled answered at least \d+ times as much /);
+});

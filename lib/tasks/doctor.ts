@@ -2,33 +2,66 @@
  * `deno task doctor`: what this machine has of what a study needs, and what is missing.
  *
  * Reaches no npm package, as the other tasks do: Deno would install them before the doctor could say
- * that there is no room for them.
+ * that there is no room for them. So its options are read by what Deno brings along.
  *
  * @module
  */
 
+import { parseArgs } from "node:util";
+import { UsageError } from "../errors.ts";
+import { didYouMean } from "../nearest.ts";
 import { examine, formatCheck } from "../setup/doctor.ts";
-import { parseOptions, runTask } from "./cli.ts";
+import { runTask } from "./cli.ts";
 import { EXIT } from "./exit_status.ts";
 
-const USAGE =
-  "Usage: deno task doctor [--json] [--docker-host URL]   (exit status 0 when a study can run here)";
+const OPTIONS = {
+  json: { type: "boolean" },
+  "docker-host": { type: "string" },
+} as const;
+
+const USAGE = `Usage: deno task doctor [options] [apps/NAME …]
+
+Checks the prerequisites, or the folders of apps, and installs nothing; exit status 0 when a study can run here.
+
+Options:
+  --json               the checks as JSON
+  --docker-host <url>  where Docker is (default: DOCKER_HOST, the context, the usual sockets)
+  -h, --help           show this help`;
+
+function readOptions() {
+  try {
+    return parseArgs({ args: Deno.args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    const what = (error as Error).message.split(/\. |\n/)[0]!.replace(/^U/, "u");
+    const unknown = /(--[^']*)'/.exec(what)?.[1] ?? "";
+    const meant = didYouMean(unknown, Object.keys(OPTIONS).map((name) => `--${name}`));
+    throw new UsageError(`Cannot read options: ${what}${meant}; see deno task doctor --help`, {
+      cause: error,
+    });
+  }
+}
+
+/** Their descriptions are checked by a package, which only this needs. */
+async function examineApps(paths: string[]) {
+  const { examineApp } = await import("../setup/doctor_app.ts");
+  return paths.flatMap(examineApp);
+}
 
 await runTask(USAGE, async () => {
-  const { values } = parseOptions(Deno.args, {
-    json: { type: "boolean" },
-    "docker-host": { type: "string" },
-  });
+  const { values: options, positionals: apps } = readOptions();
   const begun = performance.now();
-  const checks = await examine({}, values["docker-host"]);
+  const checks = apps.length > 0
+    ? await examineApps(apps)
+    : await examine({}, options["docker-host"]);
   const count = (state: string) => checks.filter((check) => check.state === state).length;
   const able = count("missing") === 0;
   const tookS = Math.round(performance.now() - begun) / 1000;
-  if (values.json) console.log(JSON.stringify({ ok: able, tookS, checks }, null, 2));
+  if (options.json) console.log(JSON.stringify({ ok: able, tookS, checks }, null, 2));
   else {
     for (const check of checks) console.log(formatCheck(check));
+    const subject = apps.length > 0 ? apps.join(", ") : "A study";
     console.log(
-      `${able ? "A study can run here" : "A study cannot run here yet"}: ` +
+      `${subject} ${able ? "can run here" : "cannot run here yet"}: ` +
         `${count("missing")} missing, ${count("warning")} warnings (${tookS.toFixed(1)} s)`,
     );
   }

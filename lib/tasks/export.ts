@@ -5,27 +5,23 @@ import { exportLoad, findLoad, openLoad } from "../report/open_load.ts";
 import { loadStudy } from "../report/study.ts";
 import { studyFolder } from "../store/layout.ts";
 import { findStudy } from "../store/studies.ts";
-import { parseOptions, runTask, shownPath } from "./cli.ts";
+import { shownPath } from "./cli.ts";
 import { EXIT, reportStatus } from "./exit_status.ts";
+import { repeated, runTaskCommand, taskCommand } from "./options.ts";
 import { TerminalView } from "./terminal.ts";
 
-const USAGE = `Usage: deno task export [--study NAME] [--notebook FILE]...
+const command = taskCommand("export", "Rebuilds the report of a study, or of a load.")
+  .option("--study <name>", "a study's name; or a load's, or its folder", "newest")
+  .option("--notebook <file>", "a notebook of yours to execute as well; repeatable", repeated);
 
-  --study NAME         default: the newest complete study; or a load's name or folder
-  --notebook FILE      a notebook of yours to execute after Poolscope's own`;
-
-await runTask(USAGE, async (signal) => {
-  const { values } = parseOptions(Deno.args, {
-    study: { type: "string", default: "newest" },
-    notebook: { type: "string", multiple: true },
-  });
-  if (findLoad(values.study) !== null) {
-    const load = await openLoad(values.study);
+await runTaskCommand(command, async ({ options, signal }) => {
+  if (findLoad(options.study) !== null) {
+    const load = await openLoad(options.study);
     for (const file of exportLoad(load)) console.log(shownPath(file));
     return load.summary.rejection === null ? EXIT.ok : EXIT.nothingAccepted;
   }
-  const study = await loadStudy(studyFolder(findStudy(values.study)));
+  const study = await loadStudy(studyFolder(findStudy(options.study)));
   using view = new TerminalView();
-  await exportStudy(study, { signal, onEvent: view.show, furtherNotebooks: values.notebook });
+  await exportStudy(study, { signal, onEvent: view.show, furtherNotebooks: options.notebook });
   return reportStatus(study.runs);
 });

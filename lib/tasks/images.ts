@@ -5,33 +5,32 @@ import { dockerEnvironment, findDocker } from "../engine/docker_host.ts";
 import { PoolscopeError } from "../errors.ts";
 import { ensureSecrets } from "../setup/compose_secrets.ts";
 import { ensureImages, removeImages } from "../setup/images.ts";
-import { parseOptions, runTask } from "./cli.ts";
+import { runTaskCommand, taskCommand } from "./options.ts";
 
-const USAGE = `Usage: deno task images [options]
+const command = taskCommand("images", "Builds the Docker images of a study.")
+  .option("--offline", "without an image registry: from Debian's packages (as root)")
+  .option(
+    "--ca-bundle <file>",
+    "certificates that pip also trusts (default: those that the environment names)",
+  )
+  .option("--remove", "remove all of them")
+  .option(
+    "--docker-host <url>",
+    "where Docker is (default: DOCKER_HOST, the context, the usual sockets)",
+  );
 
-  --offline           where no image registry is reachable: on Debian's packages (as root)
-  --ca-bundle FILE    certificates that pip also trusts (default: those that the environment names)
-  --remove            remove all of them
-  --docker-host URL   where Docker is (default: DOCKER_HOST, the context, the usual sockets)`;
-
-await runTask(USAGE, async (signal) => {
-  const { values } = parseOptions(Deno.args, {
-    offline: { type: "boolean", default: false },
-    "ca-bundle": { type: "string" },
-    remove: { type: "boolean", default: false },
-    "docker-host": { type: "string" },
-  });
+await runTaskCommand(command, async ({ options, signal }) => {
   const begun = performance.now();
-  const found = await findDocker(dockerEnvironment(values["docker-host"]));
+  const found = await findDocker(dockerEnvironment(options.dockerHost));
   if (typeof found === "string") throw new PoolscopeError(`Cannot build images: ${found}`);
   const docker = openDocker(found.host);
-  if (values.remove) {
+  if (options.remove) {
     for (const name of await removeImages(docker)) console.log(`Removed ${name}`);
     return;
   }
   const images = await ensureImages(docker, {
-    offline: values.offline,
-    caBundle: values["ca-bundle"],
+    offline: options.offline,
+    caBundle: options.caBundle,
     log: (line) => console.error(line),
     signal,
   });

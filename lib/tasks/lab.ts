@@ -5,10 +5,12 @@ import { jupyterEnvironment } from "../notebooks/execute.ts";
 import { toolEnvironment } from "../setup/environment.ts";
 import { setUp } from "../setup/mod.ts";
 import { ROOT } from "../store/layout.ts";
-import { runTask } from "./cli.ts";
 import { EXIT } from "./exit_status.ts";
+import { runTaskCommand, taskCommand } from "./options.ts";
 
-const USAGE = "Usage: deno task lab [JupyterLab's own options, such as --no-browser --port=8899]";
+const COMMAND = taskCommand("lab", "Opens the notebooks in JupyterLab.")
+  .argument("[jupyter...]", "JupyterLab's own, such as --no-browser --port=8899")
+  .allowUnknownOption();
 
 /** How long JupyterLab has to shut its kernels down. */
 const STOP_GRACE_MS = 15_000;
@@ -43,7 +45,7 @@ export function labArguments(root: string, more: string[]): string[] {
 }
 
 if (import.meta.main) {
-  await runTask(USAGE, async (signal) => {
+  await runTaskCommand(COMMAND, async ({ signal }) => {
     const { python } = await setUp({ lab: true, log: console.log, signal });
     console.log(`VS Code: choose the Jupyter kernel "Deno" of the environment ${python.folder}`);
     console.log("Kernels run with all permissions, as your own user\n");

@@ -15,7 +15,11 @@ async function startLab(shell: HostileShell) {
   const token = crypto.randomUUID();
   const lab = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["task", "--quiet", "lab", "--no-browser", `--port=${port}`],
+      "task",
+      "--quiet",
+      "lab",
+      "--no-browser",
+      `--port=${port}`,
       `--IdentityProvider.token=${token}`,
     ],
     cwd: ROOT,

@@ -4,6 +4,7 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { listProcesses } from "../engine/proc.ts";
 import { readRequests } from "../frames/run_files.ts";
 import { loadPolars } from "../frames/polars.ts";
@@ -65,33 +66,50 @@ Deno.test("load of bad input is one line, with no load and no folder", async () 
   using free = scratch();
   const refused = "http://127.0.0.1:1";
   const cases: [string[], number, RegExp][] = [
-    [[], 2, /no URL was given; give one such as/],
+    [[], 2, /missing required argument 'url'; see deno task load --help/],
     [["localhost"], 2, /"localhost": it is not a URL/],
     [["localhost:8000"], 2, /it is not a URL of http or https/],
     [["http://ada:secret@127.0.0.1:1/"], 2, /"http:\/\/127\.0\.0\.1:1\/": it holds a user name/],
     [["https://127.0.0.1:1", "--client", "lean"], 2, /the lean client speaks http alone/],
     [[refused], 1, /nothing answers on port 1; start the service first/],
     [["http://no-such-host.invalid"], 1, /the host "no-such-host\.invalid" is not known/],
-    [[server.url, "--users", "3", "--arrival-rate", "5"], 2, /both --users and --arrival-rate/],
+    [
+      [server.url, "--users", "3", "--arrival-rate", "5"],
+      2,
+      /'--arrival-rate <r>' cannot be used with option '--users <n>'/,
+    ],
     [[server.url, "--users", "0"], 2, /users 0: it must be a whole number of at least 1/],
     [[server.url, "--users", "99999999"], 1, /99999999 users.*open files|with 99999999 users/],
-    [[server.url, "--arrival-rate", "fast"], 2, /--arrival-rate "fast": it must be a number/],
+    [
+      [server.url, "--arrival-rate", "fast"],
+      2,
+      /'--arrival-rate <r>' argument 'fast' is invalid: it must be a number/,
+    ],
     [[server.url, "--arrival-rate", "0"], 2, /arrival rate 0: it must be a number above 0/],
     [[server.url, "--duration", "0"], 2, /duration 0: it must be a number above 0/],
     [[server.url, "--warm-up=-1"], 2, /warm-up -1: it must be a number of at least 0/],
     [[server.url, "--route", "users"], 2, /route "users": it must be a path/],
     [[`${server.url}/a`, "--route", "/b"], 2, /it has a path of its own/],
-    [[server.url, "--client", "curl"], 2, /--client "curl": choose from lean, fast/],
-    [[server.url, "--arrivals", "bursts"], 2, /--arrivals "bursts": choose from constant, poisson/],
+    [
+      [server.url, "--client", "curl"],
+      2,
+      /'--client <name>' argument 'curl' is invalid: allowed choices are lean, fast/,
+    ],
+    [
+      [server.url, "--arrivals", "bursts"],
+      2,
+      /argument 'bursts' is invalid: allowed choices are constant, poisson/,
+    ],
     [[server.url, "--out", tmpdir()], 2, /it exists already; choose another --out/],
-    [[server.url, "--speed", "9"], 2, /Unknown option '--speed'/],
+    [[server.url, "--speed", "9"], 2, /unknown option '--speed' \(did you mean --seed\?\)/],
   ];
   const before = existsSync(runsFolder()) ? readdirSync(runsFolder()) : [];
   for (const [args, status, message] of cases) {
     const { code, stdout, stderr } = await load(
       ...args,
       ...(args.includes("--out") ? [] : [
-        ...["--out", free.out],
+        "--out",
+        free.out,
       ]),
     );
     equal(code, status, `${args}: ${stdout}${stderr}`);
@@ -117,9 +135,25 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
   equal(stdout.trim().split("\n").length, 1);
   const json = JSON.parse(stdout);
   deepEqual(Object.keys(json), [
-    ...["url", "routes", "loop", "users", "arrival_rate", "warm_up_s", "duration_s", "interrupted"],
-    ...["accepted", "cause", "requests", "failures", "errors", "rps", "response_ms", "service_ms"],
-    ...["late", "dropped", "folder"],
+    "url",
+    "routes",
+    "loop",
+    "users",
+    "arrival_rate",
+    "warm_up_s",
+    "duration_s",
+    "interrupted",
+    "accepted",
+    "cause",
+    "requests",
+    "failures",
+    "errors",
+    "rps",
+    "response_ms",
+    "service_ms",
+    "late",
+    "dropped",
+    "folder",
   ]);
   deepEqual([json.url, json.loop, json.users, json.arrival_rate], [server.url, "open", null, 150]);
   deepEqual([json.warm_up_s, json.duration_s, json.interrupted], [1, 3, false]);
@@ -144,8 +178,13 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
   deepEqual([manifest.users, manifest.arrivalRate], [null, 150]);
   deepEqual(manifest.files, await hashRunFiles(folder.out));
   deepEqual(Object.keys(manifest.files).sort(), [
-    ...["final.json", "locust_exceptions.csv", "locust_failures.csv", "locust_stats.csv"],
-    ...["locust_stats_history.csv", "requests.csv", "resources.csv"],
+    "final.json",
+    "locust_exceptions.csv",
+    "locust_failures.csv",
+    "locust_stats.csv",
+    "locust_stats_history.csv",
+    "requests.csv",
+    "resources.csv",
   ]);
   await loadPolars();
   const requests = await readRequests(folder.out);
@@ -164,7 +203,9 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
   deepEqual(loadJson(opened.summary, folder.out), json);
   deepEqual(opened.curve.at(-1)!.percent, 100);
   deepEqual(opened.table().rows.map(([name]) => name), [
-    ...["response time", "service time", ...encoded],
+    "response time",
+    "service time",
+    ...encoded,
   ]);
   match(loadFigure(opened).title, /^Half of the requests had their answer within [\d.]+ ms/);
   const exported = await exportOf(folder.out);
@@ -284,12 +325,12 @@ Deno.test("load ends on a signal with the summary of what was measured, nothing 
     const until = Date.now() + 30_000;
     while (!(existsSync(live) && readFileSync(live, "utf8").includes(`"${during}"`))) {
       ok(Date.now() < until, "no load within 30 s");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
     }
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await sleep(1500);
     child.kill(signal);
     // In a terminal it comes twice: `deno task` passes on what the terminal sent to both.
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await sleep(5);
     child.kill(signal);
     const { code, stdout, stderr } = await ended(child);
     equal(code, status, stdout + stderr);

@@ -6,12 +6,13 @@ import { NOTEBOOKS, parseNotebook } from "../notebooks/notebook.ts";
 import { stripText } from "../notebooks/strip.ts";
 import { tryCommand } from "../setup/command.ts";
 import { ROOT } from "../store/layout.ts";
-import { parseOptions, runTask } from "./cli.ts";
+import { runTaskCommand, taskCommand } from "./options.ts";
 
 /** What one step found; nothing when all is well. */
 type Findings = string[];
 
-const USAGE = "Usage: deno task ok [--fix]   (--fix formats files and strips notebooks)";
+const COMMAND = taskCommand("ok", "Checks format, lint and types, of the notebooks' cells too.")
+  .option("--fix", "format files and strip notebooks");
 
 const FOLDER = join(ROOT, "notebooks");
 
@@ -51,11 +52,7 @@ async function checkNotebookCells(signal: AbortSignal): Promise<Findings> {
   return problems.map(({ where, message }) => `notebooks/${where}: ${message}`);
 }
 
-await runTask(USAGE, async (signal) => {
-  const { values } = parseOptions(Deno.args, {
-    fix: { type: "boolean", default: false },
-  });
-  const { fix } = values;
+await runTaskCommand(COMMAND, async ({ options: { fix = false }, signal }) => {
   const steps: [string, () => Promise<Findings>][] = [
     ["format", () => deno(signal, "fmt", "-q", ...(fix ? [] : ["--check"]))],
     ["lint", () => deno(signal, "lint", "-q")],

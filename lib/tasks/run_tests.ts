@@ -1,9 +1,9 @@
 /**
  * `deno task test`: all tests, closing with the line `N passed, N failed`.
  *
- * The lanes of testing/lanes.ts go side by side; what measures follows, alone. The tests run against
- * real services, signals and clocks, on machines that have other things to do. What fails is therefore
- * run once more by itself, and named if it holds then: it is unsteady, not right.
+ * The lanes of testing/lanes.ts go side by side; what measures follows, alone. No test gets a second
+ * try: one that is unsteady asserts more than it can know. With `POOLSCOPE_OFFLINE_IMAGES=1`, the
+ * lane of Docker's tests builds the images before it begins.
  *
  * This file must not be called test.ts: Deno would take it for a test, which starts all tests.
  */
@@ -14,12 +14,9 @@ import { PoolscopeError } from "../errors.ts";
 import { tryCommand } from "../setup/command.ts";
 import { setUp } from "../setup/mod.ts";
 import { ROOT } from "../store/layout.ts";
-import { testLanes } from "../testing/lanes.ts";
+import { OFFLINE_IMAGES, testLanes } from "../testing/lanes.ts";
 import { readJunit, slowest, type TestResult } from "../testing/junit.ts";
-import { runTask } from "./cli.ts";
-
-/** With more failed files than this, something is broken, and a second look shows nothing new. */
-const MAX_REPEATED = 5;
+import { runTaskCommand, taskCommand } from "./options.ts";
 
 /** Where and how some tests are run. */
 interface RunOptions {
@@ -46,30 +43,43 @@ async function relay(stream: ReadableStream<Uint8Array>, label?: string): Promis
   if (line !== "") console.log(`${label} | ${line}`);
 }
 
-/** Runs `deno test`. */
-async function runTests(args: string[], options: RunOptions): Promise<TestResult[]> {
+/** Runs Deno, its output passed on, and gives whether it went well. */
+async function runDeno(args: string[], options: RunOptions): Promise<boolean> {
   const { cwd = ROOT, label, signal } = options;
   signal.throwIfAborted();
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    cwd,
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const stop = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", stop);
+  await Promise.all([relay(child.stdout, label), relay(child.stderr, label)]);
+  const { success } = await child.status;
+  signal.removeEventListener("abort", stop);
+  signal.throwIfAborted();
+  return success;
+}
+
+/** What stands for a command that failed outside of any test. */
+function failedCommand(...words: string[]): TestResult {
+  return { file: null, name: `deno ${words.join(" ")}`, seconds: 0, outcome: "failed" };
+}
+
+/** Runs `deno test`. */
+async function runTests(args: string[], options: RunOptions): Promise<TestResult[]> {
   const report = Deno.makeTempFileSync({ suffix: ".xml" });
   try {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["test", "--allow-all", `--junit-path=${report}`, ...args],
-      cwd,
-      env: { NO_COLOR: "1" },
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const stop = () => child.kill("SIGTERM");
-    signal.addEventListener("abort", stop);
-    await Promise.all([relay(child.stdout, label), relay(child.stderr, label)]);
-    const { success } = await child.status;
-    signal.removeEventListener("abort", stop);
-    signal.throwIfAborted();
+    const success = await runDeno(
+      ["test", "--allow-all", `--junit-path=${report}`, ...args],
+      options,
+    );
     const tests = readJunit(readFileSync(report, "utf8"));
     // A test run that broke off before its report is a failure, whatever it had counted.
     const broken = !success && !tests.some(({ outcome }) => outcome === "failed");
-    const name = `deno test ${args.join(" ")}`;
-    return broken ? [...tests, { file: null, name, seconds: 0, outcome: "failed" }] : tests;
+    return broken ? [...tests, failedCommand("test", ...args)] : tests;
   } finally {
     rmSync(report, { force: true });
   }
@@ -97,11 +107,13 @@ async function runInCopy(args: string[], options: RunOptions): Promise<TestResul
   }
 }
 
-/** The files to run once more; none where a run broke off before its first test. */
-function failedFiles(failures: readonly TestResult[]): string[] {
-  if (failures.some(({ file }) => file === null)) return [];
-  // An example's file is its source's, with its lines.
-  return [...new Set(failures.map(({ file }) => file!.replace(/[#$].*$/, "")))];
+/** Builds Docker's images where that was asked for, and runs what needs them in a copy. */
+async function runWithImages(files: string[], options: RunOptions): Promise<TestResult[]> {
+  const built = !OFFLINE_IMAGES ||
+    await runDeno(["run", "--allow-all", join("lib", "tasks", "images.ts"), "--offline"], options);
+  return built
+    ? await runInCopy(["--no-check", ...files], options)
+    : [failedCommand("task images --offline")];
 }
 
 /** Runs all tests. */
@@ -111,7 +123,7 @@ async function runAll(signal: AbortSignal): Promise<TestResult[]> {
   // Only the first checks types, for the examples' sake: `deno task ok` does it for all files.
   const lanes = await Promise.allSettled([
     runTests(["--doc", `--ignore=${others}`, "lib/"], { label: "checkout", signal }),
-    runInCopy(["--no-check", ...copy], { label: "copy    ", signal }),
+    runWithImages(copy, { label: "copy    ", signal }),
   ]);
   const tests = lanes.flatMap((lane) => {
     if (lane.status === "rejected") throw lane.reason;
@@ -120,7 +132,11 @@ async function runAll(signal: AbortSignal): Promise<TestResult[]> {
   return [...tests, ...await runTests(["--no-check", ...alone], { signal })];
 }
 
-await runTask("Usage: deno task test [FILE or FOLDER …]", async (signal) => {
+const command = taskCommand("test", "Runs all tests, or some, against real services.")
+  .argument("[paths...]", "files or folders, and deno test's own options")
+  .allowUnknownOption();
+
+await runTaskCommand(command, async ({ signal }) => {
   await setUp({ log: console.log, signal });
   const { args } = Deno;
   const tests = args.length > 0
@@ -128,22 +144,10 @@ await runTask("Usage: deno task test [FILE or FOLDER …]", async (signal) => {
     : await runAll(signal);
   const count = (outcome: TestResult["outcome"]) =>
     tests.filter((test) => test.outcome === outcome).length;
-  let [passed, failed] = [count("passed"), count("failed")];
+  const [passed, failed] = [count("passed"), count("failed")];
   const failures = tests.filter(({ outcome }) => outcome === "failed");
   console.log(`\n${slowest(tests, 20)}`);
   for (const { file, name } of failures) console.log(`Failed: ${file ?? "–"}: ${name}`);
-  const files = failedFiles(failures);
-  if (files.length > 0 && files.length <= MAX_REPEATED) {
-    console.log(`\nOnce more, as they failed: ${files.join(", ")}`);
-    const again = await runTests(["--doc", ...files], { signal });
-    // What is not among the tests of the second try has not held.
-    const held = failures.filter(({ name }) =>
-      again.some((test) => test.name === name && test.outcome === "passed")
-    );
-    passed += held.length;
-    failed -= held.length;
-    for (const { file, name } of failures) console.log(`Failed the first time: ${file}: ${name}`);
-  }
   const skipped = count("skipped") === 0 ? "" : `, ${count("skipped")} skipped`;
   console.log(`${passed} passed, ${failed} failed${skipped}`);
   return failed === 0 && passed > 0 ? 0 : 1;

@@ -7,9 +7,9 @@
 import { exportStudy } from "../export_study.ts";
 import { chooseNotebooks } from "../notebooks/notebook.ts";
 import { runConfirmation, runOpenLoop, runStudy } from "../run_study.ts";
-import { runTask } from "./cli.ts";
 import { reportStatus } from "./exit_status.ts";
-import { parseStudyOptions, studyUsage } from "./study_options.ts";
+import { runTaskCommand } from "./options.ts";
+import { settingsHelp, studyCommand, toStudyOptions } from "./study_options.ts";
 import { TerminalView } from "./terminal.ts";
 
 /**
@@ -19,8 +19,9 @@ import { TerminalView } from "./terminal.ts";
  * @param notebooks Whether the notebooks are executed as well.
  */
 export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promise<never> {
-  return runTask(studyUsage(task), async (signal) => {
-    const { json, confirm, furtherNotebooks, ...study } = parseStudyOptions(task, Deno.args);
+  return runTaskCommand(studyCommand(task), async ({ options, signal }) => {
+    const { json, confirm, notebook: furtherNotebooks } = options;
+    const study = toStudyOptions(task, options);
     // What cannot be executed is found out before anything is measured.
     await chooseNotebooks(furtherNotebooks);
     using view = new TerminalView({ json });
@@ -33,5 +34,5 @@ export function runStudyTask(task: "run" | "run-all", notebooks: boolean): Promi
     }
     await exportStudy(results, { ...shared, notebooks, furtherNotebooks });
     return reportStatus(results.runs);
-  });
+  }, { helpBelow: settingsHelp() });
 }

@@ -4,106 +4,107 @@
  * @module
  */
 
+import { Option } from "@commander-js/extra-typings";
 import { UsageError } from "../errors.ts";
 import { changePlan, namedPlan, PLAN_NAMES, type PlanChanges, planHash } from "../plan.ts";
 import { ENGINES, type RunStudyOptions } from "../run_study.ts";
 import { parseSetting, type Scenario } from "../scenario.ts";
+import { SERVERS } from "../server_settings.ts";
+import { describeSetting, type Setting, SETTING_PARTS, SETTINGS } from "../settings.ts";
 import { studyFolder } from "../store/layout.ts";
 import { listStudies, readPlan } from "../store/studies.ts";
-import { choiceOption, numberOption, parseOptions } from "./cli.ts";
-
-/** Options of `run` and `run-all`, for their help and for {@linkcode parseStudyOptions}. */
-const STUDY_OPTIONS: Record<string, { value: string; help: string }> = {
-  plan: { value: "NAME", help: `${PLAN_NAMES.join(", ")}, or a file.json (default quick)` },
-  study: { value: "NAME", help: "name of the study (default: resume the plan, else a new one)" },
-  framework: { value: "LIST", help: "only these frameworks, such as django,flask" },
-  path: { value: "LIST", help: "only this path: direct or pooled" },
-  users: { value: "LIST", help: "these numbers of users, such as 100,500" },
-  "arrival-rate": { value: "LIST", help: "open loop: requests due per second, such as 50,80" },
-  set: { value: "KEY=VALUE", help: "a setting for every scenario, such as reuse=per_request" },
-  rounds: { value: "N", help: "passes over all scenarios" },
-  "max-rounds": { value: "N", help: "up to so many where a comparison stays undecided" },
-  "warm-up": { value: "S", help: "seconds before the measurement window" },
-  window: { value: "S", help: "seconds of the measurement window" },
-  "no-open-loop": { value: "", help: "without the open loop that follows at equal arrival rates" },
-  seed: { value: "N", help: "seed of the order and of the load" },
-  engine: { value: "NAME", help: `${ENGINES.join(", ")} (auto: Docker where it answers)` },
-  "docker-host": { value: "URL", help: "where Docker listens, such as tcp://host:2376" },
-  confirm: {
-    value: "",
-    help: "relieve what limited each scenario, and see whether throughput rises",
-  },
-  "retry-failed": { value: "", help: "run failed runs again" },
-  notebook: { value: "FILE", help: "run-all: a notebook of yours to execute as well" },
-  json: { value: "", help: "events as JSON lines on stdout, lines for people on stderr" },
-};
+import { list, repeated, taskCommand, toNumber } from "./options.ts";
 
 /**
- * The help of `run` and `run-all`.
+ * The command of `run` or `run-all`.
  *
  * @param task The task's name.
  */
-export function studyUsage(task: string): string {
-  const lines = Object.entries(STUDY_OPTIONS).map(([name, { value, help }]) =>
-    `  ${`--${name} ${value}`.padEnd(20)} ${help}`
-  );
-  return [`Usage: deno task ${task} [options]`, "", ...lines].join("\n");
+export function studyCommand(task: "run" | "run-all") {
+  const about = {
+    "run": "Runs a study without notebooks.",
+    "run-all": "Runs a study, executes the notebooks and writes the report.",
+  };
+  const plans = PLAN_NAMES.join(", ");
+  return taskCommand(task, about[task])
+    .option("--plan <name>", `${plans}, or a file.json (default: quick)`)
+    .option("--study <name>", "name of the study (default: resume the plan, else a new one)")
+    .option(
+      "--framework <list>",
+      "only these frameworks, by the names of their apps, with commas between them",
+      list(String),
+    )
+    .option("--app <list>", "the plan's cells for these apps: names, or paths", list(String))
+    .option("--path <list>", "only this path: direct or pooled", list(String))
+    .option("--users <list>", "these numbers of users, such as 100,500", list(toNumber))
+    .option("--arrival-rate <list>", "open loop: requests due per second", list(toNumber))
+    .option(
+      "--set <key=value>",
+      "a setting for every scenario, such as postgres.work_mem=8MB; repeatable",
+      (text, before?: Partial<Scenario>) => ({ ...before, ...parseSetting(text) }),
+    )
+    .option("--rounds <n>", "passes over all scenarios", toNumber)
+    .option("--max-rounds <n>", "up to so many where a comparison stays undecided", toNumber)
+    .option("--warm-up <s>", "seconds before the measurement window", toNumber)
+    .option("--window <s>", "seconds of the measurement window", toNumber)
+    .option("--no-open-loop", "without the open loop that follows at equal arrival rates")
+    .option("--seed <n>", "seed of the order and of the load", toNumber)
+    .addOption(new Option("--engine <name>", "auto: Docker where it answers").choices(ENGINES))
+    .option("--docker-host <url>", "where Docker listens, such as tcp://host:2376")
+    .option("--confirm", "relieve what limited each scenario, and see whether throughput rises")
+    .option("--retry-failed", "run failed runs again")
+    .option("--notebook <file>", "run-all: a notebook of yours to execute as well", repeated)
+    .option("--json", "events as JSON lines on stdout, lines for people on stderr");
 }
 
-/**
- * The options of `run` and `run-all`.
- *
- * @returns What to run.
- * @throws {UsageError} If an option is unknown or its value is not one.
- */
-export function parseStudyOptions(
-  task: string,
-  args: string[],
-): RunStudyOptions & { json: boolean; confirm: boolean; furtherNotebooks?: string[] } {
-  const { values } = parseOptions(args, {
-    plan: { type: "string" },
-    study: { type: "string" },
-    framework: { type: "string", multiple: true },
-    path: { type: "string", multiple: true },
-    users: { type: "string", multiple: true },
-    "arrival-rate": { type: "string", multiple: true },
-    set: { type: "string", multiple: true },
-    rounds: { type: "string" },
-    "max-rounds": { type: "string" },
-    "warm-up": { type: "string" },
-    window: { type: "string" },
-    seed: { type: "string" },
-    engine: { type: "string" },
-    "docker-host": { type: "string" },
-    "no-open-loop": { type: "boolean" },
-    confirm: { type: "boolean", default: false },
-    "retry-failed": { type: "boolean" },
-    notebook: { type: "string", multiple: true },
-    json: { type: "boolean", default: false },
+/** The settings that `--set` takes, a line each by what they are of, for the tasks' help. */
+export function settingsHelp(): string {
+  const rows = Object.entries(SETTINGS as Record<string, Setting>);
+  const parts = Object.entries(SETTING_PARTS).map(([part, title]) => {
+    const lines = rows.filter(([, { of, level }]) => of === part && !level).map(([name, row]) => {
+      const given = row.default === undefined ? "" : ` (default: ${row.default ?? "none"})`;
+      return `  ${name.padEnd(28)}  ${describeSetting(row).replace(/\.$/, "")}${given}`;
+    });
+    return [`${title}:`, ...lines].join("\n");
   });
-  const list = (texts: string[] | undefined) => texts?.flatMap((text) => text.split(","));
-  const toNumber = (text: string) => text.trim() === "" ? NaN : Number(text);
-  const number = (name: "rounds" | "max-rounds" | "warm-up" | "window" | "seed") =>
-    numberOption(name, values[name]);
-  const settings: Partial<Scenario> = Object.assign({}, ...(values.set ?? []).map(parseSetting));
+  const own = Object.entries(SERVERS).map(([server, title]) =>
+    `  ${`${server}.NAME`.padEnd(28)}  any setting of ${title} by its own name`
+  );
+  return [
+    "Settings for --set; docs/settings.md says what values they take.",
+    ...parts,
+    [
+      "Settings by the servers' own names:",
+      ...own,
+    ].join("\n"),
+  ].join("\n\n");
+}
+
+/** What was given on the command line of `run` or `run-all`. */
+type Given = ReturnType<ReturnType<typeof studyCommand>["opts"]>;
+
+/**
+ * What a command line asks for.
+ *
+ * @throws {UsageError} If options do not go together, or not with the named study.
+ */
+export function toStudyOptions(task: "run" | "run-all", given: Given): RunStudyOptions {
+  const { plan, study, engine, dockerHost, retryFailed } = given;
   const changes: PlanChanges = {
-    frameworks: list(values.framework),
-    paths: list(values.path),
-    users: list(values.users)?.map(toNumber),
-    arrivalRates: list(values["arrival-rate"])?.map(toNumber),
-    settings,
-    rounds: number("rounds"),
-    maxRounds: number("max-rounds"),
-    warmUpS: number("warm-up"),
-    windowS: number("window"),
-    seed: number("seed"),
-    ...(values["no-open-loop"] ? { openLoop: false } : {}),
+    frameworks: given.framework,
+    apps: given.app,
+    paths: given.path,
+    users: given.users,
+    arrivalRates: given.arrivalRate,
+    settings: given.set,
+    rounds: given.rounds,
+    maxRounds: given.maxRounds,
+    warmUpS: given.warmUp,
+    windowS: given.window,
+    seed: given.seed,
+    ...(given.openLoop ? {} : { openLoop: false }),
   };
-  const engine = choiceOption("engine", values.engine, ENGINES);
-  const { plan, study, json, confirm, "retry-failed": retryFailed, "docker-host": dockerHost } =
-    values;
-  const furtherNotebooks = values.notebook;
-  if (task === "run" && furtherNotebooks !== undefined) {
+  if (task === "run" && given.notebook !== undefined) {
     throw new UsageError("Cannot use --notebook with run: it executes none; use run-all");
   }
   if (study !== undefined && listStudies().includes(study)) {
@@ -118,15 +119,5 @@ export function parseStudyOptions(
       );
     }
   }
-  return {
-    plan,
-    study,
-    changes,
-    engine,
-    dockerHost,
-    retryFailed,
-    confirm,
-    json,
-    furtherNotebooks,
-  };
+  return { plan, study, changes, engine, dockerHost, retryFailed };
 }

@@ -121,7 +121,7 @@ for (const reflow of [true, false]) {
   });
 }
 
-Deno.test("without a terminal there are plain lines: start, set-up, notes, runs, end", () => {
+Deno.test("without a terminal there are plain lines: start, setup, notes, runs, end", () => {
   using recording = new Recording(80, 24, false);
   recording.play(studyEvents({ complete: 33 }));
   deepEqual(recording.writes.join("").split("\n"), [

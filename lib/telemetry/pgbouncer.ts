@@ -27,7 +27,7 @@ function sum(rows: Iterable<Row>, key: string): number {
  * @param sql A connection of {@linkcode openConsole}.
  * @param database The run's database, as PgBouncer calls it.
  */
-export async function readPgbouncer(sql: postgres.Sql, database: string): Promise<Row> {
+export async function samplePgbouncer(sql: postgres.Sql, database: string): Promise<Row> {
   const ask = async (what: string) =>
     [...await sql.unsafe(`show ${what}`).simple()] as unknown as Row[];
   const [allPools = [], allStats = [], lists = []] = await Promise.all(
@@ -99,7 +99,7 @@ export async function readPoolerState(
 ): Promise<PoolerState | null> {
   const sql = openConsole(access);
   try {
-    const pools = await readPgbouncer(sql, database);
+    const pools = await samplePgbouncer(sql, database);
     const databases = [...await sql.unsafe("show databases").simple()] as unknown as Row[];
     const own = databases.find(({ name }) => name === database);
     const servers = ["sv_active", "sv_idle", "sv_used", "sv_tested", "total_xact_count"];

@@ -19,7 +19,7 @@ import {
   RESOURCE_COLUMNS,
   STATEMENT_COLUMNS,
 } from "../store/layout.ts";
-import { openConsole, readLastClient, readPgbouncer } from "./pgbouncer.ts";
+import { openConsole, readLastClient, samplePgbouncer } from "./pgbouncer.ts";
 import { openServer, PostgresReader, type Row } from "./postgres.ts";
 import { nowUs, type Reading, SampleLoop } from "./sample_loop.ts";
 
@@ -83,7 +83,9 @@ export class Sampler implements AsyncDisposable {
     } catch (error) {
       await sampler.#disconnect();
       sampler.#close();
-      throw new PoolscopeError(`Cannot begin to sample: ${(error as Error).message}`);
+      throw new PoolscopeError(`Cannot begin to sample: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
     return sampler;
   }
@@ -110,7 +112,7 @@ export class Sampler implements AsyncDisposable {
       () => this.#readApp(),
       (asked) => this.#readPostgres(asked),
     ];
-    return this.#console === null ? own : [...own, (asked) => this.#readPgbouncer(asked)];
+    return this.#console === null ? own : [...own, (asked) => this.#samplePgbouncer(asked)];
   }
 
   #write(file: keyof typeof FILES, rows: Row[]): void {
@@ -165,11 +167,11 @@ export class Sampler implements AsyncDisposable {
     if (statements !== null) this.#write("statements.csv", statements);
   }
 
-  async #readPgbouncer(asked: boolean): Promise<void> {
+  async #samplePgbouncer(asked: boolean): Promise<void> {
     const { pgbouncer, postgres } = this.#services;
     const sent = nowUs();
     const [values, last_client_id] = await Promise.all([
-      answer(readPgbouncer(this.#console!, postgres.database)),
+      answer(samplePgbouncer(this.#console!, postgres.database)),
       asked ? answer(readLastClient(pgbouncer!)) : null,
     ]);
     const time_us = Math.round((sent + nowUs()) / 2) + this.#offsetUs;

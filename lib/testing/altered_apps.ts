@@ -5,16 +5,15 @@
  */
 
 import { equal, ok } from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import { LocalEngine } from "../engine/local.ts";
-import { type Plan, type PlannedRun, planRuns } from "../plan.ts";
-import { loadStudy, type Study } from "../report/study.ts";
-import { runScenario } from "../run_scenario.ts";
+import type { Plan, PlannedRun } from "../plan.ts";
+import type { Study } from "../report/study.ts";
 import { setUp } from "../setup/mod.ts";
-import { EventLog } from "../store/events.ts";
 import { ROOT } from "../store/layout.ts";
+import { runPlan } from "./run_plan.ts";
 
 /** A change of a file of an app, or of a template. */
 export interface Change {
@@ -59,22 +58,11 @@ export class AlteredApps implements Disposable {
 
   /** Runs a plan on these apps, every run of which must succeed. */
   async run(plan: Plan, { before, wrap }: AlteredStudyOptions = {}): Promise<Study> {
-    const folder = join(this.root, "study");
-    mkdirSync(folder);
-    writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
     await using local = new LocalEngine(await setUp(), () => {}, { root: this.root });
-    const engine = wrap?.(local) ?? local;
-    for (const run of planRuns(plan)) {
-      before?.(run);
-      const manifest = await runScenario(run, {
-        ...{ study: plan.name, folder, plan, engine },
-        events: new EventLog(join(folder, "events.jsonl")),
-        machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
-        signal: new AbortController().signal,
-      });
-      equal(manifest.cause, null);
-    }
-    return await loadStudy(folder);
+    const folder = join(this.root, "study");
+    const [manifests, study] = await runPlan(plan, wrap?.(local) ?? local, folder, { before });
+    for (const { cause } of manifests) equal(cause, null);
+    return study;
   }
 
   [Symbol.dispose](): void {

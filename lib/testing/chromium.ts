@@ -52,10 +52,19 @@ export class Chromium implements AsyncDisposable {
     const profile = Deno.makeTempDirSync({ prefix: "poolscope-chromium-" });
     const process = new Deno.Command(program, {
       args: [
-        ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-        ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-        ...["--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"],
-        ...["--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"],
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--proxy-server=127.0.0.1:9",
+        "--remote-debugging-port=0",
+        `--user-data-dir=${profile}`,
+        "about:blank",
       ],
       stdin: "null",
       stdout: "null",

@@ -42,7 +42,8 @@ export class ComposeProject {
     const files = ["compose.yml", ...(path === "pooled" ? ["compose.pooled.yml"] : [])];
     return tryCommand([
       this.program,
-      ...["--project-name", this.name],
+      "--project-name",
+      this.name,
       ...files.flatMap((file) => ["-f", `compose/${file}`]),
       ...args,
     ], {

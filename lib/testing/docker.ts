@@ -4,6 +4,7 @@
 import type Docker from "dockerode";
 import { openDocker } from "../engine/docker_client.ts";
 import { type DockerHost, findDocker } from "../engine/docker_host.ts";
+import { findObjects } from "../engine/docker_sweep.ts";
 
 /** Whether the tests that need Docker are skipped here, and Docker itself. */
 export interface DockerForTests {
@@ -57,4 +58,18 @@ export async function dockerTests(
     sanitizeOps: false,
     fn: (t) => body(open(), t),
   });
+}
+
+/** Everything of ours on the daemon, and what nobody would own. */
+export async function looseEnds({ docker, host }: TestDocker): Promise<string[]> {
+  const [objects, volumes, images] = await Promise.all([
+    findObjects(host),
+    docker.listVolumes(),
+    docker.listImages({ filters: { dangling: ["true"] } }),
+  ]);
+  return [
+    ...objects.map(({ kind, id, owner }) => `${kind} ${id.slice(0, 12)} of pid ${owner.pid}`),
+    ...volumes.Volumes.map(({ Name }) => `volume ${Name}`),
+    ...images.map(({ Id }) => `dangling image ${Id}`),
+  ].sort();
 }

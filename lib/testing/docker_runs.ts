@@ -52,16 +52,26 @@ export class Runs implements AsyncDisposable {
     values: Partial<Scenario>,
     { windowS = 2, during }: { windowS?: number; during?: () => unknown } = {},
   ): Promise<{ manifest: Manifest; folder: string }> {
-    const scenario = createScenario({ framework: "flask", path: "direct", users: 5, ...values });
+    const mild = { users: 5, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 };
+    const scenario = createScenario({ framework: "flask", path: "direct", ...mild, ...values });
     const round = ++this.#round;
     const run = { id: scenarioId(scenario), scenario, round, order: round };
     const plan: Plan = {
-      ...{ name: "docker", purpose: "Docker.", functionalCheck: true, rounds: 1, seed: 1 },
-      ...{ warmUpS: 0.5, windowS, scenarios: [scenario] },
+      name: "docker",
+      purpose: "Docker.",
+      functionalCheck: true,
+      rounds: 1,
+      seed: 1,
+      warmUpS: 0.5,
+      windowS,
+      scenarios: [scenario],
     };
     let happening: unknown;
     const manifest = await runScenario(run, {
-      ...{ study: "docker-test", folder: this.folder, plan, engine: this.engine },
+      study: "docker-test",
+      folder: this.folder,
+      plan,
+      engine: this.engine,
       events: new EventLog(join(this.folder, "events.jsonl"), [({ event }) => {
         if (event === "live") happening ??= during?.();
       }]),

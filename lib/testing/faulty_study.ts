@@ -5,13 +5,13 @@
  */
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine, RunServices } from "../engine/engine.ts";
 import type { LocalEngine } from "../engine/local.ts";
 import type { LocalProcess } from "../engine/process.ts";
 import type { Plan, PlannedRun } from "../plan.ts";
-import { runScenario, type StudyContext } from "../run_scenario.ts";
+import { type RunContext, runScenario } from "../run_scenario.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import { EventLog } from "../store/events.ts";
 import { readManifest } from "../store/files.ts";
@@ -66,6 +66,10 @@ class FaultyEngine implements Engine {
 
   checkAlive(): Promise<void> {
     return this.inner.checkAlive();
+  }
+
+  checkServerSettings(scenarios: readonly Scenario[]): Promise<void> {
+    return this.inner.checkServerSettings(scenarios);
   }
 
   async startDatabase(scenario: Scenario): Promise<void> {
@@ -135,19 +139,31 @@ export class FaultyStudy implements AsyncDisposable {
   async run(fault: Fault): Promise<{ manifest: Manifest; folder: string }> {
     this.#engine.fault = fault;
     const scenario = createScenario({
-      ...{ framework: "fastapi", path: "direct", users: 10 },
+      framework: "fastapi",
+      path: "direct",
+      users: 10,
       ...fault.scenario,
     });
     const round = ++this.#round;
     const run = { id: scenarioId(scenario), scenario, round, order: round };
     const { warmUpS = 0.5, windowS = 2, readyTimeoutS = 60 } = fault;
     const plan: Plan = {
-      ...{ name: "faults", purpose: "Faults.", functionalCheck: true, rounds: 1, seed: 1 },
-      ...{ warmUpS, windowS, scenarios: [scenario] },
+      name: "faults",
+      purpose: "Faults.",
+      functionalCheck: true,
+      rounds: 1,
+      seed: 1,
+      warmUpS,
+      windowS,
+      scenarios: [scenario],
     };
-    const context: StudyContext = {
+    const context: RunContext = {
       others: fault.others,
-      ...{ study: "faults", folder: this.folder, plan, engine: this.#engine, readyTimeoutS },
+      study: "faults",
+      folder: this.folder,
+      plan,
+      engine: this.#engine,
+      readyTimeoutS,
       events: new EventLog(join(this.folder, "events.jsonl")),
       machine: { gitCommit: null, host: { cpus: 1, cpuModel: "", memoryMiB: 1, kernel: "" } },
       signal: new AbortController().signal,
@@ -192,4 +208,24 @@ export class FaultyStudy implements AsyncDisposable {
     await this.#engine[Symbol.asyncDispose]();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** The numbers of a run whose load ran, at least for a while, are kept. */
+export function keepsNumbers(
+  { manifest, folder }: { manifest: Manifest; folder: string },
+  planned: { windowS: number; whole: boolean },
+): void {
+  const { window } = manifest;
+  ok(window !== null);
+  const seconds = (window.endUs - window.startUs) / 1e6;
+  ok(planned.whole ? Math.abs(seconds - planned.windowS) < 0.3 : seconds < planned.windowS - 0.1);
+  const final = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
+  const rows = readFileSync(join(folder, "requests.csv"), "utf8").trimEnd().split("\n").length - 1;
+  equal(rows, final.requests + final.unfinished + final.warmUpRequests);
+  ok(final.requests > 0);
+  for (const name of ["requests.csv", "final.json", "locust_stats.csv", "resources.csv"]) {
+    ok(manifest.files[name] !== undefined, name);
+  }
+  // Beside what was load, a run is short, also when the load was cut short.
+  ok(manifest.overheadS < 20);
 }

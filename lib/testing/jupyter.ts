@@ -41,8 +41,13 @@ export class JupyterServer implements AsyncDisposable {
     const token = crypto.randomUUID();
     const process = new Deno.Command(python.python, {
       args: [
-        ...["-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"],
-        ...[`--port=${port}`, `--IdentityProvider.token=${token}`],
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        `--port=${port}`,
+        `--IdentityProvider.token=${token}`,
         `--ServerApp.root_dir=${ROOT}`,
       ],
       clearEnv: true,
@@ -84,7 +89,10 @@ export class JupyterServer implements AsyncDisposable {
   async open(path: string): Promise<JupyterSession> {
     const { content } = await this.#call("GET", `/api/contents/${path}`);
     const session = await this.#call("POST", "/api/sessions", {
-      ...{ path, name: path, type: "notebook", kernel: { name: content.metadata.kernelspec.name } },
+      path,
+      name: path,
+      type: "notebook",
+      kernel: { name: content.metadata.kernelspec.name },
     });
     const kernel = `/api/kernels/${session.kernel.id}`;
     return new JupyterSession(content, {
@@ -172,7 +180,8 @@ export class JupyterSession {
       else if (type === "execute_reply") replied = true;
       else if (["execute_result", "display_data", "stream", "error"].includes(type)) {
         outputs.push({
-          ...{ type, data: message.content.data ?? {} },
+          type,
+          data: message.content.data ?? {},
           ...(type === "error" && { error: `${message.content.ename}: ${message.content.evalue}` }),
         });
       }
@@ -181,7 +190,11 @@ export class JupyterSession {
     socket.send(JSON.stringify({
       channel: "shell",
       header: {
-        ...{ msg_id: id, msg_type: "execute_request", version: "5.3", username: "", session: id },
+        msg_id: id,
+        msg_type: "execute_request",
+        version: "5.3",
+        username: "",
+        session: id,
         date: new Date().toISOString(),
       },
       parent_header: {},

@@ -20,6 +20,9 @@ import { ROOT } from "../store/layout.ts";
  */
 export const LANES = ["checkout", "copy"] as const;
 
+/** Whether Docker's images are built first, by `deno task images --offline`. */
+export const OFFLINE_IMAGES = Deno.env.get("POOLSCOPE_OFFLINE_IMAGES") === "1";
+
 /** A lane, or none: alone. */
 export type Lane = (typeof LANES)[number] | "alone";
 

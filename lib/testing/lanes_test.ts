@@ -33,7 +33,8 @@ Deno.test("what uses Docker is in one lane, and what measures is in none", () =>
   const lanes = testLanes();
   const uses = (pattern: RegExp) => (file: string) => pattern.test(read(file));
   deepEqual(lanes.checkout.filter(uses(/^import .*testing\/(docker|compose_cli)/m)), []);
-  // Gates and measured distances judge how a run went, which other programs change.
+  // Gates and measured distances judge how a run went, which other programs change. What they make
+  // a gate fire for is no fault where gates are made to fire.
   const measures = /^import .*(diagnose\/gates|bench\/verdicts|verify\/network|load\/run)\.ts"/m;
-  deepEqual([...lanes.checkout, ...lanes.copy].filter(uses(measures)), []);
+  deepEqual([...lanes.checkout, ...lanes.copy].filter(uses(measures)), ["lib/gates_fired_test.ts"]);
 });

@@ -36,7 +36,10 @@ function takeSample(): Sample {
 if (import.meta.main) {
   const [plan, study] = Deno.args;
   await runStudy({
-    ...{ plan, study, engine: "local", start: true },
+    plan,
+    study,
+    engine: "local",
+    start: true,
     onEvent: ({ event }) => {
       if (event === "run_finished") console.log(JSON.stringify(takeSample()));
     },

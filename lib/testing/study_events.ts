@@ -1,6 +1,6 @@
 /**
  * The events of a made-up study, second by second, for tests of its views: three rounds of six arms
- * at two numbers of users, one arm failing with a long cause, set-up before and a report after.
+ * at two numbers of users, one arm failing with a long cause, setup before and a report after.
  */
 
 import { changePlan, namedPlan, planRuns } from "../plan.ts";
@@ -16,14 +16,19 @@ export const STUDY_CAUSE =
   "max_connections 100 — \x1b[31mログ\x1b[0m in\nlogs/app.log";
 
 const PHASES: [Phase, number][] = [
-  ...[["start", 0.5], ["verify", 1], ["warm-up", 3], ["window", 6], ["stop", 0.5]],
+  ["start", 0.5],
+  ["verify", 1],
+  ["warm-up", 3],
+  ["window", 6],
+  ["stop", 0.5],
 ] as [Phase, number][];
 
 /** All events of the study; `complete` runs of it were complete before it. */
 export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } = {}): StudyEvent[] {
   const plan = {
     ...changePlan(namedPlan("quick"), { users: [100, 1000], rounds: 3, openLoop: false }),
-    ...{ warmUpS: 3, windowS: 6 },
+    warmUpS: 3,
+    windowS: 6,
   };
   const runs = planRuns(plan);
   const labels = armLabels(plan.scenarios);
@@ -38,7 +43,10 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
   };
   const before = new Set(runs.slice(0, complete));
   const cells = new Map(plan.scenarios.map((scenario) => [scenario, {
-    ...{ scenarioId: "", arm: "", users: scenario.users, arrivalRate: scenario.arrivalRate },
+    scenarioId: "",
+    arm: "",
+    users: scenario.users,
+    arrivalRate: scenario.arrivalRate,
     rounds: [] as ({ status: "ok" | "failed"; tookS: number } | null)[],
   }]));
   for (const run of runs) {
@@ -49,7 +57,10 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
     cell.rounds[run.round - 1] = before.has(run) ? { status, tookS: 12 } : null;
   }
   emit({
-    ...{ event: "study_started", study, runs: runs.length, complete },
+    event: "study_started",
+    study,
+    runs: runs.length,
+    complete,
     matrix: { warmUpS: plan.warmUpS, windowS: plan.windowS, cells: [...cells.values()] },
   });
   emit({ event: "setup", text: "Installing Python packages: fastapi, django, flask, locust" }, 3);
@@ -69,14 +80,21 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
           continue;
         }
         emit({
-          ...{ event: "live", order, users: scenario.users!, rps: 1234.4 + s, p95Ms: 87.6 },
+          event: "live",
+          order,
+          users: scenario.users!,
+          rps: 1234.4 + s,
+          p95Ms: 87.6,
           failuresPerS: fails(run) ? 12.25 : 0,
         }, 1);
       }
     }
     if (fails(run)) failed++;
     emit({
-      ...{ event: "run_finished", order, scenarioId, round },
+      event: "run_finished",
+      order,
+      scenarioId,
+      round,
       ...fails(run)
         ? { status: "failed", cause: STUDY_CAUSE, rps: null, p95Ms: null }
         : { status: "ok", cause: null, rps: 1200 + order, p95Ms: 90 + order },
@@ -84,7 +102,11 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
     });
   }
   emit({
-    ...{ event: "study_finished", study, accepted: runs.length - failed, rejected: 0, failed },
+    event: "study_finished",
+    study,
+    accepted: runs.length - failed,
+    rejected: 0,
+    failed,
     tookS: (nowMs - STUDY_START_MS) / 1000,
   }, 0.1);
   emit({ event: "report_started", study, runs: runs.length, failed }, 0.1);
@@ -94,8 +116,15 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
     emit({ event: "report_step", text, done: 1 + (cell - 1) / 3, total: 3 }, 1);
   }
   emit({
-    ...{ event: "report_finished", study, accepted: runs.length - failed, rejected: 0, failed },
-    ...{ answer: "No.", comparisons: [], files: ["data/runs/x/report/summary.csv"], tookS: 5 },
+    event: "report_finished",
+    study,
+    accepted: runs.length - failed,
+    rejected: 0,
+    failed,
+    answer: "No.",
+    comparisons: [],
+    files: ["data/runs/x/report/summary.csv"],
+    tookS: 5,
   });
   return events;
 }

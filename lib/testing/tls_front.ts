@@ -20,17 +20,30 @@ function openssl(folder: string, ...args: string[]): void {
 function makeCertificates(folder: string): void {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
   openssl(folder, "req", "-x509", ...key, "-days", "2", "-subj", "/CN=test authority", ...[
-    ...["-keyout", "ca-key.pem", "-out", "ca.pem"],
+    "-keyout",
+    "ca-key.pem",
+    "-out",
+    "ca.pem",
   ]);
   for (const name of ["server", "client"]) {
     const file = name === "client" ? "" : "server-";
     openssl(folder, "req", ...key, "-subj", `/CN=${name}`, ...[
-      ...["-keyout", `${file}key.pem`, "-out", `${name}.csr`],
+      "-keyout",
+      `${file}key.pem`,
+      "-out",
+      `${name}.csr`,
     ]);
     writeFileSync(join(folder, `${name}.ext`), "subjectAltName=IP:127.0.0.1\n");
     openssl(folder, "x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", ...[
-      ...["-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2"],
-      ...["-extfile", `${name}.ext`, "-out", `${file}cert.pem`],
+      "-CAkey",
+      "ca-key.pem",
+      "-CAcreateserial",
+      "-days",
+      "2",
+      "-extfile",
+      `${name}.ext`,
+      "-out",
+      `${file}cert.pem`,
     ]);
   }
 }
@@ -48,8 +61,11 @@ export class TlsFront implements AsyncDisposable {
     makeCertificates(this.folder);
     const read = (name: string) => readFileSync(join(this.folder, name));
     this.#server = createServer({
-      ...{ key: read("server-key.pem"), cert: read("server-cert.pem"), ca: read("ca.pem") },
-      ...{ requestCert: true, rejectUnauthorized: true },
+      key: read("server-key.pem"),
+      cert: read("server-cert.pem"),
+      ca: read("ca.pem"),
+      requestCert: true,
+      rejectUnauthorized: true,
     }, (client) => {
       const daemon = connect(path);
       for (const [from, to] of [[client, daemon], [daemon, client]] as [Socket, Socket][]) {

@@ -4,6 +4,20 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
+import { request } from "node:http";
+import { connect } from "node:net";
+
+/** A request to an app. */
+export interface AppRequest {
+  /** @default "GET" */
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+  /** Ends it. */
+  signal?: AbortSignal;
+}
+
 /** An app's answer. */
 export interface AppAnswer {
   status: number;
@@ -14,23 +28,33 @@ export interface AppAnswer {
 }
 
 /**
- * Sends one request on a connection of its own, straight to the app whatever proxy is set.
+ * Sends one request on a connection of its own, straight to the app whatever proxy is set; a redirect
+ * is not followed.
  *
  * @param url The app's address and the path.
- * @param init As for `fetch`; a redirect is not followed.
- * @throws {TypeError} If there is no answer.
+ * @param options The request.
+ * @throws {Error} If there is no answer.
  */
-export async function askApp(url: string, init: RequestInit = {}): Promise<AppAnswer> {
+export function askApp(url: string, options: AppRequest = {}): Promise<AppAnswer> {
+  const { body, ...rest } = options;
   const { hostname, port } = new URL(url);
-  using client = Deno.createHttpClient({
-    proxy: { transport: "tcp", hostname, port: Number(port) },
+  // With a connection of ours there is no agent, which would heed a proxy of the environment's.
+  const createConnection = () => connect(Number(port), hostname);
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { ...rest, createConnection }, async (response) => {
+      try {
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of response) chunks.push(chunk);
+        resolve({
+          status: response.statusCode!,
+          type: response.headers["content-type"] ?? "",
+          text: new TextDecoder().decode(Buffer.concat(chunks)),
+        });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    sent.on("error", reject);
+    sent.end(body);
   });
-  const request: RequestInit & { client: Deno.HttpClient } = {
-    redirect: "manual",
-    ...init,
-    client,
-  };
-  const response = await fetch(url, request);
-  const type = response.headers.get("content-type") ?? "";
-  return { status: response.status, type, text: await response.text() };
 }

@@ -1,54 +1,20 @@
 /**
- * The apps' contract, `apps/contract.json`: requests with the answers that every app must give.
+ * An app's contract: requests with the answers that it must give before any load.
  *
  * @module
  */
 
 import { isDeepStrictEqual } from "node:util";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import type { App } from "../apps/app.ts";
+import { fillHeaders } from "../apps/headers.ts";
+import type { ContractCase, Varying } from "../apps/routes.ts";
 import { PoolscopeError } from "../errors.ts";
-import { ROOT } from "../store/layout.ts";
-import type { RouteWork } from "../store/manifest.ts";
 import { type AppAnswer, askApp } from "./ask.ts";
+import { checkJson, firstRequest, type LoadRoute } from "./routes.ts";
 
-/** What stands where a value differs from answer to answer. */
-export type Varying = "integer" | "timestamp" | "app" | "nonce";
-
-/** One request and its answer. */
-export interface ContractCase {
-  name: string;
-  method: string;
-  path: string;
-  headers?: Record<string, string>;
-  /** A body that is sent as JSON. */
-  body?: unknown;
-  /** A body that is sent as it is. */
-  rawBody?: string;
-  status: number;
-  /** The answer's JSON, without the fields that vary. */
-  expected: unknown;
-  /** Fields of the answer whose value varies, and of which kind each is. */
-  varying?: Record<string, Varying>;
-}
-
-/** The cases of the contract, those that change data last. */
-export function readContract(): ContractCase[] {
-  const { cases } = JSON.parse(readFileSync(join(ROOT, "apps", "contract.json"), "utf8")) as {
-    cases: ContractCase[];
-  };
+/** The cases of an app's contract, those that change data last. */
+export function readContract({ contract: { cases } }: App): ContractCase[] {
   return [...cases.filter((one) => !changesData(one)), ...cases.filter(changesData)];
-}
-
-/** The work of a request of each route, by the route's name. */
-export function readWork(): Record<string, RouteWork> {
-  const { routes } = JSON.parse(readFileSync(join(ROOT, "apps", "contract.json"), "utf8")) as {
-    routes: { name: string; statements: { rows: number }[] }[];
-  };
-  return Object.fromEntries(routes.map(({ name, statements }) => [name, {
-    statements: statements.length,
-    rows: statements.reduce((sum, { rows }) => sum + rows, 0),
-  }]));
 }
 
 /** Whether a case leaves a row behind, so that others would see it. */
@@ -114,7 +80,7 @@ const ANSWER_TIMEOUT_S = 15;
 /** Sends a case's request; a text says why there is no answer. */
 async function ask(
   url: string,
-  one: ContractCase,
+  one: Pick<ContractCase, "method" | "path" | "headers" | "body" | "rawBody">,
   signal?: AbortSignal,
 ): Promise<AppAnswer | string> {
   const late = AbortSignal.timeout(ANSWER_TIMEOUT_S * 1000);
@@ -152,7 +118,7 @@ export async function checkContract(
   signal?: AbortSignal,
 ): Promise<number> {
   const check = async (one: ContractCase) => {
-    const answer = await ask(url, one, signal);
+    const answer = await ask(url, { ...one, headers: fillHeaders(one) }, signal);
     const difference = typeof answer === "string" ? answer : compareAnswer(one, answer, identity);
     if (difference !== null) {
       throw new PoolscopeError(`the app broke the contract: ${one.name} gave ${difference}`);
@@ -166,4 +132,41 @@ export async function checkContract(
   }));
   for (const one of cases.filter(changesData)) await check(one);
   return cases.length;
+}
+
+/**
+ * Sends one request of each route that has a weight, as the load will, and checks status and JSON.
+ *
+ * @param url Where the app answers.
+ * @returns The number of requests.
+ * @throws {PoolscopeError} At the first answer that is not the route's, naming route and difference.
+ */
+export async function checkRoutes(
+  url: string,
+  routes: readonly LoadRoute[],
+  signal?: AbortSignal,
+): Promise<number> {
+  const loaded = routes.filter(({ weight }) => weight > 0);
+  // One after another: a write may need what an earlier one has made.
+  for (const route of loaded) {
+    const { body: rawBody, ...request } = firstRequest(route);
+    const answer = await ask(url, { ...request, rawBody }, signal);
+    const difference = typeof answer === "string" ? answer : compareWithRoute(route, answer);
+    if (difference !== null) {
+      throw new PoolscopeError(`the app broke its routes: ${route.name} gave ${difference}`);
+    }
+  }
+  return loaded.length;
+}
+
+function compareWithRoute({ status, json }: LoadRoute, answer: AppAnswer): string | null {
+  const right = status === undefined
+    ? answer.status >= 200 && answer.status < 300
+    : answer.status === status;
+  if (!right) {
+    return `status ${answer.status} instead of ${status ?? "2xx"} (${excerpt(answer.text)})`;
+  }
+  if (json === undefined) return null;
+  const wrong = checkJson(answer.text, json);
+  return wrong === null ? null : `${wrong} (${excerpt(answer.text)})`;
 }

@@ -1,16 +1,22 @@
-// test lane: copy
+// test lane: checkout
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
+import { readApp } from "../apps/app.ts";
+import type { ContractCase } from "../apps/routes.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { PoolscopeError } from "../errors.ts";
 import { changePlan, namedPlan, planRuns } from "../plan.ts";
 import { REUSES, type Scenario, scenarioId } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
-import { checkContract, compareAnswer, type ContractCase, readContract } from "./contract.ts";
+import { checkContract, compareAnswer, readContract } from "./contract.ts";
 import { verifyApp } from "./verify.ts";
 
 const one: ContractCase = {
-  ...{ name: "GET /x", method: "GET", path: "/x", status: 200 },
-  ...{ expected: { a: 1 }, varying: { id: "integer" } },
+  name: "GET /x",
+  method: "GET",
+  path: "/x",
+  status: 200,
+  expected: { a: 1 },
+  varying: { id: "integer" },
 };
 const identity = { app: "flask", nonce: "n" };
 const good = { status: 200, type: "application/json", text: '{"id": 5, "a": 1}' };
@@ -58,7 +64,7 @@ Deno.test("all three apps keep the contract on both paths", async (t) => {
       await using services = await engine.startRun(run, folder);
       const verification = await verifyApp(services, run.scenario);
       const pooled = run.scenario.path === "pooled";
-      equal(verification.contractRequests, readContract().length);
+      equal(verification.contractRequests, readContract(readApp(run.scenario.framework)).length);
       equal(verification.throughPgbouncer, pooled);
       equal(verification.pgbouncerQueries !== null, pooled);
     });
@@ -73,7 +79,8 @@ Deno.test("every way of keeping connections keeps the contract, statements prepa
       for (const framework of ["fastapi", "django", "flask"]) {
         if (reuse === "persistent" && framework !== "django") continue;
         const { scenarios } = changePlan(namedPlan("smoke"), {
-          ...{ frameworks: [framework], paths: ["pooled"] },
+          frameworks: [framework],
+          paths: ["pooled"],
           settings: { reuse, preparedStatements },
         });
         variants.set(`${framework} ${reuse} prepared=${preparedStatements}`, scenarios[0]!);

@@ -1,6 +1,7 @@
 import { equal, ok } from "node:assert/strict";
 import { LocalEngine } from "../engine/local.ts";
-import { createScenario, FRAMEWORKS, scenarioId } from "../scenario.ts";
+import { FRAMEWORKS } from "../plan.ts";
+import { createScenario, scenarioId } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
 import { percentile } from "../stats/percentile.ts";
 import { verifyApp } from "./verify.ts";

@@ -6,6 +6,7 @@
  */
 
 import type postgres from "postgres";
+import { readApp } from "../apps/app.ts";
 import type { Access, RunServices } from "../engine/engine.ts";
 import type { NetworkAccount } from "../engine/network.ts";
 import { PoolscopeError } from "../errors.ts";
@@ -13,6 +14,7 @@ import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Deliveries, NetworkInForce } from "../store/manifest.ts";
 import { openConsole } from "../telemetry/pgbouncer.ts";
 import { askApp } from "./ask.ts";
+import { firstRequest, type LoadRoute, probeRoute, resolveRoutes } from "./routes.ts";
 
 /** A leg that is further off than both of these is not what was asked for. */
 const TOLERANCE = 0.1;
@@ -44,10 +46,12 @@ export async function verifyNetwork(
   scenario: Scenario,
 ): Promise<NetworkInForce> {
   const legs: NetworkInForce["legs"] = {};
+  const routes = await resolveRoutes(readApp(scenario.framework), services.postgres);
+  const probe = probeRoute(routes);
   for (const leg of legsOf(scenario)) {
     legs[leg.name] = {
       rttMs: { asked: leg.rttMs, measured: await checkRtt(services, leg) },
-      tls: { asked: leg.tls, inForce: await checkTls(services, leg) },
+      tls: { asked: leg.tls, inForce: await checkTls(services, leg, probe) },
     };
   }
   return { method: services.network?.method ?? null, legs, deliveries: {} };
@@ -106,12 +110,16 @@ function lowerQuartile(values: number[]): number {
 }
 
 /** Protocol and cipher of a leg's connections; null where they are not encrypted. */
-async function checkTls(services: RunServices, { name, tls }: Leg): Promise<string | null> {
+async function checkTls(
+  services: RunServices,
+  { name, tls }: Leg,
+  probe: LoadRoute,
+): Promise<string | null> {
   const kinds = [
     ...new Set(
       name === "appPgbouncer"
-        ? await observe(services, services.pgbouncer!, PGBOUNCER_CLIENTS)
-        : await observe(services, services.postgres, POSTGRES_CLIENTS),
+        ? await observe(services, services.pgbouncer!, PGBOUNCER_CLIENTS, probe)
+        : await observe(services, services.postgres, POSTGRES_CLIENTS, probe),
     ),
   ];
   const wrong = kinds.find((kind) => (kind !== null) !== tls);
@@ -148,11 +156,13 @@ async function observe(
   services: RunServices,
   access: Access,
   { statement, kind }: Look,
+  probe: LoadRoute,
 ): Promise<(string | null)[]> {
   const sql = openConsole(access);
   let looking = true;
+  const { path, ...request } = firstRequest(probe);
   const work = async () => {
-    while (looking) await askApp(`${services.appUrl}/posts?limit=100`);
+    while (looking) await askApp(services.appUrl + path, request);
   };
   // An app that no longer answers shows as a connection that is not seen.
   const working = work().catch(() => {});

@@ -1,18 +1,20 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { RunServices } from "../engine/engine.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { type NetworkAccount, readNetwork } from "../engine/network.ts";
 import { makeCertificates } from "../engine/tls.ts";
-import { createScenario, FRAMEWORKS, PATHS, type Scenario, scenarioId } from "../scenario.ts";
+import { FRAMEWORKS } from "../plan.ts";
+import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { deliveriesBetween, verifyNetwork } from "./network.ts";
 import { verifyApp } from "./verify.ts";
 
 /** One worker and few threads: at low load, who answers must not depend on chance. */
-const LOW = { users: 1, workers: 1, poolSize: 4, ...{ dbCpus: null, dbMemoryMiB: null } };
+const LOW = { users: 1, workers: 1, poolSize: 4, dbCpus: null, dbMemoryMiB: null };
 
 async function startRun(
   engine: LocalEngine,
@@ -50,7 +52,7 @@ async function countRoundTrips(services: RunServices, path: string): Promise<num
     await ask(services, path);
     counts.push(await all() - before);
     // A rollback may follow the answer.
-    await new Promise((resolve) => setTimeout(resolve, 15));
+    await sleep(15);
   }
   return quantile(counts, 0.5);
 }
@@ -93,7 +95,9 @@ async function seeRoundTrips(t: Deno.TestContext): Promise<void> {
         const { services: without } = await startRun(near, { framework, path });
         await using _ = without;
         const { services: within, scenario } = await startRun(far, {
-          ...{ framework, path, rttAppDbMs: RTT_MS },
+          framework,
+          path,
+          rttAppDbMs: RTT_MS,
         });
         await using __ = within;
         for (const services of [without, within]) {
@@ -169,7 +173,9 @@ Deno.test("every leg is as the scenario asks, or the run ends before the load", 
   await t.step("without TLS, a new connection for each request", async () => {
     for (const path of PATHS) {
       const { services, scenario } = await startRun(engine, {
-        ...{ framework: "django", path, reuse: "per_request" },
+        framework: "django",
+        path,
+        reuse: "per_request",
       });
       await using _ = services;
       await verifyApp(services, scenario);
@@ -212,7 +218,10 @@ Deno.test("the private key is its owner's alone, and in no log, command line or 
   const tools = await setUp();
   await using engine = new LocalEngine(tools);
   const { services, scenario } = await startRun(engine, {
-    ...{ framework: "flask", path: "pooled", tlsAppDb: true, rttAppDbMs: 1 },
+    framework: "flask",
+    path: "pooled",
+    tlsAppDb: true,
+    rttAppDbMs: 1,
   });
   await using _ = services;
   await verifyApp(services, scenario);
@@ -236,15 +245,16 @@ Deno.test("deliveriesBetween() counts what came between two accounts", () => {
   const account = (chunks: number, lateMs: number, lateCounts: number[]): NetworkAccount => ({
     cpuS: 0,
     legs: [{
-      ...{
-        name: "appDb",
-        connections: 1,
-        bytes: 1,
-        clients: [],
-        refused: 0,
-        roundTrips: chunks / 2,
-      },
-      ...{ chunks, lateMs, lateMaxMs: 9, lateCounts },
+      name: "appDb",
+      connections: 1,
+      bytes: 1,
+      clients: [],
+      refused: 0,
+      roundTrips: chunks / 2,
+      chunks,
+      lateMs,
+      lateMaxMs: 9,
+      lateCounts,
     }],
   });
   deepEqual(

@@ -1,11 +1,22 @@
-// test lane: copy
-import { equal, match, ok } from "node:assert/strict";
+// test lane: checkout
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
 import { LocalEngine } from "../engine/local.ts";
-import { createScenario, FRAMEWORKS, PATHS, type Scenario, scenarioId } from "../scenario.ts";
+import { UsageError } from "../errors.ts";
+import { FRAMEWORKS } from "../plan.ts";
+import {
+  createScenario,
+  PATHS,
+  type Scenario,
+  scenarioId,
+  type ScenarioValues,
+} from "../scenario.ts";
+import type { ServerSettings } from "../server_settings.ts";
 import { setUp } from "../setup/mod.ts";
+import { readSettings } from "./settings.ts";
 import { verifyApp } from "./verify.ts";
 
 /** One statement on a route, and more clients than server connections, so that they take turns. */
@@ -32,7 +43,10 @@ interface Work {
  */
 function readWork(log: string): Work {
   const work: Work = {
-    ...{ parsed: new Map(), executed: new Map(), reparsed: 0, backends: new Set() },
+    parsed: new Map(),
+    executed: new Map(),
+    reparsed: 0,
+    backends: new Set(),
   };
   const known = new Set<string>();
   const lines = log.matchAll(
@@ -72,7 +86,7 @@ async function measure(engine: LocalEngine, scenario: Scenario): Promise<Work & 
     await admin.unsafe("alter system set log_line_prefix = '[%p] '");
     await admin.unsafe("alter system set log_min_duration_statement = 0");
     await admin.unsafe("select pg_reload_conf()");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
     const before = log().length;
     let most = 0;
     const looking = setInterval(async () => {
@@ -109,9 +123,16 @@ Deno.test("prepared statements are reused on both paths, and switched off they a
         const switched = preparedStatements ? "on" : "off";
         await t.step(`${framework} ${path}, ${switched}`, async () => {
           const scenario = createScenario({
-            ...{ framework, path, preparedStatements, users: CLIENTS, workers: 1 },
-            ...{ poolSize: CLIENTS, threads: framework === "fastapi" ? 1 : CLIENTS },
-            ...{ defaultPoolSize: POOL_SIZE, dbCpus: null, dbMemoryMiB: null },
+            framework,
+            path,
+            preparedStatements,
+            users: CLIENTS,
+            workers: 1,
+            poolSize: CLIENTS,
+            threads: framework === "fastapi" ? 1 : CLIENTS,
+            defaultPoolSize: POOL_SIZE,
+            dbCpus: null,
+            dbMemoryMiB: null,
           });
           const { parsed, executed, reparsed, backends, most } = await measure(engine, scenario);
           const said = `${total(executed)} executions of ${
@@ -142,4 +163,71 @@ Deno.test("prepared statements are reused on both paths, and switched off they a
       }
     }
   }
+});
+
+Deno.test("settings by the servers' own names are checked, in force, and read back", async () => {
+  await using engine = new LocalEngine(await setUp());
+  const arm = { framework: "flask", path: "pooled", users: 1 } as const;
+  const check = (values: ScenarioValues) =>
+    engine.checkServerSettings([createScenario({ ...arm, ...values })]);
+  const wrong: [ScenarioValues, RegExp][] = [
+    [
+      { "postgres.work_mme": "8MB" },
+      /^Cannot set .*no such setting \(did you mean "work_mem"\?\)$/,
+    ],
+    [{ "postgres.auto_explain.log_min_duration": 0 }, /PostgreSQL 16\.\d+ has no such setting$/],
+    [
+      { "postgres.work_mem": "8XB" },
+      /: PostgreSQL says: invalid value .*8XB"; Valid units for .*$/,
+    ],
+    [{ "postgres.work_mem": 1 }, /: PostgreSQL says: 1 kB is outside the valid range for .*$/],
+    [
+      { "pgbouncer.reserve_pool_sze": 5 },
+      /no such setting \(did you mean "reserve_pool_size"\?\)$/,
+    ],
+    [
+      { "pgbouncer.reserve_pool_size": "x" },
+      /: PgBouncer says: invalid value "x" for .*_pool_size$/,
+    ],
+  ];
+  for (const [values, message] of wrong) {
+    await rejects(check(values), (error: Error) => {
+      ok(error instanceof UsageError, `${error}`);
+      match(error.message, message);
+      return !error.message.includes("\n");
+    });
+  }
+  const scenario = createScenario({
+    ...arm,
+    "pgbouncer.reserve_pool_size": 5,
+    "pgbouncer.server_lifetime": 60,
+    "pgbouncer.log_stats": 0,
+    "postgres.work_mem": "8MB",
+    // Its default: what was asked for is told all the same.
+    "postgres.enable_seqscan": true,
+  });
+  await engine.checkServerSettings([scenario]);
+  const folder = Deno.makeTempDirSync();
+  Deno.mkdirSync(join(folder, "logs"));
+  await engine.startDatabase(scenario);
+  const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
+  await using services = await engine.startRun(run, folder);
+  await verifyApp(services, scenario);
+  const { pgbouncer, postgres } = await readSettings(services, scenario);
+  const { reserve_pool_size, server_lifetime, log_stats } = pgbouncer!;
+  deepEqual([reserve_pool_size, server_lifetime, log_stats], ["5", "60", "0"]);
+  deepEqual([postgres!.work_mem, postgres!.enable_seqscan], ["8192", "on"]);
+  const other = (values: ServerSettings) => readSettings(services, { ...scenario, ...values });
+  await rejects(
+    other({ "pgbouncer.server_lifetime": "61" }),
+    /^PoolscopeError: Cannot set pgbouncer\.server_lifetime: 61 was asked for, but 60 is in force$/,
+  );
+  await rejects(
+    other({ "postgres.work_men": "1" }),
+    /no such setting \(did you mean "work_mem"\?\)/,
+  );
+  await rejects(
+    other({ "postgres.temp_buffers": "1MB" }),
+    /1MB was asked for, but 1024 .*, by default/,
+  );
 });

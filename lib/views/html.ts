@@ -8,8 +8,8 @@
 import {
   countComplete,
   countsLine,
-  formatCount,
   formatDuration,
+  formatWhole,
   liveParts,
   progressLine,
   type StudyProgress,
@@ -23,7 +23,7 @@ export type DisplayData = { "text/plain": string; "text/html": string };
 /** Columns of the plain text, which a notebook shows in a fixed font. */
 const PLAIN_COLUMNS = 100;
 /** More rounds than this are counted, not drawn. */
-const MOST_MARKS = 20;
+const MAX_MARKS = 20;
 
 const COLORS = {
   ok: "#2e9e5b",
@@ -78,7 +78,7 @@ function currentText(state: StudyProgress, nowMs: number): string {
     const phase = phaseText(state, current, nowMs);
     return [`${current.label}, round ${current.round}`, phase, ...figures].join(" · ");
   }
-  if (setup !== null) return `set-up · ${setup.text}`;
+  if (setup !== null) return `setup · ${setup.text}`;
   return report === null ? "" : `report · ${report.text}`;
 }
 
@@ -93,7 +93,7 @@ function htmlMatrix(state: StudyProgress): string[] {
     ...rows.map(({ arm, cells }) =>
       `<tr>${cell("td", escape(arm))}${
         cells.map(({ rounds, rps }) =>
-          cell("td", htmlRounds(rounds) + (rps === null ? "" : ` ${formatCount(rps)} RPS`))
+          cell("td", htmlRounds(rounds) + (rps === null ? "" : ` ${formatWhole(rps)} RPS`))
         ).join("")
       }</tr>`
     ),
@@ -102,7 +102,7 @@ function htmlMatrix(state: StudyProgress): string[] {
 }
 
 function htmlRounds(rounds: Round[]): string {
-  if (rounds.length > MOST_MARKS) {
+  if (rounds.length > MAX_MARKS) {
     const complete = rounds.filter((round) => typeof round === "object" && round !== null);
     const marks = (["rejected", "failed"] as const).map((status) => {
       const count = complete.filter((round) => round.status === status).length;

@@ -17,12 +17,16 @@ const RUNNING = stateAfter(14);
 const small: StudyProgress = {
   ...RUNNING.state,
   study: "<b>&study",
-  ...{ runs: 3, completeBefore: 2, failed: 1 },
+  runs: 3,
+  completeBefore: 2,
+  failed: 1,
   matrix: {
-    ...{ warmUpS: 3, windowS: 6 },
+    warmUpS: 3,
+    windowS: 6,
     cells: [{
       scenarioId: RUNNING.state.current!.scenarioId,
-      ...{ arm: "Django direct", users: 100 },
+      arm: "Django direct",
+      users: 100,
       rounds: [null, { status: "failed", tookS: 9 }, { status: "ok", tookS: 9, rps: 1234.5 }],
     }],
   },

@@ -11,8 +11,8 @@ import {
   countsLine,
   type CurrentRun,
   emptyProgress,
-  formatCount,
   formatDuration,
+  formatWhole,
   leastRemainingS,
   liveParts,
   outcomeLine,
@@ -35,8 +35,8 @@ export interface Frame {
 }
 
 /** Narrower or lower than this, one line has to do. */
-const LEAST_COLUMNS = 50;
-const LEAST_ROWS = 8;
+const MIN_COLUMNS = 50;
+const MIN_ROWS = 8;
 /** A clock time helps only who is going to come back. */
 const CLOCK_FROM_S = 600;
 
@@ -137,7 +137,7 @@ type CellDrawer = (cell: MatrixRow["cells"][number]) => Span[];
 
 const withRps: CellDrawer = ({ rounds, rps }) => [
   ...markSpans(rounds),
-  [rps === null ? "" : ` ${formatCount(rps).padStart(6)} RPS`, "dim"],
+  [rps === null ? "" : ` ${formatWhole(rps).padStart(6)} RPS`, "dim"],
 ];
 const marksOnly: CellDrawer = ({ rounds }) => markSpans(rounds);
 const countsOnly: CellDrawer = ({ rounds }) => countSpans(rounds);
@@ -216,7 +216,9 @@ export function remainingText(state: StudyProgress, frame: Frame): string {
   const text = `runs end in about ${formatDuration(left)}`;
   if (left < CLOCK_FROM_S) return text;
   const clock = new Intl.DateTimeFormat("en-GB", {
-    ...{ hour: "2-digit", minute: "2-digit", timeZone: frame.timeZone },
+    hour: "2-digit",
+    minute: "2-digit",
+    timeZone: frame.timeZone,
   }).format(frame.nowMs + left * 1000);
   return `${text}, at ${clock}`;
 }
@@ -253,7 +255,7 @@ function drawCurrent(state: StudyProgress, { nowMs }: Frame): Span[][] {
   const { text, sinceMs } = setup ?? report ?? { text: null, sinceMs: null };
   if (text === null) return [];
   const seconds = nowMs - sinceMs < 2000 ? "" : ` · ${formatDuration((nowMs - sinceMs) / 1000)}`;
-  const title = report === null ? "set-up" : "report";
+  const title = report === null ? "setup" : "report";
   return [[["▸ ", "running"], [`${title} · `, "bold"], [plainText(text) + seconds, "plain"]], []];
 }
 
@@ -308,7 +310,7 @@ function drawBar(state: StudyProgress, frame: Frame, columns: number): Span[] {
 export function renderBlock(state: StudyProgress, frame: Frame): string[] {
   const columns = frame.columns - 1;
   const budget = frame.rows - 1;
-  if (frame.columns < LEAST_COLUMNS || frame.rows < LEAST_ROWS) {
+  if (frame.columns < MIN_COLUMNS || frame.rows < MIN_ROWS) {
     return [cutText(plainText(progressLine(state, frame.nowMs)), columns)];
   }
   const top = [drawTitle(state, frame.nowMs), drawBar(state, frame, columns)];

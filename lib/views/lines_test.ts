@@ -58,7 +58,7 @@ Deno.test("renderBlock() at 80 columns, setting up", () => {
     "Flask pooled    ···             ···",
     "● ok  ▲ rejected  ✗ failed  ▸ running  · to do, one mark a round; last RPS",
     "",
-    "▸ set-up · Installed 89 packages in 1.18s · 5 s",
+    "▸ setup · Installed 89 packages in 1.18s · 5 s",
   ]);
 });
 
@@ -183,7 +183,9 @@ Deno.test("renderBlock() counts rounds where there are too many to draw, and joi
     matrix: {
       ...state.matrix!,
       cells: users.map((n) => ({
-        ...{ scenarioId: `x${n}`, arm: "Django direct", users: n },
+        scenarioId: `x${n}`,
+        arm: "Django direct",
+        users: n,
         rounds: new Array(rounds).fill(null).with(0, { status: "failed", tookS: 1 })
           .with(1, { status: "ok", tookS: 1, rps: 1234 })
           .with(2, { status: "rejected", tookS: 1 }),
@@ -218,7 +220,10 @@ Deno.test("a clock time is shown to those who will come back", () => {
     },
   };
   const [, bar] = renderBlock(slow, {
-    ...{ columns: 80, rows: 24, nowMs, timeZone: "UTC" },
+    columns: 80,
+    rows: 24,
+    nowMs,
+    timeZone: "UTC",
   });
   equal(bar?.slice(32), "runs end in about 3 h 49 min, at 01:52");
 });
@@ -226,22 +231,32 @@ Deno.test("a clock time is shown to those who will come back", () => {
 /** Two arms at rates of their own, the first running. */
 const OPEN: StudyProgress = {
   ...emptyProgress(),
-  ...{ study: "quick/open-loop", runs: 4, sinceMs: 0 },
+  study: "quick/open-loop",
+  runs: 4,
+  sinceMs: 0,
   matrix: {
-    ...{ warmUpS: 3, windowS: 5 },
+    warmUpS: 3,
+    windowS: 5,
     cells: ([
       ["Django direct", 195],
       ["Django direct", 311],
       ["Flask direct", 152.5],
       ["Flask direct", 311],
     ] as const).map(([arm, arrivalRate], i) => ({
-      ...{ scenarioId: `x${i}`, arm, users: null, arrivalRate },
+      scenarioId: `x${i}`,
+      arm,
+      users: null,
+      arrivalRate,
       rounds: [i === 3 ? { status: "ok", tookS: 9, rps: 300 } : null],
     })),
   },
   current: {
-    ...{ scenarioId: "x0", label: "Django direct, 195/s", round: 1, phase: "window" },
-    ...{ sinceMs: 0, phaseSinceMs: 4000 },
+    scenarioId: "x0",
+    label: "Django direct, 195/s",
+    round: 1,
+    phase: "window",
+    sinceMs: 0,
+    phaseSinceMs: 4000,
     live: { users: 1, rps: 190, failuresPerS: 0, p95Ms: 12, arrivalRate: 195, late: 3, dropped: 0 },
   },
 };
@@ -261,15 +276,17 @@ Deno.test("renderBlock() of an open loop has each arm's own rates, and what is l
 
 Deno.test("runLine() says lower bounds, and why a run was rejected", () => {
   const line = runLine(OPEN, {
-    ...{
-      time: "2026-01-01T00:00:00Z",
-      event: "run_finished",
-      order: 1,
-      scenarioId: "x0",
-      round: 1,
-    },
-    ...{ status: "rejected", cause: "load not delivered: 2.0% of the requests were never sent" },
-    ...{ rps: 150, p95Ms: 3210, p95IsBound: true, tookS: 11 },
+    time: "2026-01-01T00:00:00Z",
+    event: "run_finished",
+    order: 1,
+    scenarioId: "x0",
+    round: 1,
+    status: "rejected",
+    cause: "load not delivered: 2.0% of the requests were never sent",
+    rps: 150,
+    p95Ms: 3210,
+    p95IsBound: true,
+    tookS: 11,
   });
   equal(
     line,
@@ -282,8 +299,14 @@ Deno.test("eventLines() says how many comparisons are undecided, and what that c
   const time = new Date(0).toISOString();
   const before = { ...emptyProgress(), runs: 150 };
   const event = {
-    ...{ event: "rounds_added" as const, time, rounds: 6, maxRounds: 12, undecided: 3 },
-    ...{ comparisons: 13, scenarioIds: ["a", "b", "c", "d"], runs: 174 },
+    event: "rounds_added" as const,
+    time,
+    rounds: 6,
+    maxRounds: 12,
+    undecided: 3,
+    comparisons: 13,
+    scenarioIds: ["a", "b", "c", "d"],
+    runs: 174,
   };
   deepEqual(eventLines(before, event), [
     "After 6 rounds 3 of 13 comparisons are undecided: up to round 12 for 4 scenarios, 24 further runs",

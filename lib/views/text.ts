@@ -4,33 +4,19 @@
  * @module
  */
 
+import stringWidth from "string-width";
+
 /** How a span of text is to look. */
 export type Style = "plain" | "bold" | "dim" | "ok" | "rejected" | "failed" | "running";
 
 /** Some text and its look. */
 export type Span = readonly [text: string, style: Style];
 
-/** What most terminals show two columns wide: East Asian wide and full-width characters, emoji. */
-const WIDE =
-  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{17000}-\u{18cff}\u{1b000}-\u{1b2fb}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|.\ufe0f)/u;
-const NO_WIDTH = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]+$/u;
 const GRAPHEMES = new Intl.Segmenter("en", { granularity: "grapheme" });
-
-/** Nearly all text is this: a column for each character, nothing to segment. */
-const NARROW = /^[ -~¡-¬®-˿‐-‧─-◰✓-✘]*$/;
-
-function graphemeWidth(grapheme: string): number {
-  return NO_WIDTH.test(grapheme) ? 0 : WIDE.test(grapheme) ? 2 : 1;
-}
-
-function graphemes(text: string): string[] {
-  return NARROW.test(text) ? [...text] : [...GRAPHEMES.segment(text)].map(({ segment }) => segment);
-}
 
 /** The columns that a text takes in a terminal; it must hold no control characters. */
 export function displayWidth(text: string): number {
-  if (NARROW.test(text)) return text.length;
-  return graphemes(text).reduce((sum, grapheme) => sum + graphemeWidth(grapheme), 0);
+  return stringWidth(text);
 }
 
 /** A text of one line that can move no cursor: escape sequences taken out, other controls blank. */
@@ -44,12 +30,16 @@ export function plainText(text: string): string {
 function takeText(text: string, columns: number): string {
   let taken = "";
   let width = 0;
-  for (const grapheme of graphemes(text)) {
-    width += graphemeWidth(grapheme);
+  for (const { segment: grapheme } of GRAPHEMES.segment(text)) {
+    width += displayWidth(grapheme);
     if (width > columns) break;
     taken += grapheme;
   }
   return taken;
+}
+
+function firstGrapheme(text: string): string {
+  return [...GRAPHEMES.segment(text)][0]!.segment;
 }
 
 /** A text of at most so many columns; what is cut off leaves an ellipsis. */
@@ -81,7 +71,8 @@ export function cutSpans(spans: readonly Span[], columns: number): Span[] {
 
 /**
  * A text in lines of at most so many columns, broken between words; lines after the first are
- * indented.
+ * indented. By hand, as wrap-ansi knows no indent and breaks a path though a line of its own would
+ * hold more of it.
  */
 export function wrapText(text: string, columns: number, indent = "  "): string[] {
   const lines: string[] = [];
@@ -98,7 +89,9 @@ export function wrapText(text: string, columns: number, indent = "  "): string[]
     line = lines.length === 0 ? lead : indent;
     // A word longer than a line, such as a path, is broken where the line ends.
     while (displayWidth(line + word) > columns && columns > indent.length + 2) {
-      const head = takeText(word, columns - displayWidth(line));
+      const rest = columns - displayWidth(line);
+      // A character may be wider than a line.
+      const head = takeText(word, rest) || (line === indent ? firstGrapheme(word) : "");
       lines.push(line + head);
       word = word.slice(head.length);
       line = indent;
@@ -109,7 +102,13 @@ export function wrapText(text: string, columns: number, indent = "  "): string[]
 }
 
 const SGR: Record<Style, string> = {
-  ...{ plain: "", bold: "1", dim: "2", ok: "32", rejected: "35", failed: "31", running: "33" },
+  plain: "",
+  bold: "1",
+  dim: "2",
+  ok: "32",
+  rejected: "35",
+  failed: "31",
+  running: "33",
 };
 
 /** Spans as text, with colours if wanted. */

@@ -10,14 +10,19 @@ Deno.test("displayWidth() counts columns: wide characters two, combining marks n
 
 Deno.test("cutText() leaves what fits, and an ellipsis for the rest", () => {
   deepEqual(["abc", "abcd", "日本語", "日本"].map((text) => cutText(text, 4)), [
-    ...["abc", "abcd", "日…", "日本"],
+    "abc",
+    "abcd",
+    "日…",
+    "日本",
   ]);
   deepEqual([cutText("abc", 1), cutText("abc", 0)], ["…", ""]);
 });
 
 Deno.test("padText() fills up to columns, not characters", () => {
   deepEqual([padText("日", 4), padText("日", 4, "right"), padText("abcde", 4)], [
-    ...["日  ", "  日", "abc…"],
+    "日  ",
+    "  日",
+    "abc…",
   ]);
 });
 
@@ -35,10 +40,15 @@ Deno.test("plainText() leaves nothing that moves a cursor or colours", () => {
 Deno.test("wrapText() breaks between words, and words that are longer than a line", () => {
   deepEqual(wrapText("one two three four", 9), ["one two", "  three", "  four"]);
   deepEqual(wrapText("see /a/very/long/path now", 10), [
-    ...["see", "  /a/very/", "  long/pat", "  h now"],
+    "see",
+    "  /a/very/",
+    "  long/pat",
+    "  h now",
   ]);
   deepEqual(wrapText("  indented line", 12), ["  indented", "  line"]);
   deepEqual([wrapText("", 9), wrapText("日本語日本語", 8)], [[""], ["日本語日", "  本語"]]);
+  const wide = "क" + "ः".repeat(200);
+  deepEqual(wrapText(`${wide}b`, 9).map((line) => line.trim()).join(""), `${wide}b`);
   const text = "a cause of several words, 日本語 too, and a path/that/has/no/blanks/at/all ".repeat(
     4,
   );

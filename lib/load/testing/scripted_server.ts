@@ -5,6 +5,7 @@
  */
 
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** What to do next: send bytes, wait so many milliseconds, or end the connection. */
 export type Step = string | Uint8Array | number | "CLOSE" | "RESET";
@@ -51,7 +52,7 @@ export class ScriptedServer implements AsyncDisposable {
       for (const step of script) {
         if (step === "CLOSE") return;
         if (step === "RESET") return void socket.resetAndDestroy();
-        if (typeof step === "number") await new Promise((resolve) => setTimeout(resolve, step));
+        if (typeof step === "number") await sleep(step);
         else await write(socket, typeof step === "string" ? encode(step) : step);
       }
     }

@@ -1,0 +1,257 @@
+// test lane: copy
+/** What a start leaves on a Docker daemon, however it ends: nothing. */
+
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DockerEngine } from "./engine/docker.ts";
+import { objectLabels } from "./engine/docker_sweep.ts";
+import { waitUntil } from "./engine/wait.ts";
+import { RUN_FILES, studyFolder } from "./store/layout.ts";
+import { thisOwner } from "./store/owner.ts";
+import { dockerTests, looseEnds } from "./testing/docker.ts";
+import { Runs, startTask } from "./testing/docker_runs.ts";
+import { REPORTED } from "./testing/reported.ts";
+import { TlsFront } from "./testing/tls_front.ts";
+
+const dockerTest = await dockerTests("what is left on a Docker daemon");
+
+/** All 20 cycles instead of one of each kind. */
+const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
+
+Deno.test(dockerTest(
+  "a remote daemon is used through TLS alone: no published port, nothing left",
+  async (found) => {
+    const before = await looseEnds(found);
+    await using front = await TlsFront.open(found.host);
+    {
+      await using runs = await Runs.open(front.host);
+      for (const path of ["direct", "pooled"] as const) {
+        const published: unknown[] = [];
+        let seen = 0;
+        const { manifest, folder } = await runs.run({ path }, {
+          during: async () => {
+            const containers = await found.docker.listContainers({
+              filters: { label: ["org.poolscope.study=docker-test"] },
+            });
+            seen = containers.length;
+            published.push(...containers.flatMap(({ Ports }) => Ports.filter((p) => p.PublicPort)));
+          },
+        });
+        // PostgreSQL, the relay, Locust, the app, PgBouncer.
+        equal(seen, path === "pooled" ? 5 : 4);
+        deepEqual(published, []);
+        deepEqual([manifest.cause, manifest.status], [null, "ok"]);
+        deepEqual(manifest.limits.postgres?.readBack, { cpus: 0.5, memoryMiB: 512 });
+        equal(manifest.verification?.throughPgbouncer, path === "pooled");
+        deepEqual(Object.keys(manifest.files).sort(), [...RUN_FILES].sort());
+        ok(readFileSync(join(folder, "resources.csv"), "utf8").includes(",host,"));
+      }
+    }
+    deepEqual(await looseEnds(found), before);
+    await rejects(
+      DockerEngine.open({ host: { ...front.host, certificates: tmpdir() }, study: "x" }),
+      /ca\.pem in .* cannot be read/,
+    );
+  },
+));
+
+Deno.test(dockerTest(
+  "a daemon that dies midway ends the study in one line and leaves no false result",
+  async (found) => {
+    const before = await looseEnds(found);
+    const front = await TlsFront.open(found.host);
+    try {
+      const study = `test-lost-${Deno.pid}`;
+      const plan = join(front.folder, "plan.json");
+      writeFileSync(plan, PLAN);
+      try {
+        const { result } = startTask("run", [
+          "--engine",
+          "docker",
+          "--plan",
+          plan,
+          "--study",
+          study,
+          "--json",
+        ], front.env);
+        await reach(study, "window", result);
+        front.close();
+        const { code, stderr } = await result;
+        equal(code, 1, stderr);
+        const line = stderr.trim().split("\n").at(-1)!;
+        match(
+          line,
+          /^Docker at tcp:\/\/127\.0\.0\.1:\d+ does not answer any more \(.*\); .*--engine local$/,
+        );
+        equal(
+          readdirSync(studyFolder(study), { recursive: true }).some((name) =>
+            String(name).endsWith("manifest.json")
+          ),
+          false,
+        );
+      } finally {
+        rmSync(studyFolder(study), { recursive: true, force: true });
+      }
+      // The next start finds the daemon again and removes what was left.
+      await waitUntil(async () => (await looseEnds(found)).length > before.length || null, {
+        what: "leftovers",
+        timeoutS: 1,
+      }).catch(() => {});
+      const runs = await Runs.open(found.host);
+      await runs[Symbol.asyncDispose]();
+      deepEqual(await looseEnds(found), before);
+    } finally {
+      await front[Symbol.asyncDispose]();
+    }
+  },
+));
+
+/** Two short runs. */
+const PLAN = JSON.stringify({
+  // The first live figures come after a second: a shorter warm-up would be over by then.
+  name: "docker",
+  rounds: 1,
+  warmUpS: 2,
+  windowS: 1,
+  functionalCheck: true,
+  scenarios: [
+    { framework: "flask", path: "direct", users: 4, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 },
+    { framework: "flask", path: "pooled", users: 4, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 },
+  ],
+});
+
+/** Waits until a study's first run is in a phase. */
+async function reach(
+  study: string,
+  phase: string,
+  result: Promise<{ stderr: string }>,
+): Promise<void> {
+  let ended: string | null = null;
+  result.then(({ stderr }) => ended = `it ended: ${stderr}`);
+  const file = join(studyFolder(study), "events.jsonl");
+  await waitUntil(
+    () => existsSync(file) && readFileSync(file, "utf8").includes(`"phase":"${phase}"`) || null,
+    { what: `phase ${phase}`, timeoutS: 120, intervalMs: 20, hopeless: () => ended },
+  );
+}
+
+Deno.test(dockerTest(
+  "nothing is left after success, failure, SIGINT and SIGKILL, and strangers stay",
+  async (found) => {
+    const { docker } = found;
+    const folder = mkdtempSync(join(tmpdir(), "poolscope-cycles-"));
+    const study = `test-cycles-${Deno.pid}`;
+    const plans = {
+      ok: PLAN,
+      // PostgreSQL does not fit into its limit: every run fails.
+      failing: PLAN.replaceAll('"users":4', '"users":4,"dbMemoryMiB":8'),
+    };
+    for (const [name, text] of Object.entries(plans)) {
+      writeFileSync(
+        join(folder, name + ".json"),
+        text,
+      );
+    }
+    // Like ours by name, by label, or by an owner that still runs.
+    const image =
+      (await docker.getImage(`poolscope/locust:${Deno.env.get("POOLSCOPE_TAG") || "latest"}`)
+        .inspect()).Id;
+    const strangers = [
+      await docker.createContainer({ Image: image, name: `poolscope-${Deno.pid}-1-app` }),
+      await docker.createContainer({
+        Image: image,
+        name: `stranger-${Deno.pid}`,
+        Labels: { "org.poolscope.project": "poolscope" },
+      }),
+      await docker.createContainer({
+        Image: image,
+        name: `poolscope-${Deno.pid}-running`,
+        Labels: objectLabels(thisOwner(), "another-list", "another"),
+      }),
+      await docker.createContainer({
+        Image: image,
+        name: `poolscope-${Deno.pid}-elsewhere`,
+        Labels: objectLabels({ ...thisOwner(), pid: 1, host: "another-host" }, "x", "another"),
+      }),
+    ];
+    const network = await docker.createNetwork({ Name: `poolscope-${Deno.pid}` });
+    try {
+      const before = await looseEnds(found);
+      const cycle = async (kind: "success" | "failure" | "SIGINT" | "SIGKILL", phase: string) => {
+        const plan = join(folder, kind === "failure" ? "failing.json" : "ok.json");
+        const args = ["--engine", "docker", "--plan", plan, "--study", study];
+        const { pid, result } = startTask("run", args);
+        if (kind.startsWith("SIG")) {
+          await reach(study, phase, result);
+          Deno.kill(pid, kind as Deno.Signal);
+        }
+        const { code, stdout, stderr } = await result;
+        const expected = { success: REPORTED, failure: [3], SIGINT: [130], SIGKILL: [137] }[kind];
+        ok(expected.includes(code), `${kind} at ${phase}: ${code}, ${stdout}${stderr}`);
+        // After a SIGKILL the keeper sweeps by itself.
+        await waitUntil(
+          async () => JSON.stringify(await looseEnds(found)) === JSON.stringify(before) || null,
+          { what: "the end", timeoutS: kind === "SIGKILL" ? 20 : 1 },
+        ).catch(async () => deepEqual(await looseEnds(found), before, `${kind} at ${phase}`));
+        rmSync(studyFolder(study), { recursive: true, force: true });
+      };
+      const kinds = ["SIGKILL", "SIGINT", "success", "failure"] as const;
+      const phases = ["start", "verify", "warm-up", "window", "stop"];
+      let cycles = 0;
+      for (const phase of FULL ? phases : ["window"]) {
+        for (const kind of kinds) {
+          await cycle(kind, phase);
+          cycles++;
+        }
+      }
+      console.log(`  ${cycles} cycles, nothing left`);
+
+      // Where the keeper was killed as well, the next start sweeps.
+      const { pid, result } = startTask("run", [
+        "--engine",
+        "docker",
+        "--plan",
+        join(folder, "ok.json"),
+        "--study",
+        study,
+      ]);
+      await reach(study, "window", result);
+      const keepers = new Deno.Command("pgrep", {
+        args: ["-P", String(pid), "-f", "poolscope-keeper"],
+      }).outputSync();
+      for (const keeper of new TextDecoder().decode(keepers.stdout).trim().split("\n")) {
+        Deno.kill(
+          Number(keeper),
+          "SIGKILL",
+        );
+      }
+      Deno.kill(pid, "SIGKILL");
+      await result;
+      ok((await looseEnds(found)).length > before.length);
+      rmSync(studyFolder(study), { recursive: true, force: true });
+      const { code, stdout, stderr } = await startTask("run", [
+        "--engine",
+        "docker",
+        "--plan",
+        join(folder, "ok.json"),
+        "--study",
+        study,
+      ]).result;
+      ok(REPORTED.includes(code), stderr);
+      match(
+        stdout + stderr,
+        /Removed \d+ containers and 1 network that an earlier start left on Docker/,
+      );
+      deepEqual(await looseEnds(found), before);
+      for (const stranger of strangers) await stranger.inspect();
+      await network.inspect();
+    } finally {
+      await Promise.allSettled(strangers.map((stranger) => stranger.remove({ force: true })));
+      await network.remove();
+      rmSync(studyFolder(study), { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+));

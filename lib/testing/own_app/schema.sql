@@ -1,0 +1,2 @@
+CREATE TABLE items (sku text PRIMARY KEY, stock integer NOT NULL);
+CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sku text NOT NULL REFERENCES items);
