@@ -8,6 +8,7 @@ import type { Plan } from "./plan.ts";
 import { FRAMEWORKS } from "./plan.ts";
 import { createScenario, type Framework, type Path } from "./scenario.ts";
 import { AlteredApps, type Change } from "./testing/altered_apps.ts";
+import { override } from "./testing/override.ts";
 
 /** Runs arms of altered apps, and tells what is found of them before anything is compared. */
 async function study(
@@ -57,13 +58,7 @@ function whenVerified(engine: Engine, change: (services: RunServices) => void): 
     };
     return services;
   };
-  return new Proxy(engine, {
-    get(target, key) {
-      if (key === "startRun") return startRun;
-      const value = Reflect.get(target, key, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  return override(engine, { startRun });
 }
 
 Deno.test("honest apps of all frameworks and paths do the contract's work", async () => {

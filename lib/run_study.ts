@@ -454,11 +454,15 @@ function chooseStudy(options: RunStudyOptions): { name: string; folder: string; 
   return { ...openStudyFolder(plan, { study: name === "newest" ? undefined : name }), plan };
 }
 
-/** An app that cannot do what a scenario asks for is found out before anything starts. */
+/** An app that cannot do what a scenario asks for, or lacks what its load needs, is found out early. */
 function checkApps(plan: Plan): void {
   for (const scenario of plan.scenarios) {
     appOptions(readApp(scenario.framework), scenario);
     checkOwnUsers(scenario);
+  }
+  for (const app of appsOf(plan)) {
+    headerEnvironment(app.contract.routes);
+    readLocustfile(app);
   }
 }
 
@@ -518,16 +522,9 @@ export async function openEngine(
   }
 }
 
-/** The apps of a plan; what their load needs must be there before anything starts. */
 function appsOf({ scenarios }: Plan): App[] {
-  const apps = [...new Set(scenarios.map(({ framework }) => framework))].map((name) =>
-    readApp(name)
-  );
-  for (const app of apps) {
-    headerEnvironment(app.contract.routes);
-    readLocustfile(app);
-  }
-  return apps;
+  const names = new Set(scenarios.map(({ framework }) => framework));
+  return [...names].map((name) => readApp(name));
 }
 
 /** The files of the runs that are kept must still be those of this checkout, and the engine theirs. */

@@ -5,11 +5,11 @@
 
 import { equal } from "node:assert/strict";
 import { appendFileSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import type { Plan } from "./plan.ts";
 import { createScenario, type Framework, type Scenario } from "./scenario.ts";
 import { type Stage, waterfalls } from "./stats/waterfall.ts";
 import { AlteredApps } from "./testing/altered_apps.ts";
+import { SleeplessCores } from "./testing/sleepless_cores.ts";
 
 /** Milliseconds are told apart on a machine that has nothing else to do, in minutes for each app. */
 const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
@@ -210,38 +210,6 @@ async def _inject(session):
 `,
   },
 };
-
-/**
- * Keeps each core busy with what gives way to everything else: after 8 ms of rest, a virtual core was
- * seen to take longer to wake up than after 3 ms, at each of the hops of an answer. The kernel ends
- * it if nobody else does.
- */
-class SleeplessCores implements AsyncDisposable {
-  #burners = Array.from(
-    { length: availableParallelism() },
-    (_, core) =>
-      new Deno.Command("taskset", {
-        args: [
-          "-c",
-          `${core}`,
-          "chrt",
-          "--idle",
-          "0",
-          "sh",
-          "-c",
-          "ulimit -t 600; while :; do :; done",
-        ],
-        stdin: "null",
-        stdout: "null",
-        stderr: "inherit",
-      }).spawn(),
-  );
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#burners.forEach((burner) => burner.kill("SIGKILL"));
-    for (const burner of this.#burners) equal((await burner.status).signal, "SIGKILL");
-  }
-}
 
 /** Means of each stage, in milliseconds, by the injection and its length. */
 async function measure(

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
 import { ensurePython } from "../setup/python.ts";
+import { SleeplessCores } from "../testing/sleepless_cores.ts";
 import { Owned } from "./cleanup.ts";
 import { freePort } from "./cluster.ts";
 import type { Address } from "./engine.ts";
@@ -81,17 +82,6 @@ function lowerQuartile(values: number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
 }
 
-/** Keeps the cores from falling asleep: how late a halted virtual core wakes is the host's affair. */
-function keepAwake(): Disposable {
-  const burners = Array.from(
-    { length: navigator.hardwareConcurrency },
-    () =>
-      new Deno.Command("chrt", { args: ["--idle", "0", "sh", "-c", "while :; do :; done"] })
-        .spawn(),
-  );
-  return { [Symbol.dispose]: () => burners.forEach((burner) => burner.kill("SIGKILL")) };
-}
-
 async function readAll(connection: Deno.Conn): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   const buffer = new Uint8Array(65536);
@@ -104,7 +94,7 @@ async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void>
 }
 
 Deno.test("network.py adds the round-trip time to each question, below a millisecond too", async () => {
-  using _awake = keepAwake();
+  await using _sleepless = new SleeplessCores();
   for (const rttMs of [0.5, 2]) {
     await using bed = await makeBed(rttMs, (socket) => socket.pipe(socket));
     const ways: [Socket, number[]][] = [

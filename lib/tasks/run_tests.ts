@@ -65,7 +65,8 @@ async function runDeno(args: string[], options: RunOptions): Promise<boolean> {
 
 /** What stands for a command that failed outside of any test. */
 function failedCommand(...words: string[]): TestResult {
-  return { file: null, name: `deno ${words.join(" ")}`, seconds: 0, outcome: "failed" };
+  const name = `deno ${words.join(" ")}`;
+  return { file: null, name, seconds: 0, outcome: "failed", fault: null };
 }
 
 /** Runs `deno test`. */
@@ -147,7 +148,9 @@ await runTaskCommand(command, async ({ signal }) => {
   const [passed, failed] = [count("passed"), count("failed")];
   const failures = tests.filter(({ outcome }) => outcome === "failed");
   console.log(`\n${slowest(tests, 20)}`);
-  for (const { file, name } of failures) console.log(`Failed: ${file ?? "–"}: ${name}`);
+  for (const { file, name, fault } of failures) {
+    console.log(`Failed: ${file ?? "–"}: ${name}${fault === null ? "" : `: ${fault}`}`);
+  }
   const skipped = count("skipped") === 0 ? "" : `, ${count("skipped")} skipped`;
   console.log(`${passed} passed, ${failed} failed${skipped}`);
   return failed === 0 && passed > 0 ? 0 : 1;

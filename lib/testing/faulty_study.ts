@@ -17,6 +17,7 @@ import { EventLog } from "../store/events.ts";
 import { readManifest } from "../store/files.ts";
 import { runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
+import { override } from "./override.ts";
 
 /** What happens to a run, and when. */
 export interface Fault {
@@ -107,16 +108,6 @@ class FaultyEngine implements Engine {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.inner[Symbol.asyncDispose]();
   }
-}
-
-function override(services: RunServices, methods: Partial<RunServices>): RunServices {
-  return new Proxy(services, {
-    get(target, key) {
-      if (key in methods) return methods[key as keyof RunServices];
-      const value = Reflect.get(target, key, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
 }
 
 /** One study of several runs on one engine, each with its own fault. */

@@ -11,6 +11,8 @@ export interface TestResult {
   name: string;
   seconds: number;
   outcome: "passed" | "failed" | "skipped";
+  /** What it failed of, or its first step that did, in one line; null where nothing is known. */
+  fault: string | null;
 }
 
 const ENTITIES: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
@@ -27,7 +29,17 @@ function unescape(text: string): string {
   );
 }
 
-/** Reads the tests of a report, without their steps, whose names follow their test's and ` > `. */
+/** What a failure's message says, in one line; none of a test of which steps failed. */
+function faultOf(body: string): string | null {
+  const [, message = ""] = /<(?:failure|error) message="([^"]*)"/.exec(body) ?? [];
+  const line = unescape(message).replace(/^Uncaught /, "").replace(/\s+/g, " ");
+  return /^$|^\d+ test steps? failed/.test(line) ? null : line;
+}
+
+/**
+ * Reads the tests of a report, without their steps, whose names follow their test's and ` > `. A step
+ * that failed tells its test's fault.
+ */
 export function readJunit(xml: string): TestResult[] {
   const cases = [...xml.matchAll(
     /<testcase name="([^"]*)" classname="([^"]*)" time="([\d.]+)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs,
@@ -40,11 +52,17 @@ export function readJunit(xml: string): TestResult[] {
       : body.includes("<skipped")
       ? "skipped"
       : "passed",
+    fault: faultOf(body),
   }));
-  const names = new Set(cases.map(({ file, name }) => `${file} ${name}`));
-  const isStep = ({ file, name }: TestResult) =>
-    [...name.matchAll(/ > /g)].some(({ index }) => names.has(`${file} ${name.slice(0, index)}`));
-  return cases.filter((test) => !isStep(test));
+  const named = new Map(cases.map((test) => [`${test.file} ${test.name}`, test]));
+  return cases.filter((test) => {
+    const parents = [...test.name.matchAll(/ > /g)].map(({ index }) =>
+      named.get(`${test.file} ${test.name.slice(0, index)}`)
+    );
+    const parent = parents.find((found) => found !== undefined);
+    if (parent !== undefined) parent.fault ??= test.fault;
+    return parent === undefined;
+  });
 }
 
 /** The slowest tests, a line each. */

@@ -6,7 +6,7 @@ import { readJunit, slowest } from "./junit.ts";
 const TESTS = `
 Deno.test("a > b & \\"c\\" <d>", async (t) => {
   await t.step("first", () => {});
-  await t.step("second", () => { throw new Error("<testcase name=\\"no\\">"); });
+  await t.step("second", () => { throw new Error("<testcase name=\\"no\\">\\n& more"); });
 });
 Deno.test("slow", () => new Promise((resolve) => setTimeout(resolve, 120)));
 Deno.test({ name: "left out", ignore: true, fn: () => {} });
@@ -22,9 +22,14 @@ Deno.test("readJunit() reads tests without their steps, as deno test writes them
     }).output();
     const tests = readJunit(await Deno.readTextFile(join(folder, "x.xml")));
     deepEqual(tests.map(({ seconds: _, ...rest }) => rest), [
-      { file: "./x_test.ts", name: 'a > b & "c" <d>', outcome: "failed" },
-      { file: "./x_test.ts", name: "slow", outcome: "passed" },
-      { file: "./x_test.ts", name: "left out", outcome: "skipped" },
+      {
+        file: "./x_test.ts",
+        name: 'a > b & "c" <d>',
+        outcome: "failed",
+        fault: 'Error: <testcase name="no"> & more',
+      },
+      { file: "./x_test.ts", name: "slow", outcome: "passed", fault: null },
+      { file: "./x_test.ts", name: "left out", outcome: "skipped", fault: null },
     ]);
     equal(tests[1]!.seconds >= 0.12 && tests[1]!.seconds < 30, true);
     equal(slowest(tests, 1).split("\n")[0], "The slowest 1 of 3 tests:");

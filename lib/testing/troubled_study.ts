@@ -20,6 +20,7 @@ import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { EventLog } from "../store/events.ts";
 import { runFolder } from "../store/layout.ts";
+import { override } from "./override.ts";
 
 /** What one run meets. */
 export interface Trouble {
@@ -51,7 +52,7 @@ export class TroubledEngine extends LocalEngine {
   override async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
     const { change = {}, locustEnv, onLoad } = this.trouble;
     const services = await super.startRun(run, folder);
-    const methods: Partial<RunServices> = {
+    return override(services, {
       ...change,
       startLoad: (command) => {
         const locust = services.startLoad({ ...command, env: { ...command.env, ...locustEnv } });
@@ -61,13 +62,6 @@ export class TroubledEngine extends LocalEngine {
           return Promise.resolve(writeFileSync(command.startFile, ""));
         };
         return Object.assign(locust, { release });
-      },
-    };
-    return new Proxy(services, {
-      get(target, key) {
-        if (key in methods) return methods[key as keyof RunServices];
-        const value = Reflect.get(target, key, target);
-        return typeof value === "function" ? value.bind(target) : value;
       },
     });
   }
