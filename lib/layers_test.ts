@@ -21,17 +21,18 @@ const RECORDS = [
   "apps",
   "store",
 ];
-const ANALYSIS = ["report", "figures", "diagnose", "stats", "frames"];
+const ANALYSIS = ["report", "figures", "diagnose", "wording", "stats", "frames"];
 const MAY_IMPORT: Record<string, string[]> = {
   store: ["settings.ts", "scenario.ts", "plan.ts", "json.ts", "nearest.ts", "errors.ts"],
   frames: RECORDS,
   stats: ["frames", ...RECORDS],
-  diagnose: ["stats", "frames", ...RECORDS],
-  figures: ["diagnose", "stats", "frames", ...RECORDS],
-  report: ["figures", "diagnose", "stats", "frames", ...RECORDS],
+  wording: ["stats", "frames", ...RECORDS],
+  diagnose: ["wording", "stats", "frames", ...RECORDS],
+  figures: ["diagnose", "wording", "stats", "frames", ...RECORDS],
+  report: ["figures", "diagnose", "wording", "stats", "frames", ...RECORDS],
   ...Object.fromEntries(MEASURING.map((layer) => [layer, [...MEASURING, ...RECORDS]])),
-  views: RECORDS,
-  notebooks: ["engine", "setup", "views", ...RECORDS],
+  views: ["wording", ...RECORDS],
+  notebooks: ["engine", "setup", "views", "wording", ...RECORDS],
   "run_scenario.ts": [...MEASURING, ...ANALYSIS, ...RECORDS],
   "run_load.ts": ["frames", ...MEASURING, ...RECORDS],
   "run_study.ts": ["run_scenario.ts", "notebooks", ...MEASURING, ...ANALYSIS, ...RECORDS],

@@ -72,7 +72,7 @@ export { differingSettings, summariseScenarios } from "./stats/summarise.ts";
 export { latencyParts } from "./stats/waterfall.ts";
 export { pairName, pathClaim, rangeClaim } from "./figures/claims.ts";
 export { Figure, plot } from "./figures/figure.ts";
-export { formatNumber } from "./figures/format.ts";
+export { formatNumber } from "./wording/format.ts";
 export { Markdown, Table } from "./report/display.ts";
 export { exportLoad, Load, openLoad } from "./report/open_load.ts";
 

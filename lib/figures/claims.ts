@@ -13,7 +13,7 @@ import { compareRanges, type RangeRelation } from "../stats/ratio.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { LoadLevel } from "../scenario.ts";
 import type { Estimate, PathRatio, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
-import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
+import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "../wording/format.ts";
 
 /** What a test says of a comparison; `open` while further rounds are to come. */
 export type ComparisonState = ComparisonVerdict | "open";

@@ -11,7 +11,7 @@ import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim, rangeClaim, throughputComparisons } from "./claims.ts";
 import { facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
-import { formatNumber } from "./format.ts";
+import { formatNumber } from "../wording/format.ts";
 import {
   caption,
   checkFigure,

@@ -7,7 +7,7 @@
 import { armName, type Scenario } from "../scenario.ts";
 import { CONNECTION_KINDS, type ConnectionPoint } from "../stats/connections.ts";
 import { composeFigure, type Figure } from "./figure.ts";
-import { atLevels, formatNumber } from "./format.ts";
+import { atLevels, formatNumber } from "../wording/format.ts";
 import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { CONNECTION_COLOR, INK } from "./theme.ts";
 import { drawTimeLines, meanInWindow, type TimeLevel } from "./time_lines.ts";

@@ -10,7 +10,7 @@ import type { LatencyPoint } from "../stats/distribution.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, rangeClaim } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { atLevels, capitalise, formatCount, formatNumber } from "./format.ts";
+import { atLevels, capitalise, formatCount, formatNumber } from "../wording/format.ts";
 import {
   caption,
   checkFigure,

@@ -5,7 +5,7 @@
  */
 
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
-import { formatList } from "./format.ts";
+import { formatList } from "../wording/format.ts";
 
 /** One small plot: a framework (and settings), with the direct and the pooled arm side by side. */
 export interface Facet {

@@ -10,7 +10,7 @@ import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
-import { formatNumber } from "./format.ts";
+import { formatNumber } from "../wording/format.ts";
 import {
   caption,
   describeLoop,

@@ -6,7 +6,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { formatNumber } from "./format.ts";
+import { formatNumber } from "../wording/format.ts";
 import { emptyFigure } from "./options.ts";
 import { logTicks } from "./scales.ts";
 import { GRID, MUTED, PATH_STYLE } from "./theme.ts";

@@ -10,7 +10,7 @@ import type { Plan } from "../plan.ts";
 import { armLabels, levelLabel, loadLevels, type Scenario, scenarioId } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { formatCount, formatList } from "./format.ts";
+import { formatCount, formatList } from "../wording/format.ts";
 import { caption, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
 import { FAILED, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
 import { textWidth } from "./text.ts";

@@ -10,7 +10,7 @@ import { leastRequests } from "../stats/latency.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Percentile, percentileOf } from "./claims.ts";
-import { atLevels, formatCount, formatList, formatSpan } from "./format.ts";
+import { atLevels, formatCount, formatList, formatSpan } from "../wording/format.ts";
 import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { FAILED, INK, PATH_STYLE, REJECTED } from "./theme.ts";
 

@@ -32,7 +32,7 @@ import {
   formatRatio,
   formatRatioEnd,
   formatSpan,
-} from "./format.ts";
+} from "../wording/format.ts";
 import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapLabel } from "./text.ts";

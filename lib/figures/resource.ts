@@ -7,7 +7,7 @@
 import { armName, type Scenario } from "../scenario.ts";
 import type { CpuPoint } from "../stats/cpu.ts";
 import { composeFigure, type Figure } from "./figure.ts";
-import { atLevels, formatList, formatPercent } from "./format.ts";
+import { atLevels, formatList, formatPercent } from "../wording/format.ts";
 import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { INK, SERVICE_COLOR } from "./theme.ts";
 import { drawTimeLines, meanInWindow } from "./time_lines.ts";

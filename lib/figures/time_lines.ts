@@ -6,7 +6,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { BODY_WIDTH, drawPlot } from "./figure.ts";
-import { formatList, formatNumber } from "./format.ts";
+import { formatList, formatNumber } from "../wording/format.ts";
 import { linearTicks } from "./scales.ts";
 import { GRID, MUTED } from "./theme.ts";
 

@@ -23,7 +23,7 @@ import {
   formatNumber,
   formatPercent,
   formatSpan,
-} from "./format.ts";
+} from "../wording/format.ts";
 import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { linearTicks } from "./scales.ts";
 import { textWidth } from "./text.ts";

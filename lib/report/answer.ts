@@ -27,7 +27,7 @@ import {
   formatRatioEnd,
   formatSlowdown,
   formatSpan,
-} from "../figures/format.ts";
+} from "../wording/format.ts";
 import { latencyName } from "../figures/options.ts";
 import { RATIO_TO_FIND, roundsToFind } from "../stats/detectable.ts";
 import { median } from "../stats/percentile.ts";

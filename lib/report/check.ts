@@ -5,7 +5,7 @@
  * @module
  */
 
-import { atLevels, formatCount, formatList } from "../figures/format.ts";
+import { atLevels, formatCount, formatList } from "../wording/format.ts";
 import { levelLabel } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";

@@ -23,7 +23,7 @@ import {
   formatNumber,
   formatPercent,
   formatRatio,
-} from "../figures/format.ts";
+} from "../wording/format.ts";
 import { levelLabel } from "../scenario.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
 import type { Study } from "./study.ts";

@@ -8,7 +8,7 @@ import { appTitle } from "../apps/folders.ts";
 import { pairEvidence } from "../diagnose/evidence.ts";
 import { firedGates } from "../diagnose/gates.ts";
 import { pairName } from "../figures/claims.ts";
-import { capitalise, formatList, formatNumber } from "../figures/format.ts";
+import { capitalise, formatList, formatNumber } from "../wording/format.ts";
 import { median } from "../stats/percentile.ts";
 import { Table } from "./display.ts";
 import { describeCells } from "./gates.ts";

@@ -5,7 +5,7 @@
  */
 
 import { type FiredGate, firedGates, type GateKind, GATES } from "../diagnose/gates.ts";
-import { atLevels, capitalise, formatCount, formatList } from "../figures/format.ts";
+import { atLevels, capitalise, formatCount, formatList } from "../wording/format.ts";
 import { escapeHtml, Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
-import { formatCount, formatNumber, formatPercent } from "../figures/format.ts";
+import { formatCount, formatNumber, formatPercent } from "../wording/format.ts";
 import { polars } from "../frames/polars.ts";
 import { levelLabel } from "../scenario.ts";
 import { deliveryTrouble, MAX_FAILED_SHARE } from "../stats/delivery.ts";

@@ -19,7 +19,7 @@ import {
   formatInterval,
   formatList,
   formatNumber,
-} from "../figures/format.ts";
+} from "../wording/format.ts";
 import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../figures/options.ts";
 import { armLabels } from "../scenario.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";

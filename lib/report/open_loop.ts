@@ -12,7 +12,7 @@ import {
   formatList,
   formatNumber,
   formatPercent,
-} from "../figures/format.ts";
+} from "../wording/format.ts";
 import { failureSentences, rejectionSentences } from "../figures/options.ts";
 import {
   NO_OPEN_LOOP,

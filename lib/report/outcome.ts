@@ -5,7 +5,7 @@
  */
 
 import { pairName } from "../figures/claims.ts";
-import { atLevels } from "../figures/format.ts";
+import { atLevels } from "../wording/format.ts";
 import type { ThroughputRatio } from "../stats/summary.ts";
 import type { DecidedComparison, ReportFinished } from "../store/events.ts";
 import { conclusion } from "./answer.ts";

@@ -6,7 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatList, formatNumber, formatRatio } from "../figures/format.ts";
+import { formatList, formatNumber, formatRatio } from "../wording/format.ts";
 import { namedPlan } from "../plan.ts";
 import type { Framework, Path, ScenarioKey } from "../scenario.ts";
 import { differingSettings } from "../stats/summarise.ts";

@@ -14,7 +14,7 @@ import {
   formatRatio,
   formatRatioEnd,
   formatSlowdown,
-} from "../figures/format.ts";
+} from "../wording/format.ts";
 import { armRatioLabel } from "../figures/ratio.ts";
 import { describeNoDifference } from "../stats/family.ts";
 import type { ArmRatio, ThroughputRatio } from "../stats/summary.ts";

@@ -13,7 +13,7 @@ import {
   formatRatio,
   formatRatioEnd,
   formatSlowdown,
-} from "../figures/format.ts";
+} from "../wording/format.ts";
 import {
   type Leg,
   levelLabel,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatNumber, formatSpan } from "../figures/format.ts";
+import { formatNumber, formatSpan } from "../wording/format.ts";
 import { levelLabel } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { connectionChurn } from "../stats/telemetry.ts";

@@ -14,7 +14,7 @@ import {
   formatList,
   formatRatio,
   formatRatioEnd,
-} from "../figures/format.ts";
+} from "../wording/format.ts";
 import { levelLabel } from "../scenario.ts";
 import { checkNotice } from "./check.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
