@@ -32,7 +32,10 @@ export type Path = typeof PATHS[number];
 export type SettingValue = string | number | boolean | null;
 
 /** What values something accepts. */
-export type Rule = "boolean" | "app" | "text" | { choices: readonly string[] } | NumberRule;
+export type Rule =
+  | ("boolean" | "app" | "text" | "version")
+  | { choices: readonly string[] }
+  | NumberRule;
 
 interface NumberRule {
   /** The least value; with `above`, the value itself is too small. */
@@ -101,6 +104,10 @@ function app(row: Row<string>): Setting<string> {
   return { ...row, rule: "app" };
 }
 
+function version(row: Row<string>): Setting<string> {
+  return { ...row, rule: "version" };
+}
+
 function flag(row: Row<boolean>): Setting<boolean> {
   return { ...row, rule: "boolean" };
 }
@@ -116,6 +123,9 @@ function limit(of: "database" | "app" | "pgbouncer", row: Omit<Row<number | null
 
 const WHOLE = { min: 1, whole: true };
 const RTT = { min: 0, max: 1000 };
+
+/** Stands for the version of a server that the set-up has. */
+export const ANY_VERSION = "default";
 
 /** The settings. */
 export const SETTINGS = {
@@ -367,6 +377,19 @@ export const SETTINGS = {
       "It changes the id and nothing else.",
     since: "2026-11-24",
   }),
+  postgresVersion: version({
+    of: "database",
+    default: ANY_VERSION,
+    doc: "The version of PostgreSQL to run, as in 17 or 16.14; default for that of the set-up.",
+    since: "2026-11-30",
+  }),
+  pgbouncerVersion: version({
+    of: "pgbouncer",
+    default: ANY_VERSION,
+    doc: "The version of PgBouncer to run, as in 1.26; default for that of the set-up.",
+    since: "2026-11-30",
+    path: "pooled",
+  }),
 };
 
 /** The settings of the servers by their own names, as rows: what is not given is left out of ids. */
@@ -459,11 +482,15 @@ export function describeSetting({ doc }: Setting): string {
   return doc.replace("null", "none");
 }
 
+/** In a plan file it is a text: as a number, 1.20 would be 1.2. */
+const VERSION = /^(default|\d+(\.\d+){0,2})$/;
+
 /** What a rule accepts, in words: `a whole number of at least 1 or null`. */
 export function describeRule(rule: Rule): string {
   if (rule === "boolean") return "true or false";
   if (rule === "app") return "the name of an app, or the path of its folder";
   if (rule === "text") return "a text";
+  if (rule === "version") return "a version, as in 17 or 1.26.1, or default";
   if ("choices" in rule) return `one of ${rule.choices.join(", ")}`;
   const kind = rule.whole ? "a whole number" : "a number";
   const least = rule.min === -Infinity
@@ -478,6 +505,9 @@ export function accepts(rule: Rule, value: unknown): boolean {
   if (rule === "boolean") return typeof value === "boolean";
   if (rule === "app") return typeof value === "string" && value !== "";
   if (rule === "text") return typeof value === "string";
+  if (rule === "version") {
+    return typeof value === "string" && VERSION.test(value);
+  }
   if ("choices" in rule) return typeof value === "string" && rule.choices.includes(value);
   if (value === null) return rule.orNull === true;
   if (typeof value !== "number" || !Number.isFinite(value)) return false;
@@ -503,6 +533,7 @@ export function ruleSchema(rule: Rule): Record<string, unknown> {
   if (rule === "boolean") return { type: "boolean" };
   if (rule === "app") return { type: "string" };
   if (rule === "text") return { type: ["string", "number", "boolean"] };
+  if (rule === "version") return { type: "string", pattern: VERSION.source };
   if ("choices" in rule) return { enum: rule.choices };
   const type = rule.whole ? "integer" : "number";
   return {

@@ -142,7 +142,7 @@ export interface RunServices extends AsyncDisposable {
   readonly healthUrl: string;
   /** The value that the app gives back on its health path, so that it is known to be ours. */
   readonly nonce: string;
-  /** Versions of what the app alone runs on; empty where it runs on what all share. */
+  /** Versions of what this run has and others may not: of the servers, and of what the app runs on. */
   readonly versions: Record<string, string>;
   /** What the scenario says to the app, by the names of its environment variables. */
   readonly appOptions: Record<string, string>;
@@ -191,9 +191,11 @@ export interface Engine extends AsyncDisposable {
   /** The images of what it starts, by service, with their digests; empty without images. */
   readonly images: Record<string, string>;
   /**
-   * Has PostgreSQL and PgBouncer themselves check what scenarios set by their own names.
+   * Gets the versions of PostgreSQL and PgBouncer that scenarios ask for, and has them check what is
+   * set by their own names.
    *
-   * @throws {UsageError} If one is unknown or refused.
+   * @throws {PoolscopeError} If a version cannot be had.
+   * @throws {UsageError} If a setting is unknown or refused.
    */
   checkServerSettings(scenarios: readonly Scenario[]): Promise<void>;
   /** Starts PostgreSQL with the seeded template, or restarts it when a server setting differs. */

@@ -25,7 +25,7 @@ import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import { limitsOf } from "../settings.ts";
 import { prepareApp } from "../setup/apps.ts";
 import { serviceEnvironment } from "../setup/environment.ts";
-import type { Tools } from "../setup/mod.ts";
+import { type Tools, toolsFor } from "../setup/mod.ts";
 import { installedVersions } from "../setup/python.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { ROOT } from "../store/layout.ts";
@@ -80,7 +80,7 @@ import { GO_ON, PAUSE, PAUSED_FILE, readAppTimings } from "./app_timings.ts";
 import { listProcesses, parseHostCpu, parseMemoryInUse, type ProcessStat } from "./proc.ts";
 import { LocalProcess, readLog } from "./process.ts";
 import { appOptions, appPlacement } from "./app_environment.ts";
-import { checkServerSettings } from "./server_programs.ts";
+import { byServerVersions, checkServerSettings } from "./server_programs.ts";
 import { fillTemplate, pgbouncerValues, postgresSettings } from "./services.ts";
 import { parseTcp, TCP_FILES, type TcpState } from "./tcp.ts";
 import { type CertificateFiles, enableTls, makeCertificates, writeCertificates } from "./tls.ts";
@@ -197,18 +197,24 @@ export class LocalEngine implements Engine {
   }
 
   async checkServerSettings(scenarios: readonly Scenario[]): Promise<void> {
-    await checkServerSettings(
-      scenarios,
-      localPrograms(this.#setup, this.#owned, this.#cluster.folder),
-    );
+    for (const own of byServerVersions(scenarios)) {
+      const tools = await this.#toolsFor(own[0]!);
+      await checkServerSettings(own, localPrograms(tools, this.#owned, this.#cluster.folder));
+    }
+  }
+
+  #toolsFor(scenario: Scenario): Promise<Tools> {
+    return toolsFor(this.#setup, scenario, { log: this.#log, signal: this.#signal });
   }
 
   async startDatabase(scenario: Scenario): Promise<void> {
     const settings = postgresSettings(scenario);
     const data = readData(readApp(scenario.framework));
-    const key = JSON.stringify([settings, data]);
+    const { postgres } = await this.#toolsFor(scenario);
+    const key = JSON.stringify([postgres.version, settings, data]);
     if (this.#database?.settings !== key || !await this.#isFit(this.#database)) {
       await this.#stopDatabase();
+      this.#cluster.binaries = postgres;
       try {
         this.#database = await this.#newDatabase(settings, data, key);
       } catch (error) {
@@ -291,7 +297,8 @@ export class LocalEngine implements Engine {
     this.#signal?.throwIfAborted();
     const app = readApp(run.scenario.framework, this.root);
     const ready = await this.prepareApp(app);
-    const started = new LocalRun(this.#setup, this.#owned, database, run, folder, this, app, ready);
+    const tools = await this.#toolsFor(run.scenario);
+    const started = new LocalRun(tools, this.#owned, database, run, folder, this, app, ready);
     try {
       await started.start(this.#folder);
     } catch (error) {
@@ -347,7 +354,12 @@ class LocalRun implements RunServices {
     private readonly app: App,
     private readonly ready: ReadyApp,
   ) {
-    this.versions = ready.versions;
+    const { postgres, pgbouncer } = setup;
+    this.versions = {
+      ...ready.versions,
+      postgres: postgres.version,
+      pgbouncer: pgbouncer.version,
+    };
     this.postgres = { ...database.access, database: DATABASE };
     this.services.set("postgres", database.server);
     this.#groups.set("postgres", database.group);

@@ -37,6 +37,13 @@ export function postgresArguments(settings: Record<string, string>): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
+/** Scenarios by the versions of the servers that they ask for. */
+export function byServerVersions(scenarios: readonly Scenario[]): Scenario[][] {
+  const versions = ({ postgresVersion, pgbouncerVersion }: Scenario) =>
+    `${postgresVersion} ${pgbouncerVersion}`;
+  return [...Map.groupBy(scenarios, versions).values()];
+}
+
 /**
  * Has the programs check the settings of all scenarios.
  *

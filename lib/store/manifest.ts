@@ -5,6 +5,7 @@
  */
 
 import type { Leg, Scenario } from "../scenario.ts";
+import { ANY_VERSION } from "../settings.ts";
 
 /** A CPU and memory limit; null where there is none. */
 export interface Limits {
@@ -104,10 +105,10 @@ export interface RunInputs {
 
 /** The parts of a manifest that {@linkcode differingInputs} looks at; what is missing is not compared. */
 export type Comparable = Partial<
-  Pick<Manifest, "engine" | "versions" | "scenarioId" | "inputs">
+  Pick<Manifest, "engine" | "versions" | "scenarioId" | "scenario" | "inputs">
 >;
 
-/** Programs of which no two versions are ever compared with each other, and services, with names. */
+/** Programs of which no two versions are compared unless asked for, and services, with names. */
 const TITLES: Record<string, string> = {
   postgres: "PostgreSQL",
   pgbouncer: "PgBouncer",
@@ -122,10 +123,15 @@ function sharedInputs(runs: readonly Comparable[]): Map<string, Record<string, s
   const shared = new Map<string, Record<string, string>[]>();
   const add = (scope: string, values: Record<string, string>) =>
     shared.set(scope, [...(shared.get(scope) ?? []), values]);
-  for (const { engine, versions = {}, scenarioId, inputs } of runs) {
+  for (const { engine, versions = {}, scenarioId, scenario, inputs } of runs) {
     if (engine !== undefined) add("engine", { engine });
+    const asked: Record<string, string | undefined> = {
+      postgres: scenario?.postgresVersion,
+      pgbouncer: scenario?.path === "pooled" ? scenario.pgbouncerVersion : undefined,
+    };
     for (const [key, title] of Object.entries(TITLES)) {
-      if (versions[key] !== undefined) add(key, { [title]: versions[key] });
+      const scope = `${key} ${asked[key] ?? ANY_VERSION}`;
+      if (versions[key] !== undefined) add(scope, { [title]: versions[key] });
     }
     for (const [part, files] of Object.entries(inputs?.files ?? {})) add(`files ${part}`, files);
     for (const [service, settings] of Object.entries(inputs?.settings ?? {})) {
@@ -138,8 +144,8 @@ function sharedInputs(runs: readonly Comparable[]): Map<string, Record<string, s
 }
 
 /**
- * What differs between runs of one study that may not: engine, versions of PostgreSQL, PgBouncer and
- * Python, files, and settings in force of the same scenario. No comparison between such runs would be
+ * What differs between runs of one study that may not: engine, Python, versions of PostgreSQL and
+ * PgBouncer that no scenario asks for, files, and settings in force of the same scenario. No comparison between such runs would be
  * one of paths or frameworks. Manifests of earlier versions, which lack some of it, are compared in
  * what they have.
  *

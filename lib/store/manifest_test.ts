@@ -1,5 +1,6 @@
 // test lane: checkout
 import { equal } from "node:assert/strict";
+import { createScenario } from "../scenario.ts";
 import { type Comparable, differingInputs } from "./manifest.ts";
 
 const FILES = {
@@ -49,6 +50,23 @@ Deno.test("differingInputs() names files, settings with both values, versions an
       versions: { python: "3.12", deno: "2" },
     }]),
     "engine (docker, local) and Python (3.11, 3.12)",
+  );
+  const asked = (path: "direct" | "pooled", pgbouncerVersion: string, runs: string) => ({
+    scenario: createScenario({ framework: "flask", path, users: 1, pgbouncerVersion }),
+    versions: { pgbouncer: runs },
+  });
+  equal(
+    differingInputs([asked("pooled", "default", "1.24.1"), asked("pooled", "1.26", "1.26.1")]),
+    null,
+  );
+  equal(
+    differingInputs([asked("pooled", "1.26", "1.26.0"), asked("pooled", "1.26", "1.26.1")]),
+    "PgBouncer (1.26.0, 1.26.1)",
+  );
+  // Where it does not run, it is that of the set-up.
+  equal(
+    differingInputs([asked("direct", "1.26", "1.24.1"), asked("pooled", "1.26", "1.26.1")]),
+    null,
   );
   const many = Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`locust/${n}.py`, "1"]));
   equal(

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { socketPath } from "../engine/docker_host.ts";
 import type { DockerHost } from "../engine/docker_host.ts";
 import { type CommandResult, tryCommand } from "../setup/command.ts";
-import { unpackDebian13 } from "../setup/debian13.ts";
+import { unpackDebian } from "../setup/debian.ts";
 import { withLock } from "../setup/lock.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 
@@ -16,7 +16,7 @@ export async function ensureComposeCli(): Promise<string> {
     if (existsSync(program)) return;
     const work = await Deno.makeTempDir({ dir: TOOLS, prefix: "docker-compose.partial-" });
     try {
-      const folder = await unpackDebian13(["docker-compose"], work, {
+      const folder = await unpackDebian(["docker-compose"], work, {
         refuse: (what) => new Error(`Cannot set up Docker Compose: ${what}`),
         what: "Docker Compose",
       });

@@ -11,9 +11,12 @@ import { join } from "node:path";
 import type { ComposeFile } from "../engine/compose.ts";
 import { DockerEngine } from "../engine/docker.ts";
 import type { DockerHost } from "../engine/docker_host.ts";
-import type { Plan } from "../plan.ts";
+import type { App } from "../apps/app.ts";
+import type { Plan, PlannedRun } from "../plan.ts";
+import { readRun } from "../report/read_run.ts";
 import { runScenario } from "../run_scenario.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import type { RunSummary } from "../stats/summary.ts";
 import { EventLog } from "../store/events.ts";
 import { ROOT, runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
@@ -43,19 +46,23 @@ export class Runs implements AsyncDisposable {
 
   private constructor(readonly engine: DockerEngine) {}
 
-  static async open(host: DockerHost, overrides: ComposeFile[] = []): Promise<Runs> {
-    return new Runs(await DockerEngine.open({ host, study: "docker-test", overrides }));
+  static async open(
+    host: DockerHost,
+    overrides: ComposeFile[] = [],
+    apps?: readonly App[],
+  ): Promise<Runs> {
+    return new Runs(await DockerEngine.open({ host, study: "docker-test", overrides, apps }));
   }
 
   /** One run; `during` is called when the load has gone on for a second. */
   async run(
     values: Partial<Scenario>,
     { windowS = 2, during }: { windowS?: number; during?: () => unknown } = {},
-  ): Promise<{ manifest: Manifest; folder: string }> {
+  ): Promise<{ manifest: Manifest; folder: string; planned: PlannedRun }> {
     const mild = { users: 5, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 };
     const scenario = createScenario({ framework: "flask", path: "direct", ...mild, ...values });
     const round = ++this.#round;
-    const run = { id: scenarioId(scenario), scenario, round, order: round };
+    const planned = { id: scenarioId(scenario), scenario, round, order: round };
     const plan: Plan = {
       name: "docker",
       purpose: "Docker.",
@@ -67,7 +74,7 @@ export class Runs implements AsyncDisposable {
       scenarios: [scenario],
     };
     let happening: unknown;
-    const manifest = await runScenario(run, {
+    const manifest = await runScenario(planned, {
       study: "docker-test",
       folder: this.folder,
       plan,
@@ -79,7 +86,13 @@ export class Runs implements AsyncDisposable {
       signal: new AbortController().signal,
     });
     await happening;
-    return { manifest, folder: runFolder(this.folder, run.id, round) };
+    return { manifest, folder: runFolder(this.folder, planned.id, round), planned };
+  }
+
+  /** One run, as a report reads it. */
+  async read(scenario: Scenario): Promise<RunSummary> {
+    const { planned } = await this.run(scenario, { windowS: 3 });
+    return (await readRun(this.folder, planned))!.run;
   }
 
   /** A run that must fail with this cause. */

@@ -1,6 +1,6 @@
 /**
- * Programs of Debian 13 on any Debian or Ubuntu: its packages, verified by Debian's keys and
- * unpacked into a folder, without root and without installing anything.
+ * Programs of Debian 13, or of its next release, on any Debian or Ubuntu: packages, verified by
+ * Debian's keys and unpacked into a folder, without root and without installing anything.
  *
  * @module
  */
@@ -10,22 +10,25 @@ import { join } from "node:path";
 import { createPrivateApt, debianKeyrings, debianMirrors, readAptSources } from "./apt.ts";
 import { findOnPath, lastLine, redact, runCommand, tryCommand } from "./command.ts";
 
-/** Debian 13's name. */
-export const SUITE = "trixie";
+/** Debian's releases that are unpacked, by their names on its mirrors. */
+export const SUITES = { trixie: "Debian 13", testing: "Debian testing" } as const;
+
+/** One of {@linkcode SUITES}. */
+export type Suite = keyof typeof SUITES;
 
 /** How to say that it cannot be had: the caller adds what for, and what to do instead. */
 export type Refuse = (what: string) => Error;
 
-/** A place that has Debian 13. */
-export interface Debian13Source {
+/** A place that has a release of Debian. */
+export interface DebianSource {
   /** Its address, without credentials. */
   uri: string;
   /** The same in apt's newer format, whole. */
   text: string;
 }
 
-/** Where Debian 13 may be had, as text for apt. */
-async function describeSources(refuse: Refuse): Promise<Debian13Source[]> {
+/** Where a release may be had, as text for apt. */
+async function describeSources(refuse: Refuse, suite: Suite): Promise<DebianSource[]> {
   const chosen = Deno.env.get("POOLSCOPE_DEBIAN_MIRROR");
   const mirrors = chosen
     ? [{ uri: chosen, suites: [], signedBy: [], trusted: false }]
@@ -39,7 +42,7 @@ async function describeSources(refuse: Refuse): Promise<Debian13Source[]> {
   return mirrors.flatMap(({ uri, signedBy, trusted }) => {
     const keys = [...new Set([...signedBy, ...keyrings])].filter((path) => existsSync(path));
     if (keys.length === 0 && !trusted) return [];
-    const lines = ["Types: deb", `URIs: ${uri}`, `Suites: ${SUITE}`, "Components: main"];
+    const lines = ["Types: deb", `URIs: ${uri}`, `Suites: ${suite}`, "Components: main"];
     // The newest of Debian's keyrings holds all keys; a source's own may be an older subset.
     if (keys.length > 0) lines.push(`Signed-By: ${keys.join(" ")}`);
     if (trusted) lines.push("Trusted: yes");
@@ -50,15 +53,18 @@ async function describeSources(refuse: Refuse): Promise<Debian13Source[]> {
 /**
  * What unpacking needs, checked.
  *
- * @returns Where Debian 13 may be had, likeliest first.
+ * @returns Where the release may be had, likeliest first.
  */
-export async function requireDebian13(refuse: Refuse): Promise<Debian13Source[]> {
+export async function requireDebian(
+  refuse: Refuse,
+  suite: Suite = "trixie",
+): Promise<DebianSource[]> {
   for (const program of ["apt-get", "dpkg-deb"]) {
     if (findOnPath(program) === null) {
       throw refuse(`${program} is not on PATH, so it cannot be unpacked from Debian's packages`);
     }
   }
-  const sources = await describeSources(refuse);
+  const sources = await describeSources(refuse, suite);
   if (sources.length === 0) {
     throw refuse(
       "Debian's keyring is missing, so its packages cannot be verified (package debian-archive-keyring)",
@@ -67,7 +73,7 @@ export async function requireDebian13(refuse: Refuse): Promise<Debian13Source[]>
   return sources;
 }
 
-/** Options of {@linkcode unpackDebian13}. */
+/** Options of {@linkcode unpackDebian}. */
 export interface UnpackOptions {
   /** Turns what went wrong into the error that is thrown. */
   refuse: Refuse;
@@ -77,34 +83,36 @@ export interface UnpackOptions {
   log?: (line: string) => void;
   /** Stops the download. */
   signal?: AbortSignal;
+  /** The release. @default {"trixie"} */
+  suite?: Suite;
 }
 
 /**
- * Downloads packages of Debian 13 and unpacks them.
+ * Downloads packages of a release of Debian and unpacks them.
  *
  * @param packages Their names; what they depend on is not added.
  * @param work An empty folder of the caller's, who removes it.
  * @returns The folder in `work` that holds what was unpacked.
  * @throws What `refuse` makes of it if no mirror gives them.
  */
-export async function unpackDebian13(
+export async function unpackDebian(
   packages: readonly string[],
   work: string,
-  { refuse, what, log, signal }: UnpackOptions,
+  { refuse, what, log, signal, suite = "trixie" }: UnpackOptions,
 ): Promise<string> {
-  const sources = await requireDebian13(refuse);
+  const sources = await requireDebian(refuse, suite);
   let problem = "";
   const archives = join(work, "archives");
   await Deno.mkdir(archives);
   for (const { uri, text } of sources) {
     const env = await createPrivateApt(join(work, "apt"), text);
-    log?.(`Reading Debian 13's package list`);
+    log?.(`Reading ${SUITES[suite]}'s package list`);
     const update = await tryCommand(
       ["apt-get", "update", "-q", "--error-on=any"],
       { env, signal },
     );
     if (update.code !== 0) {
-      problem = `${uri} does not give Debian 13 (${SUITE}): ${lastLine(update)}`;
+      problem = `${uri} does not give ${SUITES[suite]} (${suite}): ${lastLine(update)}`;
       continue;
     }
     log?.(`Downloading ${what}`);
