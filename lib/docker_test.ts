@@ -12,6 +12,7 @@ import { createScenario, scenarioId, type ScenarioValues } from "./scenario.ts";
 import { ensureImages } from "./setup/images.ts";
 import { setUp } from "./setup/mod.ts";
 import { hashRunFiles, readManifest } from "./store/files.ts";
+import { differingInputs } from "./store/manifest.ts";
 import { RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
 import { dockerTests } from "./testing/docker.ts";
 import { REPORTED } from "./testing/reported.ts";
@@ -393,3 +394,25 @@ Deno.test("a daemon that cannot set limits is warned of", () => {
   );
   match(String(warnOfLimits({ MemoryLimit: true, CpuCfsQuota: false })), /^no limit on CPU of any/);
 });
+
+Deno.test(dockerTest(
+  "another PostgreSQL has an image of its own, and a version that is nowhere is told",
+  async ({ host }) => {
+    await using runs = await Runs.open(host);
+    const arm = { framework: "flask", path: "pooled", users: 5 } as const;
+    const other = createScenario({ ...arm, postgresVersion: "17" });
+    await runs.engine.checkServerSettings([other, createScenario(arm)]);
+    const [later, plain] = [await runs.run(other, { windowS: 1 }), await runs.run(arm)];
+    deepEqual([later.manifest.cause, plain.manifest.cause], [null, null]);
+    match(later.manifest.versions.postgres!, /^17\.\d+$/);
+    match(later.manifest.images.postgres!, /^poolscope\/postgres-17:\S+@sha256:/);
+    match(plain.manifest.versions.postgres!, /^16\.\d+$/);
+    match(plain.manifest.images.postgres!, /^poolscope\/postgres:\S+@sha256:/);
+    equal(differingInputs([later.manifest, plain.manifest]), null);
+    const nowhere = createScenario({ ...arm, postgresVersion: "16.3" });
+    await rejects(
+      runs.engine.checkServerSettings([nowhere]),
+      /^PoolscopeError: Cannot (find|pull) \S*ostgre\S*[ :]16\.3: .*; (put|without)/,
+    );
+  },
+));

@@ -88,6 +88,7 @@ interface Progress {
   cpuSets: Record<string, string> | null;
   appOptions: Record<string, string>;
   versions: Record<string, string>;
+  images: Record<string, string>;
   exitCodes: Record<string, number | null>;
   unhealthy: Record<string, string>;
   logs: Record<string, string>;
@@ -130,6 +131,7 @@ export async function runScenario(run: PlannedRun, context: RunContext): Promise
     limits: {},
     appOptions: {},
     versions: {},
+    images: {},
     exitCodes: {},
     logs: {},
     network: null,
@@ -151,6 +153,7 @@ export async function runScenario(run: PlannedRun, context: RunContext): Promise
     await using services = await engine.startRun(run, folder);
     progress.appOptions = services.appOptions;
     progress.versions = services.versions;
+    progress.images = services.images;
     try {
       const routes = await resolveRoutes(app, services.postgres);
       const locust = services.startLoad(loadCommand(run, context, services, { app, routes }));
@@ -226,7 +229,7 @@ export async function runScenario(run: PlannedRun, context: RunContext): Promise
     engine: engine.name,
     versions: { ...engine.versions, ...progress.versions },
     inputs,
-    images: engine.images,
+    images: { ...engine.images, ...progress.images },
     ...context.machine,
     limits: progress.limits,
     limitsWarning: engine.limitsWarning,

@@ -46,7 +46,8 @@ import {
   randomPassword,
 } from "./database.ts";
 import { openDocker } from "./docker_client.ts";
-import { dockerPrograms, onceRunner, readImageVersions, type RunOnce } from "./docker_programs.ts";
+import { onceRunner, readImageVersions } from "./docker_programs.ts";
+import { DockerServers, type ServerImages } from "./docker_servers.ts";
 import { askDocker, type DockerHost, socketPath } from "./docker_host.ts";
 import { objectLabels, sweepDocker } from "./docker_sweep.ts";
 import type {
@@ -76,7 +77,7 @@ import {
   NETWORK_PORTS,
   publishedPorts,
 } from "./services.ts";
-import { checkServerSettings, postgresArguments } from "./server_programs.ts";
+import { byServerVersions, checkServerSettings, postgresArguments } from "./server_programs.ts";
 import { seedTemplate } from "./seed.ts";
 import { parseTcp, TCP_FILES, type TcpState } from "./tcp.ts";
 import { type Certificates, enableTls, makeCertificates } from "./tls.ts";
@@ -134,8 +135,8 @@ interface Shared {
   make(service: string, options: MakeOptions): Container;
   /** Removes one. */
   remove(container: Container): Promise<void>;
-  /** Runs a program of an image to its end. */
-  runOnce: RunOnce;
+  /** The images of PostgreSQL and PgBouncer. */
+  servers: DockerServers;
 }
 
 interface MakeOptions {
@@ -222,6 +223,15 @@ function requestFor(service: ComposeService, image: BuiltImage | undefined, loca
   };
 }
 
+/** Images with their digests, by service. */
+function imageNames(images: Record<string, BuiltImage>): Record<string, string> {
+  const names = Object.entries(images).map(([service, { reference, id }]) => [
+    service,
+    `${reference}@${id}`,
+  ]);
+  return Object.fromEntries(names);
+}
+
 /** The study's containers, on one daemon. */
 export class DockerEngine implements Engine {
   readonly name = "docker";
@@ -258,12 +268,7 @@ export class DockerEngine implements Engine {
     this.#close = parts.close;
     this.#log = parts.options.log ?? (() => {});
     this.#signal = parts.options.signal;
-    this.images = Object.fromEntries(
-      Object.entries(parts.shared.images).map(([service, { reference, id }]) => [
-        service,
-        `${reference}@${id}`,
-      ]),
-    );
+    this.images = imageNames(parts.shared.images);
   }
 
   /**
@@ -344,7 +349,7 @@ export class DockerEngine implements Engine {
         overrides,
         make,
         remove,
-        runOnce,
+        servers: new DockerServers({ docker, images, runOnce, log, signal }, versions),
         cores: info.NCPU,
         memoryMiB: Math.floor(info.MemTotal / MIB),
       };
@@ -389,7 +394,10 @@ export class DockerEngine implements Engine {
   }
 
   async checkServerSettings(scenarios: readonly Scenario[]): Promise<void> {
-    await checkServerSettings(scenarios, dockerPrograms(this.#shared.runOnce, this.versions));
+    const { servers } = this.#shared;
+    for (const own of byServerVersions(scenarios)) {
+      await checkServerSettings(own, servers.programsOf(await servers.imagesOf(own[0]!)));
+    }
   }
 
   async startDatabase(scenario: Scenario): Promise<void> {
@@ -413,14 +421,16 @@ export class DockerEngine implements Engine {
     // A memory limit can be changed, but not be taken back.
     const unlimited = service.memory === null;
     const data = readData(readApp(scenario.framework));
-    const key = JSON.stringify([service.command, service.sysctls, service.cpuset, unlimited, data]);
+    const { postgres } = await shared.servers.imagesOf(scenario);
+    const { command, sysctls, cpuset } = service;
+    const key = JSON.stringify([postgres, command, sysctls, cpuset, unlimited, data]);
     if (this.#database?.key === key && await this.#isFit(this.#database)) return;
     await this.#stopDatabase();
     this.#signal?.throwIfAborted();
     this.#log("Starting PostgreSQL");
     const password = randomPassword();
     const server = shared.make("postgres", {
-      body: requestFor(service, shared.images.postgres, isLocal(shared.host)),
+      body: requestFor(service, shared.images[postgres], isLocal(shared.host)),
       aliases: ["postgres"],
       // The app's is changed below, as the administrator's is: neither outlives the start.
       files: secretFiles(service, { admin_password: password, app_password: randomPassword() }),
@@ -496,7 +506,8 @@ export class DockerEngine implements Engine {
       throw new PoolscopeError("Cannot start a run: PostgreSQL is not started");
     }
     this.#signal?.throwIfAborted();
-    const started = new DockerRun(this.#shared, this.#database, run, folder);
+    const names = await this.#shared.servers.imagesOf(run.scenario);
+    const started = new DockerRun(this.#shared, this.#database, run, folder, names);
     try {
       await started.start();
     } catch (error) {
@@ -604,8 +615,8 @@ class DockerRun implements RunServices {
   readonly nonce = crypto.randomUUID();
   readonly services = new Map<string, Container>();
   readonly postgres: Access;
-  /** Those of what is in its image are among the engine's. */
-  readonly versions = {};
+  readonly versions: Record<string, string>;
+  readonly images: Record<string, string>;
   appUrl = "";
   healthUrl = "";
   appOptions: Record<string, string> = {};
@@ -625,8 +636,14 @@ class DockerRun implements RunServices {
     private readonly database: Database,
     private readonly run: PlannedRun,
     private readonly folder: string,
+    private readonly servers: ServerImages,
   ) {
     const { scenario } = run;
+    this.versions = shared.servers.versionsOf(servers);
+    this.images = imageNames({
+      postgres: shared.images[servers.postgres]!,
+      pgbouncer: shared.images[servers.pgbouncer]!,
+    });
     this.#label = `${run.id}/round-${run.round}`;
     this.#planned = divideCores(shared.cores, scenario.dbCpus);
     const cpuSets = this.#planned ?? {};
@@ -684,8 +701,9 @@ class DockerRun implements RunServices {
     prepare: (container: Container) => Promise<void> = () => Promise.resolve(),
   ): Promise<Container> {
     const { images, host } = this.shared;
+    const image = name === "pgbouncer" ? this.servers.pgbouncer : service.name;
     const container = this.shared.make(name, {
-      body: requestFor(service, images[service.name], isLocal(host)),
+      body: requestFor(service, images[image], isLocal(host)),
       aliases: [service.name],
       files,
       logFile: join(this.folder, "logs", `${name}.log`),
@@ -799,9 +817,11 @@ class DockerRun implements RunServices {
   async applyLimits(): Promise<Record<string, ServiceLimits>> {
     const limits: Record<string, ServiceLimits> = {};
     const cpuSets: Record<string, string> = {};
+    // An app may be ready before the generator has begun.
+    await this.#starting;
     await Promise.all([...this.services].map(async ([name, container]) => {
-      // It stands for cables, which nobody limits.
-      if (name === "network") return;
+      // The network stands for cables, which nobody limits; why a generator ended, the load tells.
+      if (name === "network" || (name === "locust" && container.exit !== null)) return;
       const service = this.#service(name === "app" ? this.run.scenario.framework : name);
       const asked = limitsOf(service);
       if (name !== "locust") await container.update(asked);

@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError } from "../errors.ts";
 import type { BuiltImage } from "../setup/images.ts";
+import type { Server } from "../server_settings.ts";
 import { TOOLS } from "../store/layout.ts";
 import type { Owned } from "./cleanup.ts";
 import type { CreateBody } from "./compose.ts";
@@ -82,21 +83,22 @@ unix_socket_dir = /tmp
 auth_type = any
 `;
 
-/** The programs in the images. */
+/** The programs in these images. */
 export function dockerPrograms(
   runOnce: RunOnce,
-  versions: Record<string, string>,
+  images: Record<Server, string>,
+  versions: Record<Server, string>,
 ): ServerPrograms {
   return {
     versions,
-    postgres: (args) => runOnce("postgres", ["postgres", ...args]),
+    postgres: (args) => runOnce(images.postgres, ["postgres", ...args]),
     async postgresNames() {
       const script = "postgres --describe-config | cut -f1";
-      return (await runOnce("postgres", ["sh", "-c", script])).output.split("\n");
+      return (await runOnce(images.postgres, ["sh", "-c", script])).output.split("\n");
     },
     async pgbouncer(lines) {
       const env = { PROBE_INI: PROBE_INI + lines };
-      const { ok, output } = await runOnce("pgbouncer", ["sh", "-c", PGBOUNCER_PROBE], env);
+      const { ok, output } = await runOnce(images.pgbouncer, ["sh", "-c", PGBOUNCER_PROBE], env);
       const names = output.split("\n").flatMap((line) => /^([a-z_]+)\|/.exec(line)?.[1] ?? []);
       return ok && names.length > 0 ? { names } : { output };
     },
@@ -108,6 +110,24 @@ const PYTHON_VERSIONS = "import importlib.metadata as m, json, platform; " +
   "print(json.dumps({'python': platform.python_version(), " +
   "**{d.metadata['Name'].lower().replace('_', '-').replace('.', '-'): d.version " +
   "for d in m.distributions()}}))";
+
+async function ask(runOnce: RunOnce, service: string, argv: string[]): Promise<string> {
+  const { ok, output } = await runOnce(service, argv);
+  if (ok) return output;
+  throw new PoolscopeError(
+    `Cannot read the versions in the image of ${service}: ${output.split("\n").at(-1)}`,
+  );
+}
+
+/** The version of a server in an image. */
+export async function readServerVersion(
+  runOnce: RunOnce,
+  image: string,
+  server: Server,
+): Promise<string> {
+  const text = await ask(runOnce, image, [server, "--version"]);
+  return /(\d+\.\d+(\.\d+)*)/.exec(text)?.[1] ?? "unknown";
+}
 
 /** What is inside images, by their ids: an image never changes. */
 const VERSIONS_FILE = join(TOOLS, "image-versions.json");
@@ -130,21 +150,12 @@ export async function readImageVersions(
     // The first start, or a file that was cut short: looked at anew.
   }
   const direct = directDependencies();
-  const ask = async (service: string, argv: string[]): Promise<string> => {
-    const { ok, output } = await runOnce(service, argv);
-    if (ok) return output;
-    throw new PoolscopeError(
-      `Cannot read the versions in the image of ${service}: ${output.split("\n").at(-1)}`,
-    );
-  };
   const look = async (service: string): Promise<Record<string, string>> => {
     if (service === "postgres" || service === "pgbouncer") {
-      const text = await ask(service, [service, "--version"]);
-      const version = /(\d+\.\d+(\.\d+)*)/.exec(text)?.[1];
-      return { [service]: version ?? "unknown" };
+      return { [service]: await readServerVersion(runOnce, service, service) };
     }
     const found: Record<string, string> = JSON.parse(
-      await ask(service, ["python", "-c", PYTHON_VERSIONS]),
+      await ask(runOnce, service, ["python", "-c", PYTHON_VERSIONS]),
     );
     return Object.fromEntries(
       Object.entries(found).filter(([name]) => name === "python" || direct.includes(name)),

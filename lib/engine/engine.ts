@@ -144,6 +144,8 @@ export interface RunServices extends AsyncDisposable {
   readonly nonce: string;
   /** Versions of what this run has and others may not: of the servers, and of what the app runs on. */
   readonly versions: Record<string, string>;
+  /** The images of the servers, by service, with their digests; empty without images. */
+  readonly images: Record<string, string>;
   /** What the scenario says to the app, by the names of its environment variables. */
   readonly appOptions: Record<string, string>;
   /** PostgreSQL, connected to the run's database. */

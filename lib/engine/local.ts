@@ -330,6 +330,7 @@ class LocalRun implements RunServices {
   readonly services = new Map<string, LocalProcess>();
   readonly postgres: Access;
   readonly versions: Record<string, string>;
+  readonly images = {};
   /** Nothing here decides which of the machine's cores a service runs on. */
   readonly cpuSets = null;
   appUrl = "";

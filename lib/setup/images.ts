@@ -30,7 +30,7 @@ import {
 } from "./build_image.ts";
 import { readersEnvironment } from "./environment.ts";
 import { withLock } from "./lock.ts";
-import { ensureOfflineBases, OFFLINE_BASES } from "./offline_images.ts";
+import { ensureOfflineBases, ensureOfflinePostgres, OFFLINE_BASES } from "./offline_images.ts";
 
 /** A base image that ours are built on: the build argument that names it, and the public one. */
 export const BASES = {
@@ -54,6 +54,8 @@ export interface ImageDefinition {
   base: Base | null;
   /** Whether a stage named `packages` installs from an index that a proxy may intercept. */
   hasPackages: boolean;
+  /** Build arguments beside the base. @default none */
+  args?: Record<string, string>;
 }
 
 /**
@@ -95,7 +97,7 @@ export function builtApps(): App[] {
     .filter(({ environment }) => environment === "shared");
 }
 
-const SERVICES: Record<string, ImageDefinition> = {
+const SERVICES: Record<"postgres" | "pgbouncer", ImageDefinition> = {
   postgres: {
     context: "data",
     dockerfile: "Dockerfile",
@@ -346,6 +348,44 @@ async function buildMissing(
   return inOrder;
 }
 
+/**
+ * Builds the image of another version of PostgreSQL.
+ *
+ * @param name Its name, as in `postgres-17`.
+ * @param version The version, as in `17`.
+ * @param beside What the image of the set-up's version was built on: a stand-in is for both.
+ * @throws {PoolscopeError} If there is no base of that version, or the build fails.
+ */
+export async function ensurePostgresImage(
+  docker: Docker,
+  name: string,
+  version: string,
+  beside: string,
+  options: BuildOptions,
+): Promise<BuiltImage> {
+  const base = beside === OFFLINE_BASES.POSTGRES_IMAGE
+    ? await ensureOfflinePostgres(docker, version, options)
+    : `postgres:${version}`;
+  return await ensureImage(docker, name, SERVICES.postgres, base, options);
+}
+
+/**
+ * Builds the image of the PgBouncer of Debian's next release.
+ *
+ * @param name Its name.
+ * @param base What the image of Debian's own was built on.
+ * @throws {PoolscopeError} If the build fails.
+ */
+export async function ensurePgbouncerImage(
+  docker: Docker,
+  name: string,
+  base: string,
+  options: BuildOptions,
+): Promise<BuiltImage> {
+  const definition = { ...SERVICES.pgbouncer, args: { DEBIAN_SUITE: "testing" } };
+  return await ensureImage(docker, name, definition, base, options);
+}
+
 async function ensureImage(
   docker: Docker,
   name: string,
@@ -375,7 +415,7 @@ async function ensureImage(
     reference,
     files,
     dockerfile: definition.dockerfile,
-    args: base === null ? {} : { [definition.base!]: base },
+    args: { ...(base !== null && { [definition.base!]: base }), ...definition.args },
     labels: await buildLabels(docker, hash, base),
   };
   if (definition.hasPackages) {

