@@ -55,7 +55,6 @@ import {
   studyName,
 } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
-import { formatDuration } from "./store/progress.ts";
 import { findPending } from "./store/resume.ts";
 import {
   findStudy,
@@ -69,6 +68,7 @@ import {
   openStudyFolder,
   readPlan,
 } from "./store/studies.ts";
+import { formatDuration } from "./wording/progress.ts";
 
 /** The engines that can be asked for. */
 export const ENGINES = ["auto", "docker", "local"] as const;

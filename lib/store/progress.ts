@@ -4,7 +4,17 @@
  * @module
  */
 
-import type { Live, Phase, RunOutcome, StudyEvent, StudyMatrix } from "./events.ts";
+import type {
+  Live,
+  Phase,
+  ReportStarted,
+  RunFinished,
+  RunOutcome,
+  RunStarted,
+  StudyEvent,
+  StudyMatrix,
+  StudyStarted,
+} from "./events.ts";
 
 /** The load's figures of the last second. */
 export type LiveFigures = Omit<Live, "event" | "order">;
@@ -55,8 +65,8 @@ export interface StudyProgress {
   current: CurrentRun | null;
   /** The run that ended last, or null. */
   last: FinishedRun | null;
-  /** The report under way, or null. */
-  report: { text: string; done: number; total: number; sinceMs: number } | null;
+  /** The report under way, or null; its step is null before the first. */
+  report: { text: string | null; done: number; total: number; sinceMs: number } | null;
   /** Told to end, and not yet there. */
   stopping: boolean;
   /** All runs are complete; how long this start took for them. */
@@ -95,60 +105,24 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
   const current = (change: Partial<CurrentRun>): StudyProgress =>
     state.current === null ? state : { ...state, current: { ...state.current, ...change } };
   switch (event.event) {
-    case "study_started": {
-      const { study, runs, complete, matrix = null } = event;
-      const outcomes = matrix?.cells.flatMap((cell) => cell.rounds) ?? [];
-      return {
-        ...emptyProgress(),
-        study,
-        runs,
-        matrix,
-        completeBefore: complete,
-        sinceMs: timeMs,
-        failed: outcomes.filter((outcome) => outcome?.status === "failed").length,
-        rejected: outcomes.filter((outcome) => outcome?.status === "rejected").length,
-      };
-    }
+    case "study_started":
+      return startStudy(event, timeMs);
     case "setup":
       // What is set up within a run belongs to its start.
       return state.current !== null ? state : {
         ...state,
         setup: { text: event.text, sinceMs: state.setup?.sinceMs ?? timeMs },
       };
-    case "run_started": {
-      const { scenarioId, label, round } = event;
-      const started: CurrentRun = {
-        scenarioId,
-        label,
-        round,
-        phase: "start",
-        live: null,
-        sinceMs: timeMs,
-        phaseSinceMs: timeMs,
-      };
-      return { ...state, setup: null, current: started };
-    }
+    case "run_started":
+      return { ...state, setup: null, current: startRun(event, timeMs) };
     case "phase":
       return current({ phase: event.phase, phaseSinceMs: timeMs });
     case "live": {
       const { event: _event, time: _time, order: _order, ...live } = event;
       return current({ live });
     }
-    case "run_finished": {
-      const { scenarioId, round, status, rps, tookS } = event;
-      const { cause, p95Ms, p95IsBound } = event;
-      const label = state.current?.label ?? scenarioId;
-      return {
-        ...state,
-        finished: state.finished + 1,
-        failed: state.failed + (status === "failed" ? 1 : 0),
-        rejected: state.rejected + (status === "rejected" ? 1 : 0),
-        spentS: state.spentS + tookS,
-        matrix: withOutcome(state.matrix, scenarioId, round, { status, tookS, rps }),
-        current: null,
-        last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS },
-      };
-    }
+    case "run_finished":
+      return finishRun(state, event);
     case "run_stopped":
       return { ...state, current: null };
     case "rounds_added": {
@@ -161,19 +135,8 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
       return { ...state, stopping: true };
     case "study_stopped":
       return { ...state, current: null, setup: null, stopping: false, stopped: true };
-    case "report_started": {
-      // A study that was complete before this start has said nothing yet.
-      const known = state.study === event.study ? state : {
-        ...emptyProgress(),
-        study: event.study,
-        runs: event.runs,
-        completeBefore: event.runs,
-        failed: event.failed,
-        done: true,
-        sinceMs: timeMs,
-      };
-      return { ...known, report: { text: "report", done: 0, total: 1, sinceMs: timeMs } };
-    }
+    case "report_started":
+      return startReport(state, event, timeMs);
     case "report_step": {
       const { text, done, total } = event;
       return {
@@ -188,6 +151,63 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
     case "note":
       return state;
   }
+}
+
+function startStudy(event: StudyStarted, sinceMs: number): StudyProgress {
+  const { study, runs, complete, matrix = null } = event;
+  const outcomes = matrix?.cells.flatMap((cell) => cell.rounds) ?? [];
+  return {
+    ...emptyProgress(),
+    study,
+    runs,
+    matrix,
+    completeBefore: complete,
+    sinceMs,
+    failed: outcomes.filter((outcome) => outcome?.status === "failed").length,
+    rejected: outcomes.filter((outcome) => outcome?.status === "rejected").length,
+  };
+}
+
+function startRun({ scenarioId, label, round }: RunStarted, sinceMs: number): CurrentRun {
+  return {
+    scenarioId,
+    label,
+    round,
+    phase: "start",
+    live: null,
+    sinceMs,
+    phaseSinceMs: sinceMs,
+  };
+}
+
+function finishRun(state: StudyProgress, event: RunFinished): StudyProgress {
+  const { scenarioId, round, status, rps, tookS } = event;
+  const { cause, p95Ms, p95IsBound } = event;
+  const label = state.current?.label ?? scenarioId;
+  return {
+    ...state,
+    finished: state.finished + 1,
+    failed: state.failed + (status === "failed" ? 1 : 0),
+    rejected: state.rejected + (status === "rejected" ? 1 : 0),
+    spentS: state.spentS + tookS,
+    matrix: withOutcome(state.matrix, scenarioId, round, { status, tookS, rps }),
+    current: null,
+    last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS },
+  };
+}
+
+function startReport(state: StudyProgress, event: ReportStarted, sinceMs: number): StudyProgress {
+  // A study that was complete before this start has said nothing yet.
+  const known = state.study === event.study ? state : {
+    ...emptyProgress(),
+    study: event.study,
+    runs: event.runs,
+    completeBefore: event.runs,
+    failed: event.failed,
+    done: true,
+    sinceMs,
+  };
+  return { ...known, report: { text: null, done: 0, total: 1, sinceMs } };
 }
 
 function withOutcome(
@@ -289,67 +309,4 @@ function sumS(runs: RunOutcome[]): number {
 
 function meanS(runs: RunOutcome[]): number {
   return sumS(runs) / runs.length;
-}
-
-/** A span of time for people: `45 s`, `3 min 20 s`, `2 h 05 min`. */
-export function formatDuration(seconds: number): string {
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
-}
-
-/** How much of the study is done, in words: `14 of 60 runs complete, 2 failed`. */
-export function countsLine(state: StudyProgress): string {
-  const failed = state.failed > 0 ? `, ${state.failed} failed` : "";
-  const rejected = state.rejected > 0 ? `, ${state.rejected} rejected` : "";
-  return `${countComplete(state).complete} of ${state.runs} runs complete${failed}${rejected}`;
-}
-
-/** The state as one line of text. */
-export function progressLine(state: StudyProgress, nowMs: number): string {
-  const { study, current, setup, report } = state;
-  if (report !== null) return `${study}: report · ${report.text}`;
-  if (state.stopped) return `${study}: stopped, ${countsLine(state)}`;
-  if (state.done) return `${study}: ${countsLine(state)}`;
-  const { complete } = countComplete(state);
-  const parts = [`[${Math.min(complete + 1, state.runs)}/${state.runs}]`];
-  if (current !== null) {
-    parts.push(current.label, `· ${current.phase}`);
-    if (current.live !== null) parts.push(...liveParts(current.live).map((part) => `· ${part}`));
-  } else if (setup !== null) parts.push(`setup · ${setup.text}`);
-  if (state.stopping) parts.push("· stopping");
-  else {
-    const left = remainingS(state, nowMs);
-    if (left !== null) parts.push(`· ${formatDuration(left)} left`);
-  }
-  return parts.join(" ");
-}
-
-/** Live figures, each in its words; failures only where there are some. */
-export function liveParts(figures: LiveFigures): string[] {
-  const { rps, p95Ms, failuresPerS, late = 0, dropped = 0 } = figures;
-  return [
-    `${formatWhole(rps)} RPS`,
-    ...(p95Ms === null ? [] : [`P95 ${formatWhole(p95Ms)} ms`]),
-    ...(failuresPerS > 0 ? [`${failuresPerS.toFixed(1)} failures/s`] : []),
-    ...(late > 0 ? [`${formatWhole(late)} late`] : []),
-    ...(dropped > 0 ? [`${formatWhole(dropped)} dropped`] : []),
-  ];
-}
-
-/** What a finished run came to: its figures, or why it failed. */
-export function outcomeLine(run: Omit<FinishedRun, "label">): string {
-  const { status, cause, rps, p95Ms, p95IsBound = false } = run;
-  if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
-  const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatWhole(p95Ms)} ms`;
-  return `${rps === null || rps === undefined ? "–" : formatWhole(rps)} RPS${p95}${
-    status === "rejected" ? `; rejected: ${cause}` : ""
-  }`;
-}
-
-/** A whole number with thousands separators. */
-export function formatWhole(value: number): string {
-  return Math.round(value).toLocaleString("en");
 }

@@ -4,9 +4,7 @@ import type { NewEvent, StudyEvent } from "./events.ts";
 import {
   emptyProgress,
   foldEvent,
-  formatDuration,
   leastRemainingS,
-  progressLine,
   remainingS,
   type StudyProgress,
 } from "./progress.ts";
@@ -57,43 +55,6 @@ Deno.test("remainingS() goes by what runs took so far, and is unknown before the
   equal(remainingS(fold([begun, started, finished]), START), 20);
   equal(remainingS(fold([begun, started, finished, started]), START + 4000), 16);
   equal(remainingS(fold([begun, started, finished, started]), START + 60_000), 10);
-});
-
-Deno.test("progressLine() shows place, phase, live figures and time left", () => {
-  const live: NewEvent = {
-    event: "live",
-    order: 2,
-    users: 10,
-    rps: 412.4,
-    failuresPerS: 1.25,
-    p95Ms: 33.3,
-  };
-  equal(
-    progressLine(fold([begun, started, finished, started, live]), START),
-    "[3/4] Flask direct, 10 users · start · 412 RPS · P95 33 ms · 1.3 failures/s · 20 s left",
-  );
-  const done: NewEvent = {
-    event: "study_finished",
-    study: "s",
-    accepted: 1,
-    rejected: 0,
-    failed: 1,
-    tookS: 3,
-  };
-  equal(
-    progressLine(fold([begun, started, finished, done]), START),
-    "s: 2 of 4 runs complete, 1 failed",
-  );
-});
-
-Deno.test("formatDuration() writes seconds, minutes and hours", () => {
-  deepEqual([0.4, 59.6, 61, 3599, 7500].map(formatDuration), [
-    "0 s",
-    "1 min 00 s",
-    "1 min 01 s",
-    "59 min 59 s",
-    "2 h 05 min",
-  ]);
 });
 
 const ok = (tookS: number) => ({ status: "ok" as const, tookS });
@@ -188,10 +149,7 @@ Deno.test("foldEvent() goes from setup to runs to the report and to an end", () 
   const step: NewEvent = { event: "report_step", text: "HTML", done: 4, total: 5 };
   const report: NewEvent = { event: "report_started", study: "old", runs: 6, failed: 1 };
   const reporting = fold([report, step]);
-  equal(progressLine(reporting, START), "old: report · HTML");
   deepEqual([reporting.done, reporting.runs, reporting.completeBefore], [true, 6, 6]);
-  const stopped = fold([begun, started, { event: "interrupted" }]);
-  equal(progressLine(stopped, START), "[2/4] Flask direct, 10 users · start · stopping");
   const { stopping, stopped: ended, current } = fold([
     begun,
     started,

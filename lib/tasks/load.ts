@@ -5,7 +5,7 @@ import type { LiveSample } from "../load/requests.ts";
 import { loadJson, loadLines } from "../report/load.ts";
 import { runLoad } from "../run_load.ts";
 import { ARRIVALS, CLIENTS, type LoadLevel } from "../scenario.ts";
-import { formatWhole, liveParts } from "../store/progress.ts";
+import { progressWords as say } from "../wording/progress.ts";
 import { shownPath } from "./cli.ts";
 import { EXIT } from "./exit_status.ts";
 import { repeated, runTaskCommand, taskCommand, toNumber } from "./options.ts";
@@ -59,9 +59,9 @@ class Progress implements Disposable {
     const { phase, timeS } = sample;
     const [at, of] = phase === "warm-up" ? [timeS, warmUpS] : [timeS - warmUpS, durationS];
     const text = [
-      `${phase}, ${Math.max(0, Math.min(Math.floor(at), of))} of ${of} s`,
-      ...liveParts(sample),
-      users === null ? `${arrivalRate}/s due` : `${formatWhole(sample.users)} users`,
+      say.phase(phase, Math.max(0, Math.min(Math.floor(at), of)), of),
+      ...say.live(sample),
+      users === null ? say.due(arrivalRate!) : say.users(sample.users),
     ].join(" · ");
     if (!this.#plain) return this.#view.status(text);
     // A log needs no line for each second.

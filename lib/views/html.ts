@@ -5,16 +5,18 @@
  * @module
  */
 
+import { countComplete, type StudyProgress } from "../store/progress.ts";
+import { progressWords as say } from "../wording/progress.ts";
 import {
-  countComplete,
   countsLine,
-  formatDuration,
-  formatWhole,
-  liveParts,
+  MARKS,
+  matrixRows,
+  phaseText,
   progressLine,
-  type StudyProgress,
-} from "../store/progress.ts";
-import { MARKS, matrixRows, phaseText, remainingText, renderBlock, type Round } from "./lines.ts";
+  remainingText,
+  renderBlock,
+  type Round,
+} from "./lines.ts";
 import { plainText } from "./text.ts";
 
 /** What a notebook's display is given, by MIME type. */
@@ -43,8 +45,8 @@ export function renderDisplay(
   options: { nowMs: number; timeZone?: string },
 ): DisplayData {
   if ((state.done || state.stopped) && state.report === null) {
-    const took = state.tookS === null ? "" : ` in ${formatDuration(state.tookS)}`;
-    const line = plainText(progressLine(state, options.nowMs)) + took;
+    const ended = plainText(progressLine(state, options.nowMs));
+    const line = state.tookS === null ? ended : say.took(ended, state.tookS);
     return { "text/plain": line, "text/html": `<div>${escape(line)}</div>` };
   }
   const lines = renderBlock(state, { columns: PLAIN_COLUMNS, rows: 100, ...options });
@@ -74,12 +76,12 @@ export function renderHtml(
 function currentText(state: StudyProgress, nowMs: number): string {
   const { current, setup, report } = state;
   if (current !== null) {
-    const figures = current.live === null ? [] : liveParts(current.live);
+    const figures = current.live === null ? [] : say.live(current.live);
     const phase = phaseText(state, current, nowMs);
-    return [`${current.label}, round ${current.round}`, phase, ...figures].join(" · ");
+    return [say.round(current.label, current.round), phase, ...figures].join(" · ");
   }
-  if (setup !== null) return `setup · ${setup.text}`;
-  return report === null ? "" : `report · ${report.text}`;
+  if (setup !== null) return `${say.setup} · ${setup.text}`;
+  return report === null ? "" : `${say.report} · ${report.text ?? say.report}`;
 }
 
 function htmlMatrix(state: StudyProgress): string[] {
@@ -93,7 +95,7 @@ function htmlMatrix(state: StudyProgress): string[] {
     ...rows.map(({ arm, cells }) =>
       `<tr>${cell("td", escape(arm))}${
         cells.map(({ rounds, rps }) =>
-          cell("td", htmlRounds(rounds) + (rps === null ? "" : ` ${formatWhole(rps)} RPS`))
+          cell("td", htmlRounds(rounds) + (rps === null ? "" : ` ${say.rps(rps)}`))
         ).join("")
       }</tr>`
     ),

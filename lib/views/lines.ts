@@ -8,18 +8,13 @@ import { compareLevels, levelLabel, loadLevels } from "../scenario.ts";
 import type { MatrixCell, RunOutcome, StudyEvent } from "../store/events.ts";
 import {
   countComplete,
-  countsLine,
   type CurrentRun,
   emptyProgress,
-  formatDuration,
-  formatWhole,
   leastRemainingS,
-  liveParts,
-  outcomeLine,
-  progressLine,
   remainingS,
   type StudyProgress,
 } from "../store/progress.ts";
+import { eventWords, formatDuration, progressWords as say } from "../wording/progress.ts";
 import { cutSpans, cutText, displayWidth, padText, paint, plainText, type Span } from "./text.ts";
 
 /** Where and when a view is drawn. */
@@ -42,9 +37,8 @@ const CLOCK_FROM_S = 600;
 
 /** The marks of a round. Without colour they still differ. */
 export const MARKS = { ok: "●", rejected: "▲", failed: "✗", running: "▸", pending: "·" } as const;
-const LEGEND: Span[] = [
-  ["● ok  ▲ rejected  ✗ failed  ▸ running  · to do, one mark a round; last RPS", "dim"],
-];
+const RUNNING: Span = [`${MARKS.running} `, "running"];
+const LEGEND: Span[] = [[say.legend(MARKS), "dim"]];
 
 /** A row of the matrix: an arm, and for each load level its rounds. */
 export interface MatrixRow {
@@ -127,9 +121,9 @@ function countSpans(rounds: Round[]): Span[] {
   const [failed, rejected] = [count("failed"), count("rejected")];
   return [
     [`${count("ok") + failed + rejected}/${rounds.length}`, "plain"],
-    ...(rejected > 0 ? [[` ▲${rejected}`, "rejected"] as Span] : []),
-    ...(failed > 0 ? [[` ✗${failed}`, "failed"] as Span] : []),
-    ...(count("running") > 0 ? [[" ▸", "running"] as Span] : []),
+    ...(rejected > 0 ? [[` ${MARKS.rejected}${rejected}`, "rejected"] as Span] : []),
+    ...(failed > 0 ? [[` ${MARKS.failed}${failed}`, "failed"] as Span] : []),
+    ...(count("running") > 0 ? [[` ${MARKS.running}`, "running"] as Span] : []),
   ];
 }
 
@@ -137,7 +131,7 @@ type CellDrawer = (cell: MatrixRow["cells"][number]) => Span[];
 
 const withRps: CellDrawer = ({ rounds, rps }) => [
   ...markSpans(rounds),
-  [rps === null ? "" : ` ${formatWhole(rps).padStart(6)} RPS`, "dim"],
+  [rps === null ? "" : ` ${say.rps(rps, 6)}`, "dim"],
 ];
 const marksOnly: CellDrawer = ({ rounds }) => markSpans(rounds);
 const countsOnly: CellDrawer = ({ rounds }) => countSpans(rounds);
@@ -148,7 +142,7 @@ function spansWidth(spans: readonly Span[]): number {
 
 /** The widest that a cell may become in the course of the study, so that columns stay put. */
 function widestCell(draw: CellDrawer, rounds: number): number {
-  if (draw === withRps) return rounds + " 12,345 RPS".length;
+  if (draw === withRps) return rounds + ` ${say.rps(12_345)}`.length;
   // None is accepted, and one runs: `12/13 ▲6 ✗6 ▸`.
   return draw === marksOnly ? rounds : 4 * String(rounds).length + 7;
 }
@@ -172,7 +166,7 @@ function drawMatrix(state: StudyProgress, columns: number): { head: Span[]; rows
     arm,
     cells: [{ rounds: cells.flatMap((cell) => cell.rounds), rps: null }],
   }));
-  return layOut(joined, ["in all"], armColumns, 14, countsOnly);
+  return layOut(joined, [say.allLevels], armColumns, 14, countsOnly);
 }
 
 function layOut(
@@ -206,21 +200,15 @@ function bar(share: number, columns: number): Span[] {
 
 /** When it will be over, as far as that is known. */
 export function remainingText(state: StudyProgress, frame: Frame): string {
-  if (state.stopping) return "stopping what runs, complete runs are kept";
-  if (state.report !== null) return "writing the report";
+  if (state.stopping) return say.stoppingRuns;
+  if (state.report !== null) return say.writingReport;
   const left = remainingS(state, frame.nowMs);
   if (left === null) {
     const least = leastRemainingS(state);
-    return least === null ? "" : `runs end in at least ${formatDuration(least)}`;
+    return least === null ? "" : say.endNotBefore(least);
   }
-  const text = `runs end in about ${formatDuration(left)}`;
-  if (left < CLOCK_FROM_S) return text;
-  const clock = new Intl.DateTimeFormat("en-GB", {
-    hour: "2-digit",
-    minute: "2-digit",
-    timeZone: frame.timeZone,
-  }).format(frame.nowMs + left * 1000);
-  return `${text}, at ${clock}`;
+  if (left < CLOCK_FROM_S) return say.end(left);
+  return say.endAt(left, frame.nowMs + left * 1000, frame.timeZone);
 }
 
 /** The phase of the run under way, with its seconds where they are known. */
@@ -232,8 +220,8 @@ export function phaseText(state: StudyProgress, current: CurrentRun, nowMs: numb
     : current.phase === "window"
     ? windowS
     : null;
-  if (wholeS === null) return inPhaseS < 2 ? current.phase : `${current.phase}, ${inPhaseS} s`;
-  return `${current.phase}, ${Math.min(inPhaseS, wholeS)} of ${wholeS} s`;
+  if (wholeS !== null) return say.phase(current.phase, Math.min(inPhaseS, wholeS), wholeS);
+  return say.phase(current.phase, inPhaseS < 2 ? undefined : inPhaseS);
 }
 
 /** What is being done now, in one line and its figures in another. */
@@ -242,29 +230,26 @@ function drawCurrent(state: StudyProgress, { nowMs }: Frame): Span[][] {
   if (current !== null) {
     const rounds = state.matrix?.cells.find(({ scenarioId }) => scenarioId === current.scenarioId)
       ?.rounds.length;
-    const round = `round ${current.round}${rounds === undefined ? "" : ` of ${rounds}`}`;
-    return [
-      [["▸ ", "running"], [`${plainText(current.label)}, ${round} · `, "bold"], [
-        phaseText(state, current, nowMs),
-        "plain",
-      ]],
-      drawLive(current),
-    ];
+    const run = say.round(plainText(current.label), current.round, rounds);
+    const phase = phaseText(state, current, nowMs);
+    return [[RUNNING, [`${run} · `, "bold"], [phase, "plain"]], drawLive(current)];
   }
   // A step of the report may have to install something first.
-  const { text, sinceMs } = setup ?? report ?? { text: null, sinceMs: null };
-  if (text === null) return [];
-  const seconds = nowMs - sinceMs < 2000 ? "" : ` · ${formatDuration((nowMs - sinceMs) / 1000)}`;
-  const title = report === null ? "setup" : "report";
-  return [[["▸ ", "running"], [`${title} · `, "bold"], [plainText(text) + seconds, "plain"]], []];
+  const step = setup ?? report;
+  if (step === null) return [];
+  const ms = nowMs - step.sinceMs;
+  const text = plainText(step.text ?? say.report) +
+    (ms < 2000 ? "" : ` · ${formatDuration(ms / 1000)}`);
+  const title = report === null ? say.setup : say.report;
+  return [[RUNNING, [`${title} · `, "bold"], [text, "plain"]], []];
 }
 
 function drawLive({ live }: CurrentRun): Span[] {
   if (live === null) return [];
   const { users, arrivalRate = null } = live;
-  const load = arrivalRate === null ? levelLabel({ users, arrivalRate }) : `${arrivalRate}/s due`;
-  const parts = [...liveParts({ ...live, failuresPerS: 0 }), load].join(" · ");
-  const failures: Span = [`${live.failuresPerS.toFixed(1)} failures/s`, "failed"];
+  const load = arrivalRate === null ? levelLabel({ users, arrivalRate }) : say.due(arrivalRate);
+  const parts = [...say.live({ ...live, failuresPerS: 0 }), load].join(" · ");
+  const failures: Span = [say.failures(live.failuresPerS), "failed"];
   return [
     [`  ${parts}`, "plain"],
     ...(live.failuresPerS > 0 ? [[" · ", "plain"], failures] : []),
@@ -274,20 +259,22 @@ function drawLive({ live }: CurrentRun): Span[] {
 /** The run that ended last. */
 function drawLast({ last }: StudyProgress): Span[] {
   if (last === null) return [];
-  const outcome = last.status === "failed" ? "failed, see above" : outcomeLine(last);
-  return [[plainText(`  last: ${last.label}, round ${last.round}: ${outcome}`), "dim"]];
+  const outcome = last.status === "failed" ? say.failedAbove : say.outcome(last);
+  return [[plainText(`  ${say.lastRun(say.round(last.label, last.round), outcome)}`), "dim"]];
 }
 
 function drawTitle(state: StudyProgress, nowMs: number): Span[] {
   const spans: Span[] = [
     [state.study, "bold"],
-    [` · ${countComplete(state).complete} of ${state.runs} runs`, "plain"],
+    [` · ${say.complete(countComplete(state).complete, state.runs)}`, "plain"],
   ];
   for (const status of ["failed", "rejected"] as const) {
-    if (state[status] > 0) spans.push([" · ", "plain"], [`${state[status]} ${status}`, status]);
+    if (state[status] > 0) {
+      spans.push([" · ", "plain"], [say.counted(state[status], status), status]);
+    }
   }
   if (state.sinceMs !== null) {
-    spans.push([` · ${formatDuration(Math.max(0, nowMs - state.sinceMs) / 1000)} so far`, "dim"]);
+    spans.push([` · ${say.soFar(Math.max(0, nowMs - state.sinceMs) / 1000)}`, "dim"]);
   }
   return spans;
 }
@@ -338,7 +325,7 @@ function cropRows(state: StudyProgress, rows: Span[][], room: number): Span[][] 
   const at = Math.max(0, current === undefined ? 0 : arms.indexOf(current.arm));
   const from = Math.max(0, Math.min(at - Math.floor(shown / 2), rows.length - shown));
   const hidden = rows.length - shown;
-  return [...rows.slice(from, from + shown), [[`… and ${hidden} more arms`, "dim"]]];
+  return [...rows.slice(from, from + shown), [[say.moreArms(hidden), "dim"]]];
 }
 
 /** Blank lines at the end are not drawn. */
@@ -357,56 +344,59 @@ export function renderMatrix(state: StudyProgress, frame: Frame): string[] {
 /** What is said of an event in a log of lines, where nothing is drawn in place. */
 export function eventLines(before: StudyProgress, event: StudyEvent): string[] {
   switch (event.event) {
-    case "study_started": {
-      const complete = event.complete > 0 ? `, ${event.complete} of them complete` : "";
-      return [`Study ${event.study}: ${event.runs} runs${complete}`];
-    }
+    case "study_started":
+      return [eventWords.studyStarted(event.study, event.runs, event.complete)];
     case "note":
     case "setup":
       return [plainText(event.text)];
     case "run_finished":
       return [runLine(before, event)];
-    case "rounds_added": {
-      const { rounds, maxRounds, undecided, comparisons, scenarioIds, runs } = event;
-      const further = runs - before.runs;
-      return [
-        `After ${rounds} rounds ${undecided} of ${comparisons} comparisons ${
-          undecided === 1 ? "is" : "are"
-        } undecided: up to round ${maxRounds} for ${scenarioIds.length} scenarios, ${further} further run${
-          further === 1 ? "" : "s"
-        }`,
-      ];
-    }
+    case "rounds_added":
+      return [eventWords.roundsAdded(event, event.scenarioIds.length, event.runs - before.runs)];
     case "study_finished":
-      return [`${finishedLine(before)} in ${formatDuration(event.tookS)}`];
+      return [say.took(say.of(before.study, countsLine(before)), event.tookS)];
     case "study_stopped":
-      return [`${event.study}: stopped with ${countsLine(before)}`];
+      return [eventWords.studyStopped(event.study, countsLine(before))];
     case "report_started":
       return [
         before.done
-          ? `Writing the report of ${event.study}`
-          : `Writing the report of ${event.study}, of ${event.runs} complete runs`,
+          ? eventWords.reportStarted(event.study)
+          : eventWords.reportOfPartStarted(event.study, event.runs),
       ];
     case "report_finished":
     case "report_failed": {
       const { study, files, tookS } = event;
-      const what = event.event === "report_failed" ? "Incomplete report" : "Report";
-      return [
-        ...files.map((file) => `  ${file}`),
-        `${what} of ${study}: ${countFiles(files)} in ${formatDuration(tookS)}`,
-      ];
+      const written = event.event === "report_failed"
+        ? eventWords.reportFailed(study, files.length)
+        : eventWords.reportFinished(study, files.length);
+      return [...files.map((file) => `  ${file}`), say.took(written, tookS)];
     }
     default:
       return [];
   }
 }
 
-function countFiles({ length }: string[]): string {
-  return `${length} file${length === 1 ? "" : "s"}`;
+/** How much of the study is done. */
+export function countsLine(state: StudyProgress): string {
+  return say.counts(countComplete(state).complete, state.runs, state.failed, state.rejected);
 }
 
-function finishedLine(before: StudyProgress): string {
-  return `${before.study}: ${countsLine(before)}`;
+/** The state as one line of text. */
+export function progressLine(state: StudyProgress, nowMs: number): string {
+  const { study, current, setup, report } = state;
+  if (report !== null) return say.of(study, `${say.report} · ${report.text ?? say.report}`);
+  if (state.stopped) return say.of(study, say.stopped(countsLine(state)));
+  if (state.done) return say.of(study, countsLine(state));
+  const { complete } = countComplete(state);
+  const parts = [say.place(Math.min(complete + 1, state.runs), state.runs)];
+  if (current !== null) {
+    const live = current.live === null ? [] : say.live(current.live);
+    parts.push([current.label, say.phase(current.phase), ...live].join(" · "));
+  } else if (setup !== null) parts.push(`${say.setup} · ${setup.text}`);
+  const left = remainingS(state, nowMs);
+  if (state.stopping) parts.push(`· ${say.stopping}`);
+  else if (left !== null) parts.push(`· ${say.left(left)}`);
+  return parts.join(" ");
 }
 
 /** A finished run as a line that stays. */
@@ -414,13 +404,12 @@ export function runLine(
   before: StudyProgress,
   event: StudyEvent & { event: "run_finished" },
 ): string {
-  const place = `[${countComplete(before).complete + 1}/${before.runs}]`;
+  const place = say.place(countComplete(before).complete + 1, before.runs);
   const label = before.current?.label ?? event.scenarioId;
   // Causes often begin with the arm, which the line has just named.
   const [arm, rest] = event.cause?.split(/: (.*)/s) ?? [];
   const cause = rest !== undefined && label.startsWith(arm!) ? rest : event.cause;
-  const outcome = outcomeLine({ ...event, cause });
-  return plainText(
-    `${place} ${label}, round ${event.round}: ${outcome} (${event.tookS.toFixed(1)} s)`,
-  );
+  const run = say.round(label, event.round);
+  const outcome = say.outcome({ ...event, cause });
+  return plainText(eventWords.runFinished(place, run, outcome, event.tookS));
 }

@@ -1,9 +1,9 @@
 // test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
-import type { StudyEvent } from "../store/events.ts";
+import type { NewEvent, StudyEvent } from "../store/events.ts";
 import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
 import { studyEvents } from "../testing/study_events.ts";
-import { eventLines, renderBlock, renderMatrix, runLine } from "./lines.ts";
+import { eventLines, progressLine, renderBlock, renderMatrix, runLine } from "./lines.ts";
 import { displayWidth } from "./text.ts";
 
 /** The state when an event of the made-up study has happened, and half a second later. */
@@ -272,6 +272,39 @@ Deno.test("renderBlock() of an open loop has each arm's own rates, and what is l
     "▸ Django direct, 195/s, round 1 of 1 · window, 2 of 5 s",
     "  190 RPS · P95 12 ms · 3 late · 195/s due",
   ]);
+});
+
+Deno.test("progressLine() shows place, phase, live figures and time left", () => {
+  const nowMs = Date.parse("2026-01-01T00:00:00Z");
+  const fold = (...events: NewEvent[]) =>
+    events.reduce(
+      (state, event) =>
+        foldEvent(state, { time: new Date(nowMs).toISOString(), ...event } as StudyEvent),
+      emptyProgress(),
+    );
+  const line = (...events: NewEvent[]) => progressLine(fold(...events), nowMs);
+  const begun: NewEvent = { event: "study_started", study: "s", runs: 4, complete: 1 };
+  const run = { order: 2, scenarioId: "x", round: 1 };
+  const started: NewEvent = { ...run, event: "run_started", label: "Flask direct, 10 users" };
+  const failed = { status: "failed", cause: "c", rps: null, p95Ms: null, tookS: 10 } as const;
+  const finished: NewEvent = { ...run, ...failed, event: "run_finished" };
+  const figures = { users: 10, rps: 412.4, failuresPerS: 1.25, p95Ms: 33.3 };
+  equal(
+    line(begun, started, finished, started, { event: "live", order: 2, ...figures }),
+    "[3/4] Flask direct, 10 users · start · 412 RPS · P95 33 ms · 1.3 failures/s · 20 s left",
+  );
+  const counts = { accepted: 1, rejected: 0, failed: 1 };
+  equal(
+    line(begun, started, finished, { event: "study_finished", study: "s", tookS: 3, ...counts }),
+    "s: 2 of 4 runs complete, 1 failed",
+  );
+  const report: NewEvent = { event: "report_started", study: "old", runs: 6, failed: 1 };
+  const step: NewEvent = { event: "report_step", text: "HTML", done: 4, total: 5 };
+  deepEqual([line(report), line(report, step)], ["old: report · report", "old: report · HTML"]);
+  equal(
+    line(begun, started, { event: "interrupted" }),
+    "[2/4] Flask direct, 10 users · start · stopping",
+  );
 });
 
 Deno.test("runLine() says lower bounds, and why a run was rejected", () => {

@@ -1,0 +1,138 @@
+/**
+ * A study in progress: what is said of it in a terminal, in a notebook's display and in a log of
+ * lines.
+ *
+ * @module
+ */
+
+import type { Phase, RoundsAdded } from "../store/events.ts";
+import type { FinishedRun, LiveFigures } from "../store/progress.ts";
+import { formatCount } from "./format.ts";
+
+/** A span of time for people: `45 s`, `3 min 20 s`, `2 h 05 min`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+/** A whole number with thousands separators. */
+export function formatWhole(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+const PHASES: Record<Phase, string> = {
+  start: "start",
+  verify: "verify",
+  "warm-up": "warm-up",
+  window: "window",
+  stop: "stop",
+};
+
+/** The states of a round, in the legend's order. */
+const ROUNDS = {
+  ok: "ok",
+  rejected: "rejected",
+  failed: "failed",
+  running: "running",
+  pending: "to do",
+};
+
+/** Titles, parts of lines and whole lines. */
+export const progressWords = {
+  setup: "setup",
+  report: "report",
+  stopping: "stopping",
+  stoppingRuns: "stopping what runs, complete runs are kept",
+  writingReport: "writing the report",
+  failedAbove: "failed, see above",
+  allLevels: "in all",
+
+  legend: (marks: Record<keyof typeof ROUNDS, string>) => {
+    const states = Object.entries(ROUNDS) as [keyof typeof ROUNDS, string][];
+    const named = states.map(([state, name]) => `${marks[state]} ${name}`).join("  ");
+    return `${named}, one mark a round; last RPS`;
+  },
+  moreArms: (hidden: number) => `… and ${hidden} more arms`,
+
+  rps: (value: number, columns = 0) => `${formatWhole(value).padStart(columns)} RPS`,
+  users: (users: number) => `${formatWhole(users)} users`,
+  due: (arrivalRate: number) => `${arrivalRate}/s due`,
+  failures: (perS: number) => `${perS.toFixed(1)} failures/s`,
+  /** Live figures, each in its words; failures only where there are some. */
+  live: ({ rps, p95Ms, failuresPerS, late = 0, dropped = 0 }: LiveFigures): string[] =>
+    [
+      progressWords.rps(rps),
+      p95Ms === null ? [] : `P95 ${formatWhole(p95Ms)} ms`,
+      failuresPerS > 0 ? progressWords.failures(failuresPerS) : [],
+      late > 0 ? `${formatWhole(late)} late` : [],
+      dropped > 0 ? `${formatWhole(dropped)} dropped` : [],
+    ].flat(),
+  /** Figures of a finished run, or why it failed. */
+  outcome: ({ status, cause, rps, p95Ms, p95IsBound }: Omit<FinishedRun, "label">): string => {
+    if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
+    const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatWhole(p95Ms)} ms`;
+    const why = status === "rejected" ? `; rejected: ${cause}` : "";
+    return (rps == null ? "– RPS" : progressWords.rps(rps)) + p95 + why;
+  },
+
+  place: (number: number, runs: number) => `[${number}/${runs}]`,
+  round: (label: string, round: number, rounds?: number) =>
+    `${label}, round ${round}${rounds === undefined ? "" : ` of ${rounds}`}`,
+  /** A phase, with the seconds that it has taken and those that it takes. */
+  phase: (phase: Phase, seconds?: number, wholeS?: number) =>
+    PHASES[phase] + (seconds === undefined ? "" : `, ${seconds}`) +
+    (wholeS === undefined ? "" : ` of ${wholeS}`) + (seconds === undefined ? "" : " s"),
+  lastRun: (run: string, outcome: string) => `last: ${run}: ${outcome}`,
+
+  complete: (complete: number, runs: number) => `${complete} of ${runs} runs`,
+  counted: (runs: number, state: "failed" | "rejected") => `${runs} ${ROUNDS[state]}`,
+  counts: (complete: number, runs: number, failed: number, rejected: number): string =>
+    [
+      `${progressWords.complete(complete, runs)} complete`,
+      failed > 0 ? progressWords.counted(failed, "failed") : [],
+      rejected > 0 ? progressWords.counted(rejected, "rejected") : [],
+    ].flat().join(", "),
+  of: (study: string, state: string) => `${study}: ${state}`,
+  stopped: (counts: string) => `stopped, ${counts}`,
+
+  soFar: (seconds: number) => `${formatDuration(seconds)} so far`,
+  left: (seconds: number) => `${formatDuration(seconds)} left`,
+  endNotBefore: (seconds: number) => `runs end in at least ${formatDuration(seconds)}`,
+  end: (seconds: number) => `runs end in about ${formatDuration(seconds)}`,
+  /** The same for those who will come back: with the time of day. */
+  endAt: (seconds: number, unixMs: number, timeZone?: string): string => {
+    const format = { hour: "2-digit", minute: "2-digit", timeZone } as const;
+    const clock = new Intl.DateTimeFormat("en-GB", format).format(unixMs);
+    return `${progressWords.end(seconds)}, at ${clock}`;
+  },
+  took: (what: string, seconds: number) => `${what} in ${formatDuration(seconds)}`,
+};
+
+/** Lines of a log, an event each. */
+export const eventWords = {
+  studyStarted: (study: string, runs: number, complete: number) =>
+    `Study ${study}: ${runs} runs${complete > 0 ? `, ${complete} of them complete` : ""}`,
+  runFinished: (place: string, run: string, outcome: string, seconds: number) =>
+    `${place} ${run}: ${outcome} (${seconds.toFixed(1)} s)`,
+  roundsAdded: (
+    { rounds, undecided, comparisons, maxRounds }: RoundsAdded,
+    scenarios: number,
+    runs: number,
+  ) =>
+    `After ${rounds} rounds ${undecided} of ${comparisons} comparisons ${
+      undecided === 1 ? "is" : "are"
+    } undecided: up to round ${maxRounds} for ${scenarios} scenarios, ${
+      formatCount(runs, "further run")
+    }`,
+  studyStopped: (study: string, counts: string) => `${study}: stopped with ${counts}`,
+  reportStarted: (study: string) => `Writing the report of ${study}`,
+  reportOfPartStarted: (study: string, runs: number) =>
+    `Writing the report of ${study}, of ${runs} complete runs`,
+  reportFinished: (study: string, files: number) =>
+    `Report of ${study}: ${formatCount(files, "file")}`,
+  reportFailed: (study: string, files: number) =>
+    `Incomplete report of ${study}: ${formatCount(files, "file")}`,
+};
