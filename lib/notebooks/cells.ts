@@ -8,6 +8,7 @@
 import { basename, join } from "node:path";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import { tryCommand } from "../setup/command.ts";
+import { notebookWords as say } from "../wording/notebooks.ts";
 import { type Notebook, toText } from "./notebook.ts";
 
 /** Where a line of an extracted module comes from. */
@@ -59,13 +60,13 @@ export function extractCells(notebook: Notebook): ExtractedCells {
   return { code: lines.join("\n") + "\n", origins };
 }
 
-/** The line that deno means by 1-based `line`, in words: `cell 3, line 2`. */
-function locate(extracted: ExtractedCells, line: number): string {
+/** The line that deno means by 1-based `line`, in words: `name, cell 3, line 2`. */
+function locate(name: string, extracted: ExtractedCells, line: number): string {
   for (let at = line - 1; at < extracted.origins.length; at++) {
     const origin = extracted.origins[at];
-    if (origin) return `cell ${origin.cell}, line ${origin.line}`;
+    if (origin) return say.line(name, origin.cell, origin.line);
   }
-  return "end";
+  return say.end(name);
 }
 
 /** One thing that a check found. */
@@ -110,7 +111,7 @@ export function parseCheckOutput(
     problems.push({
       where: module === undefined
         ? `${at[1]}:${at[2]}`
-        : `${module.name}, ${locate(module.extracted, Number(at[2]))}`,
+        : locate(module.name, module.extracted, Number(at[2])),
       message,
     });
     message = "";
@@ -137,7 +138,7 @@ async function lint(
     };
     return [
       ...diagnostics.map(({ code, message, range }) => ({
-        where: `${name}, ${locate(extracted, range.start.line)}`,
+        where: locate(name, extracted, range.start.line),
         message: `${message} (${code})`,
       })),
       // A syntax error is the check's to report.

@@ -16,6 +16,7 @@ import { type CommandResult, lastLine, tryCommand } from "../setup/command.ts";
 import { KERNEL_NAME } from "../setup/kernelspec.ts";
 import { environmentPaths, type PythonEnvironment } from "../setup/python.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
+import { notebookWords as say } from "../wording/notebooks.ts";
 import { KERNEL_ERRORS, readKernelErrors } from "./guard.ts";
 import {
   type Cell,
@@ -274,7 +275,7 @@ async function executeAll(
       state.done = (event.number - 1) / event.total;
       const name = basename(jobs[event.notebook]!.output);
       const done = progress.reduce((sum, each) => sum + each.done, 0);
-      status?.(`${name}: cell ${event.number} of ${event.total}`, { done, total: jobs.length });
+      status?.(say.cellOf(name, event.number, event.total), { done, total: jobs.length });
     }
   };
   const list = join(scratch, "jobs.json");

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { notebookWords } from "../wording/notebooks.ts";
+
 /** The environment variable that names the file of recorded errors. */
 export const KERNEL_ERRORS = "POOLSCOPE_KERNEL_ERRORS";
 
@@ -40,7 +42,7 @@ function record(type: string, reason: unknown): void {
     message: reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason),
     ...(reason instanceof Error && reason.stack ? { stack: reason.stack } : {}),
   };
-  console.error(`Uncaught, outside of any cell: ${error.stack ?? error.message}`);
+  console.error(notebookWords.uncaught(error.stack ?? error.message));
   const path = Deno.env.get(KERNEL_ERRORS);
   if (!path) return;
   try {

@@ -16,7 +16,7 @@ import {
   formatSlowdown,
 } from "../wording/format.ts";
 import { armRatioLabel } from "../figures/ratio.ts";
-import { describeNoDifference } from "../stats/family.ts";
+import { describeNoDifference } from "../wording/decisions.ts";
 import type { ArmRatio, ThroughputRatio } from "../stats/summary.ts";
 import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";

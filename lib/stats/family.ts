@@ -280,29 +280,3 @@ function describe(
     deviation,
   };
 }
-
-/**
- * How a comparison may be worded, or null where its ratio speaks for itself: a difference inside
- * the noise is never called one, and says what would have been found.
- *
- * @param result The comparison.
- */
-export function describeNoDifference(
-  { verdict, open, detectable }: Pick<ComparisonResult, "verdict" | "open" | "detectable">,
-): string | null {
-  switch (verdict) {
-    case "higher":
-    case "lower":
-      return null;
-    case "none":
-      return "no round in which both succeeded";
-    case "single":
-      return "one round decides nothing";
-    case "indistinguishable": {
-      const found = detectable === null
-        ? "no difference would have been found reliably"
-        : `a slowdown of ${Math.max(1, Math.ceil(100 * (1 - detectable)))}% would have been found`;
-      return `${open ? "not decided yet" : "indistinguishable"}: ${found}`;
-    }
-  }
-}

@@ -1,13 +1,7 @@
 // test lane: checkout
 import assert from "node:assert/strict";
 import { normal, seededRandom } from "../frames/testing.ts";
-import {
-  chooseLooks,
-  type Comparison,
-  decideFamily,
-  describeNoDifference,
-  stoppingRule,
-} from "./family.ts";
+import { chooseLooks, type Comparison, decideFamily, stoppingRule } from "./family.ts";
 import { pairedRatio } from "./ratio.ts";
 import { nominalLevels } from "./spending.ts";
 import { studentTQuantile } from "./student_t.ts";
@@ -179,16 +173,4 @@ Deno.test("chooseLooks() grows with noise and family, within the budget", () => 
   assert.ok(last(0.1, 13) < last(0.127, 13));
   assert.deepEqual(chooseLooks(rule, 1, 13), [6, 12, 18]);
   assert.deepEqual(chooseLooks(stoppingRule(6), 1, 13), [6]);
-});
-
-Deno.test("describeNoDifference() says what would have been found", () => {
-  const at = { verdict: "indistinguishable", open: false, detectable: 0.823 } as const;
-  assert.equal(
-    describeNoDifference(at),
-    "indistinguishable: a slowdown of 18% would have been found",
-  );
-  assert.match(describeNoDifference({ ...at, open: true })!, /^not decided yet: /);
-  assert.match(describeNoDifference({ ...at, detectable: null })!, /no difference would have been/);
-  assert.equal(describeNoDifference({ ...at, verdict: "higher" }), null);
-  assert.match(describeNoDifference({ ...at, verdict: "single" })!, /one round decides nothing/);
 });

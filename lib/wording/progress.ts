@@ -31,8 +31,8 @@ const PHASES: Record<Phase, string> = {
   stop: "stop",
 };
 
-/** The states of a round, in the legend's order. */
-const ROUNDS = {
+/** In the legend's order. */
+const ROUND_STATES = {
   ok: "ok",
   rejected: "rejected",
   failed: "failed",
@@ -40,7 +40,10 @@ const ROUNDS = {
   pending: "to do",
 };
 
-/** Titles, parts of lines and whole lines. */
+/**
+ * Titles, parts of lines and whole lines. A part of which there is nothing to say is left out, such as
+ * failures where there are none.
+ */
 export const progressWords = {
   setup: "setup",
   report: "report",
@@ -50,8 +53,8 @@ export const progressWords = {
   failedAbove: "failed, see above",
   allLevels: "in all",
 
-  legend: (marks: Record<keyof typeof ROUNDS, string>) => {
-    const states = Object.entries(ROUNDS) as [keyof typeof ROUNDS, string][];
+  legend: (marks: Record<keyof typeof ROUND_STATES, string>) => {
+    const states = Object.entries(ROUND_STATES) as [keyof typeof ROUND_STATES, string][];
     const named = states.map(([state, name]) => `${marks[state]} ${name}`).join("  ");
     return `${named}, one mark a round; last RPS`;
   },
@@ -61,7 +64,6 @@ export const progressWords = {
   users: (users: number) => `${formatWhole(users)} users`,
   due: (arrivalRate: number) => `${arrivalRate}/s due`,
   failures: (perS: number) => `${perS.toFixed(1)} failures/s`,
-  /** Live figures, each in its words; failures only where there are some. */
   live: ({ rps, p95Ms, failuresPerS, late = 0, dropped = 0 }: LiveFigures): string[] =>
     [
       progressWords.rps(rps),
@@ -70,7 +72,6 @@ export const progressWords = {
       late > 0 ? `${formatWhole(late)} late` : [],
       dropped > 0 ? `${formatWhole(dropped)} dropped` : [],
     ].flat(),
-  /** Figures of a finished run, or why it failed. */
   outcome: ({ status, cause, rps, p95Ms, p95IsBound }: Omit<FinishedRun, "label">): string => {
     if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
     const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatWhole(p95Ms)} ms`;
@@ -81,14 +82,14 @@ export const progressWords = {
   place: (number: number, runs: number) => `[${number}/${runs}]`,
   round: (label: string, round: number, rounds?: number) =>
     `${label}, round ${round}${rounds === undefined ? "" : ` of ${rounds}`}`,
-  /** A phase, with the seconds that it has taken and those that it takes. */
-  phase: (phase: Phase, seconds?: number, wholeS?: number) =>
-    PHASES[phase] + (seconds === undefined ? "" : `, ${seconds}`) +
-    (wholeS === undefined ? "" : ` of ${wholeS}`) + (seconds === undefined ? "" : " s"),
+  phase: (phase: Phase, seconds?: number, wholeS?: number) => {
+    if (seconds === undefined) return PHASES[phase];
+    return `${PHASES[phase]}, ${seconds}${wholeS === undefined ? "" : ` of ${wholeS}`} s`;
+  },
   lastRun: (run: string, outcome: string) => `last: ${run}: ${outcome}`,
 
   complete: (complete: number, runs: number) => `${complete} of ${runs} runs`,
-  counted: (runs: number, state: "failed" | "rejected") => `${runs} ${ROUNDS[state]}`,
+  counted: (runs: number, state: "failed" | "rejected") => `${runs} ${ROUND_STATES[state]}`,
   counts: (complete: number, runs: number, failed: number, rejected: number): string =>
     [
       `${progressWords.complete(complete, runs)} complete`,
@@ -102,14 +103,13 @@ export const progressWords = {
   left: (seconds: number) => `${formatDuration(seconds)} left`,
   endNotBefore: (seconds: number) => `runs end in at least ${formatDuration(seconds)}`,
   end: (seconds: number) => `runs end in about ${formatDuration(seconds)}`,
-  /** The same for those who will come back: with the time of day. */
   endAt: (seconds: number, unixMs: number, timeZone?: string): string => {
     const format = { hour: "2-digit", minute: "2-digit", timeZone } as const;
     const clock = new Intl.DateTimeFormat("en-GB", format).format(unixMs);
     return `${progressWords.end(seconds)}, at ${clock}`;
   },
   took: (what: string, seconds: number) => `${what} in ${formatDuration(seconds)}`,
-};
+} as const;
 
 /** Lines of a log, an event each. */
 export const eventWords = {
@@ -135,4 +135,4 @@ export const eventWords = {
     `Report of ${study}: ${formatCount(files, "file")}`,
   reportFailed: (study: string, files: number) =>
     `Incomplete report of ${study}: ${formatCount(files, "file")}`,
-};
+} as const;
