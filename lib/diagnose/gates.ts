@@ -11,26 +11,23 @@
 
 import { canShare } from "../connections.ts";
 import type { Plan } from "../plan.ts";
+import type { Scenario } from "../scenario.ts";
 import { MIN_USERS } from "../stats/conditions.ts";
 import type { StudyContext } from "../stats/context.ts";
 import { MAX_LATE, MIN_DELIVERED } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
-import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
-import { TOLERATED_CHANGE, TREND_LEVEL } from "../stats/steady_state.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
+import { firedWords, gateWords as say } from "../wording/gates.ts";
 import { findUnequalWork, WORK_TOLERANCE } from "./equal_work.ts";
 import {
-  budgetOf,
-  byFramework,
+  budgetsOf,
   LARGEST_CHANGE,
-  percent,
   type Seen,
   seeOrder,
   seeRefusals,
   seeTrends,
   seeVersions,
-  stated,
 } from "./gate_looks.ts";
 
 /** A process runs on one core: a generator above this is the slowest part of the experiment. */
@@ -69,7 +66,7 @@ export interface GateStudy {
   context: StudyContext;
 }
 
-/** A line of the table. */
+/** A line of the table with its words. */
 export interface Gate {
   /** Short and stable, for CSVs. */
   id: string;
@@ -92,291 +89,172 @@ export interface Gate {
   study?: (study: GateStudy) => string[];
 }
 
-const ms = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
-const cores = (value: number) => `${value.toFixed(2)} cores`;
+type GateId = keyof typeof say;
 
-const TITLES: Record<string, string> = {
-  postgres: "PostgreSQL",
-  pgbouncer: "PgBouncer",
-  app: "the app",
-  locust: "the generator",
-};
+/** A gate without its words, which stand in {@linkcode say} by the same id. */
+type Unworded = Omit<Gate, "id" | "title" | "fires" | "cause" | "next">;
 
-/** All gates, in the order in which they are told. */
-export const GATES: readonly Gate[] = [
-  {
-    id: "not_verified",
+/** A row of the table, with the limits that its words name. */
+type Row<Fires> =
+  & Unworded
+  & (Fires extends (...limits: infer Limits) => string ? { limits: Limits } : unknown);
+
+/** The table, in the order in which gates are told. */
+const ROWS: { [Id in GateId]: Row<typeof say[Id]["fires"]> } = {
+  not_verified: {
     kind: "reject",
-    title: "Not verified",
-    fires: "the checks before the load (contract, nonce, path, network) did not all hold",
-    cause: "the app did not start, answers otherwise than the contract says, or takes another way",
-    next: "see the run's cause and logs/app.log",
     run: ({ status, cause, conditions }) =>
       status === "failed" && conditions.verified === false
-        ? { text: cause ?? "no cause was recorded", size: 1 }
+        ? { text: cause ?? say.not_verified.saw, size: 1 }
         : null,
   },
-  {
-    id: "counts_disagree",
+  counts_disagree: {
     kind: "reject",
-    title: "Counts disagree",
-    fires: "requests.csv, final.json and Locust's totals do not count the same requests",
-    cause: "files were changed or cut short, or the locustfile raised exceptions",
-    next: "run it again (`--retry-failed`)",
     run: ({ conditions: { disagreement } }) =>
       disagreement === null ? null : { text: disagreement, size: 1 },
   },
-  {
-    id: "generator_throttled",
+  generator_throttled: {
     kind: "reject",
-    title: "Generator held back",
-    fires: `a process of the load generator used more than ${MAX_GENERATOR_CORES} cores, or its ` +
-      `quota held it back for more than ${stated(MAX_GENERATOR_THROTTLED)} of the window`,
-    cause: "the generator, not the service, was the slowest part",
-    next: "lower the load, give the generator cores of its own, or lift its CPU quota",
+    limits: [MAX_GENERATOR_CORES, MAX_GENERATOR_THROTTLED],
     run: ({ conditions: { generator, services } }) => {
+      const { saw } = say.generator_throttled;
       const held = services.find(({ service }) => service === "locust")?.throttled ?? 0;
-      if (held > MAX_GENERATOR_THROTTLED) {
-        return {
-          text: `held back by its quota for ${percent(held)} of the window`,
-          size: 1 + held,
-        };
-      }
+      if (held > MAX_GENERATOR_THROTTLED) return { text: saw.held(held), size: 1 + held };
       if (generator === null || generator.busiest <= MAX_GENERATOR_CORES) return null;
-      return { text: `one process used ${cores(generator.busiest)}`, size: generator.busiest };
+      return { text: saw.busy(generator.busiest), size: generator.busiest };
     },
   },
-  {
-    id: "generator_late",
+  generator_late: {
     kind: "reject",
-    title: "Generator late",
-    fires: `more than ${stated(MAX_LATE)} of an open loop's requests were sent more than 10 ms ` +
-      `late, or the event loop ran more than ${MAX_LAG_MS} ms and ${stated(MAX_LAG_SHARE)} of ` +
-      `the median latency late on average`,
-    cause: "the generator did not get the CPU when it needed it",
-    next: "lower the load, or give the generator cores of its own",
+    limits: [MAX_LAG_MS, MAX_LAG_SHARE],
     run: ({ delivery, conditions: { generator }, p50Ms }) => {
+      const { saw } = say.generator_late;
       const late = delivery === null ? 0 : delivery.late / delivery.arrivals;
-      if (late > MAX_LATE) {
-        return { text: `${percent(late)} sent more than 10 ms late`, size: late };
-      }
+      if (late > MAX_LATE) return { text: saw.late(late), size: late };
       const lag = generator?.lagMeanMs ?? 0;
       return lag > MAX_LAG_MS && lag > MAX_LAG_SHARE * (p50Ms ?? 0)
-        ? { text: `its event loop ran ${ms(lag)} late on average`, size: lag / MAX_LAG_MS }
+        ? { text: saw.lag(lag), size: lag / MAX_LAG_MS }
         : null;
     },
   },
-  {
-    id: "not_delivered",
+  not_delivered: {
     kind: "reject",
-    title: "Load not delivered",
-    fires: `less than ${stated(MIN_DELIVERED)} of an open loop's requests were sent`,
-    cause: "more requests were without an answer than the generator may have open",
-    next: "lower the arrival rate: the service cannot serve this one",
     run: ({ delivery }) => {
       if (delivery === null || delivery.arrivals === 0) return null;
       const sent = 1 - delivery.dropped / delivery.arrivals;
       return sent < MIN_DELIVERED
-        ? { text: `${percent(1 - sent)} of the requests were never sent`, size: 1 - sent }
+        ? { text: say.not_delivered.saw(1 - sent), size: 1 - sent }
         : null;
     },
   },
-  {
-    id: "no_steady_state",
+  no_steady_state: {
     kind: "reject",
-    title: "No steady state",
-    fires: `throughput or service time has a trend of more than ${stated(TOLERATED_CHANGE)} over ` +
-      `the window, significant at ${stated(TREND_LEVEL)}`,
-    cause: "the ramp, a queue that still fills, a cache that still warms, or another program",
-    next: "a longer warm-up (`--warm-up`) or fewer users",
     counted: true,
     run: (run) => seeTrends(run, true),
   },
-  {
-    id: "steady_state_unknown",
+  steady_state_unknown: {
     kind: "reject",
-    title: "Steady state not shown",
-    fires: `throughput or service time changed by more than ${stated(LARGEST_CHANGE)} over the ` +
-      `window, or by more than ${
-        stated(TOLERATED_CHANGE)
-      } where its moments depend on each other ` +
-      `too much to test that`,
-    cause: "the window is short for the latencies in it, or something stepped up or down within it",
-    next: "a longer window (`--window`) or fewer users",
+    limits: [LARGEST_CHANGE],
     counted: true,
     run: (run) => seeTrends(run, false),
   },
-  {
-    id: "littles_law",
+  littles_law: {
     kind: "reject",
-    title: "Little's law broken",
-    fires:
-      `throughput × (service time + think time) is more than ${stated(LITTLE_TOLERANCE)} off ` +
-      `the users that were there; of an app's own locustfile, more than ${
-        stated(LITTLE_TOLERANCE)
-      } of them waited for the whole window`,
-    cause: "some users waited for the whole window while others were served, or stopped asking",
-    next: "a longer warm-up and window (`--warm-up`, `--window`) or fewer users",
     counted: true,
     run: ({ status, conditions: { littlesLaw } }) =>
       status === "failed" || littlesLaw === null || littlesLaw.holds ? null : {
-        text: `accounts for ${percent(littlesLaw.ratio)} of the users`,
+        text: say.littles_law.saw(littlesLaw.ratio),
         size: Math.abs(Math.log(Math.max(1e-3, littlesLaw.ratio))),
       },
   },
-  {
-    id: "ramp_in_window",
+  ramp_in_window: {
     kind: "limit",
-    title: "Ramp counted as measurement",
-    fires: `less than ${stated(MIN_USERS)} of the users ran when the window began`,
-    cause: "the warm-up is shorter than the ramp",
-    next: "a longer warm-up (`--warm-up`) or a higher spawnRate",
     run: ({ scenario: { users }, conditions: { generator } }) =>
       users === null || generator === null || generator.users >= MIN_USERS * users ? null : {
-        text: `${generator.users} of ${users} users ran when the window began`,
+        text: say.ramp_in_window.saw(generator.users, users),
         size: 1 - generator.users / users,
       },
   },
-  {
-    id: "few_samples",
+  few_samples: {
     kind: "limit",
-    title: "Too few requests for P95",
-    fires: `fewer than ${leastRequests(95)} correct answers in a window`,
-    cause: "the window is short for the throughput",
-    next: "a longer window (`--window`)",
     run: ({ status, requests, failures }) => {
       const correct = requests - failures;
       if (status === "failed" || correct >= leastRequests(95)) return null;
-      return { text: `${correct} correct answers`, size: 1 / (1 + correct) };
+      return { text: say.few_samples.saw(correct), size: 1 / (1 + correct) };
     },
   },
-  {
-    id: "single_round",
+  single_round: {
     kind: "limit",
-    title: "One run per cell",
-    fires: "the plan has one round",
-    cause: "a single run has no interval: what the machine does from run to run is not known",
-    next:
-      "more rounds (`--rounds`): two is the least, five find a difference of 20% in 4 of 5 studies",
-    study: ({ plan }) => plan.rounds === 1 ? [`${plan.scenarios.length} cells, one run each`] : [],
+    study: ({ plan }) => plan.rounds === 1 ? [say.single_round.saw(plan.scenarios.length)] : [],
   },
-  {
-    id: "fixed_order",
+  fixed_order: {
     kind: "limit",
-    title: "One order only",
-    fires: "the cells had the same order in every round",
-    cause: "a machine that slows down or warms up meanwhile favours those that come first or last",
-    next: "more rounds: each draws an order of its own",
     study: ({ manifests }) => seeOrder(manifests),
   },
-  {
-    id: "shared_cores",
+  shared_cores: {
     kind: "limit",
-    title: "Cores shared with the load generator",
-    fires: "generator and services had no cores of their own",
-    cause: "the machine has too few cores to divide, or the engine is local",
-    next:
-      "compare arms, do not read absolute numbers as the apps' limits; four cores and Docker divide them",
     study: ({ context, runs }) => {
       if (context.cores === null || context.cpuSets.length > 0) return [];
       const used = runs.flatMap(({ conditions: { generator } }) => generator?.cores ?? []);
-      const most = used.length === 0
-        ? ""
-        : `, of which the generator used up to ${Math.max(...used).toFixed(2)}`;
-      return [`${context.cores} cores for all services${most}`];
+      return [say.shared_cores.saw(context.cores, used)];
     },
   },
-  {
-    id: "steal",
+  steal: {
     kind: "limit",
-    title: "Time stolen by the hypervisor",
-    fires: `more than ${stated(MAX_STOLEN)} of all cores' time`,
-    cause: "other guests of the same host",
-    next:
-      "measure at another time or on a dedicated machine; rounds and intervals show what it costs",
+    limits: [MAX_STOLEN],
     run: ({ conditions: { host } }) =>
       host === null || host.stolen <= MAX_STOLEN
         ? null
-        : { text: `${percent(host.stolen)} of the cores' time`, size: host.stolen },
+        : { text: say.steal.saw(host.stolen), size: host.stolen },
   },
-  {
-    id: "host_load",
+  host_load: {
     kind: "limit",
-    title: "Other programs on the machine",
-    fires: `other processes used more than ${stated(MAX_OTHERS)} of all cores' time`,
-    cause: "another program, or another study",
-    next: "end what else runs here, and run the study again",
+    limits: [MAX_OTHERS],
     run: ({ conditions: { host } }) =>
       host === null || host.others <= MAX_OTHERS
         ? null
-        : { text: `others used ${percent(host.others)} of the cores' time`, size: host.others },
+        : { text: say.host_load.saw(host.others), size: host.others },
   },
-  {
-    id: "limits_not_in_force",
+  limits_not_in_force: {
     kind: "limit",
-    title: "Limits not in force",
-    fires: "a limit on CPU or memory was asked for, and the service's own control group has none",
-    cause: "this user may not make control groups",
-    next: "start as root, by systemd-run --user --scope -p Delegate=yes, or with Docker",
     study: ({ manifests }) => {
       const missing = new Set(
         manifests.flatMap(({ limits }) =>
           Object.entries(limits).flatMap(([service, { asked, readBack }]) =>
             (asked.cpus !== null && readBack.cpus === null) ||
               (asked.memoryMiB !== null && readBack.memoryMiB === null)
-              ? [TITLES[service] ?? service]
+              ? [service]
               : []
           )
         ),
       );
-      return missing.size === 0 ? [] : [`none for ${[...missing].join(", ")}`];
+      return missing.size === 0 ? [] : [say.limits_not_in_force.saw([...missing])];
     },
   },
-  {
-    id: "versions_differ",
+  versions_differ: {
     kind: "limit",
-    title: "Versions differ between runs",
-    fires: "runs of the study were made with different programs, packages, images or machines",
-    cause: "the study was resumed after an update or on another machine",
-    next: "run it again under another name (`--study NAME`)",
     study: ({ manifests }) => seeVersions(manifests),
   },
-  {
-    id: "listen_overflow",
+  listen_overflow: {
     kind: "limit",
-    title: "Listen queue overflowed",
-    fires: "the kernel turned a connection away from a full listen queue in the window",
-    cause:
-      "more clients connect at once than a service accepts; each then waits 1 s, 3 s, … to retry",
-    next: "a larger listenBacklog and net.core.somaxconn, or connections that are kept",
     run: ({ conditions: { tcp } }) =>
       tcp === null || tcp.listenOverflows === 0
         ? null
-        : { text: `${tcp.listenOverflows} times`, size: tcp.listenOverflows },
+        : { text: say.listen_overflow.saw(tcp.listenOverflows), size: tcp.listenOverflows },
   },
-  {
-    id: "ports_scarce",
+  ports_scarce: {
     kind: "limit",
-    title: "Ephemeral ports run short",
-    fires: `more than ${stated(MAX_PORTS)} of the ephemeral ports were in use or in TIME_WAIT`,
-    cause: "connections are opened and closed faster than their ports become free",
-    next: `keep connections, or sysctl -w net.ipv4.ip_local_port_range="15000 60999"`,
+    limits: [MAX_PORTS],
     run: ({ conditions: { tcp } }) => {
       const share = tcp === null || tcp.ports === 0 ? 0 : tcp.portsInUse / tcp.ports;
       return share <= MAX_PORTS
         ? null
-        : { text: `${tcp!.portsInUse} of ${tcp!.ports} ports`, size: share };
+        : { text: say.ports_scarce.saw(tcp!.portsInUse, tcp!.ports), size: share };
     },
   },
-  {
-    id: "connections_lost",
+  connections_lost: {
     kind: "limit",
-    title: "Connections not kept",
-    fires: `more than ${stated(MAX_OPENED)} of the requests opened a connection, or a request ` +
-      `lost its own before the answer`,
-    cause: "the app or what stands before it closes connections that clients would keep",
-    next:
-      "switch keep-alive on, or raise its timeout and limit of requests: the rest is the cost of TCP",
+    limits: [MAX_OPENED],
     run: ({ status, scenario, requests, unfinished, conditions }) => {
       if (status === "failed") return null;
       const { generator, lostConnections } = conditions;
@@ -384,126 +262,86 @@ export const GATES: readonly Gate[] = [
       const starting = Math.max(0, (scenario.users ?? 0) - (generator?.users ?? 0));
       const more = Math.max(0, (generator?.connections ?? 0) - starting);
       const opened = more / Math.max(1, requests + unfinished);
-      const texts = [
-        opened > MAX_OPENED ? [`${percent(opened)} of the requests opened a connection`] : [],
-        lostConnections > 0 ? [`${lostConnections} requests lost theirs`] : [],
-      ].flat();
-      return texts.length === 0
-        ? null
-        : { text: texts.join(", "), size: Math.max(opened, lostConnections / (1 + requests)) };
+      if (opened <= MAX_OPENED && lostConnections === 0) return null;
+      return {
+        text: say.connections_lost.saw(opened > MAX_OPENED ? opened : null, lostConnections),
+        size: Math.max(opened, lostConnections / (1 + requests)),
+      };
     },
   },
-  {
-    id: "unequal_settings",
+  unequal_settings: {
     kind: "limit",
-    title: "Paths differ in more than the path",
-    fires: "the direct and the pooled arm of a pair have different settings of the app",
-    cause: "the plan sets them so",
-    next: "give both arms the same: until then the ratio is not the path's effect alone",
     study: ({ ratios }) => {
-      const texts = ratios.filter(({ differences }) => differences.length > 0)
-        .map(({ label, differences }) => ({ label, what: differences.join(", ") }));
-      return [...new Set(texts.map(({ what }) => what))].map((what) => {
-        const labels = new Set(texts.filter((text) => text.what === what).map((t) => t.label));
-        return `${what} (${[...labels].join(", ")})`;
-      });
+      const unequal = ratios.filter(({ differences }) => differences.length > 0);
+      const groups = Map.groupBy(unequal, ({ differences }) => differences.join(", "));
+      return [...groups].map(([settings, pairs]) =>
+        say.unequal_settings.saw(settings, [...new Set(pairs.map(({ label }) => label))])
+      );
     },
   },
-  {
-    id: "unequal_work",
+  unequal_work: {
     kind: "reject",
-    title: "Other work than the contract's",
-    fires: `data statements or rows per request of an arm, over all its runs, were more than ${
-      stated(WORK_TOLERANCE)
-    } off the contract's, or queries went past PgBouncer`,
-    cause: "the app asks more often than it must, answers from a cache, or takes another way",
-    next: "make the app do what apps/CONTRACT.md says: arms that do different work do not compare",
-    study: ({ runs }) => findUnequalWork(runs).map(({ arm, what }) => `${arm}: ${what.join("; ")}`),
+    limits: [WORK_TOLERANCE],
+    study: ({ runs }) =>
+      findUnequalWork(runs).map(({ arm, what }) => say.unequal_work.saw(arm, what)),
   },
-  {
-    id: "unequal_budgets",
+  unequal_budgets: {
     kind: "limit",
-    title: "Frameworks with unequal connection budgets",
-    fires: "the apps of two frameworks may open different numbers of connections",
-    cause: "workers × threads or workers × pool differ",
-    next: "compare paths, not frameworks; or give all the same product",
     study: ({ plan }) => {
-      const { text, distinct } = byFramework(plan.scenarios, budgetOf);
-      return distinct > 1 ? [text] : [];
+      const budgets = budgetsOf(plan.scenarios);
+      const distinct = new Set(budgets.map(({ connections }) => connections.join()));
+      return distinct.size > 1 ? [say.unequal_budgets.saw(budgets)] : [];
     },
   },
-  {
-    id: "nothing_to_multiplex",
+  nothing_to_multiplex: {
     kind: "limit",
-    title: "Nothing to multiplex",
-    fires: "a pooled app may open no more connections than PgBouncer's default_pool_size, or " +
-      "pool_mode is session",
-    cause:
-      "the app has fewer workers and threads than the pool has connections, or each keeps its " +
-      "server for as long as it is connected",
-    next:
-      "more threads or a smaller default_pool_size, in transaction mode: until then no gain is " +
-      "the pooler's sharing",
     study: ({ plan }) => {
       const alone = plan.scenarios.filter((scenario) =>
         scenario.path === "pooled" && !canShare(scenario)
       );
-      const groups = Map.groupBy(
-        alone,
-        ({ defaultPoolSize, poolMode }) =>
-          `${defaultPoolSize}${poolMode === "session" ? " in session mode" : ""}`,
-      );
-      return [...groups].map(([pool, own]) =>
-        `${byFramework(own, budgetOf).text} connections for a pool of ${pool}`
+      const inSession = ({ poolMode }: Scenario) => poolMode === "session";
+      const groups = Map.groupBy(alone, (one) => `${one.defaultPoolSize} ${inSession(one)}`);
+      return [...groups.values()].map((own) =>
+        say.nothing_to_multiplex.saw(budgetsOf(own), own[0]!.defaultPoolSize, inSession(own[0]!))
       );
     },
   },
-  {
-    id: "budget_above_server",
+  budget_above_server: {
     kind: "limit",
-    title: "More connections than PostgreSQL takes",
-    fires:
-      "a direct app, or PgBouncer, may open more connections than max_connections leaves for it",
-    cause: "workers × pool, or default_pool_size, is too large: some connections will be refused",
-    next: "a smaller pool (defaultPoolSize when pooled), or more maxConnections",
     plan: ({ scenarios }) => seeRefusals(scenarios),
   },
-  {
-    id: "at_quota",
+  at_quota: {
     kind: "finding",
-    title: "At its CPU quota",
-    fires: `a service used at least ${stated(AT_QUOTA)} of its quota, or was held back by it for ` +
-      `${stated(THROTTLED)} of the window`,
-    cause: "this quota decides the throughput, whatever else differs",
-    next: "read ratios as those of this quota; raise it to see what comes next",
+    limits: [AT_QUOTA, THROTTLED],
     run: ({ status, conditions: { services } }) => {
       const held = services.filter(({ service, quota, cores, throttled }) =>
         service !== "locust" && quota !== null &&
         (cores >= AT_QUOTA * quota || throttled >= THROTTLED)
       );
       if (status === "failed" || held.length === 0) return null;
-      const text = held.map(({ service, quota, cores }) =>
-        `${TITLES[service] ?? service} ${cores.toFixed(2)} of ${quota} CPU`
-      );
-      return { text: text.join(", "), size: Math.max(...held.map((s) => s.cores / s.quota!)) };
+      const size = Math.max(...held.map(({ cores, quota }) => cores / quota!));
+      return { text: say.at_quota.saw(held), size };
     },
   },
-  {
-    id: "machine_full",
+  machine_full: {
     kind: "finding",
-    title: "The machine's cores are used up",
-    fires: `busy and stolen time are at least ${stated(FULL_MACHINE)} of all cores' time`,
-    cause: "the cores, which app, database and generator share, decide the throughput",
-    next: "more cores, or a lower load, to see the services' own limits",
+    limits: [FULL_MACHINE],
     run: ({ status, conditions: { host } }) => {
       if (status === "failed" || host === null) return null;
       const used = host.busy + host.stolen;
       return used < FULL_MACHINE
         ? null
-        : { text: `${percent(Math.min(1, used))} of ${host.cores} cores`, size: used };
+        : { text: say.machine_full.saw(Math.min(1, used), host.cores), size: used };
     },
   },
-];
+};
+
+/** All gates with their words. */
+export const GATES: readonly Gate[] = (Object.keys(ROWS) as GateId[]).map((id) => {
+  const { limits = [], ...row }: Unworded & { limits?: number[] } = ROWS[id];
+  const fires: string | ((...limits: number[]) => string) = say[id].fires;
+  return { id, ...say[id], ...row, fires: typeof fires === "string" ? fires : fires(...limits) };
+});
 
 /** A cell in which a gate fired. */
 export interface GateCell {
@@ -532,7 +370,7 @@ export interface FiredGate {
 export function rejectRun(run: RunSummary): string | null {
   for (const { kind, title, run: look } of GATES) {
     const seen = kind === "reject" ? look?.(run) : null;
-    if (seen != null) return `${title.charAt(0).toLowerCase()}${title.slice(1)}: ${seen.text}`;
+    if (seen != null) return firedWords.rejected(title, seen.text);
   }
   return null;
 }
@@ -561,7 +399,7 @@ export function firedGates(study: GateStudy): FiredGate[] {
     const look = gate.run;
     if (look === undefined) {
       const texts = gate.plan?.(study.plan) ?? gate.study!(study);
-      return texts.length === 0 ? [] : [{ gate, cells: [], runs: 0, seen: texts.join("; ") }];
+      return texts.length === 0 ? [] : [{ gate, cells: [], runs: 0, seen: firedWords.seen(texts) }];
     }
     const hits = study.runs.flatMap((run) => {
       const seen = look(run);
@@ -581,8 +419,6 @@ export function firedGates(study: GateStudy): FiredGate[] {
 /** What will fail in a plan as it is, as warnings with the next step. */
 export function foresee(plan: Plan): string[] {
   return GATES.flatMap(({ title, plan: look, next }) =>
-    (look?.(plan) ?? []).map((text) =>
-      `Warning: ${title.charAt(0).toLowerCase()}${title.slice(1)}: ${text}; ${next}`
-    )
+    (look?.(plan) ?? []).map((text) => firedWords.foreseen(title, text, next))
   );
 }

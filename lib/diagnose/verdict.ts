@@ -13,6 +13,7 @@ import type { Scenario } from "../scenario.ts";
 import { shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";
+import { ruleWords as say, verdictTitles } from "../wording/verdicts.ts";
 import { MAX_GENERATOR_CORES } from "./gates.ts";
 
 /** What can limit a scenario. */
@@ -75,12 +76,6 @@ export const REFUSED_SHARE = 0.01;
 /** What the causes of failed runs say where a limit on connections was met. */
 const REFUSED = /refused connections(?: \(too many clients|: max_client_conn)/;
 
-const TITLES: Record<string, string> = {
-  postgres: "PostgreSQL",
-  pgbouncer: "PgBouncer",
-  app: "the app",
-};
-
 /** A run as the rules see it. */
 interface Seen {
   scenario: Scenario;
@@ -107,11 +102,6 @@ export interface VerdictRule {
   evidence: (seen: Seen) => string;
 }
 
-const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
-const ms = (value: number) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
-const count = (value: number) => value < 10 ? value.toFixed(1) : String(Math.round(value));
-const cores = (value: number) => value.toFixed(2);
-
 function serviceOf({ run }: Seen, name: string) {
   return run.conditions.services.find(({ service }) => service === name);
 }
@@ -133,16 +123,9 @@ function quotaUse(seen: Seen, name: string): number {
   return service?.quota == null ? 0 : service.cores / service.quota;
 }
 
-function describeQuota(seen: Seen, name: string, title: string): string {
-  const { cores: used, quota, throttled } = serviceOf(seen, name)!;
-  const use = quota === null
-    ? `used ${cores(used)} cores under its quota`
-    : `used ${cores(used)} of its quota of ${quota} cores`;
-  // Each core that has to wait counts.
-  const held = throttled > 1
-    ? `${throttled.toFixed(1)} s per second`
-    : `${percent(throttled)} of the time`;
-  return `${title} ${use}, which held it back for ${held}`;
+function quotaOf(seen: Seen, name: string) {
+  const { cores, quota, throttled } = serviceOf(seen, name)!;
+  return [name, cores, quota, throttled] as const;
 }
 
 /**
@@ -204,54 +187,41 @@ const busiest = ({ run }: Seen) => run.conditions.generator?.busiest ?? 0;
 const hostUse = ({ run: { conditions: { host } } }: Seen) =>
   host === null ? 0 : host.busy + host.stolen;
 
-const QUEUE = "PgBouncer's queue";
-
 /** The rules in the order in which they are tried; a verdict may have several. */
-export const VERDICT_RULES: readonly VerdictRule[] = [
+const RULES: readonly Omit<VerdictRule, "title">[] = [
   {
     verdict: "refused_connections",
-    title: "Connections refused",
-    fires: `requests failed because PostgreSQL's max_connections or PgBouncer's max_client_conn ` +
-      `was reached`,
+    fires: say.refused_connections.fires,
     score: ({ run }) =>
       run.cause !== null && REFUSED.test(run.cause) ? (run.errorRate ?? 1) / REFUSED_SHARE : 0,
-    evidence: ({ run }) => `${shortCause(run)}; ${percent(run.errorRate ?? 1)} of requests failed`,
+    evidence: ({ run }) => say.refused_connections.saw(shortCause(run), run.errorRate ?? 1),
   },
   {
     verdict: "pgbouncer_queue",
-    title: QUEUE,
-    fires: `in session mode, clients that never got a server waited for ${
-      percent(WAITING_SHARE)
-    } of all the time that requests were under way`,
+    fires: say.starved_clients.fires(WAITING_SHARE),
     score: (seen) =>
       keepsServers(seen) ? starvedMs(seen) / (seen.serviceMs + starvedMs(seen)) / WAITING_SHARE : 0,
-    evidence: ({ pgbouncer, scenario }) =>
-      `session mode shares nothing, ${Math.round(pgbouncer!.meanWaiting)} of ${
-        Math.round(pgbouncer!.meanClients)
-      } connections never got a server (default_pool_size ${scenario.defaultPoolSize})`,
+    evidence: ({ pgbouncer, scenario }) => {
+      const { meanWaiting, meanClients } = pgbouncer!;
+      return say.starved_clients.saw(meanWaiting, meanClients, scenario.defaultPoolSize);
+    },
   },
   {
     verdict: "generator",
-    title: "Load generator",
-    fires: `its quota held the load generator back for ${percent(GENERATOR_HELD)} of the window, ` +
-      `or one of its processes used ${MAX_GENERATOR_CORES} cores`,
+    fires: say.generator.fires(GENERATOR_HELD, MAX_GENERATOR_CORES),
     score: (seen) =>
       Math.max(
         (serviceOf(seen, "locust")?.throttled ?? 0) / GENERATOR_HELD,
         fullness(busiest(seen), MAX_GENERATOR_CORES),
       ),
-    evidence: (seen) => {
-      const throttled = serviceOf(seen, "locust")?.throttled ?? 0;
-      return throttled > GENERATOR_HELD
-        ? describeQuota(seen, "locust", "the load generator")
-        : `a process of the load generator used ${cores(busiest(seen))} of one core`;
-    },
+    evidence: (seen) =>
+      (serviceOf(seen, "locust")?.throttled ?? 0) > GENERATOR_HELD
+        ? say.generator.saw.quota(...quotaOf(seen, "locust"))
+        : say.generator.saw.core(busiest(seen)),
   },
   {
     verdict: "load_limited",
-    title: "The load",
-    fires: `an open loop's requests were all answered, or users thought for so long that without ` +
-      `any service time they would ask less than ${percent(WORTHWHILE)} more often`,
+    fires: say.load_limited.fires(WORTHWHILE),
     score: (seen) => {
       const { scenario: { arrivalRate }, run, serviceMs } = seen;
       if (arrivalRate !== null) return run.rps / arrivalRate / DELIVERED;
@@ -261,27 +231,20 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
   },
   {
     verdict: "connection_setup",
-    title: "Connection setup",
-    fires: `the app opened more than ${SETUP_CHURN} connections per request, and opening them ` +
-      `took ${percent(SETUP_SHARE)} of the time between two requests of a user`,
+    fires: say.connection_setup.fires(SETUP_CHURN, SETUP_SHARE),
     score: (seen) =>
       seen.app === null ? churn(seen) / SETUP_HABIT : Math.min(
         churn(seen) / SETUP_CHURN,
         connectMs(seen) / (seen.serviceMs + thinkMs(seen)) / SETUP_SHARE,
       ),
     evidence: (seen) => {
-      const opened = `the app opened ${count(churn(seen))} connections per request`;
-      return seen.app === null
-        ? opened
-        : `${opened}, for ${ms(connectMs(seen))} of its ${ms(seen.serviceMs)}`;
+      const times = { connectMs: connectMs(seen), serviceMs: seen.serviceMs };
+      return say.connection_setup.saw(churn(seen), seen.app === null ? null : times);
     },
   },
   {
     verdict: "pgbouncer_cpu",
-    title: "PgBouncer's CPU",
-    fires: `PgBouncer used ${
-      percent(USED_UP)
-    } of its quota, or ${ONE_CORE} cores, as it runs on one`,
+    fires: say.pgbouncer_cpu.fires(USED_UP, ONE_CORE),
     score: (seen) =>
       Math.max(
         fullness(quotaUse(seen, "pgbouncer"), USED_UP),
@@ -289,21 +252,18 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
       ),
     evidence: (seen) =>
       quotaUse(seen, "pgbouncer") > 0
-        ? describeQuota(seen, "pgbouncer", "PgBouncer")
-        : `PgBouncer used ${cores(serviceOf(seen, "pgbouncer")!.cores)} of the one core it runs on`,
+        ? say.pgbouncer_cpu.saw.quota(...quotaOf(seen, "pgbouncer"))
+        : say.pgbouncer_cpu.saw.core(serviceOf(seen, "pgbouncer")!.cores),
   },
   {
     verdict: "database_quota",
-    title: "The database's CPU quota",
-    fires: `PostgreSQL used ${percent(USED_UP)} of its quota`,
+    fires: say.database_quota.fires(USED_UP),
     score: (seen) => fullness(quotaUse(seen, "postgres"), USED_UP),
-    evidence: (seen) => describeQuota(seen, "postgres", "PostgreSQL"),
+    evidence: (seen) => say.database_quota.saw(...quotaOf(seen, "postgres")),
   },
   {
     verdict: "app_cpu",
-    title: "The app's CPU",
-    fires: `the app used ${percent(USED_UP)} of its quota, or ${ONE_CORE} cores per worker, as a ` +
-      `worker of CPython runs on one`,
+    fires: say.app_cpu.fires(USED_UP, ONE_CORE),
     score: (seen) =>
       Math.max(
         fullness(quotaUse(seen, "app"), USED_UP),
@@ -311,81 +271,65 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
       ),
     evidence: (seen) =>
       quotaUse(seen, "app") >= USED_UP
-        ? describeQuota(seen, "app", "the app")
-        : `the app used ${
-          cores(serviceOf(seen, "app")!.cores)
-        } cores, and its workers run on one each: ${seen.scenario.workers}`,
+        ? say.app_cpu.saw.quota(...quotaOf(seen, "app"))
+        : say.app_cpu.saw.workers(serviceOf(seen, "app")!.cores, seen.scenario.workers),
   },
   {
     verdict: "database_locks",
-    title: "Locks in the database",
-    fires: `at least one connection waited for a lock on average, and ${
-      percent(LOCKED_SHARE)
-    } of those that executed`,
+    fires: say.database_locks.fires(LOCKED_SHARE),
     score: ({ postgres }) =>
       postgres === null || postgres.meanActive === 0 ? 0 : Math.min(
         postgres.meanWaitingLock,
         postgres.meanWaitingLock / postgres.meanActive / LOCKED_SHARE,
       ),
     evidence: ({ postgres }) =>
-      `${count(postgres!.meanWaitingLock)} of ${
-        count(postgres!.meanActive)
-      } executing connections waited for a lock`,
+      say.database_locks.saw(postgres!.meanWaitingLock, postgres!.meanActive),
   },
   {
     verdict: "host_cpu",
-    title: "The machine's CPU",
-    fires: `busy and stolen time were ${percent(HOST_USED_UP)} of all cores' time`,
+    fires: say.host_cpu.fires(HOST_USED_UP),
     score: (seen) => fullness(hostUse(seen), HOST_USED_UP),
     evidence: (seen) => {
-      const { cores: all, busy, stolen, others } = seen.run.conditions.host!;
-      return `the machine's ${all} cores were in use for ${
-        percent(Math.min(1, busy))
-      } of the time, ${percent(others)} by other processes${
-        stolen < 0.005 ? "" : `, and ${percent(stolen)} was stolen`
-      }`;
+      const { cores, busy, stolen, others } = seen.run.conditions.host!;
+      return say.host_cpu.saw(cores, Math.min(1, busy), others, stolen);
     },
   },
   {
     verdict: "pgbouncer_queue",
-    title: QUEUE,
-    fires: `waiting for one of default_pool_size server connections was ${
-      percent(WAITING_SHARE)
-    } of a request's time`,
+    fires: say.pgbouncer_queue.fires(WAITING_SHARE),
     score: (seen) => queueMs(seen) / (seen.serviceMs + starvedMs(seen)) / WAITING_SHARE,
     evidence: (seen) =>
-      `a request waited ${ms(queueMs(seen))} of its ${
-        ms(seen.serviceMs + starvedMs(seen))
-      } in PgBouncer for a server connection; ${
-        count(seen.pgbouncer!.meanServersActive)
-      } of ${seen.scenario.defaultPoolSize} were in use`,
+      say.pgbouncer_queue.saw(
+        queueMs(seen),
+        seen.serviceMs + starvedMs(seen),
+        seen.pgbouncer!.meanServersActive,
+        seen.scenario.defaultPoolSize,
+      ),
   },
   {
     verdict: "app_pool",
-    title: "The app's own pool",
-    fires: `waiting for a connection of the app's own pool was ${
-      percent(WAITING_SHARE)
-    } of a request's time`,
+    fires: say.app_pool.fires(WAITING_SHARE),
     score: (seen) => poolMs(seen) / seen.serviceMs / WAITING_SHARE,
     evidence: (seen) =>
-      `a request waited ${ms(poolMs(seen))} of its ${ms(seen.serviceMs)} for one of the app's ${
-        connectionBudget(seen.scenario)
-      } connections`,
+      say.app_pool.saw(poolMs(seen), seen.serviceMs, connectionBudget(seen.scenario)),
   },
   {
     verdict: "workers",
-    title: "Workers and threads",
-    fires: `requests in the service, by Little's law, were ${CROWDED} times the app's threads`,
+    fires: say.workers.fires(CROWDED),
     score: ({ scenario, inside }) => {
       const threads = threadsOf(scenario);
       return threads === null ? 0 : inside / threads / CROWDED;
     },
     evidence: ({ scenario: { workers, threads }, inside }) =>
-      `${count(inside)} requests at a time met ${
-        workers * threads
-      } threads (${workers} workers × ${threads})`,
+      say.workers.saw(inside, workers, threads),
   },
 ];
+
+/** The rules with the titles of their verdicts. */
+export const VERDICT_RULES: readonly VerdictRule[] = RULES.map((rule) => ({
+  ...rule,
+  title: verdictTitle(rule.verdict),
+}));
 
 /** A verdict; `unknown` where what it needs was not recorded. */
 export type Verdict = Bottleneck | "unknown";
@@ -407,12 +351,12 @@ export interface RunVerdict {
 
 /** What is missing of a run's records, or null. */
 function findMissing({ telemetry, conditions, measured }: RunSummary): string | null {
-  if (!measured) return "no load was measured";
+  if (!measured) return say.unknown.load;
   if (conditions.host === null || conditions.services.length === 0) {
-    return "what services and host used was not recorded";
+    return say.unknown.resources;
   }
   if (telemetry === null || telemetry.work === null || telemetry.work.requests === 0) {
-    return "what the database did was not recorded";
+    return say.unknown.database;
   }
   return null;
 }
@@ -457,9 +401,7 @@ export function judgeBottleneck(run: RunSummary): RunVerdict {
   }
   if (missing !== null) return { verdict: "unknown", evidence: missing, margin: 0 };
   if (mayQueueForPool(seen)) {
-    const evidence = `${count(seen.inside)} requests at a time may have waited for the app's ${
-      connectionBudget(scenario)
-    } connections, which was not recorded`;
+    const evidence = say.unknown.pool(seen.inside, connectionBudget(scenario));
     return { verdict: "unknown", evidence, margin: 0 };
   }
   return { verdict: "load_limited", evidence: describeLoad(seen), margin };
@@ -468,18 +410,14 @@ export function judgeBottleneck(run: RunSummary): RunVerdict {
 /** How much of what there is was used, and what the load asked for. */
 function describeLoad(seen: Seen): string {
   const { run, scenario, serviceMs } = seen;
-  const used = run.conditions.services
+  const quotas = run.conditions.services
     .filter(({ service, quota }) => quota !== null && service !== "locust")
-    .map(({ service }) => `${TITLES[service] ?? service} ${percent(quotaUse(seen, service))}`);
-  const quotas = used.length === 0 ? "" : `, of its quota ${used.join(" and ")}`;
+    .map(({ service }) => ({ service, use: quotaUse(seen, service) }));
+  const { arrivals, users, used } = say.load_limited.saw;
   const asked = scenario.users === null
-    ? `${scenario.arrivalRate} requests per second were due`
-    : `${scenario.users} users waited ${ms(serviceMs)} for an answer and thought for ${
-      ms(thinkMs(seen))
-    }, and nothing was used up`;
-  return `${asked}; the machine was in use for ${
-    percent(Math.min(1, hostUse(seen)))
-  } of the time${quotas}`;
+    ? arrivals(scenario.arrivalRate!)
+    : users(scenario.users, serviceMs, thinkMs(seen));
+  return used(asked, Math.min(1, hostUse(seen)), quotas);
 }
 
 /** How sure a verdict is. */
@@ -551,6 +489,5 @@ export function scenarioVerdicts(
 
 /** A verdict in words. */
 export function verdictTitle(verdict: Verdict): string {
-  if (verdict === "unknown") return "Not known";
-  return VERDICT_RULES.find((rule) => rule.verdict === verdict)!.title;
+  return verdictTitles[verdict];
 }

@@ -94,3 +94,28 @@ export function formatCount(n: number, one: string, many = `${one}s`): string {
 export function capitalise(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** A limit in per cent, as it is published: `99.5%`. */
+export function formatLimit(share: number): string {
+  return `${Number((100 * share).toPrecision(4))}%`;
+}
+
+/** How much of a resource is in use, in per cent, of nothing too: `0.0%`, `87%`. */
+export function formatUse(share: number): string {
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+}
+
+/** Cores in use: `0.49`. */
+export function formatCores(cores: number): string {
+  return cores.toFixed(2);
+}
+
+/** A mean of a count: `1.2`, `48`. */
+export function formatMean(count: number): string {
+  return count < 10 ? count.toFixed(1) : String(Math.round(count));
+}
+
+/** A duration: `6.0 ms`, `760 ms`. */
+export function formatMs(ms: number): string {
+  return `${formatMean(ms)} ms`;
+}
