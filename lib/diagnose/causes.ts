@@ -8,6 +8,7 @@
 import { readApp } from "../apps/app.ts";
 import { comparePool, connectionBudget, connectionsLeft } from "../connections.ts";
 import { armName, type Scenario } from "../scenario.ts";
+import { causeWords as causes } from "../wording/causes.ts";
 
 /** How far a run came. */
 export type Step = "start" | "verify" | "load";
@@ -46,7 +47,7 @@ export interface Evidence {
   thrown: string | null;
 }
 
-/** A line of the table. Sentences lack the arm's name and a full stop. */
+/** A line of the table; its sentences stand in lib/wording/causes.ts. */
 type Rule =
   & {
     /** Whether this alone fails a run, however few of its requests failed. @default false */
@@ -68,27 +69,8 @@ const FULL_DISK_MIB = 1;
 /** A quotation is cut to this length: behind the cause, which stands first. */
 const QUOTE_LENGTH = 160;
 
-const TITLES: Record<string, string> = {
-  app: "the app",
-  postgres: "PostgreSQL",
-  pgbouncer: "PgBouncer",
-  network: "the network between the services",
-  locust: "Locust",
-};
-
 /** When several services are lost, the first of these took the others along. */
 const SERVICES = ["postgres", "pgbouncer", "network", "app"];
-
-const WHEN: Record<Step, string> = {
-  start: "during the start",
-  verify: "before the load",
-  load: "during the load",
-};
-
-/** One sentence for all drivers, whose own words differ. */
-const LOST_STATEMENTS =
-  "clients lost their prepared statements to each other, as PgBouncer follows them in pool_mode transaction only with max_prepared_statements above 0: " +
-  "set maxPreparedStatements=200, poolMode=session or preparedStatements=false";
 
 /** The first rule that applies gives the cause, so the specific stand before the general. */
 const RULES: Rule[] = [
@@ -100,34 +82,27 @@ const RULES: Rule[] = [
   {
     where: ["app"],
     pattern: /Address already in use/i,
-    say: ({ exited }) =>
-      exited.app === undefined ? null : "another program had the app's port before the app",
+    say: ({ exited }) => exited.app === undefined ? null : causes.portTaken,
   },
   {
     where: ["thrown"],
     pattern: /^(?:unexpected error: )?(Cannot [^:]+)?.*(?:No space left on device|ENOSPC)/i,
-    say: (_, match) =>
-      `the disk is full (no space left on device): ${
-        match[1]?.replace("Cannot", "cannot") ?? "cannot write the run's files"
-      }`,
+    say: (_, match) => causes.diskFullAt(match[1]),
   },
   {
     where: [...SERVICES, "locust"],
     // The last is the drivers' name for PostgreSQL's code 53100.
     pattern: /No space left on device|ENOSPC|\bDiskFull/i,
-    say: (_, __, where) => `the disk is full (no space left on device, says ${TITLES[where]})`,
+    say: (_, __, where) => causes.diskFullSays(where),
   },
   {
-    fact: ({ freeMiB }) =>
-      freeMiB === null || freeMiB >= FULL_DISK_MIB
-        ? null
-        : "the disk is full: there is no space left for the run's files",
+    fact: ({ freeMiB }) => freeMiB === null || freeMiB >= FULL_DISK_MIB ? null : causes.diskFull,
   },
   { fact: outOfMemory, fatal: true },
   {
     where: ["thrown"],
     pattern: /^(\w+) is out of memory (before the load: .*)/,
-    say: (_, match) => `${TITLES[match[1]!]} ran out of memory ${match[2]}`,
+    say: (_, match) => causes.outOfMemory(match[1]!, match[2]!),
   },
   {
     // PostgreSQL then ends the connections of all others, and recovers.
@@ -136,9 +111,7 @@ const RULES: Rule[] = [
     say: (evidence, match) =>
       evidence.exited.postgres !== undefined
         ? null
-        : `PostgreSQL lost a server process (killed by signal ${match[1]}) and restarted${
-          affected(evidence)
-        }`,
+        : causes.lostProcess(match[1]!) + affected(evidence),
     fatal: true,
   },
   { fact: exits, fatal: true },
@@ -153,92 +126,70 @@ const RULES: Rule[] = [
   {
     where: ["app", "postgres", "pgbouncer"],
     pattern: /sorry, too many clients already|remaining connection slots are reserved/,
-    say: (evidence) =>
-      `PostgreSQL refused connections (too many clients already): ${budgetAgainstLimit(evidence)}`,
+    say: (evidence) => causes.tooManyClients(budgetAgainstLimit(evidence)),
   },
   {
     where: ["pgbouncer", "app"],
     pattern: /unsupported (?:startup parameter(?: in options)?: ([\w.]+)|(options) startup)/,
-    say: (_, match) =>
-      `PgBouncer refuses the startup parameter ${
-        match[1] ?? match[2]
-      }: add it to ignore_startup_parameters (it is then ignored), or set it another way`,
+    say: (_, match) => causes.startupParameter(match[1] ?? match[2]!),
   },
   {
     where: ["app", "postgres"],
     pattern: /prepared statement "[^"]*" (?:already exists|does not exist|requires \d)/,
     say: ({ scenario }) =>
-      scenario.path !== "pooled" || scenario.poolMode === "session" ? null : LOST_STATEMENTS,
+      scenario.path !== "pooled" || scenario.poolMode === "session" ? null : causes.lostStatements,
   },
   {
     where: ["pgbouncer", "app"],
     pattern: /transaction blocks not allowed in statement pooling mode/,
-    say: () =>
-      "the app uses transactions, which pool_mode statement does not allow: set poolMode=transaction or poolMode=session",
+    say: () => causes.noTransactions,
   },
   {
     where: ["pgbouncer"],
     pattern: /no such user: (\S+)/,
-    say: (_, match) =>
-      `PgBouncer refuses the app's login (no such user: ${
-        match[1]
-      }): give the user a line in auth_file, or set an auth_user that can look it up`,
+    say: (_, match) => causes.noUser(match[1]!),
   },
   {
     where: ["pgbouncer"],
     pattern: / (?:\([^)]*\)|[^/\s]+)\/(\S+)@\S+ password authentication failed/,
-    say: (_, match) =>
-      `PgBouncer refuses the app's login (password authentication failed for user "${
-        match[1]
-      }"): correct the user's line in auth_file`,
+    say: (_, match) => causes.wrongPassword(match[1]!),
   },
   {
     where: ["pgbouncer"],
     pattern: /error in auth_query: (?:[A-Z]+: +)?(.+)/,
-    say: (_, match) =>
-      `PgBouncer cannot look up the app's user (auth_query: ${
-        match[1]
-      }): give auth_user the right to it, or the user a line in auth_file`,
+    say: (_, match) => causes.authQuery(match[1]!),
   },
   {
     where: ["pgbouncer"],
     pattern: /server login failed: (?:[A-Z]+ +)?(.+)/,
-    say: (_, match) =>
-      `PgBouncer cannot log in to PostgreSQL (${
-        match[1]
-      }): correct user, password and dbname in [databases] and auth_file`,
+    say: (_, match) => causes.serverLogin(match[1]!),
   },
   {
     where: ["pgbouncer"],
     pattern: /DNS lookup failed: ([^\s:]+)/,
-    say: (_, match) =>
-      `PgBouncer finds no address for ${match[1]} (DNS lookup failed): correct host in [databases]`,
+    say: (_, match) => causes.noAddress(match[1]!),
   },
   {
     where: ["pgbouncer"],
     pattern: /no such database: (\S+)/,
-    say: (_, match) =>
-      `PgBouncer refuses the app (no such database: ${match[1]}): add the name to [databases]`,
+    say: (_, match) => causes.noDatabase(match[1]!),
   },
   { fact: unreachable },
   {
     where: ["app", "pgbouncer"],
     pattern: /query_wait_timeout/,
-    say: ({ scenario }) =>
-      `PgBouncer disconnected clients that waited longer than query_wait_timeout ${scenario.queryWaitTimeoutS} s for one of ${scenario.defaultPoolSize} server connections`,
+    say: ({ scenario }) => causes.waitTimeout(scenario.queryWaitTimeoutS, scenario.defaultPoolSize),
   },
   {
     where: ["app", "pgbouncer"],
     pattern: /no more connections allowed \(max_client_conn\)/,
-    say: ({ scenario }) =>
-      `PgBouncer refused connections: max_client_conn ${scenario.maxClientConn} is reached`,
+    say: ({ scenario }) => causes.maxClients(scenario.maxClientConn),
   },
   { fact: (evidence) => causeOfApp(evidence, false) },
   {
     where: ["app"],
     pattern: /the database system is (in recovery mode|not yet accepting connections|starting up)/,
-    say: (evidence, match) =>
-      `PostgreSQL refused connections because it is ${match[1]}${affected(evidence)}`,
+    say: (evidence, match) => causes.notReady(match[1]!) + affected(evidence),
   },
   {
     // Some drivers name the port.
@@ -247,23 +198,18 @@ const RULES: Rule[] = [
       /port (\d+) failed: Connection refused|Connect call failed \('[^']*', (\d+)\)|ECONNREFUSED \S+?:(\d+)|dial tcp \S+?:(\d+): connect: connection refused|ConnectionRefusedError/,
     say: ({ scenario }, match) => {
       const port = match.slice(1).find((group) => group !== undefined);
-      return `the app's connections to ${
-        scenario.path === "pooled" ? "PgBouncer" : "PostgreSQL"
-      } were refused: nothing listens ${
-        port === undefined ? "where it connects" : `on port ${port}`
-      }`;
+      return causes.nothingListens(scenario.path === "pooled" ? "pgbouncer" : "postgres", port);
     },
   },
   {
     where: ["app"],
     pattern: /terminating connection due to administrator command/,
-    say: (evidence) =>
-      `an administrator's command ended connections to PostgreSQL${affected(evidence)}`,
+    say: (evidence) => causes.administrator + affected(evidence),
   },
   {
     where: ["pgbouncer"],
     pattern: /pooler error: (.+)/,
-    say: (_, match) => `PgBouncer closed clients' connections (${match[1]})`,
+    say: (_, match) => causes.poolerError(match[1]!),
   },
   {
     where: ["thrown"],
@@ -273,7 +219,7 @@ const RULES: Rule[] = [
       const listens = /(?:running on|Listening at:) http:\/\/[^\s:]+:(\d+)/.exec(logs.app ?? "");
       return listens === null || listens[1] === match[1]
         ? null
-        : `the app listens on port ${listens[1]} instead of ${match[1]}`;
+        : causes.wrongPort(listens[1]!, match[1]!);
     },
   },
   {
@@ -281,7 +227,7 @@ const RULES: Rule[] = [
     pattern: /^[^]+/,
     say: ({ logs }, match) => {
       const reason = /status 5\d\d/.test(match[0]) ? quoteError(logs.app) : null;
-      return oneLine(match[0]) + (reason === null ? "" : `; the app's log says: ${reason}`);
+      return oneLine(match[0]) + (reason === null ? "" : causes.appLog(reason));
     },
   },
   { fact: failedRequests },
@@ -304,13 +250,11 @@ function budgetAgainstLimit({ scenario }: Evidence): string {
   const perWorker = concurrency === "event_loop" ? scenario.poolSize : scenario.threads;
   const budget = connectionBudget(scenario);
   const asked = Number.isFinite(budget)
-    ? `${scenario.workers} workers × ${perWorker}`
+    ? causes.budget.workers(scenario.workers, perWorker)
     : scenario.users === null
-    ? "a connection for each request under way"
-    : `a connection for each of ${scenario.users} users' requests`;
-  return `${asked} ${
-    budget > connectionsLeft(scenario) ? ">" : "against"
-  } max_connections ${maxConnections}`;
+    ? causes.budget.requests
+    : causes.budget.users(scenario.users);
+  return causes.budget.compare(asked, budget > connectionsLeft(scenario), maxConnections);
 }
 
 /** A server that does not answer where PgBouncer looks for it: its log has no line of that. */
@@ -318,7 +262,7 @@ function unreachable({ pooler, logs: { pgbouncer = "" } }: Evidence): string | n
   if (pooler == null || pooler.connected || pooler.target === null) return null;
   if (/pooler error: (?!query_wait_timeout)/.test(pgbouncer)) return null;
   return pooler.waiting > 0 || /query_wait_timeout/.test(pgbouncer)
-    ? `PgBouncer gets no connection to PostgreSQL at ${pooler.target}: correct host and port in [databases]`
+    ? causes.unreachable(pooler.target)
     : null;
 }
 
@@ -333,10 +277,7 @@ function outOfMemory(evidence: Evidence): string | null {
   for (const service of SERVICES) {
     const kills = memoryKills[service] ?? 0;
     if (kills === 0) continue;
-    const limit = limits[service] == null ? "" : ` at its limit of ${limits[service]} MiB`;
-    return `${
-      TITLES[service]
-    } ran out of memory${limit} (processes killed by the kernel: ${kills})${affected(evidence)}`;
+    return causes.memoryKills(service, limits[service] ?? null, kills) + affected(evidence);
   }
   return null;
 }
@@ -346,13 +287,9 @@ function exits({ exited, logs, step, requests, failures }: Evidence): string | n
     const code = exited[service];
     if (code === undefined) continue;
     if (code > 128) {
-      return `${TITLES[service]} was killed by signal ${code - 128} ${WHEN[step]}${
-        requests === 0 ? "" : `, after ${requests} requests of which ${failures} failed`
-      }`;
+      return causes.killed(service, code - 128, step, requests, failures);
     }
-    const last = quoteError(logs[service]);
-    const quoted = last === null ? "" : ` (${last})`;
-    return `${TITLES[service]} exited with code ${code} ${WHEN[step]}${quoted}`;
+    return causes.exited(service, code, step, quoteError(logs[service]));
   }
   return null;
 }
@@ -362,29 +299,25 @@ function ailments(evidence: Evidence): string | null {
     const said = evidence.unhealthy?.[service];
     if (said === undefined) continue;
     const last = quoteError(evidence.logs[service]);
-    return `${TITLES[service]} became unhealthy ${WHEN[evidence.step]}, ${
-      oneLine(said, QUOTE_LENGTH)
-    }${affected(evidence)}${last === null ? "" : `; its log ends with: ${last}`}`;
+    return causes.unhealthy(service, evidence.step, oneLine(said, QUOTE_LENGTH)) +
+      affected(evidence) + (last === null ? "" : causes.lastLog(last));
   }
   return null;
 }
 
 /** What remains when nothing else is known: how many requests met which error. */
 function failedRequests({ requests, failures, errors, logs }: Evidence): string {
-  if (requests === 0) return "no request was answered in the window";
+  if (requests === 0) return causes.noAnswer;
   const [first] = errors.filter(({ error }) => error !== "unfinished");
-  if (first === undefined) return `${failures} of ${requests} requests failed`;
-  const all = failures === requests ? `all ${requests}` : `${failures} of ${requests}`;
-  const which = first.count === failures ? " with" : `, ${first.count} of them with`;
+  if (first === undefined) return causes.failed(failures, requests);
   const reason = /^HTTP 5/.test(first.error) ? quoteError(logs.app) : null;
-  return `${all} requests failed${which} "${first.error}"${
-    reason === null ? "" : `; the app's log says: ${reason}`
-  }`;
+  return causes.failedWith(failures, requests, first.error, first.count) +
+    (reason === null ? "" : causes.appLog(reason));
 }
 
 /** How many requests a fault cost, where any were answered. */
 function affected({ requests, failures }: Evidence): string {
-  return requests === 0 ? "" : `: ${failures} of ${requests} requests failed`;
+  return causes.affected(requests, failures);
 }
 
 /** Lines that tell of an error: a language's, an app's of a request, PgBouncer's of its configuration. */

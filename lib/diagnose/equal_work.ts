@@ -9,6 +9,7 @@ import { connectionBudget } from "../connections.ts";
 import type { Scenario } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import type { Work } from "../stats/work.ts";
+import { workWords } from "../wording/work.ts";
 
 /**
  * By how much statements or rows per request may differ from the contract's, beside the share of
@@ -27,8 +28,6 @@ export interface UnequalWork {
   what: string[];
 }
 
-const per = (count: number, requests: number) => (count / requests).toFixed(2);
-
 /** Requests that can be in the database at the same time. */
 function mostUnderWay(scenario: Scenario): number {
   return Math.min(scenario.users ?? Infinity, connectionBudget(scenario), scenario.maxConnections);
@@ -46,30 +45,16 @@ function deviations(work: Work, queries: number | null, underWay: number): strin
   if (contract === null || requests < MIN_WORK_REQUESTS) return [];
   const tolerance = WORK_TOLERANCE + underWay / requests;
   const texts: string[] = [];
-  const compare = (what: string, seen: number, asked: number, why: [string, string]) => {
+  const compare = (what: "statements" | "rows", seen: number, asked: number) => {
     if (Math.abs(seen - asked) <= tolerance * asked) return;
-    texts.push(
-      `${per(seen, requests)} ${what} per request where the contract has ${
-        per(asked, requests)
-      }: the app ${seen > asked ? why[0] : why[1]}`,
-    );
+    const say = workWords[what];
+    texts.push((seen > asked ? say.more : say.fewer)(seen / requests, asked / requests));
   };
-  compare("data statements", work.dataStatements, contract.statements, [
-    "asks the database more than once for what one statement gives",
-    "answers without asking the database, as from a cache",
-  ]);
-  compare("rows", work.rows, contract.rows, [
-    "reads rows that no answer needs",
-    "answers without reading what it shows",
-  ]);
+  compare("statements", work.dataStatements, contract.statements);
+  compare("rows", work.rows, contract.rows);
   const executed = work.dataStatements + work.transactionControl;
   if (queries !== null && queries < (1 - tolerance) * executed) {
-    const share = Math.round(100 * (1 - queries / executed));
-    texts.push(
-      `PgBouncer saw ${per(queries, requests)} queries per request and PostgreSQL executed ${
-        per(executed, requests)
-      }: ${share}% went past PgBouncer`,
-    );
+    texts.push(workWords.past(queries, executed, requests));
   }
   return texts;
 }
@@ -158,9 +143,7 @@ function differsFromDirect(own: readonly RunSummary[], runs: readonly RunSummary
   const tolerance = WORK_TOLERANCE + drawn + underWay(own, pooledWork!) +
     underWay(direct, directWork!);
   if (Math.abs(pooled - asked) <= tolerance * asked) return null;
-  return `${pooled.toFixed(2)} data statements per request where the direct path has ${
-    asked.toFixed(2)
-  }: the app does other work through PgBouncer`;
+  return workWords.throughPgbouncer(pooled, asked);
 }
 
 /**
@@ -175,16 +158,11 @@ export function rejectUnequalWork(
   runs: readonly RunSummary[],
   unequal: readonly UnequalWork[],
 ): RunSummary[] {
-  const reasons = new Map(unequal.map(({ arm, what }) => [arm, what.join("; ")]));
+  const reasons = new Map(unequal.map(({ arm, what }) => [arm, workWords.other(what)]));
   return runs.map((run) => {
     const reason = reasons.get(run.arm);
     if (reason === undefined || run.status === "failed") return run;
     // Whatever it answered is no count of the same work.
-    return {
-      ...run,
-      status: "rejected",
-      cause: `other work than the contract's: ${reason}`,
-      counted: false,
-    };
+    return { ...run, status: "rejected", cause: reason, counted: false };
   });
 }

@@ -1,6 +1,6 @@
 /**
  * Gates: what must hold before a number supports a sentence. One table, each line with its published
- * threshold, what it looks at, the likely cause and the next step.
+ * limits and what it looks at; its words stand in lib/wording/gates.ts.
  *
  * - *Reject*: the run's numbers support no sentence; it enters no mean and no comparison.
  * - *Limit*: the numbers hold, and what is said of them holds no further than this.

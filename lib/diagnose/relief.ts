@@ -12,6 +12,7 @@ import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { Plan } from "../plan.ts";
 import { pairedRatio } from "../stats/ratio.ts";
 import type { Estimate, RunSummary } from "../stats/summary.ts";
+import { adviceWords as say } from "../wording/advice.ts";
 import type { Bottleneck, ScenarioVerdict, Verdict } from "./verdict.ts";
 
 /** How much more of something a relief gives. */
@@ -39,23 +40,17 @@ export const RELIEFS: Record<Bottleneck, ReliefRule> = {
     users === null
       ? { change: { arrivalRate: MORE * arrivalRate! } }
       : users >= MAX_USERS
-      ? { none: `it has ${users} users already` }
+      ? { none: say.users(users) }
       : { change: { users: Math.min(MAX_USERS, MORE * users) } },
   generator: ({ client }) =>
-    client === "fast"
-      ? { change: { client: "lean" } }
-      : { none: "no setting makes the generator faster: give it cores of its own" },
-  host_cpu: () => ({
-    none: "no setting adds cores: use a larger machine, or end what else runs on it",
-  }),
+    client === "fast" ? { change: { client: "lean" } } : { none: say.generator },
+  host_cpu: () => ({ none: say.hostCpu }),
   app_cpu: lift("appCpus", ({ workers }) => ({ change: { workers: 2 * workers } })),
   workers: ({ threads, poolSize }) => ({
     change: { threads: MORE * threads, poolSize: Math.max(poolSize, MORE * threads) },
   }),
   app_pool: ({ poolSize }) => ({ change: { poolSize: MORE * poolSize } }),
-  pgbouncer_cpu: lift("pgbouncerCpus", () => ({
-    none: "PgBouncer runs on one core: start several that share a port (so_reuseport)",
-  })),
+  pgbouncer_cpu: lift("pgbouncerCpus", () => ({ none: say.pgbouncerCpu })),
   pgbouncer_queue: (scenario) => {
     // In session mode, whoever is left out of the pool gets nothing.
     const least = scenario.poolMode === "session" ? connectionBudget(scenario) : 0;
@@ -63,24 +58,18 @@ export const RELIEFS: Record<Bottleneck, ReliefRule> = {
     const maxConnections = Math.max(scenario.maxConnections, defaultPoolSize + 20);
     return { change: { defaultPoolSize, maxConnections } };
   },
-  database_quota: lift("dbCpus", () => ({ none: "PostgreSQL has no quota" })),
-  database_locks: () => ({
-    none: "no setting shortens transactions: see which statements wait in logs and wait_events",
-  }),
+  database_quota: lift("dbCpus", () => ({ none: say.noQuota })),
+  database_locks: () => ({ none: say.locks }),
   connection_setup: ({ framework, reuse }) => {
-    if (reuse !== "per_request") {
-      return { none: `the app keeps its connections (${reuse}), and opens new ones all the same` };
-    }
+    if (reuse !== "per_request") return { none: say.keepsConnections(reuse) };
     const kept = readApp(framework).reuse.find((way) => way !== "per_request");
-    return kept === undefined
-      ? { none: "the app cannot keep its connections" }
-      : { change: { reuse: kept } };
+    return kept === undefined ? { none: say.cannotKeep } : { change: { reuse: kept } };
   },
   refused_connections: ({ path, maxConnections, maxClientConn }) =>
     path === "pooled" && maxClientConn < MAX_USERS
       ? { change: { maxClientConn: MAX_USERS } }
       : maxConnections >= MAX_CONNECTIONS
-      ? { none: `max_connections is ${maxConnections} already: use fewer connections` }
+      ? { none: say.maxConnections(maxConnections) }
       : { change: { maxConnections: Math.min(MAX_CONNECTIONS, MORE * maxConnections) } },
 };
 
@@ -108,12 +97,12 @@ export interface RelievedScenario {
  * ```
  */
 export function relieve(scenario: Scenario, verdict: Verdict): RelievedScenario | string {
-  if (verdict === "unknown") return "what limited it is not known";
+  if (verdict === "unknown") return say.unknown;
   const relief = RELIEFS[verdict](scenario);
   if ("none" in relief) return relief.none;
   try {
     const relieved = createScenario({ ...scenario, ...relief.change });
-    if (scenarioId(relieved) === scenarioId(scenario)) return "the setting does not act here";
+    if (scenarioId(relieved) === scenarioId(scenario)) return say.noEffect;
     return { scenario: relieved, what: describeChange(scenario, relieved) };
   } catch (error) {
     if (error instanceof UsageError) return error.message;
@@ -122,11 +111,10 @@ export function relieve(scenario: Scenario, verdict: Verdict): RelievedScenario 
 }
 
 function describeChange(before: Scenario, after: Scenario): string {
-  const show = (value: Scenario[keyof Scenario] | undefined) =>
-    value === null ? "none" : String(value ?? "default");
-  return (Object.keys(after) as (keyof Scenario)[])
+  const changes = (Object.keys(after) as (keyof Scenario)[])
     .filter((key) => before[key] !== after[key])
-    .map((key) => `${key} ${show(before[key])} → ${show(after[key])}`).join(", ");
+    .map((key) => ({ setting: key, before: before[key], after: after[key] }));
+  return say.changes(changes);
 }
 
 /** Rounds of a test: the least whose interval of a paired ratio is of any use. */
@@ -150,14 +138,14 @@ export function confirmationPlan(
 ): Plan | null {
   const cells = new Map<string, Scenario>();
   for (const { scenario: { scenario }, verdict } of verdicts) {
-    const relieved = scenario.replica > 0 ? "a copy" : relieve(scenario, verdict);
-    if (typeof relieved === "string") continue;
+    const relieved = relieve(scenario, verdict);
+    if (scenario.replica > 0 || typeof relieved === "string") continue;
     for (const cell of [scenario, relieved.scenario]) cells.set(scenarioId(cell), cell);
   }
   if (cells.size === 0) return null;
   return {
     name: `${plan.name}-confirmation`,
-    purpose: "Each scenario in turn with itself relieved of what is said to limit it.",
+    purpose: say.purpose,
     functionalCheck: plan.functionalCheck,
     warmUpS: plan.warmUpS,
     windowS: Math.min(plan.windowS, MAX_CONFIRM_WINDOW_S),
