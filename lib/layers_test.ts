@@ -9,6 +9,7 @@ const LIB = fileURLToPath(new URL(".", import.meta.url));
 /** What a layer may import besides itself; the order of the design, tasks first. */
 const MEASURING = ["setup", "engine", "verify", "load", "telemetry"];
 const RECORDS = [
+  "bottlenecks.ts",
   "server_settings.ts",
   "settings.ts",
   "scenario.ts",
@@ -53,7 +54,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     "errors.ts",
   ],
   "nearest.ts": ["errors.ts"],
-  apps: ["settings.ts", "nearest.ts", "json.ts", "errors.ts"],
+  apps: ["bottlenecks.ts", "settings.ts", "nearest.ts", "json.ts", "errors.ts"],
+  "bottlenecks.ts": [],
   "json.ts": ["nearest.ts", "errors.ts"],
   "errors.ts": [],
 };

@@ -11,7 +11,8 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { parseJson } from "../json.ts";
-import { REUSES } from "../settings.ts";
+import { BOTTLENECKS } from "../bottlenecks.ts";
+import { REUSES, settingOf } from "../settings.ts";
 import { addAppFolder, appFolders, describeFolder, foreignFolder, recordOf } from "./folders.ts";
 import { CONTRACT, type Contract, ROUTES } from "./routes.ts";
 
@@ -26,6 +27,13 @@ const VARIABLE = z.strictObject({ env: TEXT });
 
 /** What the template of a database URL may have in braces. */
 const URL_PARTS = ["user", "password", "host", "port", "database", "sslmode", "sslrootcert"];
+
+/** A setting in the text of an advice. */
+export const SETTING_IN_TEXT = /\{(\w+)\}/g;
+
+function isKnown(name: string): boolean {
+  return settingOf(name) !== undefined;
+}
 
 const SETTINGS = z.strictObject({
   workers: setting(COUNT).optional(),
@@ -104,6 +112,16 @@ const APP = z.strictObject({
     fatal: z.boolean().default(false),
   })).default([])
     .describe("Patterns of its log with the cause that they tell; `fatal` fails the run."),
+  advice: z.partialRecord(
+    z.enum(BOTTLENECKS),
+    TEXT.refine(
+      (text) => [...text.matchAll(SETTING_IN_TEXT)].every(([, name]) => isKnown(name!)),
+      "may have settings in braces, as in {threads}",
+    ),
+  ).default({})
+    .describe(
+      "What its owner does about a bottleneck, by the bottleneck; a setting in braces stands for its relieved value.",
+    ),
   routes: z.union([TEXT, ROUTES], "must be the name of a file, or a list of routes")
     .describe("The requests of the load, or the name of a file with them."),
   locustfile: TEXT.optional()

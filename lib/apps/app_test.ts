@@ -31,6 +31,8 @@ Deno.test("parseApp() names the file and the key that is wrong", () => {
     [{ ...good, settings: { ...good.settings, port: {} } }, '"settings.port.env": expected string'],
     [{ ...good, settings: withoutThreads }, '"settings.threads.default": is missing: how many'],
     [{ ...good, lock: undefined }, '"lock": is missing: the file with the versions'],
+    [{ ...good, advice: { app_pol: "x" } }, 'unknown key "advice.app_pol"'],
+    [{ ...good, advice: { workers: "{theads}" } }, '"advice.workers": may have settings in braces'],
     [{ ...good, logs: [{ pattern: "(", cause: "x" }] }, '"logs.0.pattern": must be a regular'],
     [
       { ...good, databaseUrl: { env: "URL", template: "pg://{pass}@x" } },

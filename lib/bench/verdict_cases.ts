@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Bottleneck, BOTTLENECKS } from "../diagnose/verdict.ts";
+import { type Bottleneck, BOTTLENECKS } from "../bottlenecks.ts";
 import { readApp } from "../apps/app.ts";
 import { FRAMEWORKS } from "../plan.ts";
 import { createScenario, type Framework, type Path, PATHS, type Scenario } from "../scenario.ts";

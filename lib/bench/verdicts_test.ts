@@ -1,6 +1,6 @@
 // test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { BOTTLENECKS } from "../diagnose/verdict.ts";
+import { BOTTLENECKS } from "../bottlenecks.ts";
 import { scenarioId } from "../scenario.ts";
 import { seededDraws } from "./random.ts";
 import { drawCases } from "./verdict_cases.ts";

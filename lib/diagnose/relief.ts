@@ -5,7 +5,8 @@
  * @module
  */
 
-import { readApp } from "../apps/app.ts";
+import { readApp, SETTING_IN_TEXT } from "../apps/app.ts";
+import type { Bottleneck } from "../bottlenecks.ts";
 import { UsageError } from "../errors.ts";
 import { connectionBudget } from "../connections.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
@@ -13,7 +14,7 @@ import type { Plan } from "../plan.ts";
 import { pairedRatio } from "../stats/ratio.ts";
 import type { Estimate, RunSummary } from "../stats/summary.ts";
 import { adviceWords as say } from "../wording/advice.ts";
-import type { Bottleneck, ScenarioVerdict, Verdict } from "./verdict.ts";
+import type { ScenarioVerdict, Verdict } from "./verdict.ts";
 
 /** How much more of something a relief gives. */
 const MORE = 3;
@@ -110,6 +111,19 @@ export function relieve(scenario: Scenario, verdict: Verdict): RelievedScenario 
   }
 }
 
+/**
+ * What the app's own description says to do about a bottleneck, with the values of the relieved
+ * scenario; null where it says nothing.
+ */
+function adviceOf(scenario: Scenario, verdict: Verdict): string | null {
+  const { advice } = readApp(scenario.framework);
+  const text = verdict === "unknown" ? undefined : advice[verdict];
+  if (text === undefined) return null;
+  const relieved = relieve(scenario, verdict);
+  const values = typeof relieved === "string" ? scenario : relieved.scenario;
+  return text.replace(SETTING_IN_TEXT, (_, name) => String(values[name as keyof Scenario]));
+}
+
 function describeChange(before: Scenario, after: Scenario): string {
   const changes = (Object.keys(after) as (keyof Scenario)[])
     .filter((key) => before[key] !== after[key])
@@ -161,6 +175,8 @@ export interface Confirmation {
   verdict: ScenarioVerdict;
   /** What was changed; or why nothing was, and then there is no ratio. */
   what: string;
+  /** What the app's own description says to do; null where it says nothing. */
+  advice: string | null;
   /** Relieved over original throughput of correct answers, with its 95% interval. */
   ratio: Estimate | null;
   /** Rounds behind it. */
@@ -190,7 +206,8 @@ export function readConfirmations(
     new Map(counted.filter((run) => run.scenarioId === id).map(({ round, rps }) => [round, rps]));
   return verdicts.filter(({ scenario }) => scenario.scenario.replica === 0).map((verdict) => {
     const relieved = relieve(verdict.scenario.scenario, verdict.verdict);
-    const untested = { verdict, ratio: null, n: 0, outcome: "untested" as const };
+    const advice = adviceOf(verdict.scenario.scenario, verdict.verdict);
+    const untested = { verdict, advice, ratio: null, n: 0, outcome: "untested" as const };
     if (typeof relieved === "string") return { ...untested, what: relieved };
     const [before, after] = [verdict.scenario.scenario, relieved.scenario]
       .map((scenario) => byRound(scenarioId(scenario))) as [
@@ -201,7 +218,8 @@ export function readConfirmations(
       .map(([round, base]) => ({ base, other: after.get(round)! }));
     if (pairs.length === 0) return { ...untested, what: relieved.what };
     const ratio = pairedRatio(pairs)!;
-    return { verdict, what: relieved.what, ratio, n: pairs.length, outcome: outcomeOf(ratio) };
+    const { length: n } = pairs;
+    return { verdict, what: relieved.what, advice, ratio, n, outcome: outcomeOf(ratio) };
   });
 }
 

@@ -126,3 +126,12 @@ Deno.test("readConfirmations() says whether throughput rose, paired by round", (
   // To be spared the failures is the relief.
   equal(read(runs([100, 101], [200, 202], { status: "failed" })).outcome, "confirmed");
 });
+
+Deno.test("readConfirmations() tells what the app's own description advises, with the values", () => {
+  const advised = (verdict: Verdict, changes: Partial<Scenario> = {}) =>
+    readConfirmations([verdictOn(scenario(changes), verdict)], [])[0]!.advice;
+  equal(advised("workers", { threads: 8 }), "start gunicorn with --threads 24");
+  equal(advised("app_pool", { poolSize: 5 }), "give create_engine() a pool_size of 15");
+  equal(advised("database_quota"), null);
+  equal(advised("unknown"), null);
+});

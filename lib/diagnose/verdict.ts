@@ -8,6 +8,7 @@
  */
 
 import { readApp } from "../apps/app.ts";
+import type { Bottleneck } from "../bottlenecks.ts";
 import { connectionBudget } from "../connections.ts";
 import type { Scenario } from "../scenario.ts";
 import { shortCause } from "../stats/summarise.ts";
@@ -15,23 +16,6 @@ import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";
 import { ruleWords as say, verdictTitles } from "../wording/verdicts.ts";
 import { MAX_GENERATOR_CORES } from "./gates.ts";
-
-/** What can limit a scenario. */
-export const BOTTLENECKS = [
-  "load_limited",
-  "generator",
-  "host_cpu",
-  "app_cpu",
-  "workers",
-  "app_pool",
-  "pgbouncer_cpu",
-  "pgbouncer_queue",
-  "database_quota",
-  "database_locks",
-  "connection_setup",
-  "refused_connections",
-] as const;
-export type Bottleneck = typeof BOTTLENECKS[number];
 
 /**
  * A service at this share of its quota waits for it: the kernel grants a quota in periods of 100 ms,

@@ -1,5 +1,6 @@
 // test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { BOTTLENECKS } from "../bottlenecks.ts";
 import { createScenario, type Scenario } from "../scenario.ts";
 import { NO_CONDITIONS, type ServiceConditions } from "../stats/conditions.ts";
 import { summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
@@ -7,7 +8,6 @@ import type { RunSummary } from "../stats/summary.ts";
 import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";
 import {
   agreeOnVerdict,
-  BOTTLENECKS,
   judgeBottleneck,
   scenarioVerdicts,
   VERDICT_RULES,

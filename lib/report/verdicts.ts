@@ -159,7 +159,7 @@ export function confirmationTable(study: Study, confirmation: Study | null): Tab
       one.verdict.scenario.arm,
       levelLabel(one.verdict.scenario),
       verdictTitle(one.verdict.verdict),
-      one.what,
+      [one.what, one.advice].filter((words) => words !== null).join("; "),
       one.ratio && formatRatio(one.ratio.value),
       one.ratio && (formatInterval(one.ratio, formatRatioEnd) || "one run"),
       one.n,

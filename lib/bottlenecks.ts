@@ -1,0 +1,24 @@
+/**
+ * What can limit a scenario, by the names that verdicts and an app's advice have for it.
+ *
+ * @module
+ */
+
+/** Resources that can be used up, and other limits. */
+export const BOTTLENECKS = [
+  "load_limited",
+  "generator",
+  "host_cpu",
+  "app_cpu",
+  "workers",
+  "app_pool",
+  "pgbouncer_cpu",
+  "pgbouncer_queue",
+  "database_quota",
+  "database_locks",
+  "connection_setup",
+  "refused_connections",
+] as const;
+
+/** One of {@linkcode BOTTLENECKS}. */
+export type Bottleneck = typeof BOTTLENECKS[number];
