@@ -15,6 +15,16 @@ export interface TableColumn {
   align?: "left" | "right";
 }
 
+/** A column of words. */
+export function left(header: string): TableColumn {
+  return { header };
+}
+
+/** A column of numbers. */
+export function right(header: string): TableColumn {
+  return { header, align: "right" };
+}
+
 /** A table, shown as HTML by Jupyter and written as Markdown for reports. */
 export class Table {
   /** What the table says, above it. */

@@ -14,6 +14,7 @@ import {
   formatRatioEnd,
   formatSlowdown,
 } from "../wording/format.ts";
+import { heading, settingWords, tableWords as say } from "../wording/tables.ts";
 import {
   type Leg,
   levelLabel,
@@ -29,18 +30,15 @@ import { describeLimits, LEG_TITLES } from "../stats/context.ts";
 import type { Delivery } from "../stats/delivery.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { Estimate, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
-import type { LegInForce, Manifest } from "../store/manifest.ts";
+import type { Manifest } from "../store/manifest.ts";
 import { checkNotice, checkTable } from "./check.ts";
-import { type CellValue, Table, type TableColumn } from "./display.ts";
+import { type CellValue, left, right, Table, type TableColumn } from "./display.ts";
 import { describeStatus } from "./status.ts";
 import type { Study } from "./study.ts";
 
-const right = (header: string) => ({ header, align: "right" as const });
-const left = (header: string) => ({ header });
-
 /** The stamp of a functional check, for captions and headings; empty otherwise. */
 export function checkStamp(study: Pick<Study, "context">): string {
-  return study.context.functionalCheck ? "Functional check only, no conclusion: " : "";
+  return study.context.functionalCheck ? say.checkStamp : "";
 }
 
 function shown(estimate: Estimate | null, format = formatNumber): string | null {
@@ -62,7 +60,7 @@ export function p999Of({ responseMs, serviceMs }: ScenarioSummary): Estimate | n
 /** The throughput of runs that do not count. */
 function inBrackets({ failedRps, rejectedRps }: ScenarioSummary): string | null {
   const rps = failedRps ?? rejectedRps;
-  return rps === null ? null : `(${formatNumber(rps)})`;
+  return rps === null ? null : say.inBrackets(rps);
 }
 
 /** Settings of an arm beside framework and path, empty when its label has none. */
@@ -83,16 +81,14 @@ export function referenceTable(study: Study): Table {
   const far = study.scenarios.some((scenario) => p999Of(scenario) !== null);
   const rows = study.scenarios.map((scenario): CellValue[] => {
     const ms = (estimate: Estimate | null, percent: number) =>
-      estimate === null
-        ? null
-        : (isLowerBound(scenario, percent) ? "≥ " : "") + formatNumber(estimate.value);
+      estimate && say.milliseconds(estimate.value, isLowerBound(scenario, percent));
     return [
       appTitle(scenario.framework) + armSettings(scenario),
       scenario.path,
       scenario.scenario.reuse,
       levelLabel(scenario),
       scenario.rps === null ? inBrackets(scenario) : shown(scenario.rps),
-      scenario.rps === null ? null : formatInterval(scenario.rps) || "one run",
+      scenario.rps === null ? null : formatInterval(scenario.rps) || say.oneRun,
       scenario.rpsCv === null ? null : formatPercent(scenario.rpsCv),
       ms(scenario.p50Ms, 50),
       ms(scenario.p95Ms, 95),
@@ -115,80 +111,61 @@ export function referenceTable(study: Study): Table {
     study.scenarios.flatMap((scenario, i) => scenario.n === 0 ? [i] : []),
   );
   return new Table(
-    `Every scenario of ${study.name}; ${study.context.database}; percentiles of the ${
-      latencyName(study.scenarios)
-    }, ${describeLoop(study.scenarios)}`,
+    say.scenarios(
+      study.name,
+      study.context.database,
+      latencyName(study.scenarios),
+      describeLoop(study.scenarios),
+    ),
     [
-      left("framework"),
-      left("path"),
-      left("reuse"),
-      right("load"),
-      right("RPS"),
-      right("95% interval"),
-      right("CV"),
-      right("P50 ms"),
-      right("P95 ms"),
-      right("P99 ms"),
-      ...(far ? [right("P99.9 ms")] : []),
-      ...(open ? [right("service P95 ms"), right("late"), right("dropped")] : []),
-      right("failures/s"),
-      right("error rate"),
-      right("n"),
-      left("status"),
+      left(heading.framework),
+      left(heading.path),
+      left(heading.reuse),
+      right(heading.load),
+      right(heading.rps),
+      right(heading.interval),
+      right(heading.cv),
+      right(heading.p50),
+      right(heading.p95),
+      right(heading.p99),
+      ...(far ? [right(heading.p999)] : []),
+      ...(open ? [right(heading.serviceP95), right(heading.late), right(heading.dropped)] : []),
+      right(heading.failuresPerS),
+      right(heading.errorRate),
+      right(heading.n),
+      left(heading.status),
     ],
     rows,
     failed,
   );
 }
 
-/** A verdict on a ratio in words. */
-function verdictWords(pair: ThroughputRatio, higher: string, lower: string): string {
-  const verdict = verdictOf(pair);
-  switch (verdict) {
-    case "higher":
-      return higher;
-    case "lower":
-      return lower;
-    case "open":
-      return "not decided yet";
-    case "single":
-      return "one run decides nothing";
-    case "none":
-      return pair.missing ?? "no ratio";
-    case "indistinguishable":
-      return verdict;
-  }
-}
-
 /** What stands in every table of ratios: ratio, interval, rounds, verdict and what could be found. */
 function ratioCells(
   pair: ThroughputRatio,
-  higher: string,
-  lower: string,
+  directions: Record<"higher" | "lower", string>,
 ): CellValue[] {
+  const verdict = verdictOf(pair);
   return [
     shown(pair.ratio, formatRatio),
-    pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || "one run",
+    pair.ratio === null ? null : formatInterval(pair.ratio, formatRatioEnd) || say.oneRun,
     pair.n,
-    verdictWords(pair, higher, lower),
+    (verdict === "none" ? pair.missing : null) ?? { ...say.verdicts, ...directions }[verdict],
     pair.detectable === null ? null : formatSlowdown(pair.detectable),
   ];
 }
 
 const RATIO_COLUMNS: TableColumn[] = [
-  right("ratio"),
-  right("95% interval"),
-  right("rounds"),
-  left("verdict"),
-  right("detectable slowdown"),
+  right(heading.ratio),
+  right(heading.interval),
+  right(heading.rounds),
+  left(heading.verdict),
+  right(heading.detectable),
 ];
 
-/** What the columns of ratios hold, for those who have not read the prose. */
-function describeColumns({ context: { comparisons } }: Study): string {
-  const intervals = comparisons > 1
-    ? `intervals are simultaneous over ${comparisons} comparisons`
-    : "95% t intervals";
-  return `paired by round; ${intervals}; a detectable slowdown is found in 90% of studies like this`;
+/** What the intervals of ratios hold, for those who have not read the prose. */
+function describeIntervals({ context: { comparisons } }: Study): string {
+  return comparisons > 1 ? say.simultaneous(comparisons) : say.separate;
 }
 
 /**
@@ -199,21 +176,21 @@ function describeColumns({ context: { comparisons } }: Study): string {
  */
 export function ratioTable(study: Study): Table {
   const columns = [
-    left("framework"),
-    left("reuse"),
-    right("load"),
+    left(heading.framework),
+    left(heading.reuse),
+    right(heading.load),
     ...RATIO_COLUMNS,
-    left("settings that differ"),
+    left(heading.differences),
   ];
-  return checkNotice(study, "throughput", columns) ?? new Table(
-    `Pooled over direct throughput, ${describeColumns(study)}`,
+  return checkNotice(study, say.throughput, columns) ?? new Table(
+    say.pathRatios(describeIntervals(study)),
     columns,
     study.ratios.map((pair) => [
       pair.label,
       pair.reuse,
       levelLabel(pair),
-      ...ratioCells(pair, "pooled faster", "direct faster"),
-      pair.differences.length === 0 ? "none" : formatList(pair.differences),
+      ...ratioCells(pair, say.ofPaths),
+      pair.differences.length === 0 ? say.noDifferences : formatList(pair.differences),
     ]),
     new Set(study.ratios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),
   );
@@ -226,23 +203,21 @@ export function ratioTable(study: Study): Table {
  */
 export function armRatioTable(study: Study): Table {
   const columns = [
-    left("arm"),
-    left("over"),
-    right("load"),
+    left(heading.arm),
+    left(heading.over),
+    right(heading.load),
     ...RATIO_COLUMNS,
-    left("settings that differ"),
+    left(heading.differences),
   ];
-  return checkNotice(study, "throughput", columns) ?? new Table(
-    study.armRatios.length === 0
-      ? "No arm ran twice or with other settings"
-      : `Throughput of one arm over another, ${describeColumns(study)}`,
+  return checkNotice(study, say.throughput, columns) ?? new Table(
+    study.armRatios.length === 0 ? say.noArmRatios : say.armRatios(describeIntervals(study)),
     columns,
     study.armRatios.map((pair) => [
       pair.otherArm,
       pair.baseArm,
       levelLabel(pair),
-      ...ratioCells(pair, "faster", "slower"),
-      pair.kind === "replica" ? "none: the same twice" : formatList(pair.differences),
+      ...ratioCells(pair, say.ofArms),
+      pair.kind === "replica" ? say.sameTwice : formatList(pair.differences),
     ]),
     new Set(study.armRatios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),
   );
@@ -266,18 +241,23 @@ export function failuresTable(study: Study): Table {
         scenario.arm,
         levelLabel(scenario),
         formatList(same.map((run) => String(run.round))),
-        answered === 0 ? "no answer" : formatPercent(failures / answered),
+        answered === 0 ? say.noAnswer : formatPercent(failures / answered),
         shortCause({ scenario: scenario.scenario, cause }),
       ]);
     }
   }
   const planned = study.runs.length + study.missing.length;
-  const missing = study.missing.length === 0 ? "" : `; ${study.missing.length} not run yet`;
   return new Table(
     rows.length === 0
-      ? `No run failed: ${study.runs.length} of ${planned} runs complete${missing}`
-      : `What failed, and why${missing}`,
-    [left("arm"), right("load"), left("rounds"), right("error rate"), left("cause")],
+      ? say.noneFailed(study.runs.length, planned, study.missing.length)
+      : say.failures(study.missing.length),
+    [
+      left(heading.arm),
+      right(heading.load),
+      left(heading.rounds),
+      right(heading.errorRate),
+      left(heading.cause),
+    ],
     rows,
     new Set(rows.keys()),
   );
@@ -289,8 +269,9 @@ const NAMED_KEYS: ScenarioKey[] = ["framework", "path", "users", "arrivalRate", 
 function show(value: Scenario[ScenarioKey] | undefined): string {
   // A study that is older than the setting.
   if (value === undefined) return "";
-  if (value === null) return "no limit";
-  return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
+  if (value === null) return settingWords.noLimit;
+  if (typeof value === "boolean") return value ? settingWords.on : settingWords.off;
+  return String(value);
 }
 
 /** Whether a setting acts in a scenario: PgBouncer's own are no part of a direct one's id. */
@@ -300,6 +281,142 @@ function acts(scenario: Scenario, key: ScenarioKey): boolean {
     scenarioId({ ...scenario, [key]: undefined }) !== scenarioId(scenario);
 }
 
+/** One arm with what is known of its settings. */
+interface ArmRecords {
+  arm: string;
+  scenarios: Scenario[];
+  manifests: Manifest[];
+}
+
+/** A setting's name, and its values in an arm; none where it does not act. */
+type Setting = [name: string, valuesOf: (arm: ArmRecords) => string[]];
+
+function distinct(values: readonly string[]): string {
+  return [...new Set(values)].join(settingWords.or);
+}
+
+/** Every key that a record has in any of the manifests. */
+function keysOf(manifests: readonly Manifest[], record: (manifest: Manifest) => object): string[] {
+  return [...new Set(manifests.flatMap((manifest) => Object.keys(record(manifest))))];
+}
+
+/** What was asked for, and what the app makes of it. */
+function scenarioSettings(scenarios: readonly Scenario[]): Setting[] {
+  return [
+    ...scenarioKeys(scenarios).filter((key) => !NAMED_KEYS.includes(key)).map((key): Setting => [
+      key,
+      (arm) => arm.scenarios.filter((one) => acts(one, key)).map((one) => show(one[key])),
+    ]),
+    [settingWords.app, (arm) => arm.scenarios.flatMap((one) => appStack(one.framework) ?? [])],
+    [settingWords.budget, (arm) =>
+      arm.scenarios.map((scenario) => {
+        const budget = connectionBudget(scenario);
+        return Number.isFinite(budget) ? String(budget) : settingWords.oneForEachRequest;
+      })],
+  ];
+}
+
+function limitSettings(manifests: readonly Manifest[]): Setting[] {
+  return keysOf(manifests, ({ limits }) => limits).map((service) => [
+    settingWords.limits(service),
+    (arm) =>
+      arm.manifests.flatMap(({ limits: { [service]: own } }) =>
+        own === undefined
+          ? []
+          : [settingWords.change(describeLimits(own.asked), describeLimits(own.readBack))]
+      ),
+  ]);
+}
+
+function networkSettings(): Setting[] {
+  const byLeg = Object.entries(LEG_TITLES).flatMap(([leg, title]): Setting[] => {
+    const legsOf = ({ manifests }: ArmRecords) =>
+      manifests.flatMap(({ network }) => network?.legs[leg as Leg["name"]] ?? []);
+    return [
+      [
+        settingWords.roundTrip(title),
+        (arm) =>
+          legsOf(arm).map(({ rttMs: { asked, measured } }) =>
+            measured === null
+              ? settingWords.nothingBetween
+              : settingWords.roundTripMs(asked, measured)
+          ),
+      ],
+      [
+        settingWords.encryption(title),
+        (arm) => legsOf(arm).map(({ tls }) => tls.inForce ?? settingWords.noEncryption),
+      ],
+    ];
+  });
+  return [
+    ...byLeg,
+    [
+      settingWords.networkMethod,
+      (arm) => arm.manifests.flatMap(({ network }) => network?.method ?? []),
+    ],
+  ];
+}
+
+/** What apps and servers were given or say themselves, and versions of everything. */
+function recordedSettings(manifests: readonly Manifest[]): Setting[] {
+  const servers = ["postgres", "pgbouncer"].flatMap((service): Setting[] => {
+    const inForce = (manifest: Manifest) => manifest.inputs?.settings?.[service] ?? {};
+    return keysOf(manifests, inForce).map((name) => [
+      settingWords.inForce(service, name),
+      (arm) =>
+        arm.manifests.flatMap((manifest) => {
+          const value = inForce(manifest)[name];
+          return value === undefined ? [] : describeInForce(name, value, manifest.ownConnections);
+        }),
+    ]);
+  });
+  return [
+    ...keysOf(manifests, ({ appOptions }) => appOptions).map((name): Setting => [
+      name,
+      (arm) => arm.manifests.flatMap(({ appOptions }) => appOptions[name] ?? []),
+    ]),
+    ...servers,
+    ...keysOf(manifests, ({ versions }) => versions).map((name): Setting => [
+      settingWords.version(name),
+      (arm) => arm.manifests.flatMap(({ versions }) => versions[name] ?? []),
+    ]),
+  ];
+}
+
+/** The rows of a setting: one for each of its values, with the arms that have it. */
+function settingRows([name, valuesOf]: Setting, arms: readonly ArmRecords[]): CellValue[][] {
+  return [...Map.groupBy(arms, (arm) => distinct(valuesOf(arm)))].flatMap(([value, having]) => {
+    if (value === "") return [];
+    const all = having.length === arms.length;
+    return [[name, all ? settingWords.allArms : having.map(({ arm }) => arm).join("; "), value]];
+  });
+}
+
+/** What holds for the study as a whole. */
+function studyRows({ context, plan, manifests }: Study): CellValue[][] {
+  const settings: [name: string, values: string[]][] = [
+    [settingWords.engine, context.engines],
+    [settingWords.durations, [settingWords.seconds(plan.warmUpS, plan.windowS)]],
+    [
+      settingWords.host,
+      manifests.map(({ host: { cpus, cpuModel, memoryMiB, kernel } }) =>
+        settingWords.machine(cpus, cpuModel, memoryMiB, kernel)
+      ),
+    ],
+    [
+      settingWords.cores,
+      context.cpuSets.length > 0
+        ? context.cpuSets
+        : manifests.map(({ host }) => settingWords.sharedCores(host.cpus)),
+    ],
+    [settingWords.commit, manifests.map(({ gitCommit }) => gitCommit ?? settingWords.outsideGit)],
+    [settingWords.limitsWarning, context.limitsWarnings],
+  ];
+  return settings.flatMap(([name, values]) =>
+    values.length === 0 ? [] : [[name, settingWords.allArms, distinct(values)]]
+  );
+}
+
 /**
  * The settings in force: those of the scenarios by arm, the limits asked for and read back, what
  * the app was given, and versions of everything.
@@ -307,123 +424,24 @@ function acts(scenario: Scenario, key: ScenarioKey): boolean {
  * @param study The study.
  */
 export function settingsTable(study: Study): Table {
-  const arms = [...new Set(study.scenarios.map((scenario) => scenario.arm))];
-  const rows: CellValue[][] = [];
-  const add = (setting: string, byArm: (arm: string) => string) => {
-    const values = arms.map(byArm);
-    if (values.every((value) => value === "")) return;
-    const same = new Set(values).size === 1;
-    if (same) rows.push([setting, "all arms", values[0]!]);
-    else {
-      for (const value of new Set(values)) {
-        const having = arms.filter((_, i) => values[i] === value);
-        if (value !== "") rows.push([setting, having.join("; "), value]);
-      }
-    }
-  };
-  const scenariosOf = (arm: string) =>
-    study.scenarios.filter((s) => s.arm === arm).map((s) => s.scenario);
-  const manifestsOf = (arm: string) => {
-    const ids = new Set(study.scenarios.filter((s) => s.arm === arm).map((s) => s.scenarioId));
-    return study.manifests.filter((manifest) => ids.has(manifest.scenarioId));
-  };
-  const distinct = (values: string[]) => [...new Set(values)].join(" or ");
-
-  for (const key of scenarioKeys(study.scenarios.map(({ scenario }) => scenario))) {
-    if (NAMED_KEYS.includes(key)) continue;
-    add(key, (arm) =>
-      distinct(
-        scenariosOf(arm).filter((scenario) => acts(scenario, key)).map((scenario) =>
-          show(scenario[key])
-        ),
-      ));
-  }
-  add("app", (arm) => distinct(scenariosOf(arm).flatMap((one) => appStack(one.framework) ?? [])));
-  add("connections the app may open", (arm) =>
-    distinct(
-      scenariosOf(arm).map((scenario) => {
-        const budget = connectionBudget(scenario);
-        return Number.isFinite(budget) ? String(budget) : "one for each request";
-      }),
-    ));
-  const services = new Set(study.manifests.flatMap(({ limits }) => Object.keys(limits)));
-  for (const service of services) {
-    add(
-      `${service} limits, asked for → in force`,
-      (arm) =>
-        distinct(
-          manifestsOf(arm).flatMap(({ limits }) => {
-            const own = limits[service];
-            return own === undefined
-              ? []
-              : [`${describeLimits(own.asked)} → ${describeLimits(own.readBack)}`];
-          }),
-        ),
-    );
-  }
-  for (const [leg, title] of Object.entries(LEG_TITLES)) {
-    const seen = (arm: string, show: (leg: LegInForce) => string) =>
-      distinct(
-        manifestsOf(arm).flatMap(({ network }) => {
-          const own = network?.legs[leg as Leg["name"]];
-          return own === undefined ? [] : [show(own)];
-        }),
-      );
-    add(
-      `${title}: round-trip time, asked for → measured`,
-      (arm) =>
-        seen(
-          arm,
-          ({ rttMs: { asked, measured } }) =>
-            measured === null ? "nothing in between" : `${asked} ms → ${formatNumber(measured)} ms`,
-        ),
-    );
-    add(`${title}: encryption in force`, (arm) => seen(arm, ({ tls }) => tls.inForce ?? "none"));
-  }
-  add(
-    "round-trip times made by",
-    (arm) => distinct(manifestsOf(arm).flatMap(({ network }) => network?.method ?? [])),
-  );
-  const variables = new Set(study.manifests.flatMap((m) => Object.keys(m.appOptions)));
-  for (const name of variables) {
-    add(name, (arm) => distinct(manifestsOf(arm).flatMap((m) => m.appOptions[name] ?? [])));
-  }
-  for (const service of ["postgres", "pgbouncer"]) {
-    const inForce = (manifest: Manifest) => manifest.inputs?.settings?.[service] ?? {};
-    for (const name of new Set(study.manifests.flatMap((m) => Object.keys(inForce(m))))) {
-      const shown = (manifest: Manifest) => {
-        const value = inForce(manifest)[name];
-        return value === undefined ? [] : describeInForce(name, value, manifest.ownConnections);
-      };
-      add(`${service} ${name}, in force`, (arm) => distinct(manifestsOf(arm).flatMap(shown)));
-    }
-  }
-  const software = new Set(study.manifests.flatMap(({ versions }) => Object.keys(versions)));
-  for (const name of software) {
-    add(
-      `${name} version`,
-      (arm) => distinct(manifestsOf(arm).flatMap((m) => m.versions[name] ?? [])),
-    );
-  }
-  for (
-    const [setting, values] of Object.entries({
-      engine: study.context.engines,
-      "warm-up and window": [`${study.plan.warmUpS} s and ${study.plan.windowS} s`],
-      "host": study.manifests.map(({ host }) =>
-        `${host.cpus} × ${host.cpuModel}, ${host.memoryMiB} MiB, Linux ${host.kernel}`
-      ),
-      "cores of each service": study.context.cpuSets.length > 0
-        ? study.context.cpuSets
-        : study.manifests.map(({ host }) => `all share the host's ${host.cpus}`),
-      "git commit": study.manifests.map(({ gitCommit }) => gitCommit ?? "outside git"),
-      "limits warning": study.context.limitsWarnings,
-    })
-  ) {
-    if (values.length > 0) rows.push([setting, "all arms", distinct(values)]);
-  }
+  const { scenarios, manifests } = study;
+  const arms = [...Map.groupBy(scenarios, ({ arm }) => arm)].map(([arm, own]): ArmRecords => {
+    const ids = new Set(own.map(({ scenarioId }) => scenarioId));
+    return {
+      arm,
+      scenarios: own.map(({ scenario }) => scenario),
+      manifests: manifests.filter(({ scenarioId }) => ids.has(scenarioId)),
+    };
+  });
+  const settings = [
+    ...scenarioSettings(scenarios.map(({ scenario }) => scenario)),
+    ...limitSettings(manifests),
+    ...networkSettings(),
+    ...recordedSettings(manifests),
+  ];
   return new Table(
-    `Settings in force in ${study.name}`,
-    [left("setting"), left("arms"), left("value")],
-    rows,
+    settingWords.caption(study.name),
+    [left(heading.setting), left(heading.arms), left(heading.value)],
+    [...settings.flatMap((setting) => settingRows(setting, arms)), ...studyRows(study)],
   );
 }

@@ -1,0 +1,119 @@
+/**
+ * The words of a study's tables: headings, captions and cells.
+ *
+ * @module
+ */
+
+import { formatNumber } from "./format.ts";
+
+/** Headings of columns. */
+export const heading = {
+  arm: "arm",
+  arms: "arms",
+  arrivalRate: "arrival rate",
+  cause: "cause",
+  cv: "CV",
+  detectable: "detectable slowdown",
+  differences: "settings that differ",
+  differencesFromPublished: "settings that differ from the published",
+  dropped: "dropped",
+  errorRate: "error rate",
+  failuresPerS: "failures/s",
+  framework: "framework",
+  here: "here",
+  interval: "95% interval",
+  late: "late",
+  load: "load",
+  met: "met?",
+  n: "n",
+  over: "over",
+  p50: "P50 ms",
+  p95: "P95 ms",
+  p99: "P99 ms",
+  p999: "P99.9 ms",
+  path: "path",
+  published: "published",
+  ratio: "ratio",
+  reuse: "reuse",
+  rounds: "rounds",
+  rps: "RPS",
+  serviceP95: "service P95 ms",
+  setting: "setting",
+  status: "status",
+  value: "value",
+  verdict: "verdict",
+} as const;
+
+/** Captions of tables, and what their cells say. */
+export const tableWords = {
+  checkStamp: "Functional check only, no conclusion: ",
+  throughput: "throughput",
+  scenarios: (study: string, database: string, latency: string, loop: string) =>
+    `Every scenario of ${study}; ${database}; percentiles of the ${latency}, ${loop}`,
+  pathRatios: (intervals: string) => `Pooled over direct throughput, ${pairedByRound(intervals)}`,
+  armRatios: (intervals: string) =>
+    `Throughput of one arm over another, ${pairedByRound(intervals)}`,
+  noArmRatios: "No arm ran twice or with other settings",
+  simultaneous: (comparisons: number) =>
+    `intervals are simultaneous over ${comparisons} comparisons`,
+  separate: "95% t intervals",
+  noneFailed: (complete: number, planned: number, missing: number) =>
+    `No run failed: ${complete} of ${planned} runs complete${notRun(missing)}`,
+  failures: (missing: number) => `What failed, and why${notRun(missing)}`,
+  milliseconds: (ms: number, isBound: boolean) => (isBound ? "≥ " : "") + formatNumber(ms),
+  inBrackets: (rps: number) => `(${formatNumber(rps)})`,
+  oneRun: "one run",
+  noAnswer: "no answer",
+  noDifferences: "none",
+  sameTwice: "none: the same twice",
+  verdicts: {
+    open: "not decided yet",
+    single: "one run decides nothing",
+    none: "no ratio",
+    indistinguishable: "indistinguishable",
+  },
+  ofPaths: { higher: "pooled faster", lower: "direct faster" },
+  ofArms: { higher: "faster", lower: "slower" },
+} as const;
+
+function pairedByRound(intervals: string): string {
+  return `paired by round; ${intervals}; a detectable slowdown is found in 90% of studies like this`;
+}
+
+function notRun(missing: number): string {
+  return missing === 0 ? "" : `; ${missing} not run yet`;
+}
+
+/** The table of settings. */
+export const settingWords = {
+  caption: (study: string) => `Settings in force in ${study}`,
+  allArms: "all arms",
+  or: " or ",
+  noLimit: "no limit",
+  on: "on",
+  off: "off",
+  app: "app",
+  budget: "connections the app may open",
+  oneForEachRequest: "one for each request",
+  limits: (service: string) => `${service} limits, asked for → in force`,
+  change: (asked: string, inForce: string) => `${asked} → ${inForce}`,
+  roundTrip: (leg: string) => `${leg}: round-trip time, asked for → measured`,
+  roundTripMs: (asked: number, measured: number) => `${asked} ms → ${formatNumber(measured)} ms`,
+  nothingBetween: "nothing in between",
+  encryption: (leg: string) => `${leg}: encryption in force`,
+  noEncryption: "none",
+  networkMethod: "round-trip times made by",
+  inForce: (service: string, name: string) => `${service} ${name}, in force`,
+  version: (program: string) => `${program} version`,
+  engine: "engine",
+  durations: "warm-up and window",
+  seconds: (warmUp: number, window: number) => `${warmUp} s and ${window} s`,
+  host: "host",
+  machine: (cpus: number, model: string, memoryMiB: number, kernel: string) =>
+    `${cpus} × ${model}, ${memoryMiB} MiB, Linux ${kernel}`,
+  cores: "cores of each service",
+  sharedCores: (cores: number) => `all share the host's ${cores}`,
+  commit: "git commit",
+  outsideGit: "outside git",
+  limitsWarning: "limits warning",
+} as const;
