@@ -5,16 +5,9 @@
  */
 
 import { pairName } from "../figures/claims.ts";
-import {
-  atLevels,
-  formatCount,
-  formatInterval,
-  formatList,
-  formatPercent,
-  formatRatio,
-  formatRatioEnd,
-  formatSlowdown,
-} from "../wording/format.ts";
+import { atLevels } from "../wording/format.ts";
+import { ratioWords as say } from "../wording/ratios.ts";
+import { tableWords } from "../wording/tables.ts";
 import { armRatioLabel } from "../figures/ratio.ts";
 import { describeNoDifference } from "../wording/decisions.ts";
 import type { ArmRatio, ThroughputRatio } from "../stats/summary.ts";
@@ -23,27 +16,23 @@ import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
 
 /** What a ratio says, without its name: verdict, ratio, interval, what could be found, rounds. */
-function ratioWords(pair: ThroughputRatio, higher: string, lower: string): string {
-  if (pair.ratio === null) return `no ratio, ${pair.missing}`;
-  const value = formatRatio(pair.ratio.value);
-  if (pair.verdict === "single") return `${value}: ${describeNoDifference(pair)}`;
-  const interval = formatInterval(pair.ratio, formatRatioEnd);
-  const found = describeNoDifference(pair);
-  const words = found === null
-    ? `${pair.verdict === "higher" ? higher : lower}, ${value} ${interval}${
-      pair.detectable === null
-        ? ""
-        : `; a difference of ${formatSlowdown(pair.detectable)} would have been found`
-    }`
-    : `${value} ${interval}, ${found}`;
-  return `${words}; ${formatCount(pair.n, "round")}`;
+function describeRatio(
+  pair: ThroughputRatio,
+  verdicts: Record<"higher" | "lower", string>,
+): string {
+  const { ratio, verdict, detectable, n } = pair;
+  if (ratio === null) return say.noRatio(pair.missing);
+  const equal = describeNoDifference(pair);
+  if (verdict === "single") return say.single(ratio.value, equal);
+  const words = equal === null
+    ? say.difference(verdicts[verdict === "higher" ? "higher" : "lower"], ratio, detectable)
+    : say.noDifference(ratio, equal);
+  return say.rounds(words, n);
 }
 
 /** What the corrections are for, where several comparisons share them. */
 function describeFamily({ context: { comparisons } }: Study): string {
-  if (comparisons < 2) return "";
-  return ` The ${comparisons} intervals of this study are simultaneous: in 95% of studies all of them ` +
-    `contain their ratio, and at most 5% of studies call any equal arms different.`;
+  return comparisons < 2 ? "" : say.simultaneous(comparisons);
 }
 
 /**
@@ -55,32 +44,29 @@ export function describeSpent(study: Study): Markdown {
   const { family: { looks, noise, comparisons, next }, rule } = study;
   const compared = comparisons.filter(({ n }) => n > 1);
   if (study.context.functionalCheck || compared.length === 0) return new Markdown("");
-  const noiseText = noise === null
-    ? ""
-    : ` A run's noise was ${formatPercent(noise)} (coefficient of variation, over ${
-      formatCount(rule.rounds, "round")
-    } of all comparisons).`;
+  const noiseText = noise === null ? "" : say.noise(noise, rule.rounds);
   if (rule.maxRounds === rule.rounds) {
-    return new Markdown(
-      `The plan has ${formatCount(rule.rounds, "round")} and no further ones.${noiseText}`,
-    );
+    return new Markdown(join(" ", say.fixedRounds(rule.rounds), noiseText));
   }
   const spent = [...new Set(comparisons.filter(({ open }) => !open).map(({ rounds }) => rounds))]
     .sort((a, b) => a - b)
     .map((rounds) => {
       const ended = comparisons.filter((one) => !one.open && one.rounds === rounds);
-      return `${ended.length} after ${formatCount(rounds, "round")}`;
+      return say.after(ended.length, rounds);
     });
   const open = comparisons.filter((one) => one.open).length;
   const ends = [
-    ...(spent.length === 0 ? [] : [`ended ${formatList(spent)}`]),
-    ...(open === 0 ? [] : [`${open} ${next === null ? "undecided" : "not decided yet"}`]),
+    ...(spent.length === 0 ? [] : [say.ended(spent)]),
+    ...(open === 0 ? [] : [next === null ? say.undecided(open) : say.open(open)]),
   ];
   return new Markdown(
-    `Of ${formatCount(comparisons.length, "comparison")}, ${formatList(ends)}; looks at ${
-      formatList(looks.map(String))
-    } rounds, of at most ${rule.maxRounds}.${noiseText}`,
+    join(" ", say.spent(comparisons.length, ends, looks, rule.maxRounds), noiseText),
   );
+}
+
+/** Those texts that are not empty. */
+function join(separator: string, ...texts: readonly string[]): string {
+  return texts.filter((text) => text !== "").join(separator);
 }
 
 /**
@@ -89,27 +75,21 @@ export function describeSpent(study: Study): Markdown {
  * @param study The study.
  */
 export function readRatios(study: Study): Markdown {
-  if (study.ratios.length === 0) {
-    return new Markdown("This study has no pair of direct and pooled arms.");
-  }
-  const check = checkReading(study, "throughput");
+  if (study.ratios.length === 0) return new Markdown(say.noPairs);
+  const check = checkReading(study, tableWords.throughput);
   if (check !== null) return check;
   const lines = study.ratios.map((pair) =>
-    `- ${pairName(pair)} ${atLevels([pair])}: ${ratioWords(pair, "pooled higher", "pooled lower")}`
+    `- ${pairName(pair)} ${atLevels([pair])}: ${describeRatio(pair, say.ofPaths)}`
   );
-  const spent = String(describeSpent(study));
-  const note = `${spent}${describeFamily(study)}`.trim();
-  return new Markdown(
-    `Pooled over direct throughput:\n\n${lines.join("\n")}${note === "" ? "" : `\n\n${note}`}`,
-  );
+  const note = join(" ", String(describeSpent(study)), describeFamily(study));
+  return new Markdown(join("\n\n", say.pathRatios, lines.join("\n"), note));
 }
 
 function armRatioSentence(pair: ArmRatio): string {
-  const words = ratioWords(pair, "faster", "slower");
   const alarm = pair.kind === "replica" && (pair.verdict === "higher" || pair.verdict === "lower")
-    ? ". **The same arm twice came out different: do not trust this study's verdicts**"
+    ? say.falseAlarm
     : "";
-  return `- ${armRatioLabel(pair)}: ${words}${alarm}`;
+  return `- ${armRatioLabel(pair)}: ${describeRatio(pair, tableWords.ofArms)}${alarm}`;
 }
 
 /**
@@ -118,13 +98,8 @@ function armRatioSentence(pair: ArmRatio): string {
  * @param study The study.
  */
 export function readArmRatios(study: Study): Markdown {
-  if (study.armRatios.length === 0) {
-    return new Markdown(
-      'No arm ran twice or with other settings. A plan file asks for a copy with `"replica": 1`; ' +
-        "`reference` has one.",
-    );
-  }
-  return checkReading(study, "throughput") ?? new Markdown(
-    `Throughput of one arm over another:\n\n${study.armRatios.map(armRatioSentence).join("\n")}`,
+  if (study.armRatios.length === 0) return new Markdown(say.noArmRatios);
+  return checkReading(study, tableWords.throughput) ?? new Markdown(
+    `${say.armRatios}\n\n${study.armRatios.map(armRatioSentence).join("\n")}`,
   );
 }

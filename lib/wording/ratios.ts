@@ -1,0 +1,60 @@
+/**
+ * The words that read comparisons of throughput.
+ *
+ * @module
+ */
+
+import type { Estimate } from "../stats/summary.ts";
+import {
+  formatCount,
+  formatInterval,
+  formatList,
+  formatPercent,
+  formatRatio,
+  formatRatioEnd,
+  formatSlowdown,
+} from "./format.ts";
+
+/** Ratios, what they are corrected for, and what a study spent on them. */
+export const ratioWords = {
+  noRatio: (why: string | null) => `no ratio, ${why}`,
+  single: (ratio: number, what: string | null) => `${formatRatio(ratio)}: ${what}`,
+  difference: (verdict: string, ratio: Estimate, detectable: number | null) =>
+    `${verdict}, ${withInterval(ratio)}${
+      detectable === null
+        ? ""
+        : `; a difference of ${formatSlowdown(detectable)} would have been found`
+    }`,
+  noDifference: (ratio: Estimate, what: string) => `${withInterval(ratio)}, ${what}`,
+  rounds: (ratio: string, rounds: number) => `${ratio}; ${formatCount(rounds, "round")}`,
+  ofPaths: { higher: "pooled higher", lower: "pooled lower" },
+  simultaneous: (comparisons: number) =>
+    `The ${comparisons} intervals of this study are simultaneous: in 95% of studies all of them ` +
+    `contain their ratio, and at most 5% of studies call any equal arms different.`,
+  noise: (share: number, rounds: number) =>
+    `A run's noise was ${formatPercent(share)} (coefficient of variation, over ${
+      formatCount(rounds, "round")
+    } of all comparisons).`,
+  fixedRounds: (rounds: number) =>
+    `The plan has ${formatCount(rounds, "round")} and no further ones.`,
+  spent: (comparisons: number, ends: readonly string[], looks: readonly number[], most: number) =>
+    `Of ${formatCount(comparisons, "comparison")}, ${formatList(ends)}; looks at ${
+      formatList(looks.map(String))
+    } rounds, of at most ${most}.`,
+  ended: (after: readonly string[]) => `ended ${formatList(after)}`,
+  after: (comparisons: number, rounds: number) =>
+    `${comparisons} after ${formatCount(rounds, "round")}`,
+  undecided: (comparisons: number) => `${comparisons} undecided`,
+  open: (comparisons: number) => `${comparisons} not decided yet`,
+  noPairs: "This study has no pair of direct and pooled arms.",
+  pathRatios: "Pooled over direct throughput:",
+  noArmRatios:
+    'No arm ran twice or with other settings. A plan file asks for a copy with `"replica": 1`; ' +
+    "`reference` has one.",
+  armRatios: "Throughput of one arm over another:",
+  falseAlarm: ". **The same arm twice came out different: do not trust this study's verdicts**",
+} as const;
+
+function withInterval(ratio: Estimate): string {
+  return `${formatRatio(ratio.value)} ${formatInterval(ratio, formatRatioEnd)}`;
+}
