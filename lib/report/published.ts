@@ -6,12 +6,14 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatList, formatNumber, formatRatio } from "../wording/format.ts";
+import { formatList, formatNumber } from "../wording/format.ts";
+import { publishedWords as say } from "../wording/published.ts";
+import { heading, tableWords } from "../wording/tables.ts";
 import { namedPlan } from "../plan.ts";
 import type { Framework, Path, ScenarioKey } from "../scenario.ts";
 import { differingSettings } from "../stats/summarise.ts";
 import { ROOT } from "../store/layout.ts";
-import { type CellValue, Table } from "./display.ts";
+import { type CellValue, left, Table } from "./display.ts";
 import type { PathRatio } from "../stats/summary.ts";
 import type { Study } from "./study.ts";
 
@@ -33,28 +35,23 @@ function publishedRatio(framework: Framework): { text: string; ratio: number } {
   const [direct, pooled] = (["direct", "pooled"] as const).map((path) =>
     PUBLISHED.cells.find((cell) => cell.framework === framework && cell.path === path)!
   );
-  const ratio = pooled!.rps / direct!.rps;
-  const note = direct!.note === null ? "" : `; direct failed, ${direct!.rps} is ${direct!.note}`;
-  return { text: `${direct!.rps} → ${pooled!.rps}: ${formatRatio(ratio)}${note}`, ratio };
+  return {
+    text: say.publishedCell(direct!.rps, pooled!.rps, direct!.note),
+    ratio: pooled!.rps / direct!.rps,
+  };
 }
 
 /** Whether a study agrees with a published ratio: in direction, and within its interval or not. */
 function verdictOn(published: number, pair: Study["ratios"][number]): string {
   const { verdict } = pair;
-  if (verdict === "none") return pair.missing ?? "no ratio";
-  if (pair.open) return "not decided yet";
-  if (verdict === "single") return "one run decides nothing";
+  if (verdict === "none") return pair.missing ?? tableWords.verdicts.none;
+  if (pair.open) return tableWords.verdicts.open;
+  if (verdict === "single") return tableWords.verdicts.single;
   const { low, high } = pair.ratio!;
   const within = published >= low! && published <= high!;
-  if (verdict === "indistinguishable") {
-    return within
-      ? "indistinguishable here; published ratio inside the interval"
-      : "not met: indistinguishable here";
-  }
-  if ((verdict === "higher") !== (published > 1)) return "not met: the opposite direction";
-  return within
-    ? "met: same direction, published ratio inside the interval"
-    : "met in direction, not in size";
+  if (verdict === "indistinguishable") return within ? say.equalWithin : say.equalBeyond;
+  if ((verdict === "higher") !== (published > 1)) return say.opposite;
+  return within ? say.sameWithin : say.sameBeyond;
 }
 
 /** The pairs of a study that have published counterparts. */
@@ -94,11 +91,10 @@ export function publishedTable(study: Study): Table | undefined {
     const published = publishedRatio(pair.framework);
     const rpsOf = (id: string) => {
       const scenario = study.scenarios.find(({ scenarioId }) => scenarioId === id);
-      if (scenario === undefined) return "not run yet";
+      if (scenario === undefined) return say.notRun;
       const { rps, failedRuns } = scenario;
-      return rps !== null ? formatNumber(rps.value) : failedRuns > 0 ? "failed" : "rejected";
+      return rps !== null ? formatNumber(rps.value) : failedRuns > 0 ? say.failed : say.rejected;
     };
-    const ratio = pair.ratio === null ? "" : `: ${formatRatio(pair.ratio.value)}`;
     const differences = new Set([
       ...differencesFrom(study, pair.direct),
       ...differencesFrom(study, pair.pooled),
@@ -106,19 +102,19 @@ export function publishedTable(study: Study): Table | undefined {
     rows.push([
       pair.label,
       published.text,
-      `${rpsOf(pair.direct)} → ${rpsOf(pair.pooled)}${ratio}`,
+      say.cell(rpsOf(pair.direct), rpsOf(pair.pooled), pair.ratio?.value ?? null),
       verdictOn(published.ratio, pair),
-      differences.size === 0 ? "none" : formatList([...differences]),
+      differences.size === 0 ? tableWords.noDifferences : formatList([...differences]),
     ]);
   }
   return new Table(
-    `The published result (one run per cell, ${PUBLISHED.users} users, RPS direct → pooled) against ${study.name}`,
+    say.caption(PUBLISHED.users, study.name),
     [
-      { header: "framework" },
-      { header: "published" },
-      { header: "here" },
-      { header: "met?" },
-      { header: "settings that differ from the published" },
+      left(heading.framework),
+      left(heading.published),
+      left(heading.here),
+      left(heading.met),
+      left(heading.differencesFromPublished),
     ],
     rows,
   );

@@ -4,16 +4,15 @@
  * @module
  */
 
-import { formatNumber, formatSpan } from "../wording/format.ts";
+import { formatNumber } from "../wording/format.ts";
+import { heading } from "../wording/tables.ts";
+import { telemetryWords as say } from "../wording/telemetry.ts";
 import { levelLabel } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { connectionChurn } from "../stats/telemetry.ts";
-import { type CellValue, Markdown, Table } from "./display.ts";
+import { type CellValue, left, Markdown, right, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 import { checkStamp } from "./tables.ts";
-
-const left = (header: string) => ({ header });
-const right = (header: string) => ({ header, align: "right" as const });
 
 /** The mean of what is known; null where nothing is. */
 function mean(values: (number | null | undefined)[]): number | null {
@@ -48,10 +47,10 @@ export function readTelemetry(study: Study): Markdown {
     const sessions = mean(
       countedRuns(study, scenario.scenarioId).map((run) => connectionChurn(run)?.sessions),
     );
-    const at = `${scenario.arm} at ${levelLabel(scenario)}`;
-    return sessions === null ? [] : [{ at, sessions }];
+    const arm = say.arm(scenario.arm, levelLabel(scenario));
+    return sessions === null ? [] : [{ arm, sessions }];
   }).sort((a, b) => a.sessions - b.sessions);
-  if (opened.length === 0) return new Markdown("No run counted what reached the database.");
+  if (opened.length === 0) return new Markdown(say.nothing);
   const least = opened[0]!;
   const most = opened.at(-1)!;
   const perRequest = study.runs.flatMap(({ status, telemetry }) => {
@@ -61,15 +60,10 @@ export function readTelemetry(study: Study): Markdown {
       : [work.dataStatements / work.requests];
   });
   const sentences = [
-    `For 1,000 requests PostgreSQL opened **${formatNumber(most.sessions)}** new sessions for ` +
-    `${most.at}` + (most === least ? "" : `, and ${formatNumber(least.sessions)} for ${least.at}`),
-    ...(perRequest.length === 0 ? [] : [
-      `A request had it execute ${
-        formatSpan(perRequest, (value) => value.toFixed(2))
-      } statements that read or write data`,
-    ]),
+    say.sessions(most, most === least ? null : least),
+    ...(perRequest.length === 0 ? [] : [say.statements(perRequest)]),
   ];
-  return new Markdown(sentences.map((sentence) => `${sentence}.`).join(" "));
+  return new Markdown(sentences.join(" "));
 }
 
 /**
@@ -96,23 +90,22 @@ export function telemetryTable(study: Study): Table {
   rows.forEach(([arm], i) => {
     if (unequal.has(String(arm))) marked.add(i);
   });
+  const { columns } = say;
   return new Table(
-    `${checkStamp(study)}Connections and work for the database${
-      marked.size === 0 ? "" : "; marked: not the contract's work, compared with nothing"
-    }`,
+    checkStamp(study) + (marked.size === 0 ? say.caption : say.captionMarked),
     without([
-      left("arm"),
-      right("load"),
-      right("RPS"),
-      right("new sessions per 1,000 requests"),
-      right("logins to PgBouncer per 1,000"),
-      right("client connections, most"),
-      right("connections to PostgreSQL, most"),
-      right("data statements per request"),
-      right("rows per request"),
-      right("BEGIN, COMMIT … per request"),
-      right("execution, ms per request"),
-      right("wait in PgBouncer, ms per request"),
+      left(heading.arm),
+      right(heading.load),
+      right(heading.rps),
+      right(columns.sessions),
+      right(columns.logins),
+      right(columns.clients),
+      right(columns.connections),
+      right(columns.statements),
+      right(columns.rows),
+      right(columns.transactionControl),
+      right(columns.execution),
+      right(columns.wait),
     ]),
     rows.map(without),
     marked,
