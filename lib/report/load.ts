@@ -5,7 +5,8 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
-import { formatCount, formatNumber, formatPercent } from "../wording/format.ts";
+import { loadWords as say } from "../wording/load.ts";
+import { tableWords } from "../wording/tables.ts";
 import { polars } from "../frames/polars.ts";
 import { levelLabel } from "../scenario.ts";
 import { deliveryTrouble, MAX_FAILED_SHARE } from "../stats/delivery.ts";
@@ -80,9 +81,7 @@ function describeFailedShare(
   errors: LoadSummary["errors"],
 ): string | null {
   if (failures <= MAX_FAILED_SHARE * requests) return null;
-  const { error } = errors[0]!;
-  return `${formatPercent(failures / requests)} of the requests failed ` +
-    `(${failures} of ${requests}), most of them with "${error}"`;
+  return say.failedShare(failures, requests, errors[0]!.error);
 }
 
 /** What `--json` prints: a percentile that too few requests allow is null. */
@@ -186,13 +185,9 @@ function latencyRow(name: string, latency: LatencyMs, exactUpTo = 100): string[]
     ...NAMES.map((key) => {
       const ms = latency[key];
       if (ms === null) return "–";
-      return (isLowerBound({ exactUpTo }, PERCENTS[key]) ? "≥ " : "") + formatNumber(ms);
+      return tableWords.milliseconds(ms, isLowerBound({ exactUpTo }, PERCENTS[key]));
     }),
   ];
-}
-
-function share(n: number, of: number): string {
-  return of === 0 || n === 0 ? "" : ` (${formatPercent(n / of)})`;
 }
 
 /** The latency of a median and of the slowest that can be told, in one sentence. */
@@ -200,45 +195,26 @@ function readLatency({ manifest, measures }: LoadSummary): string {
   const open = measures.responseMs !== null;
   const latency = measures.responseMs ?? measures.serviceMs;
   const known = NAMES.filter((name) => latency[name] !== null);
-  if (known.length === 0) {
-    return `Too few answers for any percentile: the median needs ${
-      leastRequests(50)
-    }; load longer or faster.`;
-  }
+  if (known.length === 0) return say.tooFew(leastRequests(50));
   const [first, last] = [known[0]!, known.at(-1)!];
-  const within = (name: PercentileName) => {
-    const bound = isLowerBound(measures, PERCENTS[name]) ? "at least " : "";
-    return `${bound}${formatNumber(latency[name]!)} ms`;
-  };
-  const half = open
-    ? `Half of the requests had their answer within ${within(first)} of when they were due`
-    : `Half of the correct answers took up to ${within(first)}`;
-  const most = last === first ? "" : `, ${PERCENTS[last]}% within ${within(last)}`;
-  const why = open
-    ? ""
-    : ` In a closed loop each of the ${
-      formatCount(manifest.users!, "user")
-    } waits for its answer before it asks again, so a slow service is asked less: for what clients wait, give --arrival-rate.`;
-  return `${half}${most}.${why}`;
+  const time = (name: PercentileName) =>
+    say.time(latency[name]!, isLowerBound(measures, PERCENTS[name]));
+  const half = open ? say.halfAnswered(time(first)) : say.halfTook(time(first));
+  const most = last === first ? "" : say.most(PERCENTS[last], time(last));
+  return `${half}${most}.${open ? "" : ` ${say.usersWait(manifest.users!)}`}`;
 }
 
 /** What is wrong with the load or the service, a line each. */
 function warnings({ rejection, measures }: LoadSummary): string[] {
   const trouble = deliveryTrouble(measures.delivery);
   return [
-    rejection === null ? [] : [`FAILED: ${rejection}`],
-    trouble === null ? [] : [
-      `WARNING: ${trouble}; its own delay is in the response times, try a lower rate, more --processes or a machine with less to do`,
-    ],
+    rejection === null ? [] : [say.failed(rejection)],
+    trouble === null ? [] : [say.notDelivered(trouble)],
     NAMES.some((name) => {
         const known = (measures.responseMs ?? measures.serviceMs)[name] !== null;
         return known && isLowerBound(measures, PERCENTS[name]);
       })
-      ? [
-        `${
-          formatCount(measures.unfinished, "request")
-        } had no answer at the end; ≥ marks what is at least so much`,
-      ]
+      ? [say.unfinished(measures.unfinished)]
       : [],
   ].flat();
 }
@@ -265,11 +241,9 @@ export function describeLoad(summary: LoadSummary): LoadWords {
   const { window, warmUpS, arrivalRate, arrivals, client } = manifest;
   if (window === null) {
     // With a cause, that is the reason; a warning says it.
-    const why = manifest.interrupted && manifest.cause === null
-      ? `: the load was ended within its ${warmUpS} s of warm-up`
-      : "";
+    const isEarly = manifest.interrupted && manifest.cause === null;
     return {
-      head: `Nothing was measured${why}`,
+      head: isEarly ? say.endedInWarmUp(warmUpS) : say.nothing,
       latencies: [],
       counts: null,
       errors: [],
@@ -281,30 +255,22 @@ export function describeLoad(summary: LoadSummary): LoadWords {
     ? manifest.url + manifest.routes[0]
     : manifest.url;
   const loop = arrivalRate === null
-    ? `closed loop of ${levelLabel(manifest)}`
-    : `open loop at ${levelLabel(manifest)}, ${arrivals} arrivals`;
-  const seconds = formatNumber((window.endUs - window.startUs) / 1e6);
-  const early = manifest.interrupted ? " (ended early)" : "";
+    ? say.closedLoop(levelLabel(manifest))
+    : say.openLoop(levelLabel(manifest), arrivals);
+  const seconds = (window.endUs - window.startUs) / 1e6;
+  const early = manifest.interrupted ? say.endedEarly : "";
   const { requests, failures, delivery, responseMs, serviceMs, exactUpTo } = measures;
   return {
-    head: `${where}: ${loop}, ${client} client, ` +
-      `${seconds} s measured after ${warmUpS} s of warm-up${early}`,
+    head: say.head(where, loop, client, seconds, warmUpS) + early,
     latencies: [
       ["ms", ...NAMES.map((name) => name.toUpperCase())],
-      ...(responseMs === null ? [] : [latencyRow("response time", responseMs, exactUpTo)]),
-      latencyRow("service time", serviceMs, responseMs === null ? exactUpTo : 100),
+      ...(responseMs === null ? [] : [latencyRow(say.responseTime, responseMs, exactUpTo)]),
+      latencyRow(say.serviceTime, serviceMs, responseMs === null ? exactUpTo : 100),
       ...routes.map(({ route, measures: own }) =>
         latencyRow(`  ${route}`, own.responseMs ?? own.serviceMs, own.exactUpTo)
       ),
     ],
-    counts: [
-      `${formatCount(requests, "request")}, ${formatNumber(rps)} answers/s`,
-      `${formatCount(failures, "failure")}${share(failures, requests)}`,
-      ...(delivery === null ? [] : [
-        `${delivery.late} sent late${share(delivery.late, delivery.arrivals)}`,
-        `${delivery.dropped} dropped${share(delivery.dropped, delivery.arrivals)}`,
-      ]),
-    ].join(", "),
+    counts: say.counts(requests, rps, failures) + (delivery === null ? "" : say.delivery(delivery)),
     errors: errors.slice(0, MAX_CAUSES).map(({ error, count }) => `${count} × ${error}`),
     warnings: warnings(summary),
     reading: requests > failures ? readLatency(summary) : null,
@@ -326,6 +292,6 @@ export function loadLines(summary: LoadSummary, folder: string): string[] {
     ...errors.map((error) => `  ${error}`),
     ...warnings,
     ...(reading === null ? [] : [reading]),
-    `Files: ${folder}`,
+    say.files(folder),
   ];
 }

@@ -15,6 +15,7 @@ import { requestCurve } from "../stats/distribution.ts";
 import { hashFile } from "../store/files.ts";
 import { runsFolder } from "../store/layout.ts";
 import { type LoadManifest, readLoadManifest } from "../store/load_manifest.ts";
+import { loadWords as say } from "../wording/load.ts";
 import { Table } from "./display.ts";
 import { writeReport } from "./export.ts";
 import { describeLoad, type LoadSummary, summariseLoad } from "./load.ts";
@@ -52,7 +53,7 @@ export class Load {
     this.curve = window === null || requests === null
       ? []
       : requestCurve(requests, window, arrivalRate !== null);
-    this.latency = arrivalRate === null ? "service time" : "response time";
+    this.latency = arrivalRate === null ? say.serviceTime : say.responseTime;
     const { head, warnings, reading } = describeLoad(this.summary);
     this.head = head;
     this.title = reading?.split(/\.(?= |$)/)[0] ?? head;
@@ -161,7 +162,7 @@ export async function openLoad(load?: string): Promise<Load> {
  */
 export function exportLoad(load: Load): string[] {
   const figure = loadFigure(load);
-  const title = `Load on ${load.manifest.url}`;
+  const title = say.title(load.manifest.url);
   const { counts, errors, warnings, reading } = describeLoad(load.summary);
   const sentences = [...warnings, counts, ...errors, reading].flatMap((text) => text ?? []);
   const escape = (text: string) =>

@@ -5,28 +5,18 @@
  */
 
 import { percentileOf } from "../figures/claims.ts";
-import {
-  atLevels,
-  capitalise,
-  formatCount,
-  formatList,
-  formatNumber,
-  formatPercent,
-} from "../wording/format.ts";
+import { atLevels, formatNumber, formatPercent } from "../wording/format.ts";
+import { openLoopWords as say } from "../wording/open_loop.ts";
+import { heading, tableWords } from "../wording/tables.ts";
 import { failureSentences, rejectionSentences } from "../figures/options.ts";
-import {
-  NO_OPEN_LOOP,
-  openLoopClaim,
-  openLoopPercentile,
-  type OpenLoopResults,
-} from "../figures/open_loop.ts";
+import { openLoopClaim, openLoopPercentile, type OpenLoopResults } from "../figures/open_loop.ts";
 import { appTitle } from "../apps/folders.ts";
 import { compareLevels, levelLabel } from "../scenario.ts";
 import { groupArms } from "../stats/capacity.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { checkNotice, checkReading } from "./check.ts";
-import { type CellValue, Markdown, Table } from "./display.ts";
+import { type CellValue, left, Markdown, right, Table } from "./display.ts";
 import { describeUnaccepted } from "./narrative.ts";
 import type { Study } from "./study.ts";
 import { describeStatus } from "./status.ts";
@@ -37,17 +27,14 @@ function readPair(results: OpenLoopResults, pair: PathRatio): string {
   const percentile = openLoopPercentile(results.scenarios);
   const find = (id: string) => results.scenarios.find((one) => one.scenarioId === id);
   const side = (scenario: ScenarioSummary | undefined) => {
-    if (scenario === undefined) return "not run";
+    if (scenario === undefined) return say.notRun;
     const { path, n } = scenario;
-    if (n === 0) return `${path} ${scenario.failedRuns > 0 ? "failed" : "rejected"}`;
+    if (n === 0) return scenario.failedRuns > 0 ? say.failed(path) : say.rejected(path);
     const estimate = percentileOf(scenario, percentile);
-    if (estimate === null) return `${path} with too few requests`;
-    const bound = isLowerBound(scenario, percentile) ? "at least " : "";
-    return `${path} ${bound}${formatNumber(estimate.value)} ms`;
+    if (estimate === null) return say.tooFew(path);
+    return say.waited(path, estimate.value, isLowerBound(scenario, percentile));
   };
-  return `${pair.label} ${atLevels([pair])} ${side(find(pair.direct))} and ${
-    side(find(pair.pooled))
-  }`;
+  return say.pair(pair.label, atLevels([pair]), side(find(pair.direct)), side(find(pair.pooled)));
 }
 
 /** The pairs of each label at their highest rate. */
@@ -63,18 +50,11 @@ function highest(ratios: readonly PathRatio[]): PathRatio[] {
 /** Why a study has no open loop. */
 function explainNoOpenLoop(study: Study): string {
   const { plan, missing, runs } = study;
-  if (plan.openLoop === undefined) return `${NO_OPEN_LOOP}: the study's plan asks for none.`;
-  if (!study.complete || study.openLoopPlan() !== null) {
-    const next = study.complete
-      ? "all runs of it are to come"
-      : `the study itself needs ${formatCount(missing.length, "more run")} first`;
-    return `${NO_OPEN_LOOP} yet: ${next}.`;
-  }
-  if (study.scenarios.every(({ ownUsers }) => ownUsers)) {
-    return `${NO_OPEN_LOOP}: the users of the apps' own locustfiles decide when they send.`;
-  }
-  return `${NO_OPEN_LOOP}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
-    `and none was accepted: ${describeUnaccepted(runs)}.`;
+  if (plan.openLoop === undefined) return say.notAsked;
+  if (!study.complete) return say.studyFirst(missing.length);
+  if (study.openLoopPlan() !== null) return say.toCome;
+  if (study.scenarios.every(({ ownUsers }) => ownUsers)) return say.ownUsers;
+  return say.noRates(describeUnaccepted(runs));
 }
 
 /** The arms that an open loop leaves out: no rate is known to ask of them, or none can be asked. */
@@ -85,9 +65,9 @@ function explainLeftOut({ scenarios, ratios }: Study): string[] {
     .flatMap((group) => group.capacityRps === null ? group.arms : []);
   const own = originals.filter((one) => !withRates.includes(one)).map(({ arm }) => arm);
   return [
-    ["for want of an accepted closed-loop run to take arrival rates from", unknown] as const,
-    ["as the users of their own locustfiles decide when they send", [...new Set(own)]] as const,
-  ].flatMap(([why, arms]) => arms.length === 0 ? [] : [`Left out, ${why}: ${formatList(arms)}.`]);
+    unknown.length === 0 ? [] : [say.leftOutForRates(unknown)],
+    own.length === 0 ? [] : [say.leftOutForUsers([...new Set(own)])],
+  ].flat();
 }
 
 /**
@@ -99,28 +79,21 @@ function explainLeftOut({ scenarios, ratios }: Study): string[] {
  */
 export function readOpenLoop(results: OpenLoopResults | null, study: Study): Markdown {
   if (results === null) return new Markdown(explainNoOpenLoop(study));
-  const check = checkReading(results, "latency at equal load");
+  const check = checkReading(results, say.measure);
   if (check !== null) return check;
   const { scenarios, ratios, runs, plan } = results;
   const percentile = openLoopPercentile(scenarios);
-  const claim = `${openLoopClaim(results, percentile)}. `;
   const pairs = highest(ratios).map((pair) => readPair(results, pair));
-  const top = pairs.length === 0
-    ? ""
-    : `At the highest rate, P${percentile} response time was for ${formatList(pairs)}` +
-      `${plan.rounds === 1 ? ", in one run each" : `, medians of up to ${plan.rounds} runs`}. `;
   const rejections = rejectionSentences(scenarios);
   const failed = runs.filter((run) => run.status === "failed").length;
-  const notes = [
-    ...(rejections.length === 0
-      ? []
-      : [`**Rejected, in no comparison:** ${capitalise(rejections.join("; "))}.`]),
-    ...(failed === 0
-      ? []
-      : [`${formatCount(failed, "run")} failed: ${failureSentences(scenarios).join("; ")}.`]),
+  const sentences = [
+    `${openLoopClaim(results, percentile)}.`,
+    ...(pairs.length === 0 ? [] : [say.highest(percentile, pairs, plan.rounds)]),
+    ...(rejections.length === 0 ? [] : [say.rejections(rejections)]),
+    ...(failed === 0 ? [] : [say.failures(failed, failureSentences(scenarios))]),
     ...explainLeftOut(study),
   ];
-  return new Markdown(`${claim}${top}${notes.join(" ")}`.trim());
+  return new Markdown(sentences.join(" "));
 }
 
 /**
@@ -130,35 +103,33 @@ export function readOpenLoop(results: OpenLoopResults | null, study: Study): Mar
  * @param results What `runOpenLoop()` returned.
  */
 export function openLoopTable(results: OpenLoopResults | null): Table {
-  const right = (header: string) => ({ header, align: "right" as const });
   const far = results?.scenarios.some((scenario) => p999Of(scenario) !== null) ?? false;
   const columns = [
-    { header: "framework" },
-    { header: "path" },
-    { header: "reuse" },
-    right("arrival rate"),
-    right("RPS"),
-    right("P50 ms"),
-    right("P95 ms"),
-    right("P99 ms"),
-    ...(far ? [right("P99.9 ms")] : []),
-    right("service P95 ms"),
-    right("late"),
-    right("dropped"),
-    right("error rate"),
-    right("n"),
-    { header: "status" },
+    left(heading.framework),
+    left(heading.path),
+    left(heading.reuse),
+    right(heading.arrivalRate),
+    right(heading.rps),
+    right(heading.p50),
+    right(heading.p95),
+    right(heading.p99),
+    ...(far ? [right(heading.p999)] : []),
+    right(heading.serviceP95),
+    right(heading.late),
+    right(heading.dropped),
+    right(heading.errorRate),
+    right(heading.n),
+    left(heading.status),
   ];
-  if (results === null) return new Table(NO_OPEN_LOOP, columns, []);
-  const check = checkNotice(results, "latency at equal load", columns);
+  if (results === null) return new Table(say.none, columns, []);
+  const check = checkNotice(results, say.measure, columns);
   if (check !== null) return check;
   const { scenarios } = results;
   const rows = scenarios.map((scenario): CellValue[] => {
     const { responseMs, serviceMs, delivery, rps, errorRate } = scenario;
     const response = (percent: 50 | 95 | 99 | 99.9) => {
       const estimate = responseMs?.[`p${percent}`] ?? null;
-      const bound = isLowerBound(scenario, percent) ? "≥ " : "";
-      return estimate && bound + formatNumber(estimate.value);
+      return estimate && tableWords.milliseconds(estimate.value, isLowerBound(scenario, percent));
     };
     return [
       appTitle(scenario.framework),
@@ -179,7 +150,7 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
     ];
   });
   return new Table(
-    `P50 to P99 are response times, from when a request was due`,
+    say.caption,
     columns,
     rows,
     new Set(scenarios.flatMap(({ n }, i) => n === 0 ? [i] : [])),
