@@ -41,6 +41,7 @@ import { checkCounts, readFinal } from "../store/account.ts";
 import { hashFile, readManifest } from "../store/files.ts";
 import { LATER_FILES, RUN_FILES, runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
+import { studyWords as say } from "../wording/study.ts";
 
 /** A run as it counts. */
 export interface ReadRun {
@@ -168,9 +169,8 @@ function unreadable(
 ): Pick<ReadRun, "manifest" | "run"> {
   const { id, scenario, round } = planned;
   const name = armName(scenario);
-  const file = fault.file.split("/").at(-1);
-  const line = fault.line === null ? "" : `, line ${fault.line}`;
-  const cause = `${name}: the run cannot be read (${file}${line}: ${fault.what})`;
+  const disagreement = say.fault(fault.file.split("/").at(-1)!, fault.line, fault.what);
+  const cause = say.unreadable(name, disagreement);
   return {
     manifest: manifest && { ...manifest, status: "failed", cause },
     run: {
@@ -182,7 +182,7 @@ function unreadable(
         status: "failed",
         cause,
       }),
-      conditions: { ...NO_CONDITIONS, disagreement: `${file}${line}: ${fault.what}` },
+      conditions: { ...NO_CONDITIONS, disagreement },
     },
   };
 }

@@ -27,6 +27,7 @@ import type { RunCounts } from "../store/events.ts";
 import { confirmationFolder, openLoopFolder, runFolder, studyName } from "../store/layout.ts";
 import { differingInputs, type Manifest } from "../store/manifest.ts";
 import { knownRuns, readPlan } from "../store/studies.ts";
+import { studyWords as say } from "../wording/study.ts";
 import { readRun } from "./read_run.ts";
 
 /** What is read from a study's folder, before anything is derived from it. */
@@ -82,9 +83,7 @@ export class Study {
     this.runs = rejectUnequalWork(files.runs, this.unequalWork);
     this.warnings = [
       ...files.warnings,
-      ...this.unequalWork.map(({ arm, what }) =>
-        `${arm}: ${what.join("; ")}; it is compared with nothing`
-      ),
+      ...this.unequalWork.map(({ arm, what }) => say.unequalWork(arm, what)),
     ];
     // Tables list the scenarios as the plan does, whatever order they were run in.
     const place = new Map([...armLabels(files.plan.scenarios).keys()].map((id, i) => [id, i]));
@@ -121,11 +120,9 @@ export class Study {
     const { accepted, rejected, failed } = this.counts();
     const arms = [...new Set(armLabels(this.plan.scenarios).values())];
     return [
-      `Study ${this.name} of plan ${this.plan.name}: ${arms.join(", ")}; ` +
-      loadLevels(this.plan.scenarios).map(levelLabel).join(", "),
-      `${accepted} runs accepted, ${rejected} rejected, ${failed} failed, ${this.missing.length} to come`,
-      "conclusion(results) answers, describeStudy(results) says what was measured; its numbers are in " +
-      "results.scenarios, .ratios and .runs, its requests in await results.requests(id)",
+      say.study(this.name, this.plan.name, arms, loadLevels(this.plan.scenarios).map(levelLabel)),
+      say.runs(accepted, rejected, failed, this.missing.length),
+      say.where,
     ].join("\n");
   }
 
@@ -312,9 +309,7 @@ function furtherRuns({ plan, runs }: StudyFiles, { next }: FamilyResult): Planne
 function planWarnings(plan: Plan, manifests: readonly Manifest[]): string[] {
   const hash = planHash(plan);
   const others = manifests.filter((manifest) => manifest.plan.hash !== hash).length;
-  return others === 0 ? [] : [
-    `plan.json is not the plan that ${others} of ${manifests.length} runs were made with: it was changed, or read by a version with other settings`,
-  ];
+  return others === 0 ? [] : [say.otherPlan(others, manifests.length)];
 }
 
 /** Runs that were made of different things stand in no report together. */
