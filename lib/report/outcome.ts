@@ -5,16 +5,17 @@
  */
 
 import { pairName } from "../figures/claims.ts";
-import { atLevels } from "../wording/format.ts";
 import type { ThroughputRatio } from "../stats/summary.ts";
 import type { DecidedComparison, ReportFinished } from "../store/events.ts";
+import { answerWords as say } from "../wording/answer.ts";
+import { atLevels } from "../wording/format.ts";
 import { conclusion } from "./answer.ts";
 import type { Study } from "./study.ts";
 
 function describeComparison(comparison: ThroughputRatio, label: string): DecidedComparison {
   const { n, ratio, verdict } = comparison;
   const { value = null, low = null, high = null } = ratio ?? {};
-  return { label: `${label} ${atLevels([comparison])}`, n, ratio: value, low, high, verdict };
+  return { label, n, ratio: value, low, high, verdict };
 }
 
 /** The answer to the question, and every comparison of throughput; a functional check has none. */
@@ -23,10 +24,10 @@ export function describeOutcome(study: Study): Pick<ReportFinished, "answer" | "
     answer: String(conclusion(study)),
     comparisons: study.context.functionalCheck ? [] : [
       ...study.ratios.map((pair) =>
-        describeComparison(pair, `${pairName(pair)}, pooled to direct`)
+        describeComparison(pair, say.pooledToDirect(pairName(pair), atLevels([pair])))
       ),
       ...study.armRatios.map((pair) =>
-        describeComparison(pair, `${pair.otherArm} to ${pair.baseArm}`)
+        describeComparison(pair, say.armToArm(pair.otherArm, pair.baseArm, atLevels([pair])))
       ),
     ],
   };

@@ -1,0 +1,135 @@
+/**
+ * The answer of a study: its headlines, the numbers behind them, and how far they go.
+ *
+ * @module
+ */
+
+import type { Estimate } from "../stats/summary.ts";
+import {
+  capitalise,
+  formatCount,
+  formatInterval,
+  formatList,
+  formatRatio,
+  formatRatioEnd,
+  formatSlowdown,
+  formatSpan,
+} from "./format.ts";
+
+/** A share in whole per cent, rounded up: what is left possible is never said too small. */
+function percentUp(share: number): string {
+  return `${Math.max(1, Math.ceil(100 * share - 1e-9))}%`;
+}
+
+/** What several comparisons of one outcome say, pooled over direct. */
+interface Headline {
+  ratios: readonly number[];
+  /** The largest difference that is left possible, as a share. */
+  unresolved: number;
+  /** How many times as much the one that is ahead answered at least. */
+  factor: number;
+}
+
+function ahead(path: "direct" | "pooled", at: string, { factor }: Headline): string {
+  return `${path} answered at least ${factor} times as much ${at} ` +
+    `(too few runs were accepted for an interval)`;
+}
+
+/** By what came of comparisons, at their levels of load. */
+const headlines = {
+  helped: (at: string, { ratios }: Headline) =>
+    `yes, ${formatSpan(ratios, formatRatio)} the throughput ${at}`,
+  cost: (at: string, { ratios }: Headline) =>
+    `no, it costs ${
+      formatSpan(ratios.map((ratio) => 1 - ratio), percentUp)
+    } of the throughput ${at}`,
+  unexplained: (at: string) =>
+    `pooled was higher ${at}, but PgBouncer left no trace that explains it`,
+  alike: (at: string, { unresolved }: Headline) =>
+    `no difference of more than ${percentUp(unresolved)} in throughput ${at}`,
+  noisy: (at: string) => `too noisy to say ${at}`,
+  open: (at: string) => `not decided yet ${at}`,
+  single: (at: string) => `one round decides nothing ${at}`,
+  onlyPooled: (at: string) => `only the pooled path held ${at}`,
+  pooledAhead: (at: string, headline: Headline) => ahead("pooled", at, headline),
+  unexplainedAhead: (at: string, headline: Headline) =>
+    `${ahead("pooled", at, headline)}, without a trace that explains it`,
+  directAhead: (at: string, headline: Headline) => ahead("direct", at, headline),
+  none: (at: string) => `undecided ${at}`,
+};
+
+const throughput = {
+  higher: "pooled throughput higher",
+  lower: "pooled throughput lower",
+  indistinguishable: "pooled over direct throughput",
+  open: "throughput not decided yet",
+  single: "a single round, which decides nothing,",
+};
+
+function ratio(ratio: Estimate): string {
+  return `${formatRatio(ratio.value)} ${formatInterval(ratio, formatRatioEnd)}`.trim();
+}
+
+const twice = "run twice under two names (A/A)";
+
+/** Every sentence of the answer; `at` is where it holds, as `atLevels()` says it. */
+export const answerWords = {
+  headlines,
+  /** An app with its settings. */
+  app: (label: string, reuse: string) => `${label}, reuse \`${reuse}\``,
+  headline: (app: string, parts: readonly string[], spares: boolean, help: string) =>
+    `- **${app}: ${parts.join("; ")}${
+      spares ? ", but it spares PostgreSQL work or connections" : ""
+    }.**${help === "" ? "" : ` ${capitalise(help)}.`}`,
+  foundNothing: "no slowdown would have been found reliably",
+  couldMiss: (ratio: number) =>
+    `a slowdown of less than ${formatSlowdown(ratio)} could have been missed`,
+  remains: (share: number) => `a difference of up to ${percentUp(share)} remains possible`,
+  tooManyRounds: (found: string, target: number) =>
+    `${found}; in this noise no practical number of rounds would find ${formatSlowdown(target)}: ` +
+    `measure longer windows, on a machine with nothing else to do`,
+  moreRounds: (found: string, target: number, rounds: number, minutes: number) =>
+    `${found}; about ${formatCount(rounds, "more round")} (${
+      formatCount(Math.ceil(minutes), "more minute")
+    }) would find ${formatSlowdown(target)} in this noise`,
+  inNumbers: "In numbers",
+  numbers: (
+    app: string,
+    parts: readonly string[],
+    rounds: readonly number[],
+    differences: readonly string[],
+  ) =>
+    `- ${app}: ${parts.join("; ")}${
+      rounds.length === 0 ? "" : ` (n = ${formatSpan(rounds, String)})`
+    }.${
+      differences.length === 0
+        ? ""
+        : ` The arms differ in ${formatList(differences)} too: this is not the path's effect alone.`
+    }`,
+  ratio,
+  throughput: (state: keyof typeof throughput, at: string, ratios: readonly Estimate[]) =>
+    `${throughput[state]} ${at} (${formatList(ratios.map(ratio))})`,
+  missing: (at: string, missing: string) => `${at} ${missing}`,
+  latency: (name: string, relation: "below" | "above", at: string, ratios: readonly number[]) =>
+    `P95 ${name} of every pooled run ${relation} every direct one's ${at} (medians: ${
+      formatList(ratios.map(formatRatio))
+    })`,
+  noLatency: (name: string) => `P95 ${name}: no ranges apart`,
+  copyDiffers: (copy: string, value: string) =>
+    `**${copy}, ${twice}, came out different (${value}): do not trust this study's verdicts.**`,
+  copyAgrees: (copy: string, value: string) =>
+    `${copy}, ${twice}, was indistinguishable from itself: ${value}.`,
+  copyOpen: (copy: string, value: string) => `${copy}, ${twice}, is not decided yet: ${value}.`,
+  noPair: "No conclusion about PgBouncer: this study has no pair of direct and pooled arms.",
+  scope: (database: string, network: string | null) =>
+    `These answers hold for this machine, these settings and the way each app reuses its connections; ${database}${
+      network === null ? "" : `; ${network}`
+    }.`,
+  sharedCores: (cores: number) =>
+    `The load generator shared ${
+      formatCount(cores, "core")
+    } with what it measured, so absolute numbers are not the apps' limits.`,
+  incomplete: (runs: number) => `The study is incomplete: ${formatCount(runs, "run")} to come.`,
+  pooledToDirect: (pair: string, at: string) => `${pair}, pooled to direct ${at}`,
+  armToArm: (other: string, base: string, at: string) => `${other} to ${base} ${at}`,
+};
