@@ -17,10 +17,10 @@ import { median } from "../stats/percentile.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
 import { answerWords as say } from "../wording/answer.ts";
 import { atLevels } from "../wording/format.ts";
+import { narrativeWords } from "../wording/narrative.ts";
 import { describeCheck } from "./check.ts";
 import { Markdown } from "./display.ts";
 import { explainPairs } from "./evidence.ts";
-import { describeCores } from "./narrative.ts";
 import { readArmRatios } from "./ratios.ts";
 import type { Study } from "./study.ts";
 
@@ -137,7 +137,7 @@ function numbers(study: Study, evidence: readonly [PairEvidence, ...PairEvidence
 
 /** What a copy says of how far the study can be believed, in one sentence. */
 function readCopy(pair: ArmRatio): string {
-  const name = `${pair.baseArm} ${atLevels([pair])}`;
+  const name = narrativeWords.place(pair.baseArm, [pair]);
   const value = pair.ratio === null ? pair.missing! : say.ratio(pair.ratio);
   switch (verdictOf(pair)) {
     case "higher":
@@ -179,7 +179,7 @@ export function conclusion(study: Study): Markdown {
     context.cores === null
       ? ""
       : context.cpuSets.length > 0
-      ? describeCores(context, context.cores)
+      ? narrativeWords.ownCores(context.cpuSets)
       : say.sharedCores(context.cores),
     ...context.limitsWarnings.map((warning) => `**${warning}**`),
     study.complete ? "" : say.incomplete(study.missing.length),

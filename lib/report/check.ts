@@ -5,10 +5,12 @@
  * @module
  */
 
-import { atLevels, formatCount, formatList } from "../wording/format.ts";
 import { levelLabel } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
+import { checkWords as say } from "../wording/check.ts";
+import { columnTitles } from "../wording/headings.ts";
+import { narrativeWords } from "../wording/narrative.ts";
 import { type CellValue, Markdown, Table, type TableColumn } from "./display.ts";
 import { describeStatus } from "./status.ts";
 import type { Study } from "./study.ts";
@@ -18,9 +20,7 @@ export function checkReading(
   { context }: Pick<Study, "context">,
   measure: string,
 ): Markdown | null {
-  return context.functionalCheck
-    ? new Markdown(`**Functional check only:** ${measure} is not compared.`)
-    : null;
+  return context.functionalCheck ? new Markdown(say.reading(measure)) : null;
 }
 
 /** The same instead of a table. */
@@ -29,9 +29,7 @@ export function checkNotice(
   measure: string,
   columns: readonly TableColumn[],
 ): Table | null {
-  return context.functionalCheck
-    ? new Table(`Functional check only: ${measure} is not compared`, columns, [])
-    : null;
+  return context.functionalCheck ? new Table(say.notice(measure), columns, []) : null;
 }
 
 /** The answer of a functional check. */
@@ -39,23 +37,9 @@ export function describeCheck(study: Study): string {
   const { runs, missing } = study;
   const planned = runs.length + missing.length;
   const good = runs.filter(({ status }) => status === "ok").length;
-  const failed = study.scenarios.filter(({ n }) => n === 0);
-  const verdict = good === planned
-    ? `all ${formatCount(planned, "run")} ran, were verified and were counted`
-    : `${good} of ${formatCount(planned, "run")} ran, were verified and were counted`;
-  const broken = failed.length === 0
-    ? ""
-    : ` What did not: ${
-      formatList(failed.map((one) => `${one.arm} ${atLevels([one])}`))
-    }; the cause is in the table.`;
-  return `**Functional check only: ${verdict}.**${broken} Its windows of ${study.plan.windowS} s are ` +
-    `too short to compare anything: run the plan \`quick\` for a first answer, and \`reference\` ` +
-    `for one to share.`;
-}
-
-/** Whether every run of a scenario holds, in words: `yes`, or of how many. */
-function share(having: number, all: number, words = "yes"): string {
-  return having === all ? words : having === 0 ? "no" : `${words} in ${having} of ${all} runs`;
+  const broken = study.scenarios.filter(({ n }) => n === 0)
+    .map((one) => narrativeWords.place(one.arm, [one]));
+  return say.answer(good, planned, broken, study.plan.windowS);
 }
 
 function checkRow(study: Study, scenario: ScenarioSummary): CellValue[] {
@@ -70,13 +54,13 @@ function checkRow(study: Study, scenario: ScenarioSummary): CellValue[] {
   return [
     scenario.arm,
     levelLabel(scenario),
-    share(held(({ ok, nonceMatched }) => ok && nonceMatched !== false), own.length),
-    share(
+    say.held(held(({ ok, nonceMatched }) => ok && nonceMatched !== false), own.length),
+    say.held(
       held(({ throughPgbouncer }) => throughPgbouncer === pooled),
       own.length,
-      pooled ? "through PgBouncer" : "straight to PostgreSQL",
+      say[scenario.path],
     ),
-    share(counted, own.length),
+    say.held(counted, own.length),
     describeStatus(scenario),
   ];
 }
@@ -90,14 +74,14 @@ function checkRow(study: Study, scenario: ScenarioSummary): CellValue[] {
 export function checkTable(study: Study): Table {
   const right = (header: string) => ({ header, align: "right" as const });
   return new Table(
-    `Functional check only: what ran in ${study.name}`,
+    say.table(study.name),
     [
-      { header: "arm" },
-      right("load"),
-      { header: "verified by the contract" },
-      { header: "path" },
-      { header: "requests counted" },
-      { header: "status" },
+      { header: columnTitles.arm },
+      right(columnTitles.load),
+      { header: columnTitles.verified },
+      { header: columnTitles.path },
+      { header: columnTitles.counted },
+      { header: columnTitles.status },
     ],
     study.scenarios.map((scenario) => checkRow(study, scenario)),
     new Set(study.scenarios.flatMap(({ n }, i) => n === 0 ? [i] : [])),

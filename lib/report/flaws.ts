@@ -8,8 +8,11 @@ import { appTitle } from "../apps/folders.ts";
 import { pairEvidence } from "../diagnose/evidence.ts";
 import { firedGates } from "../diagnose/gates.ts";
 import { pairName } from "../figures/claims.ts";
-import { capitalise, formatList, formatNumber } from "../wording/format.ts";
 import { median } from "../stats/percentile.ts";
+import { flawWords as say } from "../wording/flaws.ts";
+import { capitalise } from "../wording/format.ts";
+import { columnTitles } from "../wording/headings.ts";
+import { poolerWords } from "../wording/pooler.ts";
 import { Table } from "./display.ts";
 import { describeCells } from "./gates.ts";
 import { hasPublishedCells } from "./published.ts";
@@ -24,75 +27,47 @@ interface Flaw {
 }
 
 const FLAWS: Flaw[] = [
+  { flaw: say.quota.flaw, gates: ["at_quota"], otherwise: () => say.quota.here },
   {
-    flaw: "Every cell sat at a CPU quota, which decided the throughput",
-    gates: ["at_quota"],
-    otherwise: () => "not repeated: no service reached its quota",
-  },
-  {
-    flaw: "Sync apps had 6 connections against a pool of 20: nothing was multiplexed",
+    flaw: say.multiplexing.flaw,
     gates: ["nothing_to_multiplex"],
-    otherwise: () => "not repeated: every pooled app may open more connections than the pool has",
+    otherwise: () => say.multiplexing.here,
   },
+  { flaw: say.reconnects.flaw, gates: [], otherwise: reuseClaims },
   {
-    flaw: "The largest gain came from an app that reconnected per request, not from pooling",
-    gates: [],
-    otherwise: reuseClaims,
-  },
-  {
-    flaw: "Frameworks had 6 and 160 connections",
+    flaw: say.budgets.flaw,
     gates: ["unequal_budgets", "budget_above_server"],
-    otherwise: () => "not repeated: all apps may open equally many",
+    otherwise: () => say.budgets.here,
   },
+  { flaw: say.settings.flaw, gates: ["unequal_settings"], otherwise: () => say.settings.here },
+  { flaw: say.work.flaw, gates: ["unequal_work"], otherwise: equalWork },
   {
-    flaw: "Prepared statements were off in one arm alone",
-    gates: ["unequal_settings"],
-    otherwise: () => "not repeated: both paths have the same settings",
-  },
-  {
-    flaw: "Frameworks sent different numbers of queries per request",
-    gates: ["unequal_work"],
-    otherwise: equalWork,
-  },
-  {
-    flaw: "One run per cell",
+    flaw: say.rounds.flaw,
     gates: ["single_round"],
-    otherwise: ({ plan }) => `not repeated: ${plan.rounds} rounds`,
+    otherwise: ({ plan }) => say.rounds.here(plan.rounds),
   },
+  { flaw: say.order.flaw, gates: ["fixed_order"], otherwise: () => say.order.here },
   {
-    flaw: "Cells ran in a fixed order",
-    gates: ["fixed_order"],
-    otherwise: () => "not repeated: each round drew an order of its own",
-  },
-  {
-    flaw: "The ramp was counted as measurement",
+    flaw: say.ramp.flaw,
     gates: ["ramp_in_window", "no_steady_state"],
-    otherwise: ({ plan }) =>
-      `not repeated: the ramp was over within the ${plan.warmUpS} s of warm-up`,
+    otherwise: ({ plan }) => say.ramp.here(plan.warmUpS),
   },
-  {
-    flaw: "Readiness was a fixed sleep of 30 s, 38 s lost per cell",
-    gates: [],
-    otherwise: readiness,
-  },
+  { flaw: say.readiness.flaw, gates: [], otherwise: readiness },
 ];
 
 /** Which pairs owe their difference to connections that PostgreSQL need not open anew. */
 function reuseClaims(study: Study): string {
   const known = pairEvidence(study).filter(({ rounds }) => rounds > 0);
-  if (known.length === 0) return "not recorded";
+  if (known.length === 0) return poolerWords.notRecorded;
   const churning = known.filter(({ sessionsDirect }) => (sessionsDirect ?? 0) >= 10);
-  if (churning.length === 0) {
-    return "not repeated: no app reconnected, so that PostgreSQL had no churn to be spared";
-  }
+  if (churning.length === 0) return say.reconnects.none;
   const texts = churning.map(({ pair, sessionsDirect, sessionsPooled, traces }) =>
-    `${pairName(pair)} opened ${
-      formatNumber(sessionsDirect!)
-    } sessions per 1,000 requests direct, ${formatNumber(sessionsPooled!)} pooled, ${
-      traces.includes("multiplexing")
-        ? "and shared server connections too"
-        : "and shared no server connections"
-    }`
+    say.reconnects.here(
+      pairName(pair),
+      sessionsDirect!,
+      sessionsPooled!,
+      traces.includes("multiplexing"),
+    )
   );
   return [...new Set(texts)].join("; ");
 }
@@ -100,28 +75,20 @@ function reuseClaims(study: Study): string {
 /** Data statements per request by framework, as PostgreSQL counted them. */
 function equalWork(study: Study): string {
   const frameworks = [...new Set(study.scenarios.map(({ framework }) => framework))];
-  const texts = frameworks.flatMap((framework) => {
+  const counted = frameworks.flatMap((framework): [string, number][] => {
     const own = study.runs.flatMap(({ scenario, telemetry }) =>
       scenario.framework === framework && telemetry?.work != null ? [telemetry.work] : []
     );
     const perRequest = own.filter(({ requests }) => requests > 0)
       .map(({ dataStatements, requests }) => dataStatements / requests);
-    return perRequest.length === 0
-      ? []
-      : [`${appTitle(framework)} ${median(perRequest)!.toFixed(2)}`];
+    return perRequest.length === 0 ? [] : [[appTitle(framework), median(perRequest)!]];
   });
-  const counted = texts.length === 0
-    ? ""
-    : `; PostgreSQL counted data statements per request: ${formatList(texts)}`;
-  return `not repeated: one contract, answers compared before each load${counted}`;
+  return say.work.here(counted);
 }
 
 /** What a run took beside its load. */
 function readiness({ manifests }: Study): string {
-  const waited = "not repeated: every service was waited for by condition";
-  if (manifests.length === 0) return waited;
-  const lost = median(manifests.map(({ overheadS }) => overheadS))!;
-  return `${waited}; ${lost.toFixed(1)} s per run outside the load (median)`;
+  return say.readiness.here(median(manifests.map(({ overheadS }) => overheadS)));
 }
 
 /**
@@ -142,8 +109,8 @@ export function flawsTable(study: Study): Table | undefined {
     return [flaw, capitalise(seen.join("; ")), own.map(({ gate }) => gate.title).join(", ")];
   });
   return new Table(
-    `The published result's flaws, and ${study.name}`,
-    [{ header: "flaw of the published result" }, { header: "here" }, { header: "gate" }],
+    say.title(study.name),
+    [{ header: columnTitles.flaw }, { header: columnTitles.here }, { header: columnTitles.gate }],
     rows,
   );
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { reportHeadings as headings } from "../wording/headings.ts";
 import { conclusion } from "./answer.ts";
 import { evidenceTable, readEvidence } from "./evidence.ts";
 import { flawsTable } from "./flaws.ts";
@@ -35,79 +36,82 @@ export function summaryReport(
     confirmation?: Study | null;
   } = {},
 ): string {
-  const failed = study.runs.some((run) => run.status === "failed")
-    ? [failuresTable(study).markdown()]
-    : [];
-  if (study.context.functionalCheck) {
-    return join([
-      `# Poolscope: ${study.name}`,
-      String(conclusion(study)),
-      referenceTable(study).markdown(),
-      String(readGates(study)),
-      "## What was run",
-      String(describeStudy(study)),
-      ...(openLoop === null ? [] : ["### Its open loop", referenceTable(openLoop).markdown()]),
-      "## What failed",
-      String(readFailures(study)),
-      ...failed,
-      "## Settings",
-      settingsTable(study).markdown(),
-    ]);
-  }
+  if (study.context.functionalCheck) return checkReport(study, openLoop);
   const published = [publishedTable(study), flawsTable(study)]
     .flatMap((table) => table?.markdown() ?? []);
   return join([
-    `# Should you put PgBouncer in front of PostgreSQL? The answer of ${study.name}`,
+    headings.title(study.name),
     String(conclusion(study)),
-    "![Throughput of every arm at each load](plots/rps_comparison.png)",
-    "## Can these numbers be believed?",
+    `![${headings.rpsPlot}](plots/rps_comparison.png)`,
+    headings.believed,
     String(readGates(study)),
-    "## What was measured",
+    headings.measured,
     String(describeStudy(study)),
-    "## Throughput",
+    headings.throughput,
     String(readThroughput(study)),
-    "## Latency",
+    headings.latency,
     String(readLatency(study)),
-    "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",
-    "## What limited each arm",
+    `![${headings.latencyPlot}](plots/p95_latency_comparison.png)`,
+    headings.limited,
     String(readVerdicts(study)),
     verdictTable(study).markdown(),
     ...(confirmation === null ? [] : [
       String(readConfirmation(study, confirmation)),
       confirmationTable(study, confirmation).markdown(),
     ]),
-    "## Pooled against direct",
+    headings.paths,
     String(readRatios(study)),
     ...(study.ratios.length === 0 ? [] : [ratioTable(study).markdown()]),
     ...(study.armRatios.length === 0 ? [] : [
-      "## Arms that ran twice or with other settings",
+      headings.arms,
       String(readArmRatios(study)),
       armRatioTable(study).markdown(),
     ]),
-    "## What the pooler did",
+    headings.pooler,
     String(readEvidence(study)),
     ...(study.ratios.length === 0 ? [] : [evidenceTable(study).markdown()]),
     ...(study.plan.openLoop === undefined ? [] : [
-      "## Latency at equal load",
+      headings.equalLoad,
       String(readOpenLoop(openLoop, study)),
     ]),
     ...(openLoop === null ? [] : [
       String(readGates(openLoop)),
-      "![Response time of both paths at equal arrival rates](plots/open_loop_latency.png)",
+      `![${headings.openLoopPlot}](plots/open_loop_latency.png)`,
       openLoopTable(openLoop).markdown(),
     ]),
-    "## Every scenario",
+    headings.scenarios,
     referenceTable(study).markdown(),
-    "RPS is the mean of correct answers per second over n successful runs, with its 95% t " +
-    "interval; in brackets, the throughput of failed or rejected runs. Percentiles are medians of the runs' " +
-    "exact percentiles. ≥ marks lower bounds.",
-    "## What failed",
-    String(readFailures(study)),
-    ...failed,
-    ...(published.length === 0 ? [] : ["## The published result", ...published]),
-    "## Settings",
+    headings.legend,
+    ...failureSections(study),
+    ...(published.length === 0 ? [] : [headings.published, ...published]),
+    headings.settings,
     settingsTable(study).markdown(),
   ]);
+}
+
+/** The report of a functional check, which compares nothing. */
+function checkReport(study: Study, openLoop: Study | null): string {
+  return join([
+    headings.checkTitle(study.name),
+    String(conclusion(study)),
+    referenceTable(study).markdown(),
+    String(readGates(study)),
+    headings.run,
+    String(describeStudy(study)),
+    ...(openLoop === null ? [] : [headings.openLoop, referenceTable(openLoop).markdown()]),
+    ...failureSections(study),
+    headings.settings,
+    settingsTable(study).markdown(),
+  ]);
+}
+
+function failureSections(study: Study): string[] {
+  const failed = study.runs.some((run) => run.status === "failed");
+  return [
+    headings.failed,
+    String(readFailures(study)),
+    ...(failed ? [failuresTable(study).markdown()] : []),
+  ];
 }
 
 function join(sections: readonly string[]): string {

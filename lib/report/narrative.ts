@@ -12,18 +12,12 @@ import {
   rangeClaim,
   throughputComparisons,
 } from "../figures/claims.ts";
-import {
-  atLevels,
-  capitalise,
-  formatCount,
-  formatInterval,
-  formatList,
-  formatNumber,
-} from "../wording/format.ts";
 import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../figures/options.ts";
 import { armLabels } from "../scenario.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { atLevels, formatList } from "../wording/format.ts";
+import { measures, narrativeWords as say } from "../wording/narrative.ts";
 import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -47,47 +41,38 @@ function extreme(
  * @param study The study.
  */
 export function describeStudy(study: Study): Markdown {
-  const { plan, context } = study;
+  const { plan, context, context: { cpuSets } } = study;
   const arms = new Set(armLabels(plan.scenarios).values()).size;
   const planned = study.runs.length + study.missing.length;
   const further = planned - plan.scenarios.length * plan.rounds;
-  const done = study.complete
-    ? "all complete"
-    : `${study.runs.length} complete so far, ${formatCount(study.missing.length, "run")} to come`;
   const warnings = [...context.limitsWarnings, ...study.warnings.slice(0, MAX_WARNINGS)];
   const more = study.warnings.length - MAX_WARNINGS;
-  if (more > 0) warnings.push(`${formatCount(more, "more fault")} of files like these.`);
-  return new Markdown(
-    `${study.context.functionalCheck ? "**Functional check only.** " : ""}Plan \`${plan.name}\`: ${
-      formatCount(arms, "arm")
-    } ${atLevels(plan.scenarios)}, ${
-      formatCount(plan.rounds, "round")
-    } of ${plan.windowS} s windows after ${plan.warmUpS} s of warm-up: ${
-      formatCount(planned, "run")
-    }${
-      further > 0 ? `, ${further} of them in further rounds of undecided comparisons` : ""
-    }, ${done}. ${capitalise(context.database)}.` +
-      (context.network === null ? "" : ` ${capitalise(context.network)}.`) +
-      (context.cores === null ? "" : ` ${describeCores(context, context.cores)}`) +
-      warnings.map((warning) => `\n\n> **Note:** ${warning}`).join(""),
-  );
-}
-
-/** Whether the services had cores of their own. */
-export function describeCores({ cpuSets }: Study["context"], cores: number): string {
-  return cpuSets.length === 0
-    ? `Load generator, app and database shared ${formatCount(cores, "core")}.`
-    : `Load generator, app, PgBouncer and database each had cores of their own (${
-      cpuSets.join("; ")
-    }).`;
+  if (more > 0) warnings.push(say.moreFaults(more));
+  const sentences = [
+    context.functionalCheck ? say.checkOnly : [],
+    say.study(plan, atLevels(plan.scenarios), {
+      arms,
+      runs: planned,
+      further,
+      missing: study.missing.length,
+    }),
+    say.sentence(context.database),
+    context.network === null ? [] : say.sentence(context.network),
+    context.cores === null
+      ? []
+      : cpuSets.length > 0
+      ? say.ownCores(cpuSets)
+      : say.sharedCores(context.cores),
+  ].flat();
+  return new Markdown([sentences.join(" "), ...warnings.map(say.note)].join("\n\n"));
 }
 
 /** How many runs were rejected and failed, and why. */
 export function describeUnaccepted(runs: readonly RunSummary[]): string {
   const tell = (status: "rejected" | "failed", reasonOf: (run: RunSummary) => string) => {
     const all = runs.filter((run) => run.status === status);
-    const reasons = [...new Set(all.map(reasonOf))].join("; ");
-    return all.length === 0 ? [] : [`${formatCount(all.length, "run")} ${status} (${reasons})`];
+    const reasons = [...new Set(all.map(reasonOf))];
+    return all.length === 0 ? [] : [say.unaccepted(all.length, status, reasons)];
   };
   return formatList([
     // What was seen differs from run to run; what stands before the colon is the reason.
@@ -98,9 +83,7 @@ export function describeUnaccepted(runs: readonly RunSummary[]): string {
 
 /** Why a study without an accepted run has no numbers, in one sentence. */
 function explainNone({ runs }: Study): string {
-  return runs.length === 0
-    ? "No run is complete yet."
-    : `No run was accepted: ${describeUnaccepted(runs)}.`;
+  return runs.length === 0 ? say.noRun : say.noneAccepted(describeUnaccepted(runs));
 }
 
 /**
@@ -109,19 +92,12 @@ function explainNone({ runs }: Study): string {
  * @param study The study.
  */
 export function readThroughput(study: Study): Markdown {
-  const check = checkReading(study, "throughput");
+  const check = checkReading(study, measures.throughput);
   if (check !== null) return check;
   const best = extreme(study.scenarios, (scenario) => scenario.rps?.value);
-  const claim = pathClaim("throughput", throughputComparisons(study.ratios));
+  const claim = pathClaim(measures.throughput, throughputComparisons(study.ratios));
   if (best?.rps == null) return new Markdown(explainNone(study));
-  const interval = formatInterval(best.rps);
-  return new Markdown(
-    `${claim}. The highest throughput was ${
-      formatNumber(best.rps.value)
-    } correct answers per second${
-      interval === "" ? " in a single run" : `, 95% interval ${interval}, n = ${best.n}`
-    }: ${best.arm} ${atLevels([best])}.`,
-  );
+  return new Markdown(say.throughput(claim, best.rps, best.n, say.place(best.arm, [best])));
 }
 
 /**
@@ -131,34 +107,32 @@ export function readThroughput(study: Study): Markdown {
  * @param percentile Which percentile. @default 95
  */
 export function readLatency(study: Study, percentile: Percentile = 95): Markdown {
-  const check = checkReading(study, "latency");
+  const check = checkReading(study, measures.latency);
   if (check !== null) return check;
   const value = (scenario: ScenarioSummary) => percentileOf(scenario, percentile);
   const worst = extreme(study.scenarios, (scenario) => value(scenario)?.value);
   const few = tooFewRequests(study.scenarios, percentile);
   if (worst === undefined) {
-    return new Markdown(few === null ? explainNone(study) : `${capitalise(few)}.`);
+    return new Markdown(few === null ? explainNone(study) : say.sentence(few));
   }
   const comparisons = latencyComparisons(study.ratios, study.scenarios, percentile);
-  const claim = rangeClaim(
-    `P${percentile} ${latencyName(study.scenarios)}`,
-    comparisons,
-  );
-  const estimate = value(worst)!;
-  const range = formatInterval(estimate);
   const bounds =
     study.scenarios.filter((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile))
       .length;
-  return new Markdown(
-    `${claim}. The highest P${percentile} ${latencyName([worst])} was ${
-      isLowerBound(worst, percentile) ? "at least " : ""
-    }${formatNumber(estimate.value)} ms${
-      range === "" ? " in a single run" : `, median of ${worst.n} runs, range ${range}`
-    }: ${worst.arm} ${atLevels([worst])}.` +
-      (bounds === 0 ? "" : ` In ${formatCount(bounds, "cell")} too many requests had no answer ` +
-        `when the load ended: their percentiles are lower bounds, marked ≥.`) +
-      (few === null ? "" : ` ${few}.`) + ` ${capitalise(describeLoop(study.scenarios))}.`,
-  );
+  const sentences = [
+    say.latency(
+      rangeClaim(say.percentile(percentile, latencyName(study.scenarios)), comparisons),
+      say.percentile(percentile, latencyName([worst])),
+      isLowerBound(worst, percentile),
+      value(worst)!,
+      worst.n,
+      say.place(worst.arm, [worst]),
+    ),
+    bounds === 0 ? [] : say.lowerBounds(bounds),
+    few === null ? [] : say.sentence(few),
+    say.sentence(describeLoop(study.scenarios)),
+  ].flat();
+  return new Markdown(sentences.join(" "));
 }
 
 /**
@@ -169,12 +143,7 @@ export function readLatency(study: Study, percentile: Percentile = 95): Markdown
 export function readFailures(study: Study): Markdown {
   const failed = study.runs.filter((run) => run.status === "failed").length;
   if (study.runs.length === 0) return new Markdown(explainNone(study));
-  if (failed === 0) {
-    return new Markdown(`None of the ${formatCount(study.runs.length, "run")} failed.`);
-  }
+  if (failed === 0) return new Markdown(say.noneFailed(study.runs.length));
   const lines = failureSentences(study.scenarios).map((sentence) => `- ${sentence}`);
-  return new Markdown(
-    `${formatCount(failed, "run")} of ${study.runs.length} failed. They count as failed, and ` +
-      `enter no mean:\n\n${lines.join("\n")}`,
-  );
+  return new Markdown(`${say.failed(failed, study.runs.length)}\n\n${lines.join("\n")}`);
 }
