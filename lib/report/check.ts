@@ -54,13 +54,13 @@ function checkRow(study: Study, scenario: ScenarioSummary): CellValue[] {
   return [
     scenario.arm,
     levelLabel(scenario),
-    say.held(held(({ ok, nonceMatched }) => ok && nonceMatched !== false), own.length),
-    say.held(
+    say.share(held(({ ok, nonceMatched }) => ok && nonceMatched !== false), own.length),
+    say.share(
       held(({ throughPgbouncer }) => throughPgbouncer === pooled),
       own.length,
       say[scenario.path],
     ),
-    say.held(counted, own.length),
+    say.share(counted, own.length),
     describeStatus(scenario),
   ];
 }

@@ -20,39 +20,31 @@ import type { Study } from "./study.ts";
 
 /** A flaw, and the gates that name it in a study; none where Poolscope leaves no room for it. */
 interface Flaw {
-  flaw: string;
+  id: keyof typeof say.flaws;
   gates: string[];
   /** What is said where no gate fired. */
   otherwise: (study: Study) => string;
 }
 
 const FLAWS: Flaw[] = [
-  { flaw: say.quota.flaw, gates: ["at_quota"], otherwise: () => say.quota.here },
+  { id: "quota", gates: ["at_quota"], otherwise: () => say.quota },
+  { id: "multiplexing", gates: ["nothing_to_multiplex"], otherwise: () => say.multiplexing },
+  { id: "reconnects", gates: [], otherwise: reuseClaims },
   {
-    flaw: say.multiplexing.flaw,
-    gates: ["nothing_to_multiplex"],
-    otherwise: () => say.multiplexing.here,
-  },
-  { flaw: say.reconnects.flaw, gates: [], otherwise: reuseClaims },
-  {
-    flaw: say.budgets.flaw,
+    id: "budgets",
     gates: ["unequal_budgets", "budget_above_server"],
-    otherwise: () => say.budgets.here,
+    otherwise: () => say.budgets,
   },
-  { flaw: say.settings.flaw, gates: ["unequal_settings"], otherwise: () => say.settings.here },
-  { flaw: say.work.flaw, gates: ["unequal_work"], otherwise: equalWork },
+  { id: "settings", gates: ["unequal_settings"], otherwise: () => say.settings },
+  { id: "work", gates: ["unequal_work"], otherwise: equalWork },
+  { id: "rounds", gates: ["single_round"], otherwise: ({ plan }) => say.rounds(plan.rounds) },
+  { id: "order", gates: ["fixed_order"], otherwise: () => say.order },
   {
-    flaw: say.rounds.flaw,
-    gates: ["single_round"],
-    otherwise: ({ plan }) => say.rounds.here(plan.rounds),
-  },
-  { flaw: say.order.flaw, gates: ["fixed_order"], otherwise: () => say.order.here },
-  {
-    flaw: say.ramp.flaw,
+    id: "ramp",
     gates: ["ramp_in_window", "no_steady_state"],
-    otherwise: ({ plan }) => say.ramp.here(plan.warmUpS),
+    otherwise: ({ plan }) => say.ramp(plan.warmUpS),
   },
-  { flaw: say.readiness.flaw, gates: [], otherwise: readiness },
+  { id: "readiness", gates: [], otherwise: readiness },
 ];
 
 /** Which pairs owe their difference to connections that PostgreSQL need not open anew. */
@@ -60,9 +52,9 @@ function reuseClaims(study: Study): string {
   const known = pairEvidence(study).filter(({ rounds }) => rounds > 0);
   if (known.length === 0) return poolerWords.notRecorded;
   const churning = known.filter(({ sessionsDirect }) => (sessionsDirect ?? 0) >= 10);
-  if (churning.length === 0) return say.reconnects.none;
+  if (churning.length === 0) return say.noReconnects;
   const texts = churning.map(({ pair, sessionsDirect, sessionsPooled, traces }) =>
-    say.reconnects.here(
+    say.reconnects(
       pairName(pair),
       sessionsDirect!,
       sessionsPooled!,
@@ -83,12 +75,12 @@ function equalWork(study: Study): string {
       .map(({ dataStatements, requests }) => dataStatements / requests);
     return perRequest.length === 0 ? [] : [[appTitle(framework), median(perRequest)!]];
   });
-  return say.work.here(counted);
+  return say.work(counted);
 }
 
 /** What a run took beside its load. */
 function readiness({ manifests }: Study): string {
-  return say.readiness.here(median(manifests.map(({ overheadS }) => overheadS)));
+  return say.readiness(median(manifests.map(({ overheadS }) => overheadS)));
 }
 
 /**
@@ -100,13 +92,17 @@ function readiness({ manifests }: Study): string {
 export function flawsTable(study: Study): Table | undefined {
   if (study.plan.name !== "seed" && !hasPublishedCells(study)) return undefined;
   const fired = firedGates(study);
-  const rows = FLAWS.map(({ flaw, gates, otherwise }) => {
+  const rows = FLAWS.map(({ id, gates, otherwise }) => {
     const own = fired.filter(({ gate }) => gates.includes(gate.id));
-    if (own.length === 0) return [flaw, capitalise(otherwise(study)), null];
+    if (own.length === 0) return [say.flaws[id], capitalise(otherwise(study)), null];
     const seen = own.map((one) =>
       one.cells.length === 0 ? one.seen : `${describeCells(one, study)}: ${one.seen}`
     );
-    return [flaw, capitalise(seen.join("; ")), own.map(({ gate }) => gate.title).join(", ")];
+    return [
+      say.flaws[id],
+      capitalise(seen.join("; ")),
+      own.map(({ gate }) => gate.title).join(", "),
+    ];
   });
   return new Table(
     say.title(study.name),

@@ -132,4 +132,4 @@ export const answerWords = {
   incomplete: (runs: number) => `The study is incomplete: ${formatCount(runs, "run")} to come.`,
   pooledToDirect: (pair: string, at: string) => `${pair}, pooled to direct ${at}`,
   armToArm: (other: string, base: string, at: string) => `${other} to ${base} ${at}`,
-};
+} as const;

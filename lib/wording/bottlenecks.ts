@@ -6,6 +6,7 @@
 
 import { capitalise, formatCount, formatList } from "./format.ts";
 
+/** Verdicts, and the outcomes of their tests; `place` is an arm at its loads. */
 export const bottleneckWords = {
   table: "What limited each scenario",
   confidence: (confidence: string, rounds: number, of: number) =>
@@ -39,4 +40,4 @@ export const bottleneckWords = {
   notBelieved: (places: readonly string[]) => ` Not to be believed: ${formatList(places)}.`,
   confirmationTable: "Throughput relieved over original, paired by round, with 95% t intervals",
   oneRun: "one run",
-};
+} as const;

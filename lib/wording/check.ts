@@ -6,6 +6,7 @@
 
 import { formatCount, formatList } from "./format.ts";
 
+/** Its answer, what stands for a comparison, and the cells of its table. */
 export const checkWords = {
   reading: (measure: string) => `**Functional check only:** ${measure} is not compared.`,
   notice: (measure: string) => `Functional check only: ${measure} is not compared`,
@@ -17,9 +18,9 @@ export const checkWords = {
     } Its windows of ${windowS} s are too short to compare anything: run the plan \`quick\` for a ` +
     `first answer, and \`reference\` for one to share.`,
   /** Whether something holds of every run, or of how many. */
-  held: (runs: number, all: number, what = "yes") =>
+  share: (runs: number, all: number, what = "yes") =>
     runs === all ? what : runs === 0 ? "no" : `${what} in ${runs} of ${all} runs`,
   pooled: "through PgBouncer",
   direct: "straight to PostgreSQL",
   table: (study: string) => `Functional check only: what ran in ${study}`,
-};
+} as const;

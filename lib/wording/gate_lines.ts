@@ -6,6 +6,7 @@
 
 import { capitalise, formatCount, formatList } from "./format.ts";
 
+/** A line for each gate, under its kind; the head counts the runs. */
 export const gateLines = {
   /** By kind: what its gates do to what is said. */
   kinds: {
@@ -38,4 +39,4 @@ export const gateLines = {
     }; ${fired === 0 ? "none" : fired} of ${gates} gates fired.`;
   },
   check: " A functional check concludes nothing, so that it rejects nothing for its numbers.",
-};
+} as const;

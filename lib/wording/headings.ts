@@ -30,7 +30,7 @@ export const reportHeadings = {
   legend: "RPS is the mean of correct answers per second over n successful runs, with its 95% t " +
     "interval; in brackets, the throughput of failed or rejected runs. Percentiles are medians of the runs' " +
     "exact percentiles. ≥ marks lower bounds.",
-};
+} as const;
 
 /** The columns of the tables of checks, flaws, evidence and bottlenecks. */
 export const columnTitles = {
@@ -62,4 +62,4 @@ export const columnTitles = {
   interval: "95% interval",
   rounds: "rounds",
   outcome: "outcome",
-};
+} as const;

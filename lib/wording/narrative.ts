@@ -10,7 +10,7 @@ import type { Estimate } from "../stats/summary.ts";
 import { atLevels, capitalise, formatCount, formatInterval, formatNumber } from "./format.ts";
 
 /** What is measured, in the middle of a sentence. */
-export const measures = { throughput: "throughput", latency: "latency" };
+export const measures = { throughput: "throughput", latency: "latency" } as const;
 
 /** Every sentence that reads a study, and an arm at its loads. */
 export const narrativeWords = {
@@ -76,4 +76,4 @@ export const narrativeWords = {
   status: (runs: number, all: number, status: "rejected" | "failed", cause: string) =>
     `${runs === all ? status : `${runs} of ${all} ${status}`}: ${cause}`,
   ok: "ok",
-};
+} as const;

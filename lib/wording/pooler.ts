@@ -6,6 +6,7 @@
 
 import { formatList, formatNumber, formatPercent } from "./format.ts";
 
+/** Its claims, the counts behind them, and where there is none. */
 export const poolerWords = {
   noPair: "No pair of paths: nothing can be said of the pooler.",
   /** What each claim means: its trace, and after "and" its consequence. */
@@ -22,11 +23,11 @@ export const poolerWords = {
     `shares them, and there was a gain, or more clients than max_connections has room for; ` +
     `queueing: clients waited for a server connection, at least ${queuedMs} ms per transaction, and ` +
     `that was at least ${formatPercent(queuedShare)} of a request's time. A gain is a higher ` +
-    `throughput, or ${rounds} rounds or more in all of which PostgreSQL's CPU time per answer was at ` +
-    `most ${
+    `throughput, or ${rounds} rounds or more in all of which PostgreSQL's CPU time per answer was ` +
+    `at most ${
       formatPercent(cheaper)
-    } of direct's. Where there is no claim, the pair measures only the ` +
-    `extra hop.`,
+    } of direct's. Where there is no claim, the pair measures only ` +
+    `the extra hop.`,
   line: (claims: string, pairs: readonly string[]) => `- **${claims}**: ${formatList(pairs)}`,
   pair: (name: string, level: string) => `${name} at ${level}`,
   notRecorded: "not recorded",
@@ -56,4 +57,4 @@ export const poolerWords = {
     `${at} pooled was higher, but PgBouncer left no trace that explains it`,
   unrecorded: (at: string) => `what PgBouncer did ${at} was not recorded`,
   table: "What a difference between the paths can be ascribed to",
-};
+} as const;
