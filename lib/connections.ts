@@ -34,7 +34,7 @@ export const OWN_CONNECTIONS = { postgres: 3, pgbouncer: 2 } as const;
  * import { createScenario } from "poolscope";
  * import { serverLimits } from "./connections.ts";
  *
- * const scenario = createScenario({ framework: "flask", path: "pooled", users: 1 });
+ * const scenario = createScenario({ framework: "node", path: "pooled", users: 1 });
  * const { max_connections, superuser_reserved_connections } = serverLimits(scenario);
  * console.assert(max_connections === 106 && superuser_reserved_connections === 6);
  * ```
@@ -104,7 +104,7 @@ export function comparePool(scenario: Scenario): string {
  * ```ts
  * import { connectionBudget, createScenario } from "poolscope";
  *
- * const scenario = createScenario({ framework: "fastapi", path: "direct", users: 10 });
+ * const scenario = createScenario({ framework: "node", path: "direct", users: 10 });
  * console.assert(connectionBudget(scenario) === 64);
  * ```
  */

@@ -124,6 +124,15 @@ Deno.test("every exported function, class and constant is used by more than its 
   deepEqual(unused, []);
 });
 
+Deno.test("only the named plans know an app of apps/, and no other code or comment has its name", () => {
+  const apps = ["fastapi", "django", "flask"];
+  const naming = sources().filter((file) => {
+    const text = readFileSync(file, "utf8").toLowerCase();
+    return apps.some((app) => text.includes(app));
+  });
+  deepEqual(naming.map((file) => relative(LIB, file)), ["named_plans.ts"]);
+});
+
 Deno.test("no name is exported by two files", () => {
   const places = new Map<string, string[]>();
   const kinds = "(?:async )?(?:function\\*?|(?:abstract )?class|const|interface|type) ";

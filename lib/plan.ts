@@ -140,7 +140,7 @@ function readPlanFile(file: string): Plan {
  *
  * const plan = parsePlan(
  *   `{"name": "mine", "rounds": 2, "warmUpS": 1, "windowS": 5,
- *     "scenarios": [{"framework": "flask", "path": "direct", "users": 50}]}`,
+ *     "scenarios": [{"framework": "node", "path": "direct", "users": 50}]}`,
  *   "mine.json",
  * );
  * console.assert(plan.scenarios[0]!.maxConnections === 100);
@@ -269,7 +269,8 @@ const CHANGES: Record<keyof PlanChanges, true> = {
  * ```ts
  * import { changePlan, namedPlan } from "poolscope";
  *
- * const plan = changePlan(namedPlan("quick"), { frameworks: ["django"], users: [500] });
+ * const quick = namedPlan("quick");
+ * const plan = changePlan(quick, { frameworks: [quick.scenarios[0]!.framework], users: [500] });
  * console.assert(plan.scenarios.length === 2);
  * ```
  */

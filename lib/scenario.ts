@@ -76,7 +76,7 @@ export function pgbouncerFor(
  * ```ts
  * import { createScenario, legsOf } from "poolscope";
  *
- * const scenario = createScenario({ framework: "flask", path: "pooled", users: 1, rttAppDbMs: 2 });
+ * const scenario = createScenario({ framework: "node", path: "pooled", users: 1, rttAppDbMs: 2 });
  * console.assert(legsOf(scenario).map((leg) => leg.rttMs).join() === "2,0");
  * ```
  */
@@ -125,8 +125,8 @@ function checkServerSetting(key: string, value: unknown): ServerSettings {
  * ```ts
  * import { createScenario } from "poolscope";
  *
- * const scenario = createScenario({ framework: "flask", path: "pooled", users: 100 });
- * console.assert(scenario.defaultPoolSize === 20 && scenario.workers * scenario.threads === 64);
+ * const scenario = createScenario({ framework: "node", path: "pooled", users: 100 });
+ * console.assert(scenario.defaultPoolSize === 20 && scenario.workers * scenario.poolSize === 64);
  * ```
  */
 export function createScenario(
@@ -301,8 +301,8 @@ function actingSettings(scenario: Scenario): Partial<Scenario> {
  * ```ts
  * import { createScenario, scenarioId } from "poolscope";
  *
- * const a = createScenario({ framework: "flask", path: "direct", users: 10 });
- * console.assert(scenarioId(a).startsWith("flask-direct-10u-"));
+ * const a = createScenario({ framework: "node", path: "direct", users: 10 });
+ * console.assert(scenarioId(a).startsWith("node-direct-10u-"));
  * // PgBouncer's settings do not act on the direct path:
  * console.assert(scenarioId({ ...a, defaultPoolSize: 5 }) === scenarioId(a));
  * ```
@@ -358,7 +358,7 @@ function armSettings(scenario: Scenario): Partial<Scenario> {
 }
 
 /**
- * The name of an arm by framework and path, which causes begin with: `FastAPI direct`.
+ * The name of an arm by framework and path, which causes begin with: `Shop direct`.
  *
  * @param scenario A scenario of the arm.
  */
@@ -377,11 +377,11 @@ export function armName({ framework, path }: Pick<Scenario, "framework" | "path"
  * ```ts
  * import { armLabels, createScenario, scenarioId } from "poolscope";
  *
- * const base = { framework: "django", path: "direct", users: 10 } as const;
+ * const base = { framework: "node", path: "direct", users: 10 } as const;
  * const kept = createScenario(base);
  * const churning = createScenario({ ...base, reuse: "per_request" });
  * const labels = armLabels([kept, churning]);
- * console.assert(labels.get(scenarioId(churning)) === "Django direct, reuse=per_request");
+ * console.assert(labels.get(scenarioId(churning)) === "Node.js direct, reuse=per_request");
  * ```
  */
 export function armLabels(scenarios: Scenario[]): Map<string, string> {

@@ -463,7 +463,7 @@ export function defaultOf(name: string): SettingValue | undefined {
  * import { createScenario } from "poolscope";
  * import { settingsFor } from "./settings.ts";
  *
- * const scenario = createScenario({ framework: "flask", path: "pooled", users: 1 });
+ * const scenario = createScenario({ framework: "node", path: "pooled", users: 1 });
  * console.assert(settingsFor(scenario, "pgbouncer").pool_mode === "transaction");
  * ```
  */

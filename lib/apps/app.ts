@@ -259,7 +259,7 @@ const known = new Map<string, App>();
  * ```ts
  * import { readApp } from "./app.ts";
  *
- * console.assert(readApp("django").reuse[0] === "persistent");
+ * console.assert(readApp("node").reuse[0] === "app_pool");
  * ```
  */
 export function readApp(name: string, root?: string): App {

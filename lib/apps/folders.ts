@@ -131,7 +131,7 @@ function text(app: string, key: "title" | "stack"): string | null {
  * ```ts
  * import { appTitle } from "./folders.ts";
  *
- * console.assert(appTitle("flask") === "Flask" && appTitle("unknown") === "unknown");
+ * console.assert(appTitle("node") === "Node.js" && appTitle("unknown") === "unknown");
  * ```
  */
 export function appTitle(app: string): string {

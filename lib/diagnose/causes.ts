@@ -383,7 +383,7 @@ export function hasLostProcess(evidence: Evidence): boolean {
  *
  * const cause = findCause({
  *   scenario: createScenario({
- *     framework: "fastapi", path: "direct", users: 1000, workers: 4, poolSize: 40,
+ *     framework: "node", path: "direct", users: 1000, workers: 4, poolSize: 40,
  *   }),
  *   step: "load",
  *   logs: { app: "FATAL: sorry, too many clients already" },
@@ -396,7 +396,7 @@ export function hasLostProcess(evidence: Evidence): boolean {
  *   thrown: null,
  * });
  * console.assert(
- *   cause === "FastAPI direct: PostgreSQL refused connections (too many clients already): " +
+ *   cause === "Node.js direct: PostgreSQL refused connections (too many clients already): " +
  *     "4 workers × 40 > max_connections 100",
  * );
  * ```

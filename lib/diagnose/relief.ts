@@ -92,7 +92,7 @@ export interface RelievedScenario {
  * ```ts
  * import { createScenario, relieve } from "poolscope";
  *
- * const scenario = createScenario({ framework: "flask", path: "direct", users: 50 });
+ * const scenario = createScenario({ framework: "node", path: "direct", users: 50 });
  * const relieved = relieve(scenario, "database_quota");
  * console.assert(typeof relieved === "object" && relieved.what === "dbCpus 0.5 → none");
  * ```

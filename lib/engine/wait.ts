@@ -9,7 +9,7 @@ import { PoolscopeError } from "../errors.ts";
 
 /** Options of {@linkcode waitUntil}. */
 export interface WaitOptions {
-  /** What is waited for, for the error: `flask to answer on port 8000`. */
+  /** What is waited for, for the error: `the app to answer on port 8000`. */
   what: string;
   /** Give up after this many seconds. @default 30 */
   timeoutS?: number;

@@ -43,8 +43,8 @@ export interface PathComparison<V = FigureClaim> extends LoadLevel {
  * ```ts
  * import { pairName } from "poolscope";
  *
- * const pair = { label: "Django", reuse: "per_request", differences: [] } as const;
- * console.assert(pairName(pair) === "Django (per_request)");
+ * const pair = { label: "Shop", reuse: "per_request", differences: [] } as const;
+ * console.assert(pairName(pair) === "Shop (per_request)");
  * ```
  */
 export function pairName(
@@ -234,10 +234,10 @@ function emptyClaim(
  * ```ts
  * import { pathClaim } from "poolscope";
  *
- * const comparison = { name: "Flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
+ * const comparison = { name: "Shop (app_pool)", users: 100, arrivalRate: null, missing: "" };
  * console.assert(
  *   pathClaim("throughput", [{ ...comparison, verdict: "indistinguishable", ratio: 1.1 }]) ===
- *     "Direct and pooled throughput are indistinguishable for Flask (app_pool)",
+ *     "Direct and pooled throughput are indistinguishable for Shop (app_pool)",
  * );
  * ```
  */
@@ -303,10 +303,10 @@ function leadOf(
  * ```ts
  * import { rangeClaim } from "poolscope";
  *
- * const comparison = { name: "Flask (app_pool)", users: 100, arrivalRate: null, missing: "" };
+ * const comparison = { name: "Shop (app_pool)", users: 100, arrivalRate: null, missing: "" };
  * console.assert(
  *   rangeClaim("P95 service time", [{ ...comparison, verdict: "above", ratio: 2 }]) ===
- *     "In every run, pooled P95 service time is above direct's: 2.00× for Flask (app_pool)",
+ *     "In every run, pooled P95 service time is above direct's: 2.00× for Shop (app_pool)",
  * );
  * ```
  */

@@ -134,7 +134,7 @@ export function rejectionSentences(scenarios: readonly ScenarioSummary[]): strin
   });
 }
 
-/** `Flask direct at 100 and 1000 users (3 of 10 runs)`, of one arm. */
+/** `Shop direct at 100 and 1000 users (3 of 10 runs)`, of one arm. */
 function describeRejected(own: readonly ScenarioSummary[]): string {
   const runs = own.reduce((sum, { rejectedRuns }) => sum + rejectedRuns, 0);
   const all = own.reduce((sum, one) => sum + one.n + one.failedRuns + one.rejectedRuns, 0);

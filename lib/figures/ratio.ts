@@ -83,7 +83,7 @@ function labelOf(ratio: PathRatio): string {
   return `${name}, ${levelLabel(ratio).replace(" ", "\u00a0")}`;
 }
 
-/** A comparison of two arms in words: `Flask direct twice (A/A), 100 users`. */
+/** A comparison of two arms in words: `Shop direct twice (A/A), 100 users`. */
 export function armRatioLabel({ kind, baseArm, otherArm, ...level }: ArmRatio): string {
   const name = kind === "replica" ? `${baseArm} twice (A/A)` : `${otherArm} over ${baseArm}`;
   return `${name}, ${levelLabel(level).replace(" ", "\u00a0")}`;

@@ -11,7 +11,7 @@ import { narrativeWords } from "../wording/narrative.ts";
 import { escapeHtml, Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
 
-/** `FastAPI direct at 1000 users (2 of 5 runs)`, arms with the same cells together. */
+/** `Shop direct at 1000 users (2 of 5 runs)`, arms with the same cells together. */
 export function describeCells({ cells, runs }: FiredGate, study: Study): string {
   const whole = cells.length === study.scenarios.length;
   if (whole && runs === study.runs.length) return say.everyRun;

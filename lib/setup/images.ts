@@ -126,7 +126,7 @@ const LOAD: Record<string, ImageDefinition> = {
 
 /** An image that is there. */
 export interface BuiltImage {
-  /** As in `poolscope/flask:latest`. */
+  /** As in `poolscope/pgbouncer:latest`. */
   reference: string;
   /** Its content's digest, `sha256:…`, which is its id on this Docker. */
   id: string;

@@ -182,7 +182,7 @@ function pooledDeviation(all: readonly Moments[]): number | null {
  * import { decideFamily, stoppingRule } from "poolscope";
  *
  * const pairs = [110, 112, 108, 111, 109].map((other, i) => ({ round: i + 1, base: 100, other }));
- * const comparison = { id: "flask", scenarios: ["direct", "pooled"], rounds: 5, pairs };
+ * const comparison = { id: "shop", scenarios: ["direct", "pooled"], rounds: 5, pairs };
  * const { comparisons, next } = decideFamily([comparison], stoppingRule(5));
  * console.assert(comparisons[0]!.verdict === "higher" && next === null);
  * ```

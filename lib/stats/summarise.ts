@@ -251,7 +251,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
  * ```ts
  * import { createScenario, differingSettings } from "poolscope";
  *
- * const direct = createScenario({ framework: "flask", path: "direct", users: 10 });
+ * const direct = createScenario({ framework: "node", path: "direct", users: 10 });
  * const pooled = { ...direct, path: "pooled", defaultPoolSize: 5 } as const;
  * console.assert(differingSettings(direct, pooled).length === 0);
  * console.assert(differingSettings(direct, { ...pooled, workers: 4 })[0] === "workers");

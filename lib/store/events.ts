@@ -27,7 +27,7 @@ export interface RunOutcome {
 /** One scenario of the matrix, and what of it was complete when a start began. */
 export interface MatrixCell {
   scenarioId: string;
-  /** The label of its arm, such as `Django pooled`. */
+  /** The label of its arm, such as `Shop pooled`. */
   arm: string;
   users: number | null;
   /** Absent in the events of a time without open loops. */
@@ -52,7 +52,7 @@ export interface RunCounts {
 
 /** A comparison of two arms, or of an arm's direct and pooled path, as it was decided. */
 export interface DecidedComparison {
-  /** What is compared, and at which load: `Django (per_request), pooled to direct at 500 users`. */
+  /** What is compared, and at which load: `Shop (per_request), pooled to direct at 500 users`. */
   label: string;
   /** Rounds behind it. */
   n: number;

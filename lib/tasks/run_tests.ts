@@ -18,6 +18,8 @@ import { OFFLINE_IMAGES, testLanes } from "../testing/lanes.ts";
 import { readJunit, slowest, type TestResult } from "../testing/junit.ts";
 import { runTaskCommand, taskCommand } from "./options.ts";
 
+const PRELOAD = "--preload=./lib/testing/strict_assert.ts";
+
 /** Where and how some tests are run. */
 interface RunOptions {
   /** @default the checkout */
@@ -74,7 +76,7 @@ async function runTests(args: string[], options: RunOptions): Promise<TestResult
   const report = Deno.makeTempFileSync({ suffix: ".xml" });
   try {
     const success = await runDeno(
-      ["test", "--allow-all", `--junit-path=${report}`, ...args],
+      ["test", "--allow-all", PRELOAD, `--junit-path=${report}`, ...args],
       options,
     );
     const tests = readJunit(readFileSync(report, "utf8"));
