@@ -11,9 +11,9 @@ import { RATIO_TO_FIND } from "../stats/detectable.ts";
 import type { ComparisonVerdict } from "../stats/family.ts";
 import { compareRanges, type RangeRelation } from "../stats/ratio.ts";
 import { isLowerBound } from "../stats/summarise.ts";
-import type { LoadLevel } from "../scenario.ts";
+import type { LoadLevel, Path } from "../scenario.ts";
 import type { Estimate, PathRatio, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
-import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "../wording/format.ts";
+import { claimWords } from "../wording/claims.ts";
 
 /** What a test says of a comparison; `open` while further rounds are to come. */
 export type ComparisonState = ComparisonVerdict | "open";
@@ -54,22 +54,22 @@ export function pairName(
 ): string {
   const notes = [
     label.includes("reuse=") ? [] : [reuse],
-    differences.length === 0 ? [] : [`${formatList(differences)} differs between the paths`],
+    differences.length === 0 ? [] : [claimWords.differ(differences)],
   ].flat();
-  return notes.length === 0 ? label : `${label} (${notes.join("; ")})`;
+  return claimWords.pair(label, notes);
 }
 
 /** Which paths failed or were rejected, in words: `direct failed`. */
 export function whatFailed(
   { failedPaths, rejectedPaths }: Pick<PathRatio, "failedPaths" | "rejectedPaths">,
 ): string {
-  if (failedPaths.length === 2) return "both paths failed";
-  if (rejectedPaths.length === 2) return "both paths rejected";
+  if (failedPaths.length === 2) return claimWords.bothPaths.failed;
+  if (rejectedPaths.length === 2) return claimWords.bothPaths.rejected;
   const parts = [
-    ...failedPaths.map((path) => `${path} failed`),
-    ...rejectedPaths.map((path) => `${path} rejected`),
+    ...failedPaths.map((path) => claimWords.path(path, "failed")),
+    ...rejectedPaths.map((path) => claimWords.path(path, "rejected")),
   ];
-  return parts.length === 0 ? "no common round" : parts.join(", ");
+  return parts.length === 0 ? claimWords.noCommonRound : parts.join(", ");
 }
 
 /** The verdict on a ratio; nothing is called indistinguishable while rounds are to come. */
@@ -158,17 +158,17 @@ export function latencyComparisons(
       missing: [...ratio.failedPaths, ...ratio.rejectedPaths].length > 0 ||
           (base !== null && other !== null)
         ? whatFailed(ratio)
-        : "too few requests",
+        : claimWords.tooFewRequests,
     }];
   });
 }
 
 interface Part {
   name: string;
-  /** ` at 100 users`, where the pair's verdict depends on the load; else empty. */
-  at: string;
+  /** The name, with its load where the pair's verdict depends on it. */
+  cell: string;
   ratios: number[];
-  missing: string;
+  missing: string[];
 }
 
 function partsByVerdict<V>(comparisons: readonly PathComparison<V>[]): Map<V, Part[]> {
@@ -180,9 +180,9 @@ function partsByVerdict<V>(comparisons: readonly PathComparison<V>[]): Map<V, Pa
       const members = own.filter((comparison) => comparison.verdict === verdict);
       const part = {
         name,
-        at: verdicts.size === 1 ? "" : ` ${atLevels(members)}`,
+        cell: verdicts.size === 1 ? name : claimWords.cell(name, members),
         ratios: members.flatMap((member) => member.ratio === null ? [] : [member.ratio]),
-        missing: formatList([...new Set(members.map((member) => member.missing))]),
+        missing: [...new Set(members.map((member) => member.missing))],
       };
       parts.set(verdict, [...(parts.get(verdict) ?? []), part]);
     }
@@ -190,38 +190,29 @@ function partsByVerdict<V>(comparisons: readonly PathComparison<V>[]): Map<V, Pa
   return parts;
 }
 
-/** A list of names that would fill a line by itself is shortened to one word. */
-const LONG = 60;
-
-function namesOf(parts: readonly Part[]): string {
-  return formatList(parts.map(({ name, at }) => name + at));
+function namesOf<V>(parts: ReadonlyMap<V, Part[]>, verdict: V, by: "name" | "cell"): string[] {
+  return (parts.get(verdict) ?? []).map((part) => part[by]);
 }
 
-function forOrElsewhere(words: string, parts: readonly Part[]): string {
-  const names = namesOf(parts);
-  return names.length > LONG ? `${words} elsewhere` : `${words} for ${names}`;
+/** What failed, a clause for each pair. */
+function missingOf(parts: ReadonlyMap<string, Part[]>): string[] {
+  return (parts.get("none") ?? []).map(({ cell, missing }) => claimWords.missing(missing, cell));
 }
 
-/** What failed, and what ran only once, after a claim. */
-function restOf(parts: ReadonlyMap<string, Part[]>, single: boolean): string {
-  return [
-    single && parts.has("single")
-      ? [`one run decides nothing for ${namesOf(parts.get("single")!)}`]
-      : [],
-    (parts.get("none") ?? []).map(({ name, at, missing }) => `${missing} for ${name}${at}`),
-  ].flat().map((text) => `; ${text}`).join("");
+/** What ran only once, and what failed, after a claim. */
+function restOf(parts: ReadonlyMap<string, Part[]>): string[] {
+  const single = namesOf(parts, "single", "cell");
+  return [...(single.length > 0 ? [claimWords.oneRunOf(single)] : []), ...missingOf(parts)];
 }
 
 /** What is said where nothing was compared: no pair, one run, or nothing but failures. */
-function emptyClaim(
-  measure: string,
-  parts: ReadonlyMap<string, Part[]>,
-): string | null {
-  if (parts.size === 0) return `${capitalise(measure)}, without a comparison of paths`;
+function emptyClaim(measure: string, parts: ReadonlyMap<string, Part[]>): string | null {
+  if (parts.size === 0) return claimWords.clauses([claimWords.noPair(measure)]);
   if ([...parts.keys()].some((verdict) => verdict !== "single" && verdict !== "none")) return null;
-  const rest = restOf(parts, false);
-  if (parts.has("single")) return `One run per cell decides nothing about ${measure}${rest}`;
-  return `No ${measure} to compare${rest.replace(";", ":")}`;
+  const missing = missingOf(parts);
+  return parts.has("single")
+    ? claimWords.clauses([claimWords.oneRun(measure), ...missing])
+    : claimWords.nothing(measure, missing);
 }
 
 /**
@@ -248,48 +239,40 @@ export function pathClaim(
   const parts = partsByVerdict(comparisons);
   const empty = emptyClaim(measure, parts);
   if (empty !== null) return empty;
-  const words = {
-    indistinguishable: "indistinguishable",
-    noisy: "too noisy to tell apart",
-    open: "not decided yet",
-  };
+  const leads = [
+    leadOf(measure, ["pooled", "direct"], parts, ["higher", "lower", "ahead"]),
+    leadOf(measure, ["direct", "pooled"], parts, ["behind"]),
+  ].flat();
   const alike = (["indistinguishable", "noisy", "open"] as const)
     .filter((verdict) => parts.has(verdict));
-  const rest = restOf(parts, true);
-  const leads = [
-    leadOf(`pooled ${measure} is`, "direct's", parts, ["higher", "lower", "ahead"]),
-    leadOf(`direct ${measure} is`, "pooled's", parts, ["behind"]),
-  ].flat();
-  if (leads.length > 0) {
-    const others = alike.map((verdict) => forOrElsewhere(words[verdict], parts.get(verdict)!));
-    return capitalise([...leads, ...others].join("; ")) + rest;
-  }
-  const claims = alike.map((verdict, i) =>
-    `${i === 0 ? `Direct and pooled ${measure} are ` : ""}${words[verdict]} for ${
-      // Where the others of a pair failed or ran once, the rest of the title says so.
-      alike.length > 1 ? namesOf(parts.get(verdict)!) : formatList(
-        parts.get(verdict)!.map(({ name }) => name),
-      )}`
-  );
-  return claims.join("; ") + rest;
+  const others = alike.map((verdict, i) => {
+    const cells = namesOf(parts, verdict, "cell");
+    if (leads.length > 0) return claimWords.elsewhere(verdict, cells);
+    // Where the others of a pair failed or ran once, the rest of the title says so.
+    const names = alike.length > 1 ? cells : namesOf(parts, verdict, "name");
+    return i === 0
+      ? claimWords.alike(measure, verdict, names)
+      : claimWords.undecided(verdict, names);
+  });
+  return claimWords.clauses([...leads, ...others, ...restOf(parts)]);
 }
 
 /** How far one path's measure is from the other's, where that is known or has a bound. */
 function leadOf(
-  begin: string,
-  whose: string,
+  measure: string,
+  paths: readonly [Path, Path],
   parts: ReadonlyMap<FigureClaim, Part[]>,
   claims: readonly FigureClaim[],
 ): string[] {
-  const ratios = claims.flatMap((claim) =>
-    (parts.get(claim) ?? []).map(({ name, at, ratios }) => ({
+  const factors = claims.flatMap((claim) =>
+    (parts.get(claim) ?? []).map(({ cell, ratios }) => ({
       factor: claim === "ahead" || claim === "behind"
-        ? `at least ${Math.min(...ratios)}×`
-        : formatSpan(ratios, formatRatio),
-      name: name + at,
+        ? claimWords.atLeast(ratios)
+        : claimWords.factor(ratios),
+      cell,
     }))
-  ).map(({ factor, name }, i) => `${factor}${i === 0 ? ` ${whose}` : ""} for ${name}`);
-  return ratios.length === 0 ? [] : [`${begin} ${formatList(ratios)}`];
+  );
+  return factors.length === 0 ? [] : [claimWords.lead(measure, paths, factors)];
 }
 
 /**
@@ -317,23 +300,21 @@ export function rangeClaim(
   const parts = partsByVerdict(comparisons);
   const empty = emptyClaim(measure, parts);
   if (empty !== null) return empty;
-  const apart = (["above", "below"] as const).filter((relation) => parts.has(relation));
-  const lead = apart.map((relation, i) => {
-    const ratios = parts.get(relation)!.map(({ name, at, ratios }) =>
-      `${formatSpan(ratios, formatRatio)} for ${name}${at}`
+  const apart = (["above", "below"] as const).filter((relation) => parts.has(relation))
+    .map((relation, i) => {
+      const factors = parts.get(relation)!.map(({ cell, ratios }) => ({
+        factor: claimWords.factor(ratios),
+        cell,
+      }));
+      return i === 0
+        ? claimWords.apart(measure, relation, factors)
+        : claimWords.alsoApart(relation, factors);
+    });
+  const undecided = (["overlap", "few"] as const).filter((relation) => parts.has(relation));
+  const others = apart.length > 0
+    ? undecided.map((relation) => claimWords.elsewhere(relation, namesOf(parts, relation, "cell")))
+    : undecided.slice(0, 1).map((relation) =>
+      claimWords[relation](measure, namesOf(parts, relation, "name"))
     );
-    const whose = i === 0 ? `pooled ${measure} is ${relation} direct's` : `${relation} it`;
-    return `${whose}: ${formatList(ratios)}`;
-  });
-  const others = [
-    parts.has("overlap") ? [forOrElsewhere("ranges overlap", parts.get("overlap")!)] : [],
-    parts.has("few") ? [forOrElsewhere("fewer than 4 runs", parts.get("few")!)] : [],
-  ].flat();
-  const rest = restOf(parts, true);
-  if (lead.length > 0) return `In every run, ${[...lead, ...others].join("; ")}${rest}`;
-  const pairs = (relation: RangeRelation) =>
-    formatList((parts.get(relation) ?? []).map(({ name }) => name));
-  return parts.has("overlap")
-    ? `Runs of direct and pooled overlap in ${measure} for ${pairs("overlap")}${rest}`
-    : `Fewer than 4 runs per cell tell nothing of ${measure} for ${pairs("few")}${rest}`;
+  return claimWords.clauses([...apart, ...others, ...restOf(parts)]);
 }

@@ -11,6 +11,8 @@ import type { Estimate, PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, pathClaim, rangeClaim, throughputComparisons } from "./claims.ts";
 import { facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles } from "../wording/figures.ts";
 import { formatNumber } from "../wording/format.ts";
 import {
   caption,
@@ -208,7 +210,7 @@ function drawComparison(
         );
       }),
       ...[true, false].flatMap((isFailed) => {
-        const text = isFailed ? "failed" : "rejected";
+        const kind = isFailed ? "failed" : "rejected";
         const own = without(isFailed);
         return [
           Plot.dot(own, {
@@ -218,13 +220,13 @@ function drawComparison(
             dx: 10,
             r: 5,
             strokeWidth: 2,
-            ariaDescription: text,
+            ariaDescription: kind,
           }),
           Plot.text(own, {
             ...at,
             x: () => start,
             dx: 20,
-            text: () => text,
+            text: () => claimWords[kind],
             textAnchor: "start",
             fontSize: 12,
             fill: markOf(isFailed).stroke,
@@ -248,15 +250,15 @@ export function rpsComparisonFigure(
   scenarios: readonly ScenarioSummary[],
   options: FigureOptions = {},
 ): Figure {
-  if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
-  const check = checkFigure("throughput", options.context);
+  if (scenarios.length === 0) return emptyFigure(figureTitles.noRun, options.context);
+  const check = checkFigure(measureWords.throughput, options.context);
   if (check !== null) return check;
   const cells = cellsOf(scenarios, (scenario) => scenario.rps, null);
   const { body, clipped } = drawComparison(scenarios, cells, "bar", options.ratios ?? []);
   const comparisons = throughputComparisons(options.ratios ?? []);
   return composeFigure({
-    title: options.title ?? pathClaim("throughput", comparisons),
-    subtitle: "Throughput: correct answers per second, more is better",
+    title: options.title ?? pathClaim(measureWords.throughput, comparisons),
+    subtitle: axisWords.moreIsBetter(axisWords.throughput),
     legend: pathLegend(scenarios).map((entry) =>
       entry.symbol === "circle" ? { ...entry, symbol: "square" } : entry
     ),
@@ -267,11 +269,11 @@ export function rpsComparisonFigure(
       [
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
-          ? "lines are 95% t intervals of each mean; the title goes by ratios paired by round"
+          ? captionWords.meanLines
           : scenarios.some((scenario) => scenario.n === 1)
-          ? "a single run has no interval"
+          ? captionWords.noInterval
           : [],
-        clipped ? ["intervals reach beyond the scale"] : [],
+        clipped ? [captionWords.longIntervals] : [],
       ].flat(),
       options.context,
     ),
@@ -288,8 +290,8 @@ export function p95ComparisonFigure(
   scenarios: readonly ScenarioSummary[],
   options: FigureOptions = {},
 ): Figure {
-  if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
-  const check = checkFigure("latency", options.context);
+  if (scenarios.length === 0) return emptyFigure(figureTitles.noRun, options.context);
+  const check = checkFigure(measureWords.latency, options.context);
   if (check !== null) return check;
   const cells = cellsOf(scenarios, (scenario) => scenario.p95Ms, 95);
   const { body, log, clipped } = drawComparison(
@@ -301,8 +303,8 @@ export function p95ComparisonFigure(
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, 95);
   return composeFigure({
     title: options.title ??
-      rangeClaim(`P95 ${latencyName(scenarios)}`, comparisons),
-    subtitle: `P95 ${latencyAxis(scenarios)}${log ? ", logarithmic scale" : ""}, less is better`,
+      rangeClaim(measureWords.percentile(95, latencyName(scenarios)), comparisons),
+    subtitle: axisWords.lessIsBetter(measureWords.percentile(95, latencyAxis(scenarios)), log),
     legend: pathLegend(scenarios, [], 95),
     body,
     failures: failureSentences(scenarios),
@@ -311,13 +313,13 @@ export function p95ComparisonFigure(
       [
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
-          ? "median of the runs' percentiles, lines from smallest to largest run: described, not tested"
+          ? captionWords.medianLines
           : scenarios.some((scenario) => scenario.n === 1)
-          ? "a single run has no range"
+          ? captionWords.noRange
           : [],
         describeLoop(scenarios),
         tooFewRequests(scenarios, 95) ?? [],
-        clipped ? ["ranges reach beyond the scale"] : [],
+        clipped ? [captionWords.longRanges] : [],
       ].flat(),
       options.context,
     ),

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { armName, type Scenario } from "../scenario.ts";
+import type { Scenario } from "../scenario.ts";
 import { CONNECTION_KINDS, type ConnectionPoint } from "../stats/connections.ts";
 import { composeFigure, type Figure } from "./figure.ts";
-import { atLevels, formatNumber } from "../wording/format.ts";
+import { axisWords, captionWords, figureTitles } from "../wording/figures.ts";
 import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { CONNECTION_COLOR, INK } from "./theme.ts";
-import { drawTimeLines, meanInWindow, type TimeLevel } from "./time_lines.ts";
+import { drawTimeLines, meanInWindow, ofScenario, type TimeLevel } from "./time_lines.ts";
 
 /** Options of {@linkcode connectionsFigure}. */
 export interface ConnectionsFigureOptions extends Pick<FigureOptions, "context" | "title"> {
@@ -36,24 +36,21 @@ export function connectionsFigure(
   );
   const lines = points.filter(({ kind }) => kinds.includes(kind))
     .map(({ kind, timeS, connections }) => ({ name: kind, timeS, value: connections }));
-  if (lines.length === 0) return emptyFigure("No connection was in use at any reading", context);
+  if (lines.length === 0) return emptyFigure(figureTitles.noConnection, context);
   const values: TimeLevel[] = scenario?.path === "pooled"
     ? [{ name: "sv_active", value: scenario.defaultPoolSize }]
     : [];
-  const mean = (kind: string) => formatNumber(meanInWindow(lines, kind));
-  const name = scenario === undefined ? "" : `, ${armName(scenario)} ${atLevels([scenario])}`;
+  const mean = (kind: string) => meanInWindow(lines, kind);
   const claim = values.length === 0
-    ? `${mean("active")} connections executed at a time`
-    : `${mean("sv_active")} of ${scenario!.defaultPoolSize} server connections were in use, and ${
-      mean("cl_waiting")
-    } clients waited for one`;
+    ? figureTitles.executed(mean("active"))
+    : figureTitles.inUse(mean("sv_active"), scenario!.defaultPoolSize, mean("cl_waiting"));
   return composeFigure({
-    title: options.title ?? claim + name,
-    subtitle: "connections by what they did over one run; labels give the window's mean",
+    title: options.title ?? ofScenario(claim, scenario),
+    subtitle: axisWords.connections,
     body: drawTimeLines(lines, (kind) => CONNECTION_COLOR[kind] ?? INK, {
       title: "default_pool_size",
       values,
     }, 170),
-    caption: caption(["one run", "a reading each second"], context),
+    caption: caption([captionWords.oneRun, captionWords.eachSecond], context),
   });
 }

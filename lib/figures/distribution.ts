@@ -10,7 +10,9 @@ import type { LatencyPoint } from "../stats/distribution.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { latencyComparisons, rangeClaim } from "./claims.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { atLevels, capitalise, formatCount, formatNumber } from "../wording/format.ts";
+import { measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles } from "../wording/figures.ts";
+import { formatNumber } from "../wording/format.ts";
 import {
   caption,
   checkFigure,
@@ -43,9 +45,9 @@ export function distributionFigure(
   options: DistributionFigureOptions = {},
 ): Figure {
   if (points.length === 0) {
-    return emptyFigure("No run was accepted: there is no latency to show", options.context);
+    return emptyFigure(figureTitles.noLatency, options.context);
   }
-  const check = checkFigure("latency", options.context);
+  const check = checkFigure(measureWords.latency, options.context);
   if (check !== null) return check;
   const labels = (point: LatencyPoint) => {
     const pairs = (options.ratios ?? []).filter(({ direct, pooled }) =>
@@ -154,20 +156,14 @@ export function distributionFigure(
     compareLevels(scenario, shown) === 0
   );
   const ratios = (options.ratios ?? []).filter((ratio) => compareLevels(ratio, shown) === 0);
-  const claim = level.length === 0
-    ? `How long answers took ${atLevels([shown])}`
-    : `${capitalise(atLevels([shown]))}: ${
-      rangeClaim(
-        `P95 ${latencyName([shown])}`,
-        latencyComparisons(ratios, level, 95),
-      )
-        .replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
-    }`;
+  const latency = latencyName([shown]);
+  const claim = level.length === 0 ? figureTitles.howLong(shown) : figureTitles.atLevel(
+    shown,
+    rangeClaim(measureWords.percentile(95, latency), latencyComparisons(ratios, level, 95)),
+  );
   return composeFigure({
     title: options.title ?? claim,
-    subtitle: `Share of the ${
-      shown.arrivalRate === null ? "correct answers" : "requests due"
-    } whose ${latencyName([shown])} was at most so many ms, logarithmic scale`,
+    subtitle: axisWords.share[shown.arrivalRate === null ? "answers" : "due"](latency),
     legend: (["direct", "pooled"] as const)
       .filter((path) => points.some((point) => point.path === path))
       .map((path) => ({
@@ -178,8 +174,8 @@ export function distributionFigure(
     body,
     failures: failureSentences(level),
     caption: caption([
-      `${formatCount(total, "request")}, pooled over the successful runs of each arm`,
-      "no interval: it shows shapes",
+      captionWords.pooledRequests(total),
+      captionWords.shapes,
     ], options.context),
   });
 }

@@ -5,7 +5,7 @@
  */
 
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
-import { formatList } from "../wording/format.ts";
+import { legendWords } from "../wording/figures.ts";
 
 /** One small plot: a framework (and settings), with the direct and the pooled arm side by side. */
 export interface Facet {
@@ -36,13 +36,13 @@ export function facetsOf(
     const pairs = ratios.filter(({ direct, pooled }) =>
       direct === scenario.scenarioId || pooled === scenario.scenarioId
     );
-    const reuse = `reuse: ${scenario.scenario.reuse}`;
+    const { reuse } = scenario.scenario;
     for (const { label, differences } of pairs) {
-      const differs = differences.length === 0 ? "" : `; ${formatList(differences)} differs`;
-      add(label, reuse + differs, scenario);
+      add(label, legendWords.reuse(reuse, differences), scenario);
     }
     if (pairs.length === 0) {
-      add(scenario.arm.replace(/ (direct|pooled)(?=,|$)/, ""), reuse, scenario);
+      const label = scenario.arm.replace(/ (direct|pooled)(?=,|$)/, "");
+      add(label, legendWords.reuse(reuse, []), scenario);
     }
   }
   return [...facets.values()];

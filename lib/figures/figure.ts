@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import * as Plot from "@observablehq/plot";
 import { Resvg } from "@resvg/resvg-js";
 import { parseHTML } from "linkedom";
+import { captionWords, figureTitles } from "../wording/figures.ts";
 import { FAILED, FONT, INK, MUTED, REJECTED } from "./theme.ts";
 import { BOLD, escapeXml, textWidth, wrapLabel } from "./text.ts";
 
@@ -55,7 +56,7 @@ export class Figure {
 
   /** The claim, as in a log. */
   toString(): string {
-    return `Figure: ${this.title}`;
+    return figureTitles.figure(this.title);
   }
 }
 
@@ -226,10 +227,10 @@ export function composeFigure(parts: FigureParts): Figure {
   inner.push(`<g transform="translate(${PADDING},${y})">${parts.body.markup}</g>`);
   y += parts.body.height + 4;
   for (const failure of parts.failures ?? []) {
-    lines(`× ${failure}`, { size: 12.5, height: 17, fill: FAILED });
+    lines(captionWords.failure(failure), { size: 12.5, height: 17, fill: FAILED });
   }
   for (const rejection of parts.rejections ?? []) {
-    lines(`Rejected: ${rejection}`, { size: 12.5, height: 17, fill: REJECTED });
+    lines(captionWords.rejection(rejection), { size: 12.5, height: 17, fill: REJECTED });
   }
   lines(parts.caption, { size: 12, height: 17, fill: MUTED });
   const height = Math.ceil(y + PADDING * 0.75);

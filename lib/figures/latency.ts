@@ -1,4 +1,6 @@
 import type { ScenarioSummary } from "../stats/summary.ts";
+import { measureWords } from "../wording/claims.ts";
+import { captionWords } from "../wording/figures.ts";
 import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
@@ -28,7 +30,7 @@ export function latencyFigure(
   options: LatencyFigureOptions = {},
 ): Figure {
   const percentile = options.percentile ?? 95;
-  const check = checkFigure("latency", options.context);
+  const check = checkFigure(measureWords.latency, options.context);
   if (check !== null) return check;
   const comparisons = latencyComparisons(options.ratios ?? [], scenarios, percentile);
   return levelsFigure(
@@ -36,13 +38,12 @@ export function latencyFigure(
     {
       estimate: (scenario) => percentileOf(scenario, percentile),
       run: (run) => (run.responseMs ?? run.serviceMs)[`p${percentile}`],
-      axis: `P${percentile} ${latencyAxis(scenarios)}`,
-      interval:
-        "median of the runs' percentiles, bars from smallest to largest run: described, not tested",
+      axis: measureWords.percentile(percentile, latencyAxis(scenarios)),
+      interval: captionWords.medianBars,
       percentile,
       note: tooFewRequests(scenarios, percentile),
     },
-    rangeClaim(`P${percentile} ${latencyName(scenarios)}`, comparisons),
+    rangeClaim(measureWords.percentile(percentile, latencyName(scenarios)), comparisons),
     options,
   );
 }

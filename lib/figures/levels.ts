@@ -10,6 +10,8 @@ import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Facet, facetsOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
+import { claimWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles, legendWords } from "../wording/figures.ts";
 import { formatNumber } from "../wording/format.ts";
 import {
   caption,
@@ -248,7 +250,7 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
         Plot.text(whole, {
           ...at,
           dy: -17,
-          text: (point: Point) => `${point.path} ${kind}`,
+          text: (point: Point) => claimWords.path(point.path, kind),
           rotate: -90,
           textAnchor: "start",
           fill: stroke,
@@ -267,7 +269,7 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
             Plot.text(marked, {
               ...at,
               dy: raised ? -54 : -12,
-              text: () => "partly",
+              text: () => legendWords.partly,
               rotate: -90,
               textAnchor: "start",
               fill: stroke,
@@ -429,10 +431,10 @@ function drawLevels(
 }
 
 /** What the levels are: numbers of users, or arrival rates, or both. */
-function levelName(levels: readonly LoadLevel[]): string {
+function levelKind(levels: readonly LoadLevel[]): "users" | "rates" | "both" {
   const rates = levels.filter(({ users }) => users === null).length;
-  if (rates === 0) return "number of users";
-  return rates === levels.length ? "arrival rate" : "number of users or arrival rate";
+  if (rates === 0) return "users";
+  return rates === levels.length ? "rates" : "both";
 }
 
 /**
@@ -449,7 +451,7 @@ export function levelsFigure(
   title: string,
   options: FigureOptions,
 ): Figure {
-  if (scenarios.length === 0) return emptyFigure("No run is complete yet", options.context);
+  if (scenarios.length === 0) return emptyFigure(figureTitles.noRun, options.context);
   // A copy has one load level and no other path: it belongs to the comparisons alone.
   const facets = facetsOf(
     scenarios.filter(({ scenario }) => !scenario.replica),
@@ -460,10 +462,10 @@ export function levelsFigure(
   const runs = several && (options.runs?.length ?? 0) > 0;
   return composeFigure({
     title: options.title ?? title,
-    subtitle: `${measure.axis}${log ? ", logarithmic scale" : ""}, by ${levelName(scenarios)}`,
+    subtitle: axisWords.by(measure.axis, log, levelKind(scenarios)),
     legend: pathLegend(
       scenarios,
-      runs ? [{ label: "single runs", color: INK, symbol: "dot" }] : [],
+      runs ? [{ label: legendWords.singleRuns, color: INK, symbol: "dot" }] : [],
       measure.percentile,
     ),
     body,
@@ -475,11 +477,11 @@ export function levelsFigure(
         several
           ? [measure.interval]
           : scenarios.some((s) => s.n === 1)
-          ? ["a single run has no interval"]
+          ? [captionWords.noInterval]
           : [],
         measure.percentile === null ? [] : [describeLoop(scenarios)],
         measure.note ?? [],
-        clipped ? ["intervals reach beyond the scale"] : [],
+        clipped ? [captionWords.longIntervals] : [],
       ].flat(),
       options.context,
     ),

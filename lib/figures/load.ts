@@ -7,7 +7,8 @@
 import * as Plot from "@observablehq/plot";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
 import { formatNumber } from "../wording/format.ts";
-import { emptyFigure } from "./options.ts";
+import { axisWords, figureTitles } from "../wording/figures.ts";
+import { caption, emptyFigure } from "./options.ts";
 import { logTicks } from "./scales.ts";
 import { GRID, MUTED, PATH_STYLE } from "./theme.ts";
 
@@ -31,7 +32,7 @@ export interface LoadCurve {
  * @param load What `openLoad()` returned.
  */
 export function loadFigure({ curve, latency, title, head, warnings }: LoadCurve): Figure {
-  if (curve.length === 0) return emptyFigure("No request succeeded: there is no latency to show");
+  if (curve.length === 0) return emptyFigure(figureTitles.noAnswer);
   const times = curve.map(({ ms }) => ms);
   const domain: [number, number] = [
     Math.max(0.01, Math.min(...times)) / 1.1,
@@ -39,7 +40,7 @@ export function loadFigure({ curve, latency, title, head, warnings }: LoadCurve)
   ];
   return composeFigure({
     title,
-    subtitle: `Share of requests whose ${latency} was at most so many ms, logarithmic scale`,
+    subtitle: axisWords.share.requests(latency),
     body: drawPlot({
       width: BODY_WIDTH,
       height: 260,
@@ -69,6 +70,6 @@ export function loadFigure({ curve, latency, title, head, warnings }: LoadCurve)
       ],
     }),
     failures: [...warnings],
-    caption: `${head}.`,
+    caption: caption([head]),
   });
 }

@@ -10,7 +10,8 @@ import type { Plan } from "../plan.ts";
 import { armLabels, levelLabel, loadLevels, type Scenario, scenarioId } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { BODY_WIDTH, composeFigure, drawPlot, type Figure } from "./figure.ts";
-import { formatCount, formatList } from "../wording/format.ts";
+import { claimWords } from "../wording/claims.ts";
+import { captionWords, figureTitles, legendWords } from "../wording/figures.ts";
 import { caption, failureSentences, type FigureOptions, pathLegend } from "./options.ts";
 import { FAILED, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
 import { textWidth } from "./text.ts";
@@ -21,25 +22,12 @@ export interface MatrixFigureOptions extends Pick<FigureOptions, "context" | "ti
   scenarios?: readonly ScenarioSummary[];
 }
 
-/** How many levels there are: `2 numbers of users`, `3 arrival rates`. */
-function formatLevels({ scenarios }: Plan): string {
-  const levels = loadLevels(scenarios);
-  const closed = levels.filter((level) => level.users !== null).length;
-  const open = levels.length - closed;
-  return formatList([
-    ...(closed > 0 ? [`${formatCount(closed, "number")} of users`] : []),
-    ...(open > 0 ? [formatCount(open, "arrival rate")] : []),
-  ]);
-}
-
 /** How an arm reaches the database: workers and connections, and PgBouncer's pool. */
 function describeArm(scenario: Scenario): string {
   const { workers, threads, reuse, path, defaultPoolSize } = scenario;
-  const server = threads === 1 ? `${workers} workers` : `${workers} workers × ${threads} threads`;
-  const budget = connectionBudget(scenario);
-  const connections = Number.isFinite(budget) ? `up to ${budget} connections` : "one per request";
-  const pool = path === "pooled" ? ` → PgBouncer: ${defaultPoolSize}` : "";
-  return `${server}, ${reuse}: ${connections}${pool}`;
+  const connections = connectionBudget(scenario);
+  const poolSize = path === "pooled" ? defaultPoolSize : null;
+  return legendWords.arm({ workers, threads, reuse, connections, poolSize });
 }
 
 /**
@@ -64,14 +52,15 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
     const id = scenarioId(scenario);
     const summary = done.get(id);
     const text = options.scenarios === undefined
-      ? formatCount(plan.rounds, "run")
+      ? legendWords.runs(plan.rounds)
       : summary === undefined
-      ? `0 of ${plan.rounds}`
+      ? legendWords.runsDone(0, plan.rounds)
       : summary.n === 0
-      ? summary.failedRuns > 0 ? "failed" : "rejected"
-      : `${summary.n} of ${
-        Math.max(plan.rounds, summary.n + summary.failedRuns + summary.rejectedRuns)
-      }`;
+      ? summary.failedRuns > 0 ? claimWords.failed : claimWords.rejected
+      : legendWords.runsDone(
+        summary.n,
+        Math.max(plan.rounds, summary.n + summary.failedRuns + summary.rejectedRuns),
+      );
     return {
       arm: labels.get(id)!,
       level: levelLabel(scenario),
@@ -158,23 +147,22 @@ export function scenarioMatrixFigure(plan: Plan, options: MatrixFigureOptions = 
       }),
     ],
   });
+  const closed = loadLevels(plan.scenarios).filter(({ users }) => users !== null).length;
   const runs = plan.scenarios.length * plan.rounds;
   const summaries = options.scenarios ?? [];
   return composeFigure({
     title: options.title ??
-      `${formatCount(arms.length, "arm")} × ${formatLevels(plan)} × ${
-        formatCount(plan.rounds, "round")
-      }: ${formatCount(runs, "run")}`,
+      figureTitles.matrix(arms.length, closed, levels.length - closed, plan.rounds, runs),
     subtitle: plan.purpose,
     legend: pathLegend(summaries).filter((entry) => entry.symbol === "times"),
     body,
     failures: failureSentences(summaries),
     caption: caption(
       [
-        options.scenarios === undefined ? "runs planned" : "successful runs of those planned",
-        `${plan.warmUpS}\u00a0s of warm-up before each window`,
-        "the order within a round is random",
-        options.context === undefined ? [`${plan.windowS}\u00a0s windows`] : [],
+        options.scenarios === undefined ? captionWords.runsPlanned : captionWords.runsDone,
+        captionWords.warmUp(plan.warmUpS),
+        captionWords.randomOrder,
+        options.context === undefined ? [captionWords.windows(plan.windowS)] : [],
       ].flat(),
       options.context,
     ),

@@ -7,6 +7,8 @@
 import type { Plan } from "../plan.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { StudyContext } from "../stats/context.ts";
+import { measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles } from "../wording/figures.ts";
 import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
@@ -22,7 +24,7 @@ export interface OpenLoopResults {
 }
 
 /** The title where a study has no open loop; `readOpenLoop()` says why. */
-export const NO_OPEN_LOOP = "No open loop was run";
+export const NO_OPEN_LOOP = figureTitles.noOpenLoop;
 
 /** The highest percentile up to P95 that every successful scenario has enough requests for. */
 export function openLoopPercentile(scenarios: readonly ScenarioSummary[]): Percentile {
@@ -37,7 +39,10 @@ export function openLoopClaim(
   percentile: Percentile,
 ): string {
   const comparisons = latencyComparisons(ratios, scenarios, percentile);
-  return rangeClaim(`P${percentile} response time at equal arrival rates`, comparisons);
+  return rangeClaim(
+    measureWords.atEqualRates(measureWords.percentile(percentile, measureWords.response)),
+    comparisons,
+  );
 }
 
 /**
@@ -54,7 +59,7 @@ export function openLoopFigure(
 ): Figure {
   if (results === null) return emptyFigure(NO_OPEN_LOOP);
   const { scenarios, plan } = results;
-  const check = checkFigure("latency at equal load", results.context);
+  const check = checkFigure(measureWords.latencyAtEqualLoad, results.context);
   if (check !== null) return check;
   const percentile = options.percentile ?? openLoopPercentile(scenarios);
   const rates = plan.purpose.replace(/^Open loop: /, "").replace(/\.$/, "");
@@ -64,9 +69,8 @@ export function openLoopFigure(
     {
       estimate: (scenario) => percentileOf(scenario, percentile),
       run: (run) => run.responseMs?.[`p${percentile}`] ?? null,
-      axis: `P${percentile} response time in ms, from when a request was due`,
-      interval:
-        "median of the runs' percentiles, bars from smallest to largest run: described, not tested",
+      axis: measureWords.percentile(percentile, axisWords.response),
+      interval: captionWords.medianBars,
       percentile,
       note: few === null ? rates : `${rates}; ${few}`,
     },

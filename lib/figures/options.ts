@@ -10,7 +10,8 @@ import { leastRequests } from "../stats/latency.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { type Percentile, percentileOf } from "./claims.ts";
-import { atLevels, formatCount, formatList, formatSpan } from "../wording/format.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles, legendWords } from "../wording/figures.ts";
 import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
 import { FAILED, INK, PATH_STYLE, REJECTED } from "./theme.ts";
 
@@ -32,41 +33,48 @@ export interface FigureOptions {
 /** How many runs that count are behind each scenario: `n = 5 runs per cell`. */
 export function describeN(scenarios: readonly ScenarioSummary[]): string {
   const counts = scenarios.filter((scenario) => scenario.n > 0).map((scenario) => scenario.n);
-  if (counts.length === 0) return "no run counts";
-  const span = formatSpan(counts, String);
-  return `n = ${span} ${span === "1" ? "run" : "runs"} per cell`;
+  return counts.length === 0 ? captionWords.noRun : captionWords.runsPerCell(counts);
 }
 
 /** A caption: its parts, then window, limits and what else holds for the whole study. */
 export function caption(parts: string[], context?: StudyContext): string {
   const all = context === undefined ? parts : [
     ...parts,
-    `${context.windowS}\u00a0s windows`,
+    captionWords.windows(context.windowS),
     context.database,
     context.network ?? [],
     context.cores === null
       ? []
       : context.cpuSets.length > 0
-      ? ["cores of its own for each service"]
-      : [`${formatCount(context.cores, "core")} shared with the load generator`],
-    context.functionalCheck ? ["functional check only, no conclusion"] : [],
+      ? [captionWords.ownCores]
+      : [captionWords.sharedCores(context.cores)],
+    context.functionalCheck ? [captionWords.functionalCheck] : [],
   ].flat();
-  return `${all.join("; ")}.`;
+  return captionWords.all(all);
 }
 
 /** What every scenario's failed runs died of, one sentence for each cause. */
 export function failureSentences(scenarios: readonly ScenarioSummary[]): string[] {
-  const cells = new Map<string, { arm: string; levels: LoadLevel[]; what: string }>();
-  for (const scenario of scenarios) {
-    const { arm, n, failedRuns } = scenario;
-    if (failedRuns === 0) continue;
-    const extent = n === 0 ? " failed" : `, ${failedRuns} of ${n + failedRuns} runs failed`;
-    const what = `${extent}: ${shortCause(scenario)}`;
-    const cell = cells.get(`${arm} ${what}`) ?? { arm, levels: [], what };
-    cell.levels.push(scenario);
-    cells.set(`${arm} ${what}`, cell);
-  }
-  return [...cells.values()].map(({ arm, levels, what }) => `${arm} ${atLevels(levels)}${what}`);
+  const sentence = (own: readonly ScenarioSummary[]) => {
+    const [first] = own as [ScenarioSummary];
+    const { arm, n, failedRuns } = first;
+    const cell = claimWords.cell(arm, own);
+    return n === 0
+      ? claimWords.cellFailed(cell, shortCause(first))
+      : claimWords.runsFailed(cell, failedRuns, n + failedRuns, shortCause(first));
+  };
+  const failed = scenarios.filter(({ failedRuns }) => failedRuns > 0);
+  const alike = Map.groupBy(failed, (one) => {
+    const extent = one.n === 0 ? "" : `${one.failedRuns} of ${one.n + one.failedRuns}`;
+    return [one.arm, extent, shortCause(one)].join("\n");
+  });
+  return [...alike.values()].map(sentence);
+}
+
+function latencyKind(levels: readonly LoadLevel[]): "service" | "response" | "latency" {
+  const open = levels.filter(({ users }) => users === null).length;
+  if (open === 0) return "service";
+  return open === levels.length ? "response" : "latency";
 }
 
 /**
@@ -75,18 +83,12 @@ export function failureSentences(scenarios: readonly ScenarioSummary[]): string[
  * @returns `latency` where there are both.
  */
 export function latencyName(levels: readonly LoadLevel[]): string {
-  const open = levels.filter(({ users }) => users === null).length;
-  if (open === 0) return "service time";
-  return open === levels.length ? "response time" : "latency";
+  return measureWords[latencyKind(levels)];
 }
 
 /** The latency's name as an axis has it: from when to when. */
 export function latencyAxis(levels: readonly LoadLevel[]): string {
-  const name = latencyName(levels);
-  if (name === "service time") return "service time of correct answers in ms";
-  return name === "response time"
-    ? "response time in ms, from when a request was due"
-    : "latency in ms: service time at users, response time at arrival rates";
+  return axisWords[latencyKind(levels)];
 }
 
 /** What sets the pace of some scenarios: think time in a closed loop, arrivals in an open one. */
@@ -95,10 +97,9 @@ export function describeLoop(
 ): string {
   const loops = scenarios.map(({ scenario, ownUsers }) => {
     const { arrivalRate, arrivals, thinkTimeMinS: min, thinkTimeMaxS: max } = scenario;
-    if (arrivalRate !== null) return `open loop, ${arrivals} arrivals`;
-    if (ownUsers) return "closed loop, paced by its own locustfile";
-    if (max === 0) return "closed loop, no think time";
-    return `closed loop, think time ${min === max ? min : `${min} to ${max}`}\u00a0s`;
+    if (arrivalRate !== null) return captionWords.openLoop(arrivals);
+    if (ownUsers) return captionWords.ownUsers;
+    return max === 0 ? captionWords.noThinkTime : captionWords.thinkTime(min, max);
   });
   return [...new Set(loops)].join("; ");
 }
@@ -113,11 +114,9 @@ export function tooFewRequests(
   );
   if (few.length === 0) return null;
   const arms = [...new Set(few.map(({ arm }) => arm))].map((arm) =>
-    `${arm} ${atLevels(few.filter((scenario) => scenario.arm === arm))}`
+    claimWords.cell(arm, few.filter((scenario) => scenario.arm === arm))
   );
-  return `P${percentile} needs ${
-    leastRequests(percentile).toLocaleString("en")
-  } requests per run, and is not shown where there were fewer: ${formatList(arms)}`;
+  return captionWords.tooFewRequests(percentile, leastRequests(percentile), arms);
 }
 
 /** Which scenarios have rejected runs, one sentence for each reason. */
@@ -127,10 +126,10 @@ export function rejectionSentences(scenarios: readonly ScenarioSummary[]): strin
   const reasonOf = ({ rejection }: ScenarioSummary) => rejection!.split(": ")[0]!;
   return [...new Set(rejected.map(reasonOf))].map((reason) => {
     const own = rejected.filter((scenario) => reasonOf(scenario) === reason);
-    if (own.length === 1) return `${describeRejected(own)}: ${own[0]!.rejection}`;
+    if (own.length === 1) return claimWords.because(describeRejected(own), own[0]!.rejection!);
     const arms = [...new Set(own.map(({ arm }) => arm))];
     const cells = arms.map((arm) => describeRejected(own.filter((one) => one.arm === arm)));
-    return `${reason}: ${formatList(cells)}`;
+    return claimWords.shared(reason, cells);
   });
 }
 
@@ -138,7 +137,8 @@ export function rejectionSentences(scenarios: readonly ScenarioSummary[]): strin
 function describeRejected(own: readonly ScenarioSummary[]): string {
   const runs = own.reduce((sum, { rejectedRuns }) => sum + rejectedRuns, 0);
   const all = own.reduce((sum, one) => sum + one.n + one.failedRuns + one.rejectedRuns, 0);
-  return `${own[0]!.arm} ${atLevels(own)}${runs === all ? "" : ` (${runs} of ${all} runs)`}`;
+  const cell = claimWords.cell(own[0]!.arm, own);
+  return runs === all ? cell : claimWords.runsOf(cell, runs, all);
 }
 
 /**
@@ -162,13 +162,11 @@ export function pathLegend(
   return [
     ...paths,
     ...extra,
-    ...(failed ? [{ label: "failed", color: FAILED, symbol: "times" as const }] : []),
+    ...(failed ? [{ label: claimWords.failed, color: FAILED, symbol: "times" as const }] : []),
     ...(scenarios.some((scenario) => scenario.rejectedRuns > 0)
-      ? [{ label: "rejected", color: REJECTED, symbol: "triangle" as const }]
+      ? [{ label: claimWords.rejected, color: REJECTED, symbol: "triangle" as const }]
       : []),
-    ...(lowerBound
-      ? [{ label: "≥ lower bound: too many unfinished", color: INK, symbol: "ring" as const }]
-      : []),
+    ...(lowerBound ? [{ label: legendWords.lowerBound, color: INK, symbol: "ring" as const }] : []),
   ];
 }
 
@@ -182,9 +180,9 @@ export function pathLegend(
 export function checkFigure(measure: string, context?: StudyContext): Figure | null {
   if (!context?.functionalCheck) return null;
   return composeFigure({
-    title: `Functional check only: ${measure} is not compared`,
+    title: figureTitles.checkOnly(measure),
     body: { markup: "", width: 0, height: 0 },
-    caption: `Windows of ${context.windowS}\u00a0s are too short for that.`,
+    caption: captionWords.tooShort(context.windowS),
   });
 }
 
@@ -196,5 +194,5 @@ export function checkFigure(measure: string, context?: StudyContext): Figure | n
  */
 export function emptyFigure(title: string, context?: StudyContext): Figure {
   const body = { markup: "", width: 0, height: 0 };
-  return composeFigure({ title, body, caption: caption(["nothing to draw"], context) });
+  return composeFigure({ title, body, caption: caption([captionWords.nothing], context) });
 }

@@ -5,7 +5,7 @@
  */
 
 import * as Plot from "@observablehq/plot";
-import { levelLabel, type LoadLevel } from "../scenario.ts";
+import { levelLabel } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
 import type { ArmRatio, PathRatio, ThroughputRatio } from "../stats/summary.ts";
 import {
@@ -24,15 +24,9 @@ import {
   type Figure,
   type LegendEntry,
 } from "./figure.ts";
-import {
-  atLevels,
-  capitalise,
-  formatInterval,
-  formatList,
-  formatRatio,
-  formatRatioEnd,
-  formatSpan,
-} from "../wording/format.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles, legendWords } from "../wording/figures.ts";
+import { formatInterval, formatRatio, formatRatioEnd } from "../wording/format.ts";
 import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
 import { textWidth, wrapLabel } from "./text.ts";
@@ -65,12 +59,12 @@ interface Directions {
 }
 
 const PATH_DIRECTIONS: Directions = {
-  higher: { text: "pooled faster →", color: PATH_STYLE.pooled.color },
-  lower: { text: "← direct faster", color: PATH_STYLE.direct.color },
+  higher: { text: legendWords.pooledFaster, color: PATH_STYLE.pooled.color },
+  lower: { text: legendWords.directFaster, color: PATH_STYLE.direct.color },
 };
 const ARM_DIRECTIONS: Directions = {
-  higher: { text: "faster →", color: INK },
-  lower: { text: "← slower", color: INK },
+  higher: { text: legendWords.faster, color: INK },
+  lower: { text: legendWords.slower, color: INK },
 };
 
 const ROW_HEIGHT = 26;
@@ -85,7 +79,9 @@ function labelOf(ratio: PathRatio): string {
 
 /** A comparison of two arms in words: `Shop direct twice (A/A), 100 users`. */
 export function armRatioLabel({ kind, baseArm, otherArm, ...level }: ArmRatio): string {
-  const name = kind === "replica" ? `${baseArm} twice (A/A)` : `${otherArm} over ${baseArm}`;
+  const name = kind === "replica"
+    ? claimWords.armTwice(baseArm)
+    : claimWords.armOver(otherArm, baseArm);
   return `${name}, ${levelLabel(level).replace(" ", "\u00a0")}`;
 }
 
@@ -104,7 +100,7 @@ function rowsOf(compared: readonly Compared[], directions: Directions): Row[] {
       clear,
       color: clear ? directions[verdict].color : MUTED,
       text: `${formatRatio(value)} ${
-        low === null ? "(one run)" : formatInterval(ratio, formatRatioEnd)
+        low === null ? legendWords.oneRun : formatInterval(ratio, formatRatioEnd)
       }`,
     }];
   });
@@ -251,40 +247,29 @@ function drawForest(
 /** What the caption says of the method and its reach. */
 function describeMethod(compared: readonly Compared[], context?: StudyContext): string[] {
   const rounds = compared.filter(({ ratio }) => ratio.n > 0).map(({ ratio }) => ratio.n);
-  if (rounds.length === 0) return ["no round to compare"];
-  const n = `n = ${formatSpan(rounds, String)} ${
-    Math.max(...rounds) === 1 ? "round" : "rounds"
-  } per row`;
-  if (rounds.every((one) => one === 1)) return [n, "a single round has no interval"];
-  const all = context?.comparisons ?? compared.length;
+  if (rounds.length === 0) return [captionWords.noRound];
+  const n = captionWords.roundsPerRow(rounds);
+  if (rounds.every((one) => one === 1)) return [n, captionWords.noRoundInterval];
   return [
     n,
-    "geometric mean of the ratios paired by round",
-    all === 1
-      ? "95% t interval of their logarithms"
-      : `t intervals of their logarithms, simultaneous: in 95% of studies all ${all} of them hold`,
-    compared.some(({ ratio }) => ratio.detectable !== null)
-      ? "what lies within the band would be missed in more than 10% of studies"
-      : [],
+    captionWords.roundRatios,
+    captionWords.ratioInterval(context?.comparisons ?? compared.length),
+    compared.some(({ ratio }) => ratio.detectable !== null) ? captionWords.band : [],
   ].flat();
 }
 
 function legendOf(compared: readonly Compared[]): LegendEntry[] {
   const claims = new Set(compared.map(({ ratio }) => claimOf(ratio)));
-  const others = [
-    claims.has("noisy") ? "too noisy" : [],
-    claims.has("open") ? "not decided yet" : [],
-    claims.has("single") ? "one run" : [],
-  ].flat();
+  const others = (["noisy", "open", "single"] as const).filter((claim) => claims.has(claim));
   return [
-    { label: "different", color: INK, symbol: "circle" },
+    { label: legendWords.different, color: INK, symbol: "circle" },
     {
-      label: ["indistinguishable", ...others].join(" or "),
+      label: legendWords.anyOf(["indistinguishable", ...others]),
       color: MUTED,
       symbol: "ring",
     },
     ...(compared.some(({ ratio }) => ratio.detectable !== null)
-      ? [{ label: "too small to be found", color: BAND, symbol: "square" as const }]
+      ? [{ label: legendWords.undetectable, color: BAND, symbol: "square" as const }]
       : []),
   ];
 }
@@ -302,9 +287,9 @@ export function ratioFigure(
   options: Omit<FigureOptions, "ratios" | "runs"> = {},
 ): Figure {
   if (ratios.length === 0) {
-    return emptyFigure("No pair of direct and pooled arms to compare", options.context);
+    return emptyFigure(figureTitles.noPair, options.context);
   }
-  const check = checkFigure("throughput", options.context);
+  const check = checkFigure(measureWords.throughput, options.context);
   if (check !== null) return check;
   const compared = ratios.map((ratio) => ({
     ratio,
@@ -314,29 +299,24 @@ export function ratioFigure(
   }));
   const { body, clipped } = drawForest(compared, PATH_DIRECTIONS);
   const unequal = [...new Set(ratios.flatMap((pair) => pair.differences))];
-  const causes = new Map<string, { pair: PathRatio; levels: LoadLevel[] }>();
-  for (const pair of ratios.filter((pair) => pair.missing !== null)) {
-    const key = `${pairName(pair)} ${pair.missing}`;
-    const cause = causes.get(key) ?? { pair, levels: [] };
-    cause.levels.push(pair);
-    causes.set(key, cause);
-  }
+  const missing = Map.groupBy(
+    ratios.filter((pair) => pair.missing !== null),
+    (pair) => `${pairName(pair)} ${pair.missing}`,
+  );
   return composeFigure({
     title: options.title ??
-      pathClaim("throughput", throughputComparisons(ratios)),
-    subtitle: "Throughput, pooled over direct, logarithmic scale",
+      pathClaim(measureWords.throughput, throughputComparisons(ratios)),
+    subtitle: axisWords.pathRatio,
     legend: legendOf(compared),
     body,
-    failures: [...causes.values()].map(({ pair, levels }) =>
-      `${pairName(pair)} ${atLevels(levels)}: ${pair.missing}`
+    failures: [...missing.values()].map((pairs) =>
+      claimWords.because(claimWords.cell(pairName(pairs[0]!), pairs), pairs[0]!.missing!)
     ),
     caption: caption(
       [
         ...describeMethod(compared, options.context),
-        unequal.length === 0
-          ? []
-          : [`${formatList(unequal)} differs between the paths: not the path's effect alone`],
-        clipped ? ["intervals reach beyond the scale"] : [],
+        unequal.length === 0 ? [] : [captionWords.unequal(unequal)],
+        clipped ? [captionWords.longIntervals] : [],
       ].flat(),
       options.context,
     ),
@@ -345,31 +325,18 @@ export function ratioFigure(
 
 /** What copies and settings came to, as a title. */
 function armClaim(ratios: readonly ArmRatio[]): string {
-  const words = (own: readonly ArmRatio[]) => {
-    const different = own.filter(({ verdict }) => verdict === "higher" || verdict === "lower");
-    return { different, names: formatList(different.map(nameOf)) };
-  };
-  const nameOf = ({ otherArm, ratio, verdict }: ArmRatio) =>
-    `${otherArm} is ${verdict === "higher" ? "faster" : "slower"}, ${formatRatio(ratio!.value)}`;
-  const copies = ratios.filter(({ kind }) => kind === "replica");
-  const settings = ratios.filter(({ kind }) => kind === "settings");
-  const decided = (own: readonly ArmRatio[]) => own.every(({ n, open }) => n > 1 && !open);
-  const parts = [
-    settings.length === 0 ? [] : [
-      words(settings).names ||
-      (decided(settings)
-        ? `No setting made a difference that was found`
-        : "The settings are not decided yet"),
-    ],
-    copies.length === 0 ? [] : [
-      words(copies).different.length > 0
-        ? `the same arm twice came out different: ${words(copies).names}`
-        : decided(copies)
-        ? "the same arm twice is indistinguishable"
-        : "the same arm twice is not decided yet",
-    ],
-  ].flat();
-  return capitalise(parts.join("; "));
+  const claims = (["settings", "replica"] as const).flatMap((kind) => {
+    const own = ratios.filter((ratio) => ratio.kind === kind);
+    if (own.length === 0) return [];
+    const words = claimWords[kind];
+    const different = own.filter(({ verdict }) => verdict === "higher" || verdict === "lower")
+      .map(({ otherArm, verdict, ratio }) =>
+        claimWords.armFaster(otherArm, verdict === "higher", ratio!.value)
+      );
+    if (different.length > 0) return words.different(different);
+    return own.every(({ n, open }) => n > 1 && !open) ? words.alike : words.open;
+  });
+  return claimWords.clauses(claims);
 }
 
 /**
@@ -384,28 +351,28 @@ export function armRatioFigure(
   options: Omit<FigureOptions, "ratios" | "runs"> = {},
 ): Figure {
   if (ratios.length === 0) {
-    return emptyFigure("No arm ran twice or with other settings", options.context);
+    return emptyFigure(figureTitles.noOtherArm, options.context);
   }
-  const check = checkFigure("throughput", options.context);
+  const check = checkFigure(measureWords.throughput, options.context);
   if (check !== null) return check;
   const compared = ratios.map((ratio) => ({
     ratio,
     key: `${ratio.base} ${ratio.other}`,
     label: armRatioLabel(ratio),
-    missing: ratio.missing === "not run yet" ? ratio.missing : "no common round",
+    missing: ratio.missing === "not run yet" ? ratio.missing : claimWords.noCommonRound,
   }));
   const { body, clipped } = drawForest(compared, ARM_DIRECTIONS);
   return composeFigure({
     title: options.title ?? armClaim(ratios),
-    subtitle: "Throughput over that of the arm compared with, logarithmic scale",
+    subtitle: axisWords.armRatio,
     legend: legendOf(compared),
     body,
     failures: ratios.filter(({ missing }) => missing !== null)
-      .map((ratio) => `${armRatioLabel(ratio)}: ${ratio.missing}`),
+      .map((ratio) => claimWords.because(armRatioLabel(ratio), ratio.missing!)),
     caption: caption(
       [
         ...describeMethod(compared, options.context),
-        clipped ? ["intervals reach beyond the scale"] : [],
+        clipped ? [captionWords.longIntervals] : [],
       ].flat(),
       options.context,
     ),

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { armName, type Scenario } from "../scenario.ts";
+import type { Scenario } from "../scenario.ts";
 import type { CpuPoint } from "../stats/cpu.ts";
 import { composeFigure, type Figure } from "./figure.ts";
-import { atLevels, formatList, formatPercent } from "../wording/format.ts";
+import { axisWords, captionWords, figureTitles, legendWords } from "../wording/figures.ts";
 import { caption, emptyFigure, type FigureOptions } from "./options.ts";
 import { INK, SERVICE_COLOR } from "./theme.ts";
-import { drawTimeLines, meanInWindow } from "./time_lines.ts";
+import { drawTimeLines, meanInWindow, ofScenario } from "./time_lines.ts";
 
 /** A service above this share of its quota sits at it. */
 const AT_QUOTA = 0.9;
@@ -42,7 +42,7 @@ export function resourceFigure(
   points: readonly CpuPoint[],
   options: ResourceFigureOptions = {},
 ): Figure {
-  if (points.length === 0) return emptyFigure("No CPU was sampled", options.context);
+  if (points.length === 0) return emptyFigure(figureTitles.noCpu, options.context);
   const { scenario } = options;
   const services = [...new Set(points.map((point) => point.service))];
   const quotas = services.flatMap((service) => {
@@ -55,27 +55,22 @@ export function resourceFigure(
     value: cores,
   }));
   const body = drawTimeLines(lines, (service) => SERVICE_COLOR[service] ?? INK, {
-    title: "quota",
+    title: legendWords.quota,
     values: quotas.map(({ service, quota }) => ({ name: service, value: quota })),
   });
   const meanOf = (service: string) => meanInWindow(lines, service);
   const atQuota = quotas.filter(({ service, quota }) => meanOf(service) > AT_QUOTA * quota);
-  const name = scenario === undefined ? "" : `, ${armName(scenario)} ${atLevels([scenario])}`;
   const claim = quotas.length === 0
-    ? "CPU of each service, without a quota"
+    ? figureTitles.noQuota
     : atQuota.length === 0
-    ? "No service sat at its CPU quota"
-    : `${
-      formatList(
-        atQuota.map(({ service, quota }) =>
-          `${service} (${formatPercent(meanOf(service) / quota)} of it)`
-        ),
-      )
-    } sat at ${atQuota.length === 1 ? "its CPU quota" : "their CPU quotas"}`;
+    ? figureTitles.noneAtQuota
+    : figureTitles.atQuota(
+      atQuota.map(({ service, quota }) => ({ service, share: meanOf(service) / quota })),
+    );
   return composeFigure({
-    title: options.title ?? claim + name,
-    subtitle: "CPU cores in use by each service over one run; labels give the window's mean",
+    title: options.title ?? ofScenario(claim, scenario),
+    subtitle: axisWords.cpu,
     body,
-    caption: caption(["one run", "host is the busy time of all cores"], options.context),
+    caption: caption([captionWords.oneRun, captionWords.host], options.context),
   });
 }

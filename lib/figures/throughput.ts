@@ -1,4 +1,6 @@
 import type { ScenarioSummary } from "../stats/summary.ts";
+import { measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords } from "../wording/figures.ts";
 import { pathClaim, throughputComparisons } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
@@ -14,7 +16,7 @@ export function throughputFigure(
   scenarios: readonly ScenarioSummary[],
   options: FigureOptions = {},
 ): Figure {
-  const check = checkFigure("throughput", options.context);
+  const check = checkFigure(measureWords.throughput, options.context);
   if (check !== null) return check;
   const comparisons = throughputComparisons(options.ratios ?? []);
   return levelsFigure(
@@ -22,11 +24,11 @@ export function throughputFigure(
     {
       estimate: (scenario) => scenario.rps,
       run: (run) => run.rps,
-      axis: "Throughput: correct answers per second",
-      interval: "bars are 95% t intervals of each mean, the title goes by ratios paired by round",
+      axis: axisWords.throughput,
+      interval: captionWords.meanBars,
       percentile: null,
     },
-    pathClaim("throughput", comparisons),
+    pathClaim(measureWords.throughput, comparisons),
     options,
   );
 }

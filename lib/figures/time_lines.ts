@@ -5,8 +5,11 @@
  */
 
 import * as Plot from "@observablehq/plot";
+import { armName, type Scenario } from "../scenario.ts";
 import { BODY_WIDTH, drawPlot } from "./figure.ts";
-import { formatList, formatNumber } from "../wording/format.ts";
+import { claimWords } from "../wording/claims.ts";
+import { axisWords, figureTitles, legendWords } from "../wording/figures.ts";
+import { formatNumber } from "../wording/format.ts";
 import { linearTicks } from "./scales.ts";
 import { GRID, MUTED } from "./theme.ts";
 
@@ -30,6 +33,13 @@ export interface TimeLevel {
 export function meanInWindow(points: readonly TimePoint[], name: string): number {
   const own = points.filter((point) => point.name === name && point.timeS > 0);
   return own.reduce((sum, { value }) => sum + value, 0) / Math.max(1, own.length);
+}
+
+/** A claim about one run, with its scenario where that is known. */
+export function ofScenario(claim: string, scenario: Scenario | undefined): string {
+  return scenario === undefined
+    ? claim
+    : figureTitles.ofCell(claim, claimWords.cell(armName(scenario), [scenario]));
 }
 
 /** Labels at the lines' ends, moved apart so that none covers another. */
@@ -73,7 +83,7 @@ export function drawTimeLines(
     return {
       name,
       value: last.value,
-      text: `${name} ${formatNumber(meanInWindow(points, name))}`,
+      text: legendWords.mean(name, meanInWindow(points, name)),
     };
   });
   const ticks = linearTicks(top, 5);
@@ -101,7 +111,7 @@ export function drawTimeLines(
       Plot.axisX({
         ticks: 8,
         tickSize: 0,
-        label: "seconds since the window's start",
+        label: axisWords.sinceWindow,
         labelAnchor: "center",
         labelArrow: "none",
         fontSize: 12,
@@ -112,7 +122,7 @@ export function drawTimeLines(
           Plot.ruleX([0], { stroke: MUTED, ariaDescription: "window start" }),
           Plot.text([0], {
             x: () => 0,
-            text: () => "← warm-up",
+            text: () => legendWords.warmUp,
             frameAnchor: "top",
             textAnchor: "end",
             dx: -6,
@@ -133,7 +143,7 @@ export function drawTimeLines(
         // Lines of one level share its rule, and its label.
         text: ({ value }: TimeLevel) => {
           const having = quotas.filter((level) => level.value === value).map(({ name }) => name);
-          return `${levels.title} of ${formatList(having)}: ${value}`;
+          return legendWords.limit(levels.title, having, value);
         },
         frameAnchor: "left",
         textAnchor: "start",

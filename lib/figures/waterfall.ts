@@ -15,61 +15,27 @@ import {
   type Figure,
   type LegendEntry,
 } from "./figure.ts";
-import {
-  atLevels,
-  capitalise,
-  formatCount,
-  formatList,
-  formatNumber,
-  formatPercent,
-  formatSpan,
-} from "../wording/format.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles, stageWords } from "../wording/figures.ts";
+import { capitalise, formatNumber } from "../wording/format.ts";
 import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { linearTicks } from "./scales.ts";
 import { textWidth } from "./text.ts";
 import { GRID, INK, MUTED, SERVICE_COLOR } from "./theme.ts";
 
-/** A stage's name on a bar and in the legend, in a sentence, and its colour: that of whose time it is. */
-const STYLE: Record<Stage, { label: string; within: string; color: string }> = {
-  generator_lag: {
-    label: "generator lag",
-    within: "the generator's lag",
-    color: SERVICE_COLOR.locust!,
-  },
-  http: {
-    label: "HTTP, waiting for a worker",
-    within: "HTTP and waiting for a worker",
-    color: "#f1f3f5",
-  },
-  rest: { label: "everything else", within: "what was not measured apart", color: "#f1f3f5" },
-  app: { label: "app code", within: "the app's code", color: SERVICE_COLOR.app! },
-  app_pool: { label: "app's pool", within: "waiting in the app's pool", color: "#f2a65a" },
-  connect: { label: "connecting", within: "opening connections", color: "#f0d264" },
-  pgbouncer_queue: {
-    label: "PgBouncer's queue",
-    within: "PgBouncer's queue",
-    color: SERVICE_COLOR.pgbouncer!,
-  },
-  pgbouncer_starved: {
-    label: "never served by PgBouncer",
-    within: "waiting in PgBouncer for a server connection that never came",
-    color: "#00543d",
-  },
-  pgbouncer_server: {
-    label: "server connection",
-    within: "waiting for an answer on a server connection",
-    color: "#86c1e8",
-  },
-  database_wait: {
-    label: "way to the database",
-    within: "the way to the database and back",
-    color: "#86c1e8",
-  },
-  execution: {
-    label: "query execution",
-    within: "query execution",
-    color: SERVICE_COLOR.postgres!,
-  },
+/** The colour of each stage: that of whose time it is. */
+const STAGE_COLOR: Record<Stage, string> = {
+  generator_lag: SERVICE_COLOR.locust!,
+  http: "#f1f3f5",
+  rest: "#f1f3f5",
+  app: SERVICE_COLOR.app!,
+  app_pool: "#f2a65a",
+  connect: "#f0d264",
+  pgbouncer_queue: SERVICE_COLOR.pgbouncer!,
+  pgbouncer_starved: "#00543d",
+  pgbouncer_server: "#86c1e8",
+  database_wait: "#86c1e8",
+  execution: SERVICE_COLOR.postgres!,
 };
 
 /** Stages on which text is white. */
@@ -96,7 +62,7 @@ function segmentsOf({ arm, parts }: Waterfall, msPerPixel: number): Segment[] {
   return parts.filter(({ ms }) => ms > 0).map(({ stage, ms, measured }) => {
     const value = formatNumber(ms);
     const room = ms / msPerPixel - 8;
-    const texts = [`${STYLE[stage].label} ${value}`, value];
+    const texts = [`${stageWords[stage].label} ${value}`, value];
     const text = texts.find((text) => textWidth(text, FONT_SIZE) <= room) ?? "";
     const from = at;
     at += ms;
@@ -117,7 +83,7 @@ function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number
     y: "arm",
     x1: "from",
     x2: "to",
-    fill: ({ stage }: Segment) => STYLE[stage].color,
+    fill: ({ stage }: Segment) => STAGE_COLOR[stage],
   };
   return drawPlot({
     width: BODY_WIDTH,
@@ -209,24 +175,15 @@ function claim(rows: readonly Waterfall[]): string {
   const share = (row: Waterfall) => largest(row).ms / row.totalMs;
   const [first] = rows;
   if (rows.length === 1) {
-    return `${first!.arm} ${atLevels([first!])}: ${
-      formatPercent(share(first!))
-    } of a mean request is ${STYLE[largest(first!).stage].within}`;
+    const cell = claimWords.cell(first!.arm, [first!]);
+    return figureTitles.largestOfOne(cell, largest(first!).stage, share(first!));
   }
   const groups = [...Map.groupBy(rows, (row) => largest(row).stage)]
     .sort(([, a], [, b]) => b.length - a.length);
   const [[stage, own]] = groups as [[Stage, Waterfall[]]];
-  if (groups.length === 1) {
-    return `The largest part of a mean request is ${STYLE[stage].within} in every scenario: ${
-      formatSpan(own.map(share), formatPercent)
-    } of its time`;
-  }
-  const counts = groups.map(([stage, { length }], i) =>
-    `${STYLE[stage].within} in ${
-      i === 0 ? `${length} of ${formatCount(rows.length, "scenario")}` : length
-    }`
-  );
-  return `The largest part of a mean request is ${formatList(counts)}`;
+  if (groups.length === 1) return figureTitles.largestOfAll(stage, own.map(share));
+  const counts = groups.map(([stage, { length }]) => ({ stage, n: length }));
+  return figureTitles.largest(counts, rows.length);
 }
 
 /** Options of {@linkcode waterfallFigure}; a `Study` will do. */
@@ -246,38 +203,33 @@ export function waterfallFigure(
   options: WaterfallFigureOptions = {},
 ): Figure {
   const { context, title } = options;
-  if (rows.length === 0) return emptyFigure("No run tells where its time went", context);
-  const check = checkFigure("where time went", context);
+  if (rows.length === 0) return emptyFigure(figureTitles.noWaterfall, context);
+  const check = checkFigure(measureWords.whereTimeWent, context);
   if (check !== null) return check;
   const stages = STAGES.filter((stage) =>
     rows.some(({ parts }) => parts.some((part) => part.stage === stage && part.ms > 0))
   );
   const legend = stages.map((stage): LegendEntry => {
-    const { label, color } = STYLE[stage];
     const left = rows.some(({ parts }) =>
       parts.some((one) => one.stage === stage && !one.measured)
     );
-    return { label, color, symbol: left ? "frame" : "square" };
+    const { label } = stageWords[stage];
+    return { label, color: STAGE_COLOR[stage], symbol: left ? "frame" : "square" };
   });
   const marginLeft = Math.max(...rows.map(({ arm }) => textWidth(arm, 13))) + 12;
   const drawings = loadLevels(rows).map((level) => {
     const label = levelLabel(level);
     return drawLevel(label, rows.filter((row) => levelLabel(row) === label), marginLeft);
   });
-  const span = formatSpan(rows.map(({ n }) => n), String);
   return composeFigure({
     title: title ?? capitalise(claim(rows)),
-    subtitle: "mean service time of correct answers in ms, from its sending to its answer",
+    subtitle: axisWords.waterfall,
     legend,
     body: stack(drawings),
     caption: caption([
-      `n = ${span} ${span === "1" ? "run" : "runs"} per bar, means of their means`,
-      "dashed: what is left when the measured parts are taken off",
-      ...(stages.includes("pgbouncer_starved")
-        ? [
-          `"${STYLE.pgbouncer_starved.label}": on top of the mean, what clients without a server waited for each answer of the others`,
-        ]
-        : []),
+      captionWords.runsPerBar(rows.map(({ n }) => n)),
+      captionWords.dashed,
+      ...(stages.includes("pgbouncer_starved") ? [captionWords.starved] : []),
     ], context),
   });
 }

@@ -1,0 +1,247 @@
+/**
+ * Titles, axes, legends, labels and captions of figures.
+ *
+ * @module
+ */
+
+import type { LoadLevel } from "../scenario.ts";
+import type { Stage } from "../stats/waterfall.ts";
+import { claimWords } from "./claims.ts";
+import {
+  atLevels,
+  capitalise,
+  formatCount,
+  formatList,
+  formatNumber,
+  formatPercent,
+  formatSpan,
+} from "./format.ts";
+
+/** Titles other than claims about comparisons: those of nothing to draw first. */
+export const figureTitles = {
+  noRun: "No run is complete yet",
+  noLatency: "No run was accepted: there is no latency to show",
+  noAnswer: "No request succeeded: there is no latency to show",
+  noOpenLoop: "No open loop was run",
+  noPair: "No pair of direct and pooled arms to compare",
+  noOtherArm: "No arm ran twice or with other settings",
+  noCpu: "No CPU was sampled",
+  noConnection: "No connection was in use at any reading",
+  noWaterfall: "No run tells where its time went",
+  checkOnly: (measure: string) => `Functional check only: ${measure} is not compared`,
+  figure: (title: string) => `Figure: ${title}`,
+
+  matrix: (arms: number, users: number, rates: number, rounds: number, runs: number) => {
+    const levels = [
+      ...(users > 0 ? [`${formatCount(users, "number")} of users`] : []),
+      ...(rates > 0 ? [formatCount(rates, "arrival rate")] : []),
+    ];
+    return `${formatCount(arms, "arm")} × ${formatList(levels)} × ${
+      formatCount(rounds, "round")
+    }: ${formatCount(runs, "run")}`;
+  },
+  howLong: (level: LoadLevel) => `How long answers took ${atLevels([level])}`,
+  atLevel: (level: LoadLevel, claim: string) =>
+    `${capitalise(atLevels([level]))}: ${
+      claim.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
+    }`,
+  ofCell: (claim: string, cell: string) => `${claim}, ${cell}`,
+
+  executed: (active: number) => `${formatNumber(active)} connections executed at a time`,
+  inUse: (active: number, poolSize: number, waiting: number) =>
+    `${formatNumber(active)} of ${poolSize} server connections were in use, and ${
+      formatNumber(waiting)
+    } clients waited for one`,
+  noQuota: "CPU of each service, without a quota",
+  noneAtQuota: "No service sat at its CPU quota",
+  atQuota: (services: readonly { service: string; share: number }[]) => {
+    const list = services.map(({ service, share }) => `${service} (${formatPercent(share)} of it)`);
+    return `${formatList(list)} sat at ${list.length === 1 ? "its CPU quota" : "their CPU quotas"}`;
+  },
+
+  largestOfOne: (cell: string, stage: Stage, share: number) =>
+    `${cell}: ${formatPercent(share)} of a mean request is ${stageWords[stage].within}`,
+  largestOfAll: (stage: Stage, shares: readonly number[]) =>
+    `The largest part of a mean request is ${stageWords[stage].within} in every scenario: ${
+      formatSpan(shares, formatPercent)
+    } of its time`,
+  largest: (counts: readonly { stage: Stage; n: number }[], scenarios: number) => {
+    const parts = counts.map(({ stage, n }, i) =>
+      `${stageWords[stage].within} in ${n}${
+        i === 0 ? ` of ${formatCount(scenarios, "scenario")}` : ""
+      }`
+    );
+    return `The largest part of a mean request is ${formatList(parts)}`;
+  },
+} as const;
+
+/** A stage of a request, on a bar and in the legend, and within a sentence. */
+export const stageWords: Record<Stage, { label: string; within: string }> = {
+  generator_lag: { label: "generator lag", within: "the generator's lag" },
+  http: { label: "HTTP, waiting for a worker", within: "HTTP and waiting for a worker" },
+  rest: { label: "everything else", within: "what was not measured apart" },
+  app: { label: "app code", within: "the app's code" },
+  app_pool: { label: "app's pool", within: "waiting in the app's pool" },
+  connect: { label: "connecting", within: "opening connections" },
+  pgbouncer_queue: { label: "PgBouncer's queue", within: "PgBouncer's queue" },
+  pgbouncer_starved: {
+    label: "never served by PgBouncer",
+    within: "waiting in PgBouncer for a server connection that never came",
+  },
+  pgbouncer_server: {
+    label: "server connection",
+    within: "waiting for an answer on a server connection",
+  },
+  database_wait: { label: "way to the database", within: "the way to the database and back" },
+  execution: { label: "query execution", within: "query execution" },
+};
+
+const LOG = "logarithmic scale";
+
+const LEVELS = {
+  users: "number of users",
+  rates: "arrival rate",
+  both: "number of users or arrival rate",
+};
+
+function scaled(axis: string, log: boolean): string {
+  return log ? `${axis}, ${LOG}` : axis;
+}
+
+/** What is plotted, with its unit: subtitles and names of axes. */
+export const axisWords = {
+  throughput: "Throughput: correct answers per second",
+  service: "service time of correct answers in ms",
+  response: "response time in ms, from when a request was due",
+  latency: "latency in ms: service time at users, response time at arrival rates",
+  moreIsBetter: (axis: string) => `${axis}, more is better`,
+  lessIsBetter: (axis: string, log: boolean) => `${scaled(axis, log)}, less is better`,
+  by: (axis: string, log: boolean, levels: keyof typeof LEVELS) =>
+    `${scaled(axis, log)}, by ${LEVELS[levels]}`,
+  pathRatio: `Throughput, pooled over direct, ${LOG}`,
+  armRatio: `Throughput over that of the arm compared with, ${LOG}`,
+  share: {
+    answers: (latency: string) =>
+      `Share of the correct answers whose ${latency} was at most so many ms, ${LOG}`,
+    due: (latency: string) =>
+      `Share of the requests due whose ${latency} was at most so many ms, ${LOG}`,
+    requests: (latency: string) =>
+      `Share of requests whose ${latency} was at most so many ms, ${LOG}`,
+  },
+  connections: "connections by what they did over one run; labels give the window's mean",
+  cpu: "CPU cores in use by each service over one run; labels give the window's mean",
+  waterfall: "mean service time of correct answers in ms, from its sending to its answer",
+  sinceWindow: "seconds since the window's start",
+} as const;
+
+const NO_DIFFERENCE = {
+  indistinguishable: "indistinguishable",
+  noisy: "too noisy",
+  open: "not decided yet",
+  single: "one run",
+};
+
+/** Legends, and labels within plots. */
+export const legendWords = {
+  lowerBound: "≥ lower bound: too many unfinished",
+  singleRuns: "single runs",
+  different: "different",
+  anyOf: (claims: readonly (keyof typeof NO_DIFFERENCE)[]) =>
+    claims.map((claim) => NO_DIFFERENCE[claim]).join(" or "),
+  undetectable: "too small to be found",
+  partly: "partly",
+  warmUp: "← warm-up",
+  quota: "quota",
+  limit: (limit: string, names: readonly string[], value: number) =>
+    `${limit} of ${formatList(names)}: ${value}`,
+  mean: (name: string, value: number) => `${name} ${formatNumber(value)}`,
+  pooledFaster: "pooled faster →",
+  directFaster: "← direct faster",
+  faster: "faster →",
+  slower: "← slower",
+  oneRun: "(one run)",
+  reuse: (reuse: string, differences: readonly string[]) =>
+    `reuse: ${reuse}${differences.length === 0 ? "" : `; ${formatList(differences)} differs`}`,
+  runsDone: (done: number, planned: number) => `${done} of ${planned}`,
+  runs: (n: number) => formatCount(n, "run"),
+  arm: (
+    { workers, threads, reuse, connections, poolSize }: {
+      workers: number;
+      threads: number;
+      reuse: string;
+      connections: number;
+      poolSize: number | null;
+    },
+  ) =>
+    `${workers} workers${threads === 1 ? "" : ` × ${threads} threads`}, ${reuse}: ${
+      Number.isFinite(connections) ? `up to ${connections} connections` : "one per request"
+    }${poolSize === null ? "" : ` → PgBouncer: ${poolSize}`}`,
+} as const;
+
+function counted(counts: readonly number[], one: string, per: string): string {
+  const span = formatSpan(counts, String);
+  return `n = ${span} ${span === "1" ? one : `${one}s`} per ${per}`;
+}
+
+/** Parts of captions, and the lines on failures above them. */
+export const captionWords = {
+  all: (parts: readonly string[]) => `${parts.join("; ")}.`,
+  failure: (failure: string) => `× ${failure}`,
+  rejection: (rejection: string) => `Rejected: ${rejection}`,
+  nothing: "nothing to draw",
+  tooShort: (windowS: number) => `Windows of ${windowS}\u00a0s are too short for that.`,
+
+  noRun: "no run counts",
+  runsPerCell: (counts: readonly number[]) => counted(counts, "run", "cell"),
+  runsPerBar: (counts: readonly number[]) =>
+    `${counted(counts, "run", "bar")}, means of their means`,
+  roundsPerRow: (counts: readonly number[]) => counted(counts, "round", "row"),
+  windows: (windowS: number) => `${windowS}\u00a0s windows`,
+  ownCores: "cores of its own for each service",
+  sharedCores: (cores: number) => `${formatCount(cores, "core")} shared with the load generator`,
+  functionalCheck: "functional check only, no conclusion",
+
+  meanBars: "bars are 95% t intervals of each mean, the title goes by ratios paired by round",
+  meanLines: "lines are 95% t intervals of each mean; the title goes by ratios paired by round",
+  medianBars:
+    "median of the runs' percentiles, bars from smallest to largest run: described, not tested",
+  medianLines:
+    "median of the runs' percentiles, lines from smallest to largest run: described, not tested",
+  noInterval: "a single run has no interval",
+  noRange: "a single run has no range",
+  longIntervals: "intervals reach beyond the scale",
+  longRanges: "ranges reach beyond the scale",
+  tooFewRequests: (percentile: number, least: number, cells: readonly string[]) =>
+    `P${percentile} needs ${formatCount(least, "request")} per run, and is not shown where there ` +
+    `were fewer: ${formatList(cells)}`,
+
+  openLoop: (arrivals: string) => `open loop, ${arrivals} arrivals`,
+  ownUsers: "closed loop, paced by its own locustfile",
+  noThinkTime: "closed loop, no think time",
+  thinkTime: (minS: number, maxS: number) =>
+    `closed loop, think time ${minS === maxS ? minS : `${minS} to ${maxS}`}\u00a0s`,
+
+  noRound: "no round to compare",
+  noRoundInterval: "a single round has no interval",
+  roundRatios: "geometric mean of the ratios paired by round",
+  ratioInterval: (comparisons: number) =>
+    comparisons === 1
+      ? "95% t interval of their logarithms"
+      : `t intervals of their logarithms, simultaneous: in 95% of studies all ${comparisons} of them hold`,
+  band: "what lies within the band would be missed in more than 10% of studies",
+  unequal: (settings: readonly string[]) =>
+    `${claimWords.differ(settings)}: not the path's effect alone`,
+  pooledRequests: (requests: number) =>
+    `${formatCount(requests, "request")}, pooled over the successful runs of each arm`,
+  shapes: "no interval: it shows shapes",
+  oneRun: "one run",
+  eachSecond: "a reading each second",
+  host: "host is the busy time of all cores",
+  runsPlanned: "runs planned",
+  runsDone: "successful runs of those planned",
+  warmUp: (warmUpS: number) => `${warmUpS}\u00a0s of warm-up before each window`,
+  randomOrder: "the order within a round is random",
+  dashed: "dashed: what is left when the measured parts are taken off",
+  starved:
+    `"${stageWords.pgbouncer_starved.label}": on top of the mean, what clients without a server waited for each answer of the others`,
+} as const;
