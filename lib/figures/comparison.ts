@@ -28,9 +28,10 @@ import {
   rejectionSentences,
   tooFewRequests,
 } from "./options.ts";
+import { rowLabels, TICK_BELOW } from "./axes.ts";
 import { linearTicks, logTicks } from "./scales.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE, REJECTED } from "./theme.ts";
-import { textWidth, wrapLabel } from "./text.ts";
+import { textWidth } from "./text.ts";
 
 interface Cell {
   scenario: ScenarioSummary;
@@ -80,6 +81,107 @@ function markOf(isFailed: boolean) {
   };
 }
 
+/** The axis of the values; these stand right of their intervals, and are left their room. */
+function scaleOf(cells: readonly Cell[], mark: "bar" | "dot", frame: number) {
+  const largest = Math.max(...cells.map((cell) => cell.value), 0) || 1;
+  const furthest = Math.min(2 * largest, Math.max(largest, ...cells.map((cell) => cell.high)));
+  const texts = Math.max(...cells.map((cell) => textWidth(cell.text, 12)), 44);
+  const share = Math.max(0.35, 1 - (texts + 16) / frame);
+  const smallest = Math.min(...cells.map((cell) => cell.value), largest);
+  const log = mark === "dot" && largest / smallest > LOG_ABOVE;
+  const start = log ? Math.min(...cells.map((cell) => Math.max(cell.low, smallest / 3))) / 1.6 : 0;
+  const end = log ? start * (furthest / start) ** (1 / share) : furthest / share;
+  const ticks = log
+    ? logTicks([start, furthest], frame / 45)
+    : linearTicks(furthest, Math.max(2, frame / 80));
+  return { log, start, end, furthest, ticks };
+}
+
+type Scale = ReturnType<typeof scaleOf>;
+
+/** A cell's place, in every mark. */
+const AT = { y: "arm", fx: "level" };
+
+/** The values as bars or dots, with their intervals and texts. */
+function valueMarks(cells: Cell[], mark: "bar" | "dot", { start, furthest }: Scale) {
+  const isBar = mark === "bar";
+  const end = (cell: Cell) => Math.min(cell.high, furthest);
+  const intervals = Plot.ruleY(cells.filter((cell) => cell.high > cell.low), {
+    ...AT,
+    x1: (cell: Cell) => Math.max(start, cell.low),
+    x2: end,
+    stroke: isBar ? INK : "color",
+    strokeWidth: isBar ? 1.5 : 2,
+    ariaDescription: "interval",
+  });
+  const bars = { ...AT, x1: 0, x2: "value", fill: "color", ariaDescription: "scenario" };
+  const dots = Plot.dot(cells, {
+    ...AT,
+    x: "value",
+    r: 5,
+    fill: (cell: Cell) => cell.bound ? "#fff" : cell.color,
+    stroke: "color",
+    strokeWidth: 2,
+    symbol: (cell: Cell) => PATH_STYLE[cell.scenario.path].symbol,
+    ariaDescription: "scenario",
+  });
+  const texts = Plot.text(cells, {
+    ...AT,
+    x: end,
+    text: "text",
+    textAnchor: "start",
+    dx: isBar ? 6 : 9,
+    fontSize: 12,
+    fontWeight: 600,
+    stroke: "#fff",
+    strokeWidth: 3,
+    fill: INK,
+    ariaDescription: "value",
+  });
+  return [...(isBar ? [Plot.barX(cells, bars), intervals] : [intervals, dots]), texts];
+}
+
+/** Marks of runs that failed or were rejected, right of the value of their scenario. */
+function partlyMarks(cells: readonly Cell[], { furthest }: Scale) {
+  return cells.flatMap((cell) => {
+    const { failedRuns, rejectedRuns } = cell.scenario;
+    const kinds = [...(failedRuns > 0 ? [true] : []), ...(rejectedRuns > 0 ? [false] : [])];
+    return kinds.map((isFailed, i) =>
+      Plot.dot([cell], {
+        ...AT,
+        ...markOf(isFailed),
+        x: Math.min(cell.high, furthest),
+        dx: 20 + 13 * i + textWidth(cell.text, 12),
+        r: 3.5,
+        strokeWidth: 1.5,
+        ariaDescription: isFailed ? "partly failed" : "partly rejected",
+      })
+    );
+  });
+}
+
+/** Marks of scenarios without a value, at the axis. */
+function failureMarks(scenarios: readonly ScenarioSummary[], { start }: Scale) {
+  return [true, false].flatMap((isFailed) => {
+    const kind = isFailed ? "failed" : "rejected";
+    const mark = markOf(isFailed);
+    const own = scenarios.filter(({ n, failedRuns }) => n === 0 && failedRuns > 0 === isFailed)
+      .map((scenario) => ({ arm: scenario.arm, level: levelLabel(scenario) }));
+    const at = { ...AT, x: () => start };
+    return [
+      Plot.dot(own, { ...at, ...mark, dx: 10, r: 5, strokeWidth: 2, ariaDescription: kind }),
+      Plot.text(own, {
+        ...at,
+        dx: 20,
+        text: () => claimWords[kind],
+        textAnchor: "start",
+        fontSize: 12,
+        fill: mark.stroke,
+      }),
+    ];
+  });
+}
+
 function drawComparison(
   scenarios: readonly ScenarioSummary[],
   cells: Cell[],
@@ -91,59 +193,15 @@ function drawComparison(
     ...new Set(facetsOf(scenarios, ratios).flatMap((facet) => facet.scenarios.map((s) => s.arm))),
   ];
   const levels = loadLevels(scenarios).map(levelLabel);
-  const without = (isFailed: boolean) =>
-    scenarios.filter(({ n, failedRuns }) => n === 0 && failedRuns > 0 === isFailed)
-      .map((scenario) => ({ arm: scenario.arm, level: levelLabel(scenario) }));
-  const labels = new Map(arms.map((arm) => [arm, wrapLabel(arm, LABEL_MAX, 13)]));
-  const marginLeft = 10 +
-    Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13)));
-  const lines = Math.max(...[...labels.values()].map((label) => label.length));
-  const marginTop = 34;
-  const marginBottom = 26;
+  const labels = rowLabels(new Map(arms.map((arm) => [arm, arm])), LABEL_MAX);
+  const [marginTop, marginBottom] = [34, 26];
+  const marginLeft = 10 + labels.width;
   const columnWidth = Math.min(420, (BODY_WIDTH - marginLeft) / levels.length);
-  const largest = Math.max(...cells.map((cell) => cell.value), 0) || 1;
-  const furthest = Math.min(2 * largest, Math.max(largest, ...cells.map((cell) => cell.high)));
-  const texts = Math.max(...cells.map((cell) => textWidth(cell.text, 12)), 44);
-  const frame = columnWidth - 24;
-  // The values stand right of the intervals: the scale leaves them their room.
-  const share = Math.max(0.35, 1 - (texts + 16) / frame);
-  const smallest = Math.min(...cells.map((cell) => cell.value), largest);
-  const log = mark === "dot" && largest / smallest > LOG_ABOVE;
-  const start = log ? Math.min(...cells.map((cell) => Math.max(cell.low, smallest / 3))) / 1.6 : 0;
-  const end = log ? start * (furthest / start) ** (1 / share) : furthest / share;
-  const ticks = log
-    ? logTicks([start, furthest], frame / 45)
-    : linearTicks(furthest, Math.max(2, frame / 80));
-  const within = (value: number) => Math.min(value, furthest);
-  const at = { y: "arm", fx: "level" };
-  const bars = Plot.barX(cells, {
-    ...at,
-    x1: 0,
-    x2: "value",
-    fill: "color",
-    ariaDescription: "scenario",
-  });
-  const dots = Plot.dot(cells, {
-    ...at,
-    x: "value",
-    r: 5,
-    fill: (cell: Cell) => cell.bound ? "#fff" : cell.color,
-    stroke: "color",
-    strokeWidth: 2,
-    symbol: (cell: Cell) => PATH_STYLE[cell.scenario.path].symbol,
-    ariaDescription: "scenario",
-  });
-  const intervals = Plot.ruleY(cells.filter((cell) => cell.high > cell.low), {
-    ...at,
-    x1: (cell: Cell) => Math.max(start, cell.low),
-    x2: (cell: Cell) => within(cell.high),
-    stroke: mark === "bar" ? INK : "color",
-    strokeWidth: mark === "bar" ? 1.5 : 2,
-    ariaDescription: "interval",
-  });
+  const scale = scaleOf(cells, mark, columnWidth - 24);
+  const { log, start, end, ticks } = scale;
   const body = drawPlot({
     width: marginLeft + columnWidth * levels.length,
-    height: marginTop + marginBottom + arms.length * (ROW_HEIGHT + 14 * (lines - 1)),
+    height: marginTop + marginBottom + arms.length * (ROW_HEIGHT + 14 * (labels.lines - 1)),
     marginTop,
     marginBottom,
     marginLeft,
@@ -158,19 +216,10 @@ function drawComparison(
       Plot.text(levels.flatMap((level) => ticks.map((tick) => ({ level, tick }))), {
         fx: "level",
         x: "tick",
-        frameAnchor: "bottom",
-        dy: 16,
         text: ({ tick }: { tick: number }) => formatNumber(tick),
-        fontSize: 12,
-        fill: MUTED,
+        ...TICK_BELOW,
       }),
-      Plot.axisY({
-        label: null,
-        tickSize: 0,
-        fontSize: 13,
-        color: INK,
-        tickFormat: (arm: string) => labels.get(arm)!.join("\n"),
-      }),
+      labels.axis,
       Plot.text(levels, {
         fx: (level: string) => level,
         text: (level: string) => level,
@@ -180,64 +229,14 @@ function drawComparison(
         fontWeight: 600,
         ariaDescription: "level",
       }),
-      ...(mark === "bar" ? [bars, intervals] : [intervals, dots]),
-      Plot.text(cells, {
-        ...at,
-        x: (cell: Cell) => within(cell.high),
-        text: "text",
-        textAnchor: "start",
-        dx: mark === "bar" ? 6 : 9,
-        fontSize: 12,
-        fontWeight: 600,
-        stroke: "#fff",
-        strokeWidth: 3,
-        fill: INK,
-        ariaDescription: "value",
-      }),
-      ...cells.flatMap((cell) => {
-        const { failedRuns, rejectedRuns } = cell.scenario;
-        const kinds = [...(failedRuns > 0 ? [true] : []), ...(rejectedRuns > 0 ? [false] : [])];
-        return kinds.map((isFailed, i) =>
-          Plot.dot([cell], {
-            ...at,
-            ...markOf(isFailed),
-            x: within(cell.high),
-            dx: 20 + 13 * i + textWidth(cell.text, 12),
-            r: 3.5,
-            strokeWidth: 1.5,
-            ariaDescription: isFailed ? "partly failed" : "partly rejected",
-          })
-        );
-      }),
-      ...[true, false].flatMap((isFailed) => {
-        const kind = isFailed ? "failed" : "rejected";
-        const own = without(isFailed);
-        return [
-          Plot.dot(own, {
-            ...at,
-            ...markOf(isFailed),
-            x: () => start,
-            dx: 10,
-            r: 5,
-            strokeWidth: 2,
-            ariaDescription: kind,
-          }),
-          Plot.text(own, {
-            ...at,
-            x: () => start,
-            dx: 20,
-            text: () => claimWords[kind],
-            textAnchor: "start",
-            fontSize: 12,
-            fill: markOf(isFailed).stroke,
-          }),
-        ];
-      }),
+      ...valueMarks(cells, mark, scale),
+      ...partlyMarks(cells, scale),
+      ...failureMarks(scenarios, scale),
     ],
     color: { type: "identity" },
     symbol: { type: "identity" },
   });
-  return { body, log, clipped: cells.some((cell) => cell.high > furthest) };
+  return { body, log, clipped: cells.some((cell) => cell.high > scale.furthest) };
 }
 
 /**

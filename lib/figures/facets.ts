@@ -47,3 +47,48 @@ export function facetsOf(
   }
   return [...facets.values()];
 }
+
+/** Where the i-th small plot stands, in rows of so many columns. */
+export function placeOf(i: number, columns: number): { fx: number; fy: number } {
+  return { fx: i % columns, fy: Math.floor(i / columns) };
+}
+
+/** A text above a small plot. */
+export const FACET_HEADER = {
+  fx: "fx",
+  fy: "fy",
+  frameAnchor: "top-left",
+  lineAnchor: "bottom",
+} as const;
+
+/**
+ * Options of a plot of small plots; each row of them brings the room of its own header and axis.
+ *
+ * @param columns Small plots beside each other.
+ * @param rows Rows of them.
+ * @param frameHeight The height of each, without header and axis, in pixels.
+ * @param headerHeight Room for the header.
+ */
+export function gridOptions(
+  columns: number,
+  rows: number,
+  frameHeight: number,
+  headerHeight: number,
+) {
+  const marginBottom = 28;
+  const gap = headerHeight + marginBottom;
+  const numbers = (length: number) => Array.from({ length }, (_, i) => i);
+  return {
+    height: rows * (frameHeight + gap),
+    marginTop: headerHeight,
+    marginRight: 8,
+    marginBottom,
+    fx: { domain: numbers(columns), axis: null, padding: 0.08 },
+    fy: {
+      domain: numbers(rows),
+      axis: null,
+      paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
+      paddingOuter: 0,
+    },
+  };
+}

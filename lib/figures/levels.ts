@@ -8,7 +8,8 @@ import * as Plot from "@observablehq/plot";
 import { levelLabel, type LoadLevel, loadLevels, type Path } from "../scenario.ts";
 import { isLowerBound } from "../stats/summarise.ts";
 import type { Estimate, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { type Facet, facetsOf } from "./facets.ts";
+import { TICK_BELOW, TICK_BESIDE } from "./axes.ts";
+import { type Facet, FACET_HEADER, facetsOf, gridOptions, placeOf } from "./facets.ts";
 import { BODY_WIDTH, composeFigure, type Drawing, drawPlot, type Figure } from "./figure.ts";
 import { claimWords } from "../wording/claims.ts";
 import { axisWords, captionWords, figureTitles, legendWords } from "../wording/figures.ts";
@@ -115,8 +116,7 @@ function pointsOf(facets: Facet[], places: Places, columns: number, measure: Mea
       const estimate = measure.estimate(scenario);
       const { n, failedRuns, rejectedRuns } = scenario;
       return {
-        fx: i % columns,
-        fy: Math.floor(i / columns),
+        ...placeOf(i, columns),
         path: scenario.path,
         level: places.of(facet, scenario),
         value: estimate?.value ?? null,
@@ -284,6 +284,80 @@ function failureMarks(points: Point[], floor: number): Plot.Markish[] {
   );
 }
 
+/** The single runs of scenarios that have several. */
+function runsOf(
+  facets: Facet[],
+  places: Places,
+  columns: number,
+  measure: Measure,
+  runs: readonly RunSummary[],
+) {
+  return facets.flatMap((facet, i) =>
+    facet.scenarios.filter(({ n }) => n > 1).flatMap((scenario) =>
+      runs.filter((run) => run.scenarioId === scenario.scenarioId && run.status === "ok")
+        .map((run) => ({
+          ...placeOf(i, columns),
+          path: scenario.path,
+          level: places.of(facet, scenario),
+          value: measure.run(run),
+        }))
+    ).filter((dot) => dot.value !== null)
+  );
+}
+
+/** What each small plot shows, above it, and the room that this needs. */
+function headerOf(facets: Facet[], columns: number): { marks: Plot.Markish[]; height: number } {
+  const width = BODY_WIDTH / columns - 24;
+  const headers = facets.map(({ label, note }, i) => ({
+    ...placeOf(i, columns),
+    label: wrapLabel(label, width, 13).join("\n"),
+    note: wrapLabel(note, width, 12).join("\n"),
+  }));
+  const most = (key: "label" | "note") =>
+    Math.max(...headers.map((header) => header[key].split("\n").length));
+  const noteLines = most("note");
+  const labels = Plot.text(headers, {
+    ...FACET_HEADER,
+    text: "label",
+    dy: -12 - 15 * noteLines,
+    fontSize: 13,
+    fontWeight: 600,
+    fill: INK,
+    ariaDescription: "facet",
+  });
+  const notes = { ...FACET_HEADER, text: "note", dy: -9, fontSize: 12, fill: MUTED };
+  return {
+    marks: [labels, Plot.text(headers, notes)],
+    height: 16 + 16 * most("label") + 15 * noteLines,
+  };
+}
+
+/** The numbers at both axes. */
+function axisMarks(ticks: number[], rows: number[], places: Places, columns: number) {
+  const beside = rows.flatMap((fy) => ticks.map((tick) => ({ fx: 0, fy, tick })));
+  const below = places.labels
+    .map(({ facet, place, text }) => ({ ...placeOf(facet, columns), place, text }));
+  return [
+    // An axis mark would leave out labels of a logarithmic scale as it sees fit.
+    Plot.text(beside, {
+      ...TICK_BESIDE,
+      fx: "fx",
+      fy: "fy",
+      y: "tick",
+      text: ({ tick }: { tick: number }) => formatNumber(tick),
+      ariaDescription: "tick",
+    }),
+    Plot.text(below, {
+      ...TICK_BELOW,
+      fx: "fx",
+      fy: "fy",
+      x: "place",
+      text: "text",
+      ariaDescription: "level",
+    }),
+  ];
+}
+
 function drawLevels(
   facets: Facet[],
   measure: Measure,
@@ -293,122 +367,30 @@ function drawLevels(
   const rows = Math.ceil(facets.length / columns);
   const places = placesOf(facets);
   const points = pointsOf(facets, places, columns, measure);
-  const dots = facets.flatMap((facet, i) =>
-    facet.scenarios.flatMap((scenario) =>
-      runs.filter((run) =>
-        run.scenarioId === scenario.scenarioId && run.status === "ok" && scenario.n > 1
-      ).map((run) => ({
-        fx: i % columns,
-        fy: Math.floor(i / columns),
-        path: scenario.path,
-        level: places.of(facet, scenario),
-        value: measure.run(run),
-      }))
-    ).filter((dot) => dot.value !== null)
-  );
+  const dots = runsOf(facets, places, columns, measure, runs);
   const { log, domain, clipped } = scaleOf(
     points,
     dots.map((dot) => dot.value!),
     measure.percentile !== null,
     places.domain.length > 2,
   );
-  const facetWidth = BODY_WIDTH / columns - 24;
-  const headers = facets.map((facet, i) => ({
-    fx: i % columns,
-    fy: Math.floor(i / columns),
-    label: wrapLabel(facet.label, facetWidth, 13).join("\n"),
-    note: wrapLabel(facet.note, facetWidth, 12).join("\n"),
-  }));
-  const labelLines = Math.max(...headers.map((header) => header.label.split("\n").length));
-  const noteLines = Math.max(...headers.map((header) => header.note.split("\n").length));
-  const headerHeight = 16 + 16 * labelLines + 15 * noteLines;
+  const header = headerOf(facets, columns);
+  const grid = gridOptions(columns, rows, rows === 1 ? 230 : 170, header.height);
   const ticks = log ? logTicks(domain) : linearTicks(domain[1], 5);
-  const tickWidth = textWidth(formatNumber(domain[1]), 12);
-  const marginLeft = 14 + tickWidth;
-  const marginBottom = 28;
-  // Each row of small plots brings the room of its own header and axis.
-  const frameHeight = rows === 1 ? 230 : 170;
-  const gap = headerHeight + marginBottom;
-  const height = rows * (frameHeight + gap);
+  const marginLeft = 14 + textWidth(formatNumber(domain[1]), 12);
   const labelled = columns * places.domain.length <= 9;
   const body = drawPlot({
+    ...grid,
     // One or two small plots stay small: they read like the others.
     width: columns < 3 ? Math.min(BODY_WIDTH, marginLeft + columns * 380) : BODY_WIDTH,
-    height,
-    marginTop: headerHeight,
     marginLeft,
-    marginRight: 8,
-    marginBottom,
-    fx: { domain: Array.from({ length: columns }, (_, i) => i), axis: null, padding: 0.08 },
-    fy: {
-      domain: Array.from({ length: rows }, (_, i) => i),
-      axis: null,
-      paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
-      paddingOuter: 0,
-    },
     x: { type: "point", domain: places.domain, axis: null, padding: 0.6 },
     y: { type: log ? "log" : "linear", domain, axis: null },
     marks: [
       Plot.gridY({ stroke: GRID, strokeOpacity: 1, ticks }),
       Plot.ruleY([domain[0]], { stroke: MUTED }),
-      // An axis mark would leave out labels of a logarithmic scale as it sees fit.
-      Plot.text(
-        Array.from({ length: rows }, (_, fy) => fy).flatMap((fy) =>
-          ticks.map((tick) => ({ fx: 0, fy, tick }))
-        ),
-        {
-          fx: "fx",
-          fy: "fy",
-          y: "tick",
-          frameAnchor: "left",
-          textAnchor: "end",
-          dx: -8,
-          text: ({ tick }: { tick: number }) => formatNumber(tick),
-          fontSize: 12,
-          fill: MUTED,
-          ariaDescription: "tick",
-        },
-      ),
-      Plot.text(
-        places.labels.map(({ facet, ...label }) => ({
-          ...label,
-          fx: facet % columns,
-          fy: Math.floor(facet / columns),
-        })),
-        {
-          fx: "fx",
-          fy: "fy",
-          x: "place",
-          text: "text",
-          frameAnchor: "bottom",
-          dy: 16,
-          fontSize: 12,
-          fill: MUTED,
-          ariaDescription: "level",
-        },
-      ),
-      Plot.text(headers, {
-        fx: "fx",
-        fy: "fy",
-        text: "label",
-        frameAnchor: "top-left",
-        lineAnchor: "bottom",
-        dy: -12 - 15 * noteLines,
-        fontSize: 13,
-        fontWeight: 600,
-        fill: INK,
-        ariaDescription: "facet",
-      }),
-      Plot.text(headers, {
-        fx: "fx",
-        fy: "fy",
-        text: "note",
-        frameAnchor: "top-left",
-        lineAnchor: "bottom",
-        dy: -9,
-        fontSize: 12,
-        fill: MUTED,
-      }),
+      ...axisMarks(ticks, grid.fy.domain, places, columns),
+      ...header.marks,
       ...(["direct", "pooled"] as const).map((path) =>
         Plot.dot(dots.filter((dot) => dot.path === path), {
           x: "level",
