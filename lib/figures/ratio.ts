@@ -8,6 +8,7 @@ import * as Plot from "@observablehq/plot";
 import { levelLabel } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
 import type { ArmRatio, PathRatio, ThroughputRatio } from "../stats/summary.ts";
+import { rowLabels, TICK_BELOW } from "./axes.ts";
 import {
   claimOf,
   pairName,
@@ -29,7 +30,7 @@ import { axisWords, captionWords, figureTitles, legendWords } from "../wording/f
 import { formatInterval, formatRatio, formatRatioEnd } from "../wording/format.ts";
 import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
 import { FAILED, GRID, INK, MUTED, PATH_STYLE } from "./theme.ts";
-import { textWidth, wrapLabel } from "./text.ts";
+import { textWidth } from "./text.ts";
 
 /** A comparison and how its row is labelled. */
 interface Compared {
@@ -114,38 +115,97 @@ function ratioTicks(low: number, high: number): number[] {
   return all.filter((tick) => tick >= low && tick <= high);
 }
 
+/** Where the axis ends: intervals more than fourfold beyond all values would flatten the rest. */
+function domainOf(rows: readonly Row[]): { low: number; high: number } {
+  const values = rows.map((row) => row.value);
+  const low = Math.max(
+    Math.min(...rows.map((row) => row.low), 0.85),
+    Math.min(...values, 1) / 4,
+  );
+  const high = Math.min(
+    Math.max(...rows.map((row) => row.high), 1.18),
+    Math.max(...values, 1) * 4,
+  );
+  return { low: low / 1.1, high: high * 1.1 };
+}
+
+/** A text in each row, right of the plot. */
+const BESIDE = {
+  y: "key",
+  frameAnchor: "right",
+  textAnchor: "start",
+  dx: 12,
+  fontSize: 13,
+} as const;
+
+/** The ratios with their intervals. */
+function ratioMarks(rows: Row[], within: (value: number) => number): Plot.Markish[] {
+  return [
+    Plot.ruleY(rows.filter((row) => row.high > row.low), {
+      y: "key",
+      x1: (row: Row) => within(row.low),
+      x2: (row: Row) => within(row.high),
+      stroke: "color",
+      strokeWidth: 2.5,
+      ariaDescription: "interval",
+    }),
+    Plot.dot(rows, {
+      y: "key",
+      x: "value",
+      r: 5,
+      fill: (row: Row) => row.clear ? row.color : "#fff",
+      stroke: "color",
+      strokeWidth: 2,
+      ariaDescription: "ratio",
+    }),
+    Plot.text(rows, { ...BESIDE, text: "text", fill: INK }),
+  ];
+}
+
+/** What stands in rows without a ratio. */
+function missingMarks(missing: Compared[]): Plot.Markish[] {
+  const crosses = { symbol: "times", r: 5, stroke: FAILED, strokeWidth: 2 } as const;
+  return [
+    Plot.dot(missing, { ...crosses, y: "key", x: () => 1, ariaDescription: "failed" }),
+    Plot.text(missing, { ...BESIDE, text: "missing", fill: FAILED }),
+  ];
+}
+
+/** Which way is faster, on both sides of the line of no difference. */
+function directionMarks({ higher, lower }: Directions): Plot.Markish[] {
+  return ([[higher, "start", 8], [lower, "end", -8]] as const).map(([{ text }, textAnchor, dx]) =>
+    Plot.text([text], {
+      x: () => 1,
+      frameAnchor: "top",
+      textAnchor,
+      dx,
+      dy: -18,
+      text: (text: string) => text,
+      fontSize: 12,
+      fill: MUTED,
+    })
+  );
+}
+
 function drawForest(
   compared: readonly Compared[],
   directions: Directions,
 ): { body: Drawing; clipped: boolean } {
   const rows = rowsOf(compared, directions);
-  const missing = compared.filter(({ ratio }) => ratio.ratio === null);
-  const keys = compared.map(({ key }) => key);
-  const labels = new Map(compared.map(({ key, label }) => [key, wrapLabel(label, 250, 13)]));
-  const lines = Math.max(...[...labels.values()].map((label) => label.length));
-  const values = rows.map((row) => row.value);
-  // Intervals more than fourfold beyond all values would flatten the rest; they are cut there.
-  const low = Math.max(
-    Math.min(...rows.map((row) => row.low), 0.85),
-    Math.min(...values, 1) / 4,
-  ) / 1.1;
-  const high = Math.min(
-    Math.max(...rows.map((row) => row.high), 1.18),
-    Math.max(...values, 1) * 4,
-  ) * 1.1;
+  const labels = rowLabels(new Map(compared.map(({ key, label }) => [key, label])), 250);
+  const { low, high } = domainOf(rows);
   const within = (value: number) => Math.min(high, Math.max(low, value));
   const ticks = ratioTicks(low, high);
-  const marginTop = 28;
-  const marginBottom = 26;
+  const [marginTop, marginBottom] = [28, 26];
   const body = drawPlot({
     width: BODY_WIDTH,
-    height: marginTop + marginBottom + compared.length * (ROW_HEIGHT + 15 * (lines - 1)),
+    height: marginTop + marginBottom + compared.length * (ROW_HEIGHT + 15 * (labels.lines - 1)),
     marginTop,
     marginBottom,
-    marginLeft: 12 + Math.max(...[...labels.values()].flat().map((line) => textWidth(line, 13))),
+    marginLeft: 12 + labels.width,
     marginRight: 14 + Math.max(...rows.map((row) => textWidth(row.text, 13)), 110),
     x: { type: "log", domain: [low, high], axis: null },
-    y: { domain: keys, axis: null, padding: 0.5, type: "point" },
+    y: { domain: compared.map(({ key }) => key), axis: null, padding: 0.5, type: "point" },
     color: { type: "identity" },
     marks: [
       Plot.ruleX(ticks, { stroke: GRID }),
@@ -160,85 +220,16 @@ function drawForest(
       Plot.ruleX([1], { stroke: INK, strokeDasharray: "4 3", ariaDescription: "no difference" }),
       // An axis mark would leave out labels of a logarithmic scale as it sees fit.
       Plot.text(ticks, {
+        ...TICK_BELOW,
         x: (tick: number) => tick,
-        frameAnchor: "bottom",
         dy: 17,
         text: (tick: number) => `${tick}×`,
-        fontSize: 12,
-        fill: MUTED,
         ariaDescription: "tick",
       }),
-      Plot.axisY({
-        label: null,
-        tickSize: 0,
-        fontSize: 13,
-        color: INK,
-        tickFormat: (key: string) => labels.get(key)!.join("\n"),
-      }),
-      Plot.text([directions.higher.text], {
-        x: () => 1,
-        frameAnchor: "top",
-        textAnchor: "start",
-        dx: 8,
-        dy: -18,
-        text: (text: string) => text,
-        fontSize: 12,
-        fill: MUTED,
-      }),
-      Plot.text([directions.lower.text], {
-        x: () => 1,
-        frameAnchor: "top",
-        textAnchor: "end",
-        dx: -8,
-        dy: -18,
-        text: (text: string) => text,
-        fontSize: 12,
-        fill: MUTED,
-      }),
-      Plot.ruleY(rows.filter((row) => row.high > row.low), {
-        y: "key",
-        x1: (row: Row) => within(row.low),
-        x2: (row: Row) => within(row.high),
-        stroke: "color",
-        strokeWidth: 2.5,
-        ariaDescription: "interval",
-      }),
-      Plot.dot(rows, {
-        y: "key",
-        x: "value",
-        r: 5,
-        fill: (row: Row) => row.clear ? row.color : "#fff",
-        stroke: "color",
-        strokeWidth: 2,
-        ariaDescription: "ratio",
-      }),
-      Plot.text(rows, {
-        y: "key",
-        text: "text",
-        frameAnchor: "right",
-        textAnchor: "start",
-        dx: 12,
-        fontSize: 13,
-        fill: INK,
-      }),
-      Plot.dot(missing, {
-        y: "key",
-        x: () => 1,
-        symbol: "times",
-        r: 5,
-        stroke: FAILED,
-        strokeWidth: 2,
-        ariaDescription: "failed",
-      }),
-      Plot.text(missing, {
-        y: "key",
-        text: "missing",
-        frameAnchor: "right",
-        textAnchor: "start",
-        dx: 12,
-        fontSize: 13,
-        fill: FAILED,
-      }),
+      labels.axis,
+      ...directionMarks(directions),
+      ...ratioMarks(rows, within),
+      ...missingMarks(compared.filter(({ ratio }) => ratio.ratio === null)),
     ],
   });
   return { body, clipped: rows.some((row) => row.low < low || row.high > high) };

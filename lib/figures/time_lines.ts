@@ -29,6 +29,12 @@ export interface TimeLevel {
   value: number;
 }
 
+/** Levels, and what such a level is called. */
+interface TimeLevels {
+  title: string;
+  values: readonly TimeLevel[];
+}
+
 /** The mean of a line over the window. */
 export function meanInWindow(points: readonly TimePoint[], name: string): number {
   const own = points.filter((point) => point.name === name && point.timeS > 0);
@@ -52,40 +58,80 @@ function spread(ends: { name: string; value: number; text: string }[], perPixel:
   });
 }
 
+/** Each line's name and mean, where it ends. */
+function endsOf(points: readonly TimePoint[]) {
+  return [...new Set(points.map(({ name }) => name))].map((name) => ({
+    name,
+    value: points.findLast((point) => point.name === name)!.value,
+    text: legendWords.mean(name, meanInWindow(points, name)),
+  }));
+}
+
+/** The window's start, and what is before it. */
+function warmUpMarks(): Plot.Markish[] {
+  return [
+    Plot.ruleX([0], { stroke: MUTED, ariaDescription: "window start" }),
+    Plot.text([0], {
+      x: () => 0,
+      text: () => legendWords.warmUp,
+      frameAnchor: "top",
+      textAnchor: "end",
+      dx: -6,
+      dy: -12,
+      fill: MUTED,
+    }),
+  ];
+}
+
+/** Levels; lines of one level share its rule, and its label. */
+function levelMarks({ title, values }: TimeLevels, color: (name: string) => string) {
+  const firsts = values.filter(({ value }, i) =>
+    values.findIndex((level) => level.value === value) === i
+  );
+  return [
+    Plot.ruleY(values, {
+      y: "value",
+      stroke: ({ name }: TimeLevel) => color(name),
+      strokeDasharray: "5 3",
+      strokeWidth: 1.5,
+      ariaDescription: title,
+    }),
+    Plot.text(firsts, {
+      y: "value",
+      text: ({ value }: TimeLevel) => {
+        const having = values.filter((level) => level.value === value).map(({ name }) => name);
+        return legendWords.limit(title, having, value);
+      },
+      frameAnchor: "left",
+      textAnchor: "start",
+      dx: 6,
+      dy: -8,
+      fill: ({ name }: TimeLevel) => color(name),
+      stroke: "#fff",
+      strokeWidth: 3,
+    }),
+  ];
+}
+
 /**
  * Draws lines over time, each with its name and its window's mean at its end.
  *
  * @param points The lines' values; at least one.
  * @param color The colour of each line.
- * @param levels Levels that they cannot pass, and what such a level is called.
+ * @param levels Levels that they cannot pass.
  * @param marginRight Room for the labels, in pixels.
  */
 export function drawTimeLines(
   points: readonly TimePoint[],
   color: (name: string) => string,
-  levels: { title: string; values: readonly TimeLevel[] },
+  levels: TimeLevels,
   marginRight = 110,
 ): ReturnType<typeof drawPlot> {
-  const names = [...new Set(points.map(({ name }) => name))];
-  const lastS = Math.max(0, ...points.map((point) => point.timeS));
-  const firstS = Math.min(0, ...points.map((point) => point.timeS));
-  const quotas = levels.values;
-  const top = Math.max(
-    0.1,
-    ...points.map(({ value }) => value),
-    ...quotas.map(({ value }) => value),
-  ) * 1.08;
-  const height = 300;
-  const marginTop = 16;
-  const marginBottom = 40;
-  const ends = names.map((name) => {
-    const last = points.findLast((point) => point.name === name)!;
-    return {
-      name,
-      value: last.value,
-      text: legendWords.mean(name, meanInWindow(points, name)),
-    };
-  });
+  const times = points.map((point) => point.timeS);
+  const [firstS, lastS] = [Math.min(0, ...times), Math.max(0, ...times)];
+  const all = [...points, ...levels.values].map(({ value }) => value);
+  const top = 1.08 * Math.max(0.1, ...all);
+  const [height, marginTop, marginBottom] = [300, 16, 40];
   const ticks = linearTicks(top, 5);
   return drawPlot({
     width: BODY_WIDTH,
@@ -117,42 +163,8 @@ export function drawTimeLines(
         fontSize: 12,
         color: MUTED,
       }),
-      firstS < 0
-        ? [
-          Plot.ruleX([0], { stroke: MUTED, ariaDescription: "window start" }),
-          Plot.text([0], {
-            x: () => 0,
-            text: () => legendWords.warmUp,
-            frameAnchor: "top",
-            textAnchor: "end",
-            dx: -6,
-            dy: -12,
-            fill: MUTED,
-          }),
-        ]
-        : [],
-      Plot.ruleY(quotas, {
-        y: "value",
-        stroke: ({ name }: TimeLevel) => color(name),
-        strokeDasharray: "5 3",
-        strokeWidth: 1.5,
-        ariaDescription: levels.title,
-      }),
-      Plot.text(quotas.filter(({ value }, i) => quotas.findIndex((q) => q.value === value) === i), {
-        y: "value",
-        // Lines of one level share its rule, and its label.
-        text: ({ value }: TimeLevel) => {
-          const having = quotas.filter((level) => level.value === value).map(({ name }) => name);
-          return legendWords.limit(levels.title, having, value);
-        },
-        frameAnchor: "left",
-        textAnchor: "start",
-        dx: 6,
-        dy: -8,
-        fill: ({ name }: TimeLevel) => color(name),
-        stroke: "#fff",
-        strokeWidth: 3,
-      }),
+      ...(firstS < 0 ? warmUpMarks() : []),
+      ...levelMarks(levels, color),
       Plot.line(points, {
         x: "timeS",
         y: "value",
@@ -161,7 +173,7 @@ export function drawTimeLines(
         strokeWidth: 2,
         ariaDescription: "service",
       }),
-      Plot.text(spread(ends, top / (height - marginTop - marginBottom)), {
+      Plot.text(spread(endsOf(points), top / (height - marginTop - marginBottom)), {
         y: "y",
         text: "text",
         frameAnchor: "right",

@@ -7,6 +7,7 @@
 import * as Plot from "@observablehq/plot";
 import { levelLabel, loadLevels } from "../scenario.ts";
 import { type Stage, STAGES, type Waterfall } from "../stats/waterfall.ts";
+import { TICK_BELOW } from "./axes.ts";
 import {
   BODY_WIDTH,
   composeFigure,
@@ -70,6 +71,39 @@ function segmentsOf({ arm, parts }: Waterfall, msPerPixel: number): Segment[] {
   });
 }
 
+/** The parts of all bars, with what stands on them. */
+function barMarks(segments: Segment[]): Plot.Markish[] {
+  const bar = {
+    y: "arm",
+    x1: "from",
+    x2: "to",
+    fill: ({ stage }: Segment) => STAGE_COLOR[stage],
+  };
+  return [
+    Plot.barX(segments.filter(({ measured }) => measured), {
+      ...bar,
+      stroke: "#fff",
+      strokeWidth: 1,
+      ariaDescription: "part",
+    }),
+    Plot.barX(segments.filter(({ measured }) => !measured), {
+      ...bar,
+      stroke: MUTED,
+      strokeDasharray: "3 3",
+      inset: 0.75,
+      ariaDescription: "remainder",
+    }),
+    Plot.text(segments.filter(({ text }) => text !== ""), {
+      y: "arm",
+      text: "text",
+      fontSize: FONT_SIZE,
+      ariaDescription: "value",
+      x: ({ from, to }: Segment) => (from + to) / 2,
+      fill: ({ stage }: Segment) => DARK.includes(stage) ? "#fff" : INK,
+    }),
+  ];
+}
+
 /** The bars of one load level, with a scale of their own. */
 function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number): Drawing {
   const most = Math.max(...rows.map(({ totalMs }) => totalMs));
@@ -77,14 +111,7 @@ function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number
   const marginRight = Math.max(...totals.map((text) => 1.1 * textWidth(text, 12.5))) + 14;
   const [marginTop, marginBottom] = [30, 26];
   const msPerPixel = most / (BODY_WIDTH - marginLeft - marginRight);
-  const segments = rows.flatMap((row) => segmentsOf(row, msPerPixel));
   const ticks = linearTicks(most, 6);
-  const bar = {
-    y: "arm",
-    x1: "from",
-    x2: "to",
-    fill: ({ stage }: Segment) => STAGE_COLOR[stage],
-  };
   return drawPlot({
     width: BODY_WIDTH,
     height: marginTop + marginBottom + rows.length * ROW_HEIGHT,
@@ -98,12 +125,9 @@ function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number
     marks: [
       Plot.gridX({ ticks, stroke: GRID, strokeOpacity: 1 }),
       Plot.text(ticks, {
+        ...TICK_BELOW,
         x: (tick: number) => tick,
         text: (tick: number) => formatNumber(tick),
-        frameAnchor: "bottom",
-        dy: 16,
-        fontSize: 12,
-        fill: MUTED,
       }),
       Plot.axisY({ label: null, tickSize: 0, fontSize: 13, color: INK }),
       Plot.text([level], {
@@ -116,27 +140,7 @@ function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number
         textAnchor: "start",
         ariaDescription: "level",
       }),
-      Plot.barX(segments.filter(({ measured }) => measured), {
-        ...bar,
-        stroke: "#fff",
-        strokeWidth: 1,
-        ariaDescription: "part",
-      }),
-      Plot.barX(segments.filter(({ measured }) => !measured), {
-        ...bar,
-        stroke: MUTED,
-        strokeDasharray: "3 3",
-        inset: 0.75,
-        ariaDescription: "remainder",
-      }),
-      Plot.text(segments.filter(({ text }) => text !== ""), {
-        y: "arm",
-        text: "text",
-        fontSize: FONT_SIZE,
-        ariaDescription: "value",
-        x: ({ from, to }: Segment) => (from + to) / 2,
-        fill: ({ stage }: Segment) => DARK.includes(stage) ? "#fff" : INK,
-      }),
+      ...barMarks(rows.flatMap((row) => segmentsOf(row, msPerPixel))),
       Plot.text(rows, {
         y: "arm",
         x: "totalMs",
