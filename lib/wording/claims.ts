@@ -56,6 +56,7 @@ export const claimWords = {
   cell: (name: string, levels: readonly LoadLevel[]) => `${name} ${atLevels(levels)}`,
 
   ...OUTCOMES,
+  verdict: UNDECIDED,
   path: (path: Path, outcome: keyof typeof OUTCOMES) => `${path} ${OUTCOMES[outcome]}`,
   bothPaths: { failed: "both paths failed", rejected: "both paths rejected" },
   noCommonRound: "no common round",

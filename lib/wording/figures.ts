@@ -134,12 +134,7 @@ export const axisWords = {
   sinceWindow: "seconds since the window's start",
 } as const;
 
-const NO_DIFFERENCE = {
-  indistinguishable: "indistinguishable",
-  noisy: "too noisy",
-  open: "not decided yet",
-  single: "one run",
-};
+const NO_DIFFERENCE = { ...claimWords.verdict, noisy: "too noisy", single: "one run" };
 
 /** Legends, and labels within plots. */
 export const legendWords = {
