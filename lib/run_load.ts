@@ -200,24 +200,11 @@ function defaultFolder({ hostname, port }: Target): string {
  * @throws The signal's reason when it is aborted before the load begins.
  */
 export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
-  const { users, arrivalRate, arrivals = "constant", signal } = options;
-  const { durationS = 20, warmUpS = 2, processes = 1, seed = 1, log = () => {} } = options;
+  const { users, signal, log = () => {} } = options;
+  const { warmUpS = 2, durationS = 20 } = options;
   const target = parseTarget(options.url, options.routes);
-  if ((users === null) === (arrivalRate === null)) {
-    throw new UsageError("Cannot load: give either users (closed loop) or an arrival rate (open)");
-  }
-  if (users !== null) checkNumber("users", users, 1, true);
-  if (arrivalRate !== null) checkNumber("arrival rate", arrivalRate, Number.MIN_VALUE, false);
-  checkNumber("duration", durationS, Number.MIN_VALUE, false);
-  checkNumber("warm-up", warmUpS, 0, false);
-  checkNumber("processes", processes, 1, true);
-  const secure = target.origin.startsWith("https:");
-  const client = options.client ?? (secure ? "fast" : "lean");
-  if (secure && client === "lean") {
-    throw new UsageError(
-      `Cannot load ${target.origin}: the lean client speaks http alone; leave --client out, or use --client fast`,
-    );
-  }
+  checkOptions(options);
+  const client = chooseClient(options, target);
   const folder = options.out === undefined ? defaultFolder(target) : resolve(options.out);
   if (existsSync(folder)) {
     throw new UsageError(
@@ -236,30 +223,7 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
   const python = await ensurePython({ parts: ["locust"], log, signal });
 
   makeFolder(folder);
-  const contract = join(folder, "routes.json");
-  const routes = target.routes.map((path) => ({ name: `GET ${path}`, path, weight: 1 }));
-  writeFileSync(contract, JSON.stringify({ routes }, null, 2) + "\n");
-  const command = locustCommand({
-    python: python.python,
-    host: target.origin,
-    folder,
-    seed,
-    warmUpS,
-    contract,
-    processes,
-    locustfile: LOCUSTFILE,
-    windowS: durationS,
-    scenario: {
-      users,
-      arrivalRate,
-      arrivals,
-      client,
-      thinkTimeMinS: 0,
-      thinkTimeMaxS: 0,
-      // All users run before the window begins.
-      spawnRate: users === null ? 1 : Math.max(1, users / Math.max(0.5, 0.7 * warmUpS)),
-    },
-  });
+  const command = commandFor(target, { ...options, client }, python.python, folder);
   writeFileSync(command.startFile, "");
   const started = new Date();
   const ended = await drive(command, python.folder, folder, warmUpS + durationS, options);
@@ -274,11 +238,11 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
     url: target.origin,
     routes: target.routes,
     users,
-    arrivalRate,
-    arrivals,
+    arrivalRate: options.arrivalRate,
+    arrivals: options.arrivals ?? "constant",
     client,
-    processes,
-    seed,
+    processes: options.processes ?? 1,
+    seed: options.seed ?? 1,
     status: cause === null ? "ok" : "failed",
     cause,
     interrupted: ended.interrupted,
@@ -298,6 +262,64 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
   };
   writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n");
   return { folder, manifest, fault: trouble };
+}
+
+function checkOptions(
+  { users, arrivalRate, durationS = 20, warmUpS = 2, processes = 1 }: RunLoadOptions,
+): void {
+  if ((users === null) === (arrivalRate === null)) {
+    throw new UsageError("Cannot load: give either users (closed loop) or an arrival rate (open)");
+  }
+  if (users !== null) checkNumber("users", users, 1, true);
+  if (arrivalRate !== null) checkNumber("arrival rate", arrivalRate, Number.MIN_VALUE, false);
+  checkNumber("duration", durationS, Number.MIN_VALUE, false);
+  checkNumber("warm-up", warmUpS, 0, false);
+  checkNumber("processes", processes, 1, true);
+}
+
+function chooseClient({ client }: RunLoadOptions, { origin }: Target): Scenario["client"] {
+  const secure = origin.startsWith("https:");
+  if (secure && client === "lean") {
+    throw new UsageError(
+      `Cannot load ${origin}: the lean client speaks http alone; leave --client out, or use --client fast`,
+    );
+  }
+  return client ?? (secure ? "fast" : "lean");
+}
+
+/** Writes the routes of a load, and gives the generator's command for it. */
+function commandFor(
+  target: Target,
+  options: RunLoadOptions & Pick<Scenario, "client">,
+  python: string,
+  folder: string,
+): ReturnType<typeof locustCommand> {
+  const { users, arrivalRate, arrivals = "constant", client } = options;
+  const { durationS = 20, warmUpS = 2, processes = 1, seed = 1 } = options;
+  const contract = join(folder, "routes.json");
+  const routes = target.routes.map((path) => ({ name: `GET ${path}`, path, weight: 1 }));
+  writeFileSync(contract, JSON.stringify({ routes }, null, 2) + "\n");
+  return locustCommand({
+    python,
+    host: target.origin,
+    folder,
+    seed,
+    warmUpS,
+    contract,
+    processes,
+    locustfile: LOCUSTFILE,
+    windowS: durationS,
+    scenario: {
+      users,
+      arrivalRate,
+      arrivals,
+      client,
+      thinkTimeMinS: 0,
+      thinkTimeMaxS: 0,
+      // All users run before the window begins.
+      spawnRate: users === null ? 1 : Math.max(1, users / Math.max(0.5, 0.7 * warmUpS)),
+    },
+  });
 }
 
 function makeFolder(folder: string): void {

@@ -101,6 +101,31 @@ interface Progress {
   freeMiB: number | null;
 }
 
+/** A run before its first step. */
+function atStart(): Progress {
+  return {
+    step: "start",
+    verification: null,
+    limits: {},
+    network: null,
+    tcp: null,
+    cpuSets: null,
+    appOptions: {},
+    versions: {},
+    images: {},
+    exitCodes: {},
+    unhealthy: {},
+    logs: {},
+    memoryKills: {},
+    pooler: null,
+    final: null,
+    errors: [],
+    loadStarted: null,
+    thrown: null,
+    freeMiB: null,
+  };
+}
+
 /**
  * Runs one scenario once and writes its folder; a failure at any step is a result, with its cause
  * in the manifest.
@@ -112,9 +137,8 @@ interface Progress {
  * @throws {PoolscopeError} If not even a manifest can be written.
  */
 export async function runScenario(run: PlannedRun, context: RunContext): Promise<Manifest> {
-  const { engine, events, plan, signal } = context;
+  const { engine, events, signal } = context;
   const folder = runFolder(context.folder, run.id, run.round);
-  const app = readApp(run.scenario.framework);
   const inputs: RunInputs = { files: hashInputs(run.scenario, engine), settings: null };
   checkInputs(context.study, [...context.others ?? [], { inputs }]);
   const started = new Date();
@@ -126,74 +150,12 @@ export async function runScenario(run: PlannedRun, context: RunContext): Promise
     writeFileSync(reserve, new Uint8Array(RESERVE_BYTES));
   });
 
-  const progress: Progress = {
-    verification: null,
-    limits: {},
-    appOptions: {},
-    versions: {},
-    images: {},
-    exitCodes: {},
-    logs: {},
-    network: null,
-    tcp: null,
-    final: null,
-    errors: [],
-    loadStarted: null,
-    thrown: null,
-    cpuSets: null,
-    unhealthy: {},
-    pooler: null,
-    step: "start",
-    memoryKills: {},
-    freeMiB: null,
-  };
+  const progress = atStart();
   events.emit({ event: "phase", order: run.order, phase: "start" });
   try {
     await engine.startDatabase(run.scenario);
     await using services = await engine.startRun(run, folder);
-    progress.appOptions = services.appOptions;
-    progress.versions = services.versions;
-    progress.images = services.images;
-    try {
-      const routes = await resolveRoutes(app, services.postgres);
-      const locust = services.startLoad(loadCommand(run, context, services, { app, routes }));
-      progress.step = "verify";
-      events.emit({ event: "phase", order: run.order, phase: "verify" });
-      const { readyTimeoutS } = context;
-      progress.verification = await verifyApp(services, run.scenario, {
-        signal,
-        readyTimeoutS,
-        routes,
-      });
-      inputs.settings = await readSettings(services, run.scenario);
-      checkInputs(context.study, [...context.others ?? [], { scenarioId: run.id, inputs }]);
-      progress.network = await verifyNetwork(services, run.scenario);
-      progress.limits = await services.applyLimits();
-      progress.cpuSets = services.cpuSets;
-      await using sampler = await Sampler.start(services, folder);
-      progress.step = "load";
-      const { network } = services;
-      const before = network && await readNetwork(network.control);
-      await load(run, context, services, locust, sampler, progress);
-      if (before !== null) {
-        const after = await readNetwork(network!.control);
-        progress.network.deliveries = deliveriesBetween(before, after);
-      }
-    } catch (error) {
-      const { pgbouncer, postgres } = services;
-      if (pgbouncer !== null && !signal.aborted) {
-        progress.pooler = await readPoolerState(pgbouncer, postgres.database);
-      }
-      throw error;
-    } finally {
-      for (const [name, service] of services.services) {
-        progress.logs[name] = service.logTail(LOG_LINES);
-        progress.exitCodes[name] = service.exit?.code ?? null;
-        progress.memoryKills[name] = service.memoryKills();
-        if (service.unhealthy !== null) progress.unhealthy[name] = service.unhealthy;
-      }
-      events.emit({ event: "phase", order: run.order, phase: "stop" });
-    }
+    await useServices(run, context, services, { folder, inputs, progress });
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof EngineLostError || error instanceof InputsChangedError) throw error;
@@ -205,10 +167,79 @@ export async function runScenario(run: PlannedRun, context: RunContext): Promise
   removeTemporary(folder);
   const ended = new Date();
   progress.freeMiB = freeMiB(folder);
+  const manifest = describeRun(run, context, inputs, progress, { started, ended });
+  manifest.files = await hashRunFiles(folder);
+  rmSync(reserve, { force: true });
+  orFullDisk(() =>
+    writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n")
+  );
+  return manifest;
+}
+
+/** Verifies the services of a run, loads them, and notes how they were and how they ended. */
+async function useServices(
+  run: PlannedRun,
+  context: RunContext,
+  services: RunServices,
+  { folder, inputs, progress }: { folder: string; inputs: RunInputs; progress: Progress },
+): Promise<void> {
+  const { events, signal, others = [], readyTimeoutS } = context;
+  const app = readApp(run.scenario.framework);
+  progress.appOptions = services.appOptions;
+  progress.versions = services.versions;
+  progress.images = services.images;
+  try {
+    const routes = await resolveRoutes(app, services.postgres);
+    const locust = services.startLoad(loadCommand(run, context, services, { app, routes }));
+    progress.step = "verify";
+    events.emit({ event: "phase", order: run.order, phase: "verify" });
+    const options = { signal, readyTimeoutS, routes };
+    progress.verification = await verifyApp(services, run.scenario, options);
+    inputs.settings = await readSettings(services, run.scenario);
+    checkInputs(context.study, [...others, { scenarioId: run.id, inputs }]);
+    progress.network = await verifyNetwork(services, run.scenario);
+    progress.limits = await services.applyLimits();
+    progress.cpuSets = services.cpuSets;
+    await using sampler = await Sampler.start(services, folder);
+    progress.step = "load";
+    const { network } = services;
+    const before = network && await readNetwork(network.control);
+    await load(run, context, services, locust, sampler, progress);
+    if (before !== null) {
+      const after = await readNetwork(network!.control);
+      progress.network.deliveries = deliveriesBetween(before, after);
+    }
+  } catch (error) {
+    const { pgbouncer, postgres } = services;
+    if (pgbouncer !== null && !signal.aborted) {
+      progress.pooler = await readPoolerState(pgbouncer, postgres.database);
+    }
+    throw error;
+  } finally {
+    for (const [name, service] of services.services) {
+      progress.logs[name] = service.logTail(LOG_LINES);
+      progress.exitCodes[name] = service.exit?.code ?? null;
+      progress.memoryKills[name] = service.memoryKills();
+      if (service.unhealthy !== null) progress.unhealthy[name] = service.unhealthy;
+    }
+    events.emit({ event: "phase", order: run.order, phase: "stop" });
+  }
+}
+
+/** The manifest of a run that has ended, but for its files. */
+function describeRun(
+  run: PlannedRun,
+  { engine, plan, study, machine }: RunContext,
+  inputs: RunInputs,
+  progress: Progress,
+  { started, ended }: { started: Date; ended: Date },
+): Manifest {
+  const app = readApp(run.scenario.framework);
   const cause = findFailure(run, progress);
-  const manifest: Manifest = {
+  const { limits, network, tcp, cpuSets, appOptions, exitCodes, verification, final } = progress;
+  return {
     schemaVersion: SCHEMA_VERSION,
-    study: context.study,
+    study,
     plan: { name: plan.name, hash: planHash(plan), functionalCheck: plan.functionalCheck },
     scenarioId: run.id,
     scenario: run.scenario,
@@ -222,34 +253,29 @@ export async function runScenario(run: PlannedRun, context: RunContext): Promise
       loadStarted: progress.loadStarted,
       ended: ended.toISOString(),
     },
-    overheadS: (ended.getTime() - started.getTime()) / 1000 - loadS(plan, progress.final),
+    overheadS: (ended.getTime() - started.getTime()) / 1000 - loadS(plan, final),
     warmUpS: plan.warmUpS,
     windowS: plan.windowS,
-    window: measuredWindow(plan, progress.final),
+    window: measuredWindow(plan, final),
     engine: engine.name,
     versions: { ...engine.versions, ...progress.versions },
     inputs,
     images: { ...engine.images, ...progress.images },
-    ...context.machine,
-    limits: progress.limits,
+    ...machine,
+    limits,
     limitsWarning: engine.limitsWarning,
     ownConnections: OWN_CONNECTIONS,
-    network: progress.network,
-    tcp: progress.tcp,
-    cpuSets: progress.cpuSets,
-    appOptions: progress.appOptions,
-    exitCodes: progress.exitCodes,
-    verification: progress.verification,
+    network,
+    tcp,
+    cpuSets,
+    appOptions,
+    exitCodes,
+    verification,
     work: readWork(app),
     ...(app.settings.timings && { appTimings: true as const }),
     ...(app.locustfile !== undefined && { ownLocustfile: true as const }),
-    files: await hashRunFiles(folder),
+    files: {},
   };
-  rmSync(reserve, { force: true });
-  orFullDisk(() =>
-    writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n")
-  );
-  return manifest;
 }
 
 /**

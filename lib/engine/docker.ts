@@ -223,6 +223,27 @@ function requestFor(service: ComposeService, image: BuiltImage | undefined, loca
   };
 }
 
+/** What the reader's environment says of images. */
+function imageOptions() {
+  return {
+    tag: Deno.env.get("POOLSCOPE_TAG") || "latest",
+    caBundle: findCaBundle(readersEnvironment()),
+  };
+}
+
+/** The machine of a daemon. */
+function describeDaemon(
+  info: { NCPU: number; Architecture: string; MemTotal: number; KernelVersion: string },
+  cpuinfo: string,
+): Manifest["host"] {
+  return {
+    cpus: info.NCPU,
+    cpuModel: /^model name\s*: (.*)$/m.exec(cpuinfo)?.[1] ?? info.Architecture,
+    memoryMiB: Math.round(info.MemTotal / MIB),
+    kernel: info.KernelVersion,
+  };
+}
+
 /** Images with their digests, by service. */
 function imageNames(images: Record<string, BuiltImage>): Record<string, string> {
   const names = Object.entries(images).map(([service, { reference, id }]) => [
@@ -280,18 +301,11 @@ export class DockerEngine implements Engine {
   static async open(options: DockerEngineOptions): Promise<DockerEngine> {
     const { host, study, log = () => {}, signal, overrides = [] } = options;
     const apps = options.apps ?? builtApps();
-    const sharing = apps.filter(({ environment }) => environment === "shared").map(({ name }) =>
-      name
-    );
+    const sharing = apps.filter(({ environment }) => environment === "shared");
     const docker = openDocker(host);
     for (const line of await sweepDocker(host)) log(line);
-    const images = await ensureImages(docker, {
-      tag: Deno.env.get("POOLSCOPE_TAG") || "latest",
-      caBundle: findCaBundle(readersEnvironment()),
-      apps,
-      log,
-      signal,
-    });
+    const building = { ...imageOptions(), apps, log, signal };
+    const images = await ensureImages(docker, building);
     const owned = Owned.withKeeper();
     owned.addDocker(host);
     const containers = new Set<Container>();
@@ -336,7 +350,7 @@ export class DockerEngine implements Engine {
       const logFile = owned.scratchFile("relay.log");
       const [opened, versions, info] = await Promise.all([
         openRelay(make, docker, images.locust!.id, logFile),
-        readImageVersions(runOnce, images, sharing),
+        readImageVersions(runOnce, images, sharing.map((app) => app.name)),
         docker.info(),
       ]);
       relay = opened;
@@ -349,17 +363,11 @@ export class DockerEngine implements Engine {
         overrides,
         make,
         remove,
-        servers: new DockerServers({ docker, images, runOnce, log, signal }, versions),
+        servers: new DockerServers({ docker, images, runOnce, building }, versions),
         cores: info.NCPU,
         memoryMiB: Math.floor(info.MemTotal / MIB),
       };
-      const machine = {
-        cpus: info.NCPU,
-        cpuModel: /^model name\s*: (.*)$/m.exec(await relay.readFile("/proc/cpuinfo"))?.[1] ??
-          info.Architecture,
-        memoryMiB: Math.round(info.MemTotal / MIB),
-        kernel: info.KernelVersion,
-      };
+      const machine = describeDaemon(info, await relay.readFile("/proc/cpuinfo"));
       const limitsWarning = warnOfLimits(info);
       const parts = { shared, owned, versions, machine, limitsWarning, containers, options, close };
       const engine = new DockerEngine(parts);

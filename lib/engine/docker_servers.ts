@@ -12,7 +12,12 @@ import { type Server, SERVERS } from "../server_settings.ts";
 import { ANY_VERSION } from "../settings.ts";
 import { isVersion } from "../setup/command.ts";
 import { SUITES } from "../setup/debian.ts";
-import { type BuiltImage, ensurePgbouncerImage, ensurePostgresImage } from "../setup/images.ts";
+import {
+  type BuiltImage,
+  ensurePgbouncerImage,
+  ensurePostgresImage,
+  type ImagesOptions,
+} from "../setup/images.ts";
 import { dockerPrograms, readServerVersion, type RunOnce } from "./docker_programs.ts";
 import type { ServerPrograms } from "./server_programs.ts";
 
@@ -30,8 +35,8 @@ export class DockerServers {
       /** The engine's images; what is built is added. */
       images: Record<string, BuiltImage>;
       runOnce: RunOnce;
-      log?: (line: string) => void;
-      signal?: AbortSignal;
+      /** How images are built. */
+      building: ImagesOptions;
     },
     versions: Record<string, string>,
   ) {
@@ -66,12 +71,12 @@ export class DockerServers {
 
   async #imageOf(server: Server, version: string): Promise<string> {
     if (version === ANY_VERSION || isVersion(this.#versions[server]!, version)) return server;
-    const { docker, images, runOnce, log, signal } = this.shared;
+    const { docker, images, runOnce, building } = this.shared;
     const name = server === "postgres" ? `postgres-${version}` : "pgbouncer-testing";
     if (this.#versions[name] === undefined) {
       images[name] = server === "postgres"
-        ? await ensurePostgresImage(docker, name, version, images.postgres!.base, { log, signal })
-        : await ensurePgbouncerImage(docker, name, images.pgbouncer!.base, { log, signal });
+        ? await ensurePostgresImage(docker, name, version, images.postgres!.base, building)
+        : await ensurePgbouncerImage(docker, name, images.pgbouncer!.base, building);
       this.#versions[name] = await readServerVersion(runOnce, name, server);
     }
     const found = this.#versions[name]!;

@@ -361,7 +361,7 @@ export async function ensurePostgresImage(
   name: string,
   version: string,
   beside: string,
-  options: BuildOptions,
+  options: ImagesOptions,
 ): Promise<BuiltImage> {
   const base = beside === OFFLINE_BASES.POSTGRES_IMAGE
     ? await ensureOfflinePostgres(docker, version, options)
@@ -380,7 +380,7 @@ export async function ensurePgbouncerImage(
   docker: Docker,
   name: string,
   base: string,
-  options: BuildOptions,
+  options: ImagesOptions,
 ): Promise<BuiltImage> {
   const definition = { ...SERVICES.pgbouncer, args: { DEBIAN_SUITE: "testing" } };
   return await ensureImage(docker, name, definition, base, options);
