@@ -10,7 +10,7 @@ import type { Scenario } from "../scenario.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { TOLERATED_CHANGE, type Trend, TREND_LEVEL } from "../stats/steady_state.ts";
 import type { RunSummary } from "../stats/summary.ts";
-import type { Manifest } from "../store/manifest.ts";
+import { askedVersion, type Manifest } from "../store/manifest.ts";
 import { type AppBudget, gateWords as say } from "../wording/gates.ts";
 
 /** A change of half of the mean is no steady state, however little a test can tell it from chance. */
@@ -97,22 +97,33 @@ export function seeOrder(manifests: readonly Manifest[]): string[] {
   return [say.fixed_order.saw(cells, orders.length)];
 }
 
+/** Programs that all apps of a study run on; packages are each app's own. */
+const SHARED = ["deno", "python", "locust", "postgres", "pgbouncer"];
+
 /** What of the versions is not the same in all runs. */
 export function seeVersions(manifests: readonly Manifest[]): string[] {
   const { saw } = say.versions_differ;
-  const values = new Map<string, Set<string>>();
-  const add = (name: string, value: string | null | undefined) => {
+  const values = new Map<string, { name: string; found: Set<string> }>();
+  const add = (name: string, value: string | null | undefined, scope = "") => {
     if (value == null) return;
-    values.set(name, (values.get(name) ?? new Set()).add(value));
+    const key = `${name} ${scope}`;
+    const { found } = values.get(key) ?? { found: new Set<string>() };
+    values.set(key, { name, found: found.add(value) });
   };
-  for (const { versions, images, gitCommit, host, engine } of manifests) {
-    for (const [name, version] of Object.entries(versions)) add(name, version);
-    for (const [name, image] of Object.entries(images)) add(saw.image(name), image);
+  for (const { versions, images, gitCommit, host, engine, scenario } of manifests) {
+    // Servers differ where arms ask for it, and packages from app to app, on purpose.
+    for (const [name, version] of Object.entries(versions)) {
+      const scope = SHARED.includes(name) ? askedVersion(scenario, name) : scenario.framework;
+      add(name, version, scope);
+    }
+    for (const [name, image] of Object.entries(images)) {
+      add(saw.image(name), image, askedVersion(scenario, name));
+    }
     add(saw.commit, gitCommit?.slice(0, 8));
     add(saw.kernel, host.kernel);
     add(saw.cpu, host.cpuModel);
     add(saw.engine, engine);
   }
-  return [...values].filter(([, found]) => found.size > 1)
-    .map(([name, found]) => saw.values(name, [...found]));
+  return [...values.values()].filter(({ found }) => found.size > 1)
+    .map(({ name, found }) => saw.values(name, [...found]));
 }

@@ -156,17 +156,23 @@ Deno.test("a pool larger than what PostgreSQL leaves is foreseen, and told after
   match(foresee(plan({ path: "direct" })).join(), /Django 128 for max_connections 50/);
 });
 
-Deno.test("versions_differ names what is not the same in all runs", () => {
-  const manifest = (locust: string) => ({
-    versions: { locust, postgres: "16" },
-    images: {},
-    gitCommit: "0123456789",
-    engine: "local",
-    host: { cpus: 2, cpuModel: "A", memoryMiB: 1, kernel: "6.1" },
-  });
+Deno.test("versions_differ names what is not the same in all runs, unless arms ask for it", () => {
   const gate = GATES.find(({ id }) => id === "versions_differ")!;
-  const look = (...locusts: string[]) =>
-    gate.study!({ manifests: locusts.map(manifest) } as unknown as GateStudy);
-  deepEqual(look("2.47", "2.47"), []);
-  deepEqual(look("2.47", "2.48"), ["locust: 2.47, 2.48"]);
+  const look = (...runs: [versions: Record<string, string>, values?: Partial<Scenario>][]) => {
+    const manifests = runs.map(([versions, values]) => ({
+      scenario: createScenario({ framework: "flask", path: "pooled", users: 1, ...values }),
+      versions: { locust: "2.47", postgres: "16.14", flask: "3.1", ...versions },
+      images: {},
+      gitCommit: "0123456789",
+      engine: "local",
+      host: { cpus: 2, cpuModel: "A", memoryMiB: 1, kernel: "6.1" },
+    }));
+    return gate.study!({ manifests } as unknown as GateStudy);
+  };
+  deepEqual(look([{}], [{}]), []);
+  deepEqual(look([{}], [{ locust: "2.48" }]), ["locust: 2.47, 2.48"]);
+  deepEqual(look([{}], [{ postgres: "17.1" }]), ["postgres: 16.14, 17.1"]);
+  deepEqual(look([{}], [{ postgres: "17.1" }, { postgresVersion: "17" }]), []);
+  deepEqual(look([{}], [{ flask: "2.3" }]), ["flask: 3.1, 2.3"]);
+  deepEqual(look([{}], [{ flask: "2.3" }, { framework: "django" }]), []);
 });

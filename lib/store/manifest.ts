@@ -118,6 +118,18 @@ const TITLES: Record<string, string> = {
 /** More differences than these are only counted. */
 const MAX_NAMED = 3;
 
+/**
+ * Which version of a program a scenario asks for.
+ *
+ * @param program A name in `versions`, such as `pgbouncer`.
+ */
+export function askedVersion(scenario: Scenario | undefined, program: string): string {
+  // Manifests of earlier versions have no such settings.
+  if (program === "postgres") return scenario?.postgresVersion ?? ANY_VERSION;
+  const runs = program === "pgbouncer" && scenario?.path === "pooled";
+  return runs ? scenario.pgbouncerVersion ?? ANY_VERSION : ANY_VERSION;
+}
+
 /** What runs share, with the values of each: files by hash, settings and versions as they are. */
 function sharedInputs(runs: readonly Comparable[]): Map<string, Record<string, string>[]> {
   const shared = new Map<string, Record<string, string>[]>();
@@ -125,12 +137,8 @@ function sharedInputs(runs: readonly Comparable[]): Map<string, Record<string, s
     shared.set(scope, [...(shared.get(scope) ?? []), values]);
   for (const { engine, versions = {}, scenarioId, scenario, inputs } of runs) {
     if (engine !== undefined) add("engine", { engine });
-    const asked: Record<string, string | undefined> = {
-      postgres: scenario?.postgresVersion,
-      pgbouncer: scenario?.path === "pooled" ? scenario.pgbouncerVersion : undefined,
-    };
     for (const [key, title] of Object.entries(TITLES)) {
-      const scope = `${key} ${asked[key] ?? ANY_VERSION}`;
+      const scope = `${key} ${askedVersion(scenario, key)}`;
       if (versions[key] !== undefined) add(scope, { [title]: versions[key] });
     }
     for (const [part, files] of Object.entries(inputs?.files ?? {})) add(`files ${part}`, files);
