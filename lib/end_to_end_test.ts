@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { listProcesses } from "./engine/proc.ts";
 import { toText } from "./notebooks/notebook.ts";
-import { loadStudy } from "./report/study.ts";
+import { loadStudy, type Study } from "./report/study.ts";
 import { setUp, setUpNotebooks } from "./setup/mod.ts";
 import type { StudyEvent } from "./store/events.ts";
 import { hashFile, hashRunFiles } from "./store/files.ts";
@@ -66,63 +66,17 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
     });
 
     const study = await loadStudy(FOLDER);
-    await t.step("every run's files are there, hash to their manifest and agree", async () => {
-      equal(study.manifests.length, 6);
-      for (const manifest of study.manifests) {
-        equal(manifest.status, "ok", manifest.cause ?? "");
-        const folder = runFolder(FOLDER, manifest.scenarioId, manifest.round);
-        deepEqual(Object.keys(manifest.files).sort(), [...RUN_FILES].sort());
-        deepEqual(await hashRunFiles(folder), manifest.files);
-        ok(statSync(join(folder, "requests.csv")).size > 10_000);
-        for (const service of ["postgres", "app", "locust"]) {
-          match(readFileSync(join(folder, "resources.csv"), "utf8"), new RegExp(`,${service},`));
-        }
-        const { asked, readBack } = manifest.limits.postgres!;
-        deepEqual(asked, { cpus: 0.5, memoryMiB: 512 });
-        if (manifest.limitsWarning === null) deepEqual(readBack, asked);
-        equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
-        const { files, settings } = manifest.inputs!;
-        const locustfile = "locust/locustfile.py";
-        equal(files.locust![locustfile], await hashFile(join(ROOT, locustfile)));
-        const pooled = manifest.scenario.path === "pooled";
-        equal(settings!.pgbouncer?.pool_mode, pooled ? "transaction" : undefined);
-      }
-    });
+    await t.step(
+      "every run's files are there, hash to their manifest and agree",
+      () => checkFiles(study),
+    );
 
     await t.step(
       "its open loop gives both paths of a framework one rate, and what was due",
-      async () => {
-        const openLoop = (await study.openLoop())!;
-        const rates = new Map<string, number | null>();
-        for (const { scenario, status, cause, delivery, requests, unfinished } of openLoop.runs) {
-          // What else this machine does can have a run rejected.
-          ok(status !== "failed", String(cause));
-          const { framework, arrivalRate } = scenario;
-          equal(rates.get(framework) ?? arrivalRate, arrivalRate);
-          rates.set(framework, arrivalRate);
-          const due = Math.round(arrivalRate! * openLoop.plan.windowS);
-          ok(Math.abs(delivery!.arrivals - due) <= 1, `${delivery!.arrivals} of ${due}`);
-          equal(requests + unfinished + delivery!.dropped, delivery!.arrivals);
-        }
-        equal(rates.size, 3);
-      },
+      () => checkOpenLoop(study),
     );
 
-    await t.step("summary.csv has the runs' own numbers", () => {
-      const [header, ...rows] = readFileSync(join(REPORT, "summary.csv"), "utf8").trim().split(
-        "\n",
-      );
-      equal(rows.length, 6);
-      const rps = header!.split(",").indexOf("rps");
-      for (const run of study.runs) {
-        const { framework, path } = run.scenario;
-        const row = rows.find((line) => line.startsWith(`${framework},${path},`));
-        const cell = row!.split(",")[rps]!;
-        // One that was rejected has no numbers.
-        if (run.status === "rejected") equal(cell, "", String(row));
-        else ok(Math.abs(Number(cell) - run.rps) < 0.01, String(row));
-      }
-    });
+    await t.step("summary.csv has the runs' own numbers", () => checkSummary(study));
 
     await t.step("what was told of each run when it had ended is what the report says", () => {
       const events = readFileSync(join(FOLDER, "events.jsonl"), "utf8").trim().split("\n")
@@ -147,108 +101,167 @@ Deno.test("a smoke study, whole: run-all, its report, the notebooks, and an expo
       }
     });
 
-    await t.step("each page opens with the network off, all figures drawn", async (step) => {
-      const program = findChromium();
-      if (program === null) {
-        equal(Deno.env.get("POOLSCOPE_REQUIRE_CHROMIUM"), undefined, "Chromium is missing");
-        console.log(`  not checked in a browser: no Chromium on PATH (${step.name})`);
-        return;
-      }
-      await using browser = await Chromium.start(program);
-      // How many figures there are, and how many of them a functional check draws.
-      const figures: Record<string, [number, number]> = {
-        "00_overview": [1, 1],
-        "10_frameworks": [5, 0],
-        "30_open_loop": [1, 0],
-        "40_diagnosis": [3, 2],
-        "90_report": [3, 0],
-      };
-      for (const name of NOTEBOOKS) {
-        const file = join(REPORT, `${name}.html`);
-        ok(statSync(file).size < 2 * 2 ** 20, `${name}.html is too large`);
-        const { errors, requests, value } = await browser.visit<
-          { marks: number[]; broken: number }
-        >(
-          file,
-          `({
-            marks: [...document.querySelectorAll("svg[role=img]")].map((svg) =>
-              svg.querySelectorAll("circle, rect, path, line, text").length),
-            broken: document.querySelectorAll(".jp-RenderedText[data-mime-type*=stderr], .error").length,
-          })`,
-        );
-        deepEqual({ name, errors, requests }, { name, errors: [], requests: [] });
-        const drawn = value.marks.filter((marks) => marks > 15).length;
-        deepEqual([value.marks.length, drawn], figures[name], `${name}: ${value.marks}`);
-        equal(value.broken, 0);
-      }
-    });
+    await t.step("each page opens with the network off, all figures drawn", checkPages);
 
     await t.step(
       "export rebuilds the same report from the folder, whatever a reader's notebook does",
-      async () => {
-        const failing = JSON.stringify({
-          nbformat: 4,
-          nbformat_minor: 5,
-          metadata: {},
-          cells: [{ cell_type: "code", id: "a", metadata: {}, source: "null.x", outputs: [] }],
-        });
-        const [stray, asked] = ["stray", "asked"].map((name) =>
-          join(ROOT, "notebooks", `${name}-${Deno.pid}.ipynb`)
-        ) as [string, string];
-        for (const file of [stray, asked]) writeFileSync(file, failing);
-        const before = readFileSync(join(REPORT, "summary_report.md"), "utf8");
-        const png = readFileSync(join(REPORT, "plots", "rps_comparison.png"));
-        rmSync(REPORT, { recursive: true });
-        const options = ["--study", STUDY, "--notebook", asked];
-        const { code, stdout, stderr, tookS } = await task("export", ...options);
-        for (const file of [stray, asked]) rmSync(file);
-        ok(REPORTED.includes(code), stdout + stderr);
-        console.log(`    the report took ${tookS.toFixed(1)} s`);
-        // A third of it where the machine has nothing else to do.
-        ok(tookS < 3 * 15, `${tookS} s`);
-        equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
-        deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
-        ok(existsSync(join(REPORT, "plots", "open_loop_latency.png")));
-        match(stdout, /Cannot execute asked-\d+\.ipynb: cell 1 failed: TypeError/);
-        const pages = readdirSync(REPORT).filter((name) => name.endsWith(".html")).sort();
-        deepEqual(pages, NOTEBOOKS.map((name) => `${name}.html`));
-      },
+      exportAgain,
     );
 
     await t.step("none of it wrote into the reader's home", () => {
       deepEqual(SHELL.homeFiles(), []);
     });
 
-    await t.step("Restart & Run All is complete each time, in JupyterLab's server", async () => {
-      const { python } = await setUpNotebooks({ lab: true });
-      await using server = await JupyterServer.start(python);
-      await Promise.all(NOTEBOOKS.map(async (name) => {
-        const executed = JSON.parse(readFileSync(join(REPORT, `${name}.ipynb`), "utf8"));
-        const expected = executed.cells
-          .filter((cell: any) =>
-            cell.cell_type === "code" && !cell.metadata.tags?.includes("injected-parameters")
-          )
-          .map((cell: any) =>
-            cell.outputs.map((output: any) => ({
-              type: output.output_type,
-              data: Object.fromEntries(
-                Object.entries(output.data ?? {}).map((
-                  [type, text],
-                ) => [type, toText(text as string)]),
-              ),
-            }))
-          );
-        const session = await server.open(`notebooks/${name}.ipynb`);
-        for (let i = 1; i <= EXECUTIONS; i++) {
-          deepEqual(await session.restartAndRunAll(), expected, `${name}, execution ${i}`);
-        }
-        await session.end();
-      }));
-    });
+    await t.step("Restart & Run All is complete each time, in JupyterLab's server", runNotebooks);
   } finally {
     rmSync(FOLDER, { recursive: true, force: true });
   }
 });
+
+async function checkFiles(study: Study): Promise<void> {
+  equal(study.manifests.length, 6);
+  for (const manifest of study.manifests) {
+    equal(manifest.status, "ok", manifest.cause ?? "");
+    const folder = runFolder(FOLDER, manifest.scenarioId, manifest.round);
+    deepEqual(Object.keys(manifest.files).sort(), [...RUN_FILES].sort());
+    deepEqual(await hashRunFiles(folder), manifest.files);
+    ok(statSync(join(folder, "requests.csv")).size > 10_000);
+    for (const service of ["postgres", "app", "locust"]) {
+      match(readFileSync(join(folder, "resources.csv"), "utf8"), new RegExp(`,${service},`));
+    }
+    const { asked, readBack } = manifest.limits.postgres!;
+    deepEqual(asked, { cpus: 0.5, memoryMiB: 512 });
+    if (manifest.limitsWarning === null) deepEqual(readBack, asked);
+    equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
+    const { files, settings } = manifest.inputs!;
+    const locustfile = "locust/locustfile.py";
+    equal(files.locust![locustfile], await hashFile(join(ROOT, locustfile)));
+    const pooled = manifest.scenario.path === "pooled";
+    equal(settings!.pgbouncer?.pool_mode, pooled ? "transaction" : undefined);
+  }
+}
+
+async function checkOpenLoop(study: Study): Promise<void> {
+  const openLoop = (await study.openLoop())!;
+  const rates = new Map<string, number | null>();
+  for (const { scenario, status, cause, delivery, requests, unfinished } of openLoop.runs) {
+    // What else this machine does can have a run rejected.
+    ok(status !== "failed", String(cause));
+    const { framework, arrivalRate } = scenario;
+    equal(rates.get(framework) ?? arrivalRate, arrivalRate);
+    rates.set(framework, arrivalRate);
+    const due = Math.round(arrivalRate! * openLoop.plan.windowS);
+    ok(Math.abs(delivery!.arrivals - due) <= 1, `${delivery!.arrivals} of ${due}`);
+    equal(requests + unfinished + delivery!.dropped, delivery!.arrivals);
+  }
+  equal(rates.size, 3);
+}
+
+function checkSummary(study: Study): void {
+  const [header, ...rows] = readFileSync(join(REPORT, "summary.csv"), "utf8").trim().split("\n");
+  equal(rows.length, 6);
+  const rps = header!.split(",").indexOf("rps");
+  for (const run of study.runs) {
+    const { framework, path } = run.scenario;
+    const row = rows.find((line) => line.startsWith(`${framework},${path},`));
+    const cell = row!.split(",")[rps]!;
+    // One that was rejected has no numbers.
+    if (run.status === "rejected") equal(cell, "", String(row));
+    else ok(Math.abs(Number(cell) - run.rps) < 0.01, String(row));
+  }
+}
+
+async function checkPages(step: Deno.TestContext): Promise<void> {
+  const program = findChromium();
+  if (program === null) {
+    equal(Deno.env.get("POOLSCOPE_REQUIRE_CHROMIUM"), undefined, "Chromium is missing");
+    console.log(`  not checked in a browser: no Chromium on PATH (${step.name})`);
+    return;
+  }
+  await using browser = await Chromium.start(program);
+  // How many figures there are, and how many of them a functional check draws.
+  const figures: Record<string, [number, number]> = {
+    "00_overview": [1, 1],
+    "10_frameworks": [5, 0],
+    "30_open_loop": [1, 0],
+    "40_diagnosis": [3, 2],
+    "90_report": [3, 0],
+  };
+  for (const name of NOTEBOOKS) {
+    const file = join(REPORT, `${name}.html`);
+    ok(statSync(file).size < 2 * 2 ** 20, `${name}.html is too large`);
+    const { errors, requests, value } = await browser.visit<
+      { marks: number[]; broken: number }
+    >(
+      file,
+      `({
+            marks: [...document.querySelectorAll("svg[role=img]")].map((svg) =>
+              svg.querySelectorAll("circle, rect, path, line, text").length),
+            broken: document.querySelectorAll(".jp-RenderedText[data-mime-type*=stderr], .error").length,
+          })`,
+    );
+    deepEqual({ name, errors, requests }, { name, errors: [], requests: [] });
+    const drawn = value.marks.filter((marks) => marks > 15).length;
+    deepEqual([value.marks.length, drawn], figures[name], `${name}: ${value.marks}`);
+    equal(value.broken, 0);
+  }
+}
+
+async function exportAgain(): Promise<void> {
+  const failing = JSON.stringify({
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {},
+    cells: [{ cell_type: "code", id: "a", metadata: {}, source: "null.x", outputs: [] }],
+  });
+  const [stray, asked] = ["stray", "asked"].map((name) =>
+    join(ROOT, "notebooks", `${name}-${Deno.pid}.ipynb`)
+  ) as [string, string];
+  for (const file of [stray, asked]) writeFileSync(file, failing);
+  const before = readFileSync(join(REPORT, "summary_report.md"), "utf8");
+  const png = readFileSync(join(REPORT, "plots", "rps_comparison.png"));
+  rmSync(REPORT, { recursive: true });
+  const options = ["--study", STUDY, "--notebook", asked];
+  const { code, stdout, stderr, tookS } = await task("export", ...options);
+  for (const file of [stray, asked]) rmSync(file);
+  ok(REPORTED.includes(code), stdout + stderr);
+  console.log(`    the report took ${tookS.toFixed(1)} s`);
+  // A third of it where the machine has nothing else to do.
+  ok(tookS < 3 * 15, `${tookS} s`);
+  equal(readFileSync(join(REPORT, "summary_report.md"), "utf8"), before);
+  deepEqual(readFileSync(join(REPORT, "plots", "rps_comparison.png")), png);
+  ok(existsSync(join(REPORT, "plots", "open_loop_latency.png")));
+  match(stdout, /Cannot execute asked-\d+\.ipynb: cell 1 failed: TypeError/);
+  const pages = readdirSync(REPORT).filter((name) => name.endsWith(".html")).sort();
+  deepEqual(pages, NOTEBOOKS.map((name) => `${name}.html`));
+}
+
+async function runNotebooks(): Promise<void> {
+  const { python } = await setUpNotebooks({ lab: true });
+  await using server = await JupyterServer.start(python);
+  await Promise.all(NOTEBOOKS.map(async (name) => {
+    const executed = JSON.parse(readFileSync(join(REPORT, `${name}.ipynb`), "utf8"));
+    const expected = executed.cells
+      .filter((cell: any) =>
+        cell.cell_type === "code" && !cell.metadata.tags?.includes("injected-parameters")
+      )
+      .map((cell: any) =>
+        cell.outputs.map((output: any) => ({
+          type: output.output_type,
+          data: Object.fromEntries(
+            Object.entries(output.data ?? {}).map((
+              [type, text],
+            ) => [type, toText(text as string)]),
+          ),
+        }))
+      );
+    const session = await server.open(`notebooks/${name}.ipynb`);
+    for (let i = 1; i <= EXECUTIONS; i++) {
+      deepEqual(await session.restartAndRunAll(), expected, `${name}, execution ${i}`);
+    }
+    await session.end();
+  }));
+}
 
 Deno.test("bad input is one line that says what to do, with status 2, and starts nothing", async () => {
   const before = existsSync(join(ROOT, "data/runs")) ? readdirSync(join(ROOT, "data/runs")) : [];
