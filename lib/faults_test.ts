@@ -134,13 +134,15 @@ Deno.test("runStudy() keeps failed runs with their cause and goes on", async () 
   }
 });
 
-Deno.test("faults while the load runs are told, and what was measured is kept", async (t) => {
-  const engine = new LocalEngine(tools);
-  const { limitsWarning } = engine;
-  await using study = new FaultyStudy(engine);
-  const cut = { windowS: 2, whole: false };
-  const whole = { windowS: 2, whole: true };
+/** A window that a fault cuts short, and one that is measured to its end. */
+const cut = { windowS: 2, whole: false };
+const whole = { windowS: 2, whole: true };
 
+async function connectionFaults(
+  t: Deno.TestContext,
+  engine: LocalEngine,
+  study: FaultyStudy,
+): Promise<void> {
   await t.step("an app gets what was asked for while ours are open, and ours get in", async () => {
     using copy = new AlteredApps([
       { file: "pgbouncer/userlist.txt", from: /$/, to: '"filler" "x"\n' },
@@ -206,7 +208,9 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
       /^InputsChangedError: .* differ in PgBouncer's reserve_pool_size \(5, default\), /,
     );
   });
+}
 
+async function databaseFaults(t: Deno.TestContext, study: FaultyStudy): Promise<void> {
   await t.step("500 on all requests", async () => {
     const result = await study.fails(
       {
@@ -255,6 +259,14 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
     await study.succeeds();
     deepEqual(server.members(), []);
   });
+}
+
+Deno.test("faults while the load runs are told, and what was measured is kept", async (t) => {
+  const engine = new LocalEngine(tools);
+  const { limitsWarning } = engine;
+  await using study = new FaultyStudy(engine);
+  await connectionFaults(t, engine, study);
+  await databaseFaults(t, study);
 
   await t.step("PgBouncer killed", async () => {
     const result = await study.fails(
@@ -319,128 +331,128 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
   });
 });
 
-Deno.test("an app or a template that is wrong is told by what it says itself, and what works", async (t) => {
-  const cases: [string, string, Record<string, [string | RegExp, string]>, Fault, RegExp][] = [
-    [
-      "a broken environment",
-      "fastapi",
-      { "apps/fastapi_app/app/__main__.py": ["import uvicorn", "import uvicorn_of_another_venv"] },
-      {},
-      /^FastAPI direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'uvicorn_of_another_venv'\)$/,
-    ],
-    [
-      "a worker that cannot start",
-      "flask",
-      { "apps/flask_app/blog/views.py": [/^/, "import no_such_module\n"] },
-      {},
-      /^Flask direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'no_such_module'\)$/,
-    ],
-    [
-      "never ready",
-      "django",
-      {
-        "apps/django_app/config/wsgi.py": [
-          /^/,
-          "import sys, time\nprint('waiting for the licence server', file=sys.stderr, flush=True)\ntime.sleep(60)\n",
-        ],
-      },
-      { readyTimeoutS: 5 },
-      /^Django direct: no worker answered on port \d+ within 5 s; the app's log ends with: .*waiting for the licence server/,
-    ],
-    [
-      "wrong port",
-      "fastapi",
-      {
-        "apps/fastapi_app/app/__main__.py": [
-          "port=settings.uvicorn_port",
-          "port=settings.uvicorn_port - 1",
-        ],
-      },
-      { readyTimeoutS: 8 },
-      /^FastAPI direct: the app listens on port \d+ instead of \d+$/,
-    ],
-    [
-      "wrong port of the database",
-      "flask",
-      { "apps/flask_app/blog/config.py": ['_number("PGPORT", 5432, 65535)', "1"] },
-      {},
-      /^Flask direct: the app's connections to PostgreSQL were refused: nothing listens on port 1$/,
-    ],
-    [
-      "the same in asyncpg's words",
-      "fastapi",
-      { "apps/fastapi_app/app/core/config.py": ["port=self.pgport", "port=1"] },
-      { scenario: { path: "pooled" } },
-      /^FastAPI pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
-    ],
-    [
-      "a setting that PgBouncer does not know",
-      "flask",
-      { "pgbouncer/pgbouncer.ini": ["pool_mode =", "pool_modus ="] },
-      { scenario: { path: "pooled" } },
-      /^Flask pooled: PgBouncer exited with code 1 before the load \(invalid value "transaction" for parameter pool_modus in configuration \(pgbouncer\.ini:\d+\)\)$/,
-    ],
-    [
-      "a startup parameter",
-      "flask",
-      {
-        "apps/flask_app/blog/db.py": [
-          "connect_args = {",
-          'connect_args = {"options": "-c jit=off", ',
-        ],
-      },
-      { scenario: { path: "pooled" } },
-      /^Flask pooled: PgBouncer refuses the startup parameter jit: add it to ignore_startup_parameters \(it is then ignored\), or set it another way$/,
-    ],
-    [
-      "no line in the user list",
-      "flask",
-      { "pgbouncer/userlist.txt": [/^"\$\{APP_USER.*\n/, ""] },
-      { scenario: { path: "pooled" } },
-      /^Flask pooled: PgBouncer refuses the app's login \(no such user: app\): give the user a line in auth_file, or set an auth_user that can look it up$/,
-    ],
-    [
-      "another login of PgBouncer's",
-      "django",
-      { "pgbouncer/pgbouncer.ini": ["dbname=${DB_NAME}", "dbname=${DB_NAME} user=x password=y"] },
-      { scenario: { path: "pooled" } },
-      /^Django pooled: PgBouncer cannot log in to PostgreSQL \(password authentication failed for user "x"\): correct user, password and dbname in \[databases\] and auth_file$/,
-    ],
-    [
-      "another port of PostgreSQL's",
-      "flask",
-      { "pgbouncer/pgbouncer.ini": ["port=${DB_PORT}", "port=1"] },
-      { scenario: { path: "pooled", queryWaitTimeoutS: 1 } },
-      /^Flask pooled: PgBouncer gets no connection to PostgreSQL at 127\.0\.0\.1:1: correct host and port in \[databases\]$/,
-    ],
-    [
-      "prepared statements that PgBouncer does not follow",
-      "fastapi",
-      { "pgbouncer/pgbouncer.ini": ["${MAX_PREPARED_STATEMENTS}", "0"] },
-      { scenario: { path: "pooled" } },
-      /^FastAPI pooled: clients lost their prepared statements to each other, .* set maxPreparedStatements=200, poolMode=session or preparedStatements=false$/,
-    ],
-    [
-      "transactions in statement mode",
-      "flask",
-      {},
-      { scenario: { path: "pooled", poolMode: "statement" } },
-      /^Flask pooled: the app uses transactions, which pool_mode statement does not allow: set poolMode=transaction or poolMode=session$/,
-    ],
-    [
-      "a wrong body",
-      "django",
-      { "apps/django_app/blog/views.py": [/"status": "ok"/, '"status": "fine"'] },
-      {},
-      /^Django direct: the app broke the contract: GET \/healthz gave another body than the contract's \(\{.*"fine".*\}\)$/,
-    ],
-    [
-      "an app that eats memory",
-      "fastapi",
-      {
-        "apps/fastapi_app/app/main.py": [
-          /$/,
-          `
+/** Apps and templates that are wrong: the app, what is changed, how it runs, and the cause told. */
+const WRONG_PARTS: [string, string, Record<string, [string | RegExp, string]>, Fault, RegExp][] = [
+  [
+    "a broken environment",
+    "fastapi",
+    { "apps/fastapi_app/app/__main__.py": ["import uvicorn", "import uvicorn_of_another_venv"] },
+    {},
+    /^FastAPI direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'uvicorn_of_another_venv'\)$/,
+  ],
+  [
+    "a worker that cannot start",
+    "flask",
+    { "apps/flask_app/blog/views.py": [/^/, "import no_such_module\n"] },
+    {},
+    /^Flask direct: the app exited with code 1 before the load \(ModuleNotFoundError: No module named 'no_such_module'\)$/,
+  ],
+  [
+    "never ready",
+    "django",
+    {
+      "apps/django_app/config/wsgi.py": [
+        /^/,
+        "import sys, time\nprint('waiting for the licence server', file=sys.stderr, flush=True)\ntime.sleep(60)\n",
+      ],
+    },
+    { readyTimeoutS: 5 },
+    /^Django direct: no worker answered on port \d+ within 5 s; the app's log ends with: .*waiting for the licence server/,
+  ],
+  [
+    "wrong port",
+    "fastapi",
+    {
+      "apps/fastapi_app/app/__main__.py": [
+        "port=settings.uvicorn_port",
+        "port=settings.uvicorn_port - 1",
+      ],
+    },
+    { readyTimeoutS: 8 },
+    /^FastAPI direct: the app listens on port \d+ instead of \d+$/,
+  ],
+  [
+    "wrong port of the database",
+    "flask",
+    { "apps/flask_app/blog/config.py": ['_number("PGPORT", 5432, 65535)', "1"] },
+    {},
+    /^Flask direct: the app's connections to PostgreSQL were refused: nothing listens on port 1$/,
+  ],
+  [
+    "the same in asyncpg's words",
+    "fastapi",
+    { "apps/fastapi_app/app/core/config.py": ["port=self.pgport", "port=1"] },
+    { scenario: { path: "pooled" } },
+    /^FastAPI pooled: the app's connections to PgBouncer were refused: nothing listens where it connects$/,
+  ],
+  [
+    "a setting that PgBouncer does not know",
+    "flask",
+    { "pgbouncer/pgbouncer.ini": ["pool_mode =", "pool_modus ="] },
+    { scenario: { path: "pooled" } },
+    /^Flask pooled: PgBouncer exited with code 1 before the load \(invalid value "transaction" for parameter pool_modus in configuration \(pgbouncer\.ini:\d+\)\)$/,
+  ],
+  [
+    "a startup parameter",
+    "flask",
+    {
+      "apps/flask_app/blog/db.py": [
+        "connect_args = {",
+        'connect_args = {"options": "-c jit=off", ',
+      ],
+    },
+    { scenario: { path: "pooled" } },
+    /^Flask pooled: PgBouncer refuses the startup parameter jit: add it to ignore_startup_parameters \(it is then ignored\), or set it another way$/,
+  ],
+  [
+    "no line in the user list",
+    "flask",
+    { "pgbouncer/userlist.txt": [/^"\$\{APP_USER.*\n/, ""] },
+    { scenario: { path: "pooled" } },
+    /^Flask pooled: PgBouncer refuses the app's login \(no such user: app\): give the user a line in auth_file, or set an auth_user that can look it up$/,
+  ],
+  [
+    "another login of PgBouncer's",
+    "django",
+    { "pgbouncer/pgbouncer.ini": ["dbname=${DB_NAME}", "dbname=${DB_NAME} user=x password=y"] },
+    { scenario: { path: "pooled" } },
+    /^Django pooled: PgBouncer cannot log in to PostgreSQL \(password authentication failed for user "x"\): correct user, password and dbname in \[databases\] and auth_file$/,
+  ],
+  [
+    "another port of PostgreSQL's",
+    "flask",
+    { "pgbouncer/pgbouncer.ini": ["port=${DB_PORT}", "port=1"] },
+    { scenario: { path: "pooled", queryWaitTimeoutS: 1 } },
+    /^Flask pooled: PgBouncer gets no connection to PostgreSQL at 127\.0\.0\.1:1: correct host and port in \[databases\]$/,
+  ],
+  [
+    "prepared statements that PgBouncer does not follow",
+    "fastapi",
+    { "pgbouncer/pgbouncer.ini": ["${MAX_PREPARED_STATEMENTS}", "0"] },
+    { scenario: { path: "pooled" } },
+    /^FastAPI pooled: clients lost their prepared statements to each other, .* set maxPreparedStatements=200, poolMode=session or preparedStatements=false$/,
+  ],
+  [
+    "transactions in statement mode",
+    "flask",
+    {},
+    { scenario: { path: "pooled", poolMode: "statement" } },
+    /^Flask pooled: the app uses transactions, which pool_mode statement does not allow: set poolMode=transaction or poolMode=session$/,
+  ],
+  [
+    "a wrong body",
+    "django",
+    { "apps/django_app/blog/views.py": [/"status": "ok"/, '"status": "fine"'] },
+    {},
+    /^Django direct: the app broke the contract: GET \/healthz gave another body than the contract's \(\{.*"fine".*\}\)$/,
+  ],
+  [
+    "an app that eats memory",
+    "fastapi",
+    {
+      "apps/fastapi_app/app/main.py": [
+        /$/,
+        `
 hoard = []
 
 
@@ -450,15 +462,17 @@ async def eat(request, call_next):
         hoard.append(b"x" * 2**23)
     return await call_next(request)
 `,
-        ],
-      },
-      { scenario: { appMemoryMiB: 400 } },
-      /^FastAPI direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: \d+\): \d+ of \d+ requests failed$/,
-    ],
-  ];
+      ],
+    },
+    { scenario: { appMemoryMiB: 400 } },
+    /^FastAPI direct: the app ran out of memory at its limit of 400 MiB \(processes killed by the kernel: \d+\): \d+ of \d+ requests failed$/,
+  ],
+];
+
+Deno.test("an app or a template that is wrong is told by what it says itself, and what works", async (t) => {
   const engine = new LocalEngine(tools);
   await using study = new FaultyStudy(engine);
-  for (const [name, framework, changes, fault, cause] of cases) {
+  for (const [name, framework, changes, fault, cause] of WRONG_PARTS) {
     await t.step(name, async () => {
       if (fault.scenario?.appMemoryMiB !== undefined && engine.limitsWarning !== null) {
         console.log(`  skipped: ${engine.limitsWarning}`);
