@@ -5,12 +5,14 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+// @ts-types="@types/dockerode"
+import type Docker from "dockerode";
 import { DockerEngine } from "./engine/docker.ts";
 import { objectLabels } from "./engine/docker_sweep.ts";
 import { waitUntil } from "./engine/wait.ts";
 import { RUN_FILES, studyFolder } from "./store/layout.ts";
 import { thisOwner } from "./store/owner.ts";
-import { dockerTests, looseEnds } from "./testing/docker.ts";
+import { dockerTests, looseEnds, type TestDocker } from "./testing/docker.ts";
 import { Runs, startTask } from "./testing/docker_runs.ts";
 import { REPORTED } from "./testing/reported.ts";
 import { TlsFront } from "./testing/tls_front.ts";
@@ -137,6 +139,31 @@ async function reach(
   );
 }
 
+/** Containers like ours by name, by label, or by an owner that still runs. */
+async function createStrangers(docker: Docker): Promise<Docker.Container[]> {
+  const image =
+    (await docker.getImage(`poolscope/locust:${Deno.env.get("POOLSCOPE_TAG") || "latest"}`)
+      .inspect()).Id;
+  return [
+    await docker.createContainer({ Image: image, name: `poolscope-${Deno.pid}-1-app` }),
+    await docker.createContainer({
+      Image: image,
+      name: `stranger-${Deno.pid}`,
+      Labels: { "org.poolscope.project": "poolscope" },
+    }),
+    await docker.createContainer({
+      Image: image,
+      name: `poolscope-${Deno.pid}-running`,
+      Labels: objectLabels(thisOwner(), "another-list", "another"),
+    }),
+    await docker.createContainer({
+      Image: image,
+      name: `poolscope-${Deno.pid}-elsewhere`,
+      Labels: objectLabels({ ...thisOwner(), pid: 1, host: "another-host" }, "x", "another"),
+    }),
+  ];
+}
+
 Deno.test(dockerTest(
   "nothing is left after success, failure, SIGINT and SIGKILL, and strangers stay",
   async (found) => {
@@ -154,28 +181,7 @@ Deno.test(dockerTest(
         text,
       );
     }
-    // Like ours by name, by label, or by an owner that still runs.
-    const image =
-      (await docker.getImage(`poolscope/locust:${Deno.env.get("POOLSCOPE_TAG") || "latest"}`)
-        .inspect()).Id;
-    const strangers = [
-      await docker.createContainer({ Image: image, name: `poolscope-${Deno.pid}-1-app` }),
-      await docker.createContainer({
-        Image: image,
-        name: `stranger-${Deno.pid}`,
-        Labels: { "org.poolscope.project": "poolscope" },
-      }),
-      await docker.createContainer({
-        Image: image,
-        name: `poolscope-${Deno.pid}-running`,
-        Labels: objectLabels(thisOwner(), "another-list", "another"),
-      }),
-      await docker.createContainer({
-        Image: image,
-        name: `poolscope-${Deno.pid}-elsewhere`,
-        Labels: objectLabels({ ...thisOwner(), pid: 1, host: "another-host" }, "x", "another"),
-      }),
-    ];
+    const strangers = await createStrangers(docker);
     const network = await docker.createNetwork({ Name: `poolscope-${Deno.pid}` });
     try {
       const before = await looseEnds(found);
@@ -209,42 +215,7 @@ Deno.test(dockerTest(
       console.log(`  ${cycles} cycles, nothing left`);
 
       // Where the keeper was killed as well, the next start sweeps.
-      const { pid, result } = startTask("run", [
-        "--engine",
-        "docker",
-        "--plan",
-        join(folder, "ok.json"),
-        "--study",
-        study,
-      ]);
-      await reach(study, "window", result);
-      const keepers = new Deno.Command("pgrep", {
-        args: ["-P", String(pid), "-f", "poolscope-keeper"],
-      }).outputSync();
-      for (const keeper of new TextDecoder().decode(keepers.stdout).trim().split("\n")) {
-        Deno.kill(
-          Number(keeper),
-          "SIGKILL",
-        );
-      }
-      Deno.kill(pid, "SIGKILL");
-      await result;
-      ok((await looseEnds(found)).length > before.length);
-      rmSync(studyFolder(study), { recursive: true, force: true });
-      const { code, stdout, stderr } = await startTask("run", [
-        "--engine",
-        "docker",
-        "--plan",
-        join(folder, "ok.json"),
-        "--study",
-        study,
-      ]).result;
-      ok(REPORTED.includes(code), stderr);
-      match(
-        stdout + stderr,
-        /Removed \d+ containers and 1 network that an earlier start left on Docker/,
-      );
-      deepEqual(await looseEnds(found), before);
+      await killWithKeeper(found, join(folder, "ok.json"), study, before);
       for (const stranger of strangers) await stranger.inspect();
       await network.inspect();
     } finally {
@@ -255,3 +226,32 @@ Deno.test(dockerTest(
     }
   },
 ));
+
+/** Ends a start and its keeper, and has the next one sweep. */
+async function killWithKeeper(
+  found: TestDocker,
+  plan: string,
+  study: string,
+  before: string[],
+): Promise<void> {
+  const start = () => startTask("run", ["--engine", "docker", "--plan", plan, "--study", study]);
+  const { pid, result } = start();
+  await reach(study, "window", result);
+  const keepers = new Deno.Command("pgrep", {
+    args: ["-P", String(pid), "-f", "poolscope-keeper"],
+  }).outputSync();
+  for (const keeper of new TextDecoder().decode(keepers.stdout).trim().split("\n")) {
+    Deno.kill(Number(keeper), "SIGKILL");
+  }
+  Deno.kill(pid, "SIGKILL");
+  await result;
+  ok((await looseEnds(found)).length > before.length);
+  rmSync(studyFolder(study), { recursive: true, force: true });
+  const { code, stdout, stderr } = await start().result;
+  ok(REPORTED.includes(code), stderr);
+  match(
+    stdout + stderr,
+    /Removed \d+ containers and 1 network that an earlier start left on Docker/,
+  );
+  deepEqual(await looseEnds(found), before);
+}

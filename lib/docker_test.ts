@@ -37,6 +37,60 @@ async function containerOf(docker: Docker, service: string): Promise<Docker.Cont
   return docker.getContainer(found[0]!.Id);
 }
 
+/** Kills a service while the load runs. */
+function killed(docker: Docker, service: string) {
+  const during = async () => (await containerOf(docker, service)).kill();
+  return { during, windowS: CUT_SHORT_S };
+}
+
+/** The parts of a study's folder that a reader relies on: names, columns and kinds of values. */
+async function shapeOf(study: string, scenarios: string[]) {
+  const root = studyFolder(study);
+  const runs: Record<string, Record<string, unknown>> = {};
+  for (const id of scenarios) {
+    const folder = runFolder(root, id, 1);
+    const manifest = readManifest(folder)!;
+    equal(manifest.status, "ok", manifest.cause ?? "");
+    deepEqual(manifest.limits.postgres?.readBack, { cpus: 0.5, memoryMiB: 512 });
+    equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
+    deepEqual(await hashRunFiles(folder), manifest.files);
+    const rows = (file: string) =>
+      readFileSync(join(folder, file), "utf8").trimEnd().split("\n").slice(1)
+        .map((line) => line.split(","));
+    const services = new Set(rows("resources.csv").map(([, service]) => service));
+    // What the app's workers told last, of themselves and of all requests that they answered.
+    const workers = new Map(rows("app.csv").map((row) => [row[1], row]));
+    const sum = (column: number) =>
+      [...workers.values()].reduce((total, row) => total + Number(row[column]), 0);
+    const account = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
+    ok(sum(2) >= account.requests, `${sum(2)} requests of ${account.requests}`);
+    ok(sum(7) > 0 && sum(7) < sum(3), `${sum(7)} µs in the database of ${sum(3)}`);
+    runs[id] = {
+      files: readdirSync(folder).sort(),
+      logs: readdirSync(join(folder, "logs")).sort(),
+      columns: Object.fromEntries(
+        RUN_FILES.filter((name) => name.endsWith(".csv")).map((name) => [
+          name,
+          readFileSync(join(folder, name), "utf8").split(/\r?\n/)[0],
+        ]),
+      ),
+      manifest: Object.keys(manifest),
+      account: Object.keys(JSON.parse(readFileSync(join(folder, "final.json"), "utf8"))),
+      options: manifest.appOptions,
+      limits: Object.keys(manifest.limits).sort(),
+      versions: Object.keys(manifest.versions).sort(),
+      exits: manifest.exitCodes,
+      services: [...services].sort(),
+      workers: workers.size,
+      switching: [...services].filter((service) =>
+        rows("resources.csv").some((row) => row[1] === service && Number(row[6]) > 0)
+      ).sort(),
+    };
+  }
+  equal(Object.keys(runs).length, FULL ? 6 : 4);
+  return runs;
+}
+
 Deno.test(
   dockerTest("from a hostile shell, both engines leave equal run folders", async ({ docker }) => {
     const studies = { docker: `test-docker-${Deno.pid}`, local: `test-local-${Deno.pid}` };
@@ -62,54 +116,11 @@ Deno.test(
       }
       deepEqual(shell.homeFiles(), []);
       ok(existsSync(join(studyFolder(studies.docker), "report", "90_report.html")));
-      /** What a reader of a folder relies on: names, columns and kinds of values. */
-      const shape = async (study: string) => {
-        const root = studyFolder(study);
-        const runs: Record<string, Record<string, unknown>> = {};
-        for (const id of closedLoop.scenarios.map(scenarioId)) {
-          const folder = runFolder(root, id, 1);
-          const manifest = readManifest(folder)!;
-          equal(manifest.status, "ok", manifest.cause ?? "");
-          deepEqual(manifest.limits.postgres?.readBack, { cpus: 0.5, memoryMiB: 512 });
-          equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
-          deepEqual(await hashRunFiles(folder), manifest.files);
-          const rows = (file: string) =>
-            readFileSync(join(folder, file), "utf8").trimEnd().split("\n").slice(1)
-              .map((line) => line.split(","));
-          const services = new Set(rows("resources.csv").map(([, service]) => service));
-          // What the app's workers told last, of themselves and of all requests that they answered.
-          const workers = new Map(rows("app.csv").map((row) => [row[1], row]));
-          const sum = (column: number) =>
-            [...workers.values()].reduce((total, row) => total + Number(row[column]), 0);
-          const account = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
-          ok(sum(2) >= account.requests, `${sum(2)} requests of ${account.requests}`);
-          ok(sum(7) > 0 && sum(7) < sum(3), `${sum(7)} µs in the database of ${sum(3)}`);
-          runs[id] = {
-            files: readdirSync(folder).sort(),
-            logs: readdirSync(join(folder, "logs")).sort(),
-            columns: Object.fromEntries(
-              RUN_FILES.filter((name) => name.endsWith(".csv")).map((name) => [
-                name,
-                readFileSync(join(folder, name), "utf8").split(/\r?\n/)[0],
-              ]),
-            ),
-            manifest: Object.keys(manifest),
-            account: Object.keys(JSON.parse(readFileSync(join(folder, "final.json"), "utf8"))),
-            options: manifest.appOptions,
-            limits: Object.keys(manifest.limits).sort(),
-            versions: Object.keys(manifest.versions).sort(),
-            exits: manifest.exitCodes,
-            services: [...services].sort(),
-            workers: workers.size,
-            switching: [...services].filter((service) =>
-              rows("resources.csv").some((row) => row[1] === service && Number(row[6]) > 0)
-            ).sort(),
-          };
-        }
-        equal(Object.keys(runs).length, FULL ? 6 : 4);
-        return runs;
-      };
-      const [docker, local] = [await shape(studies.docker), await shape(studies.local)];
+      const scenarios = closedLoop.scenarios.map(scenarioId);
+      const [docker, local] = [
+        await shapeOf(studies.docker, scenarios),
+        await shapeOf(studies.local, scenarios),
+      ];
       for (const [id, { versions, ...run }] of Object.entries(docker)) {
         for (const [what, value] of Object.entries(run)) {
           deepEqual(value, local[id]![what], `${what} of ${id}`);
@@ -233,12 +244,9 @@ Deno.test(dockerTest(
         /^Flask direct: the app exited with code 0 during the load \(.*(Shutting down|Handling signal).*\)$/,
         {},
         {
-          during: async () => {
-            // Gunicorn waits for its workers, which wait for their clients.
-            const end = ["sh", "-c", "kill -QUIT 1; while sleep 0.1; do kill -KILL -1; done"];
-            const exec = await (await containerOf(docker, "app")).exec({ Cmd: end });
-            await exec.start({ Detach: true });
-          },
+          // Gunicorn waits for its workers, which wait for their clients.
+          during: () =>
+            run("app", ["sh", "-c", "kill -QUIT 1; while sleep 0.1; do kill -KILL -1; done"]),
           windowS: CUT_SHORT_S,
         },
       );
@@ -249,7 +257,7 @@ Deno.test(dockerTest(
       const manifest = await runs.fails(
         /^Flask pooled: the app was killed by signal 9 during the load, after \d+ requests/,
         { path: "pooled" },
-        { during: async () => (await containerOf(docker, "app")).kill(), windowS: CUT_SHORT_S },
+        killed(docker, "app"),
       );
       equal(manifest.exitCodes.app, 137);
     });
@@ -258,10 +266,7 @@ Deno.test(dockerTest(
       await runs.fails(
         /^Flask pooled: PgBouncer was killed by signal 9 during the load/,
         { path: "pooled" },
-        {
-          during: async () => (await containerOf(docker, "pgbouncer")).kill(),
-          windowS: CUT_SHORT_S,
-        },
+        killed(docker, "pgbouncer"),
       );
     });
 
@@ -269,10 +274,7 @@ Deno.test(dockerTest(
       await runs.fails(
         /^Flask direct: PostgreSQL was killed by signal 9 during the load/,
         {},
-        {
-          during: async () => (await containerOf(docker, "postgres")).kill(),
-          windowS: CUT_SHORT_S,
-        },
+        killed(docker, "postgres"),
       );
       await succeeds();
     });
@@ -298,7 +300,7 @@ Deno.test(dockerTest(
       await runs.fails(
         /^Flask direct: Locust was ended by SIGKILL/,
         {},
-        { during: async () => (await containerOf(docker, "locust")).kill(), windowS: CUT_SHORT_S },
+        killed(docker, "locust"),
       );
       await succeeds();
     });
