@@ -1,5 +1,7 @@
 // test lane: copy
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+// @ts-types="@types/dockerode"
+import type Docker from "dockerode";
 import { freePort } from "../engine/cluster.ts";
 import { readApp } from "../apps/app.ts";
 import { FRAMEWORKS } from "../plan.ts";
@@ -35,32 +37,6 @@ Deno.test({
     const compose = new ComposeProject(await ensureComposeCli(), host, name, ports);
     const config = async (path: "direct" | "pooled"): Promise<Config> =>
       JSON.parse(await compose.run(path, "--profile", "load", "config", "--format", "json"));
-    const containers = () =>
-      api.listContainers({ all: true, filters: { label: [`com.docker.compose.project=${name}`] } });
-
-    const askApps = async () => {
-      for (const framework of FRAMEWORKS) {
-        const url = `http://127.0.0.1:${ports[`${framework.toUpperCase()}_PORT`]}`;
-        const health = await fetch(url + readApp(framework).healthPath);
-        equal((await health.json()).app, framework);
-        const post = await fetch(`${url}/posts/7`);
-        equal(post.status, 200, framework);
-        equal((await post.json()).id, 7);
-      }
-    };
-    /** The addresses that the database sees its clients at, by service. */
-    const clients = async (path: "direct" | "pooled") => {
-      const seen = await compose.run(
-        path,
-        ...["exec", "-T", "postgres", "psql", "-U", "poolscope", "-d", "app", "-At", "-c"],
-        "select distinct host(client_addr) from pg_stat_activity where usename = 'app'",
-      );
-      const services = new Map((await containers()).map((one) => [
-        Object.values(one.NetworkSettings.Networks)[0]!.IPAddress,
-        one.Labels["com.docker.compose.service"],
-      ]));
-      return seen.trim().split("\n").map((address) => services.get(address) ?? address).sort();
-    };
 
     const volumes = new Set<string>();
     let failed = false;
@@ -70,26 +46,7 @@ Deno.test({
     };
     try {
       await step("config accepts both combinations of files", async () => {
-        const [direct, pooled] = [await config("direct"), await config("pooled")];
-        const limits = direct.services.postgres!.deploy!.resources.limits;
-        equal(Number(limits.cpus), 0.5);
-        equal(Number(limits.memory), 512 * 2 ** 20);
-        const services = ["django", "fastapi", "flask", "locust", "pgbouncer", "postgres"];
-        deepEqual(Object.keys(direct.services).sort(), services);
-        for (const [service, { ports: published = [] }] of Object.entries(direct.services)) {
-          equal(published.length, 1, service);
-          for (const port of published) equal(port.host_ip, "127.0.0.1", service);
-        }
-        for (const framework of FRAMEWORKS) {
-          const [before, after] = [direct.services[framework]!, pooled.services[framework]!];
-          equal(before.environment!.PGHOST, "postgres");
-          equal(after.environment!.PGHOST, "pgbouncer");
-          // The paths differ in host and port, and in nothing else.
-          const { PGHOST: _, PGPORT: __, ...rest } = before.environment!;
-          const { PGHOST: ___, PGPORT: ____, ...others } = after.environment!;
-          deepEqual(rest, others);
-          equal(after.depends_on!.pgbouncer!.condition, "service_healthy");
-        }
+        checkConfig(await config("direct"), await config("pooled"));
       });
       await step("0 is no limit", async () => {
         const free = new ComposeProject(await ensureComposeCli(), host, name, {
@@ -102,49 +59,24 @@ Deno.test({
       });
       await step("direct: all apps are healthy and reach PostgreSQL", async () => {
         await compose.run("direct", "up", "--wait", "--no-build", "--pull", "never");
-        await askApps();
-        deepEqual(await clients("direct"), ["django", "fastapi", "flask"]);
-        for (const { Mounts } of await containers()) {
+        await askApps(ports);
+        deepEqual(await clientsOf(api, compose, "direct"), ["django", "fastapi", "flask"]);
+        for (const { Mounts } of await containersOf(api, name)) {
           for (const { Type, Name } of Mounts) if (Type === "volume") volumes.add(Name!);
         }
         equal(volumes.size, 1, "PostgreSQL's data are in a volume");
       });
-      await step("limits are in force inside the database's container", async () => {
-        const read = await compose.run(
-          "direct",
-          ...["exec", "-T", "postgres", "sh", "-c"],
-          // Version 2 of control groups, else version 1.
-          "cd /sys/fs/cgroup; cat cpu.max memory.max 2>/dev/null || " +
-            "echo $(cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us) $(cat memory/memory.limit_in_bytes)",
-        );
-        const [quota, period, memory] = read.trim().split(/\s+/).map(Number);
-        equal(quota! / period!, 0.5);
-        equal(memory, 512 * 2 ** 20);
-        const backlog = await compose.run(
-          "direct",
-          ...["exec", "-T", "flask", "cat", "/proc/sys/net/core/somaxconn"],
-        );
-        equal(backlog.trim(), "4096");
-      });
-      await step("no password is in what Docker knows of the containers", async () => {
-        for (const { Id } of await containers()) {
-          const { Config, Args } = await api.getContainer(Id).inspect();
-          const text = JSON.stringify([Config, Args]);
-          for (const secret of ["admin_password", "app_password"]) {
-            const value = Deno.readTextFileSync(
-              new URL(`../../compose/secrets/${secret}`, import.meta.url),
-            );
-            match(value, /^[0-9a-f]{32}$/);
-            ok(!text.includes(value), Config.Image);
-          }
-        }
-      });
+      await step("limits are in force inside the database's container", () => checkLimits(compose));
+      await step(
+        "no password is in what Docker knows of the containers",
+        () => checkNoPassword(api, name),
+      );
       await step(
         "pooled: all apps are healthy and only PgBouncer reaches PostgreSQL",
         async () => {
           await compose.run("pooled", "up", "--wait", "--no-build", "--pull", "never");
-          await askApps();
-          deepEqual(await clients("pooled"), ["pgbouncer"]);
+          await askApps(ports);
+          deepEqual(await clientsOf(api, compose, "pooled"), ["pgbouncer"]);
         },
       );
       await step("Locust's image loads an app without a failed request", async () => {
@@ -162,10 +94,101 @@ Deno.test({
     }
     await t.step("down -v leaves nothing", async () => {
       const filters = { label: [`com.docker.compose.project=${name}`] };
-      deepEqual((await containers()).map((one) => one.Names), []);
+      deepEqual((await containersOf(api, name)).map((one) => one.Names), []);
       deepEqual((await api.listNetworks({ filters })).map((one) => one.Name), []);
       const left = (await api.listVolumes()).Volumes ?? [];
       deepEqual(left.filter((one) => volumes.has(one.Name)), []);
     });
   },
 });
+
+/** The containers of a project, running or not. */
+function containersOf(api: Docker, name: string): Promise<Docker.ContainerInfo[]> {
+  return api.listContainers({
+    all: true,
+    filters: { label: [`com.docker.compose.project=${name}`] },
+  });
+}
+
+async function askApps(ports: Record<string, string>): Promise<void> {
+  for (const framework of FRAMEWORKS) {
+    const url = `http://127.0.0.1:${ports[`${framework.toUpperCase()}_PORT`]}`;
+    const health = await fetch(url + readApp(framework).healthPath);
+    equal((await health.json()).app, framework);
+    const post = await fetch(`${url}/posts/7`);
+    equal(post.status, 200, framework);
+    equal((await post.json()).id, 7);
+  }
+}
+
+/** The addresses that the database sees its clients at, by service. */
+async function clientsOf(
+  api: Docker,
+  compose: ComposeProject,
+  path: "direct" | "pooled",
+): Promise<string[]> {
+  const seen = await compose.run(
+    path,
+    ...["exec", "-T", "postgres", "psql", "-U", "poolscope", "-d", "app", "-At", "-c"],
+    "select distinct host(client_addr) from pg_stat_activity where usename = 'app'",
+  );
+  const services = new Map((await containersOf(api, compose.name)).map((one) => [
+    Object.values(one.NetworkSettings.Networks)[0]!.IPAddress,
+    one.Labels["com.docker.compose.service"],
+  ]));
+  return seen.trim().split("\n").map((address) => services.get(address) ?? address).sort();
+}
+
+function checkConfig(direct: Config, pooled: Config): void {
+  const limits = direct.services.postgres!.deploy!.resources.limits;
+  equal(Number(limits.cpus), 0.5);
+  equal(Number(limits.memory), 512 * 2 ** 20);
+  const services = ["django", "fastapi", "flask", "locust", "pgbouncer", "postgres"];
+  deepEqual(Object.keys(direct.services).sort(), services);
+  for (const [service, { ports: published = [] }] of Object.entries(direct.services)) {
+    equal(published.length, 1, service);
+    for (const port of published) equal(port.host_ip, "127.0.0.1", service);
+  }
+  for (const framework of FRAMEWORKS) {
+    const [before, after] = [direct.services[framework]!, pooled.services[framework]!];
+    equal(before.environment!.PGHOST, "postgres");
+    equal(after.environment!.PGHOST, "pgbouncer");
+    // The paths differ in host and port, and in nothing else.
+    const { PGHOST: _, PGPORT: __, ...rest } = before.environment!;
+    const { PGHOST: ___, PGPORT: ____, ...others } = after.environment!;
+    deepEqual(rest, others);
+    equal(after.depends_on!.pgbouncer!.condition, "service_healthy");
+  }
+}
+
+async function checkLimits(compose: ComposeProject): Promise<void> {
+  const read = await compose.run(
+    "direct",
+    ...["exec", "-T", "postgres", "sh", "-c"],
+    // Version 2 of control groups, else version 1.
+    "cd /sys/fs/cgroup; cat cpu.max memory.max 2>/dev/null || " +
+      "echo $(cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us) $(cat memory/memory.limit_in_bytes)",
+  );
+  const [quota, period, memory] = read.trim().split(/\s+/).map(Number);
+  equal(quota! / period!, 0.5);
+  equal(memory, 512 * 2 ** 20);
+  const backlog = await compose.run(
+    "direct",
+    ...["exec", "-T", "flask", "cat", "/proc/sys/net/core/somaxconn"],
+  );
+  equal(backlog.trim(), "4096");
+}
+
+async function checkNoPassword(api: Docker, name: string): Promise<void> {
+  for (const { Id } of await containersOf(api, name)) {
+    const { Config, Args } = await api.getContainer(Id).inspect();
+    const text = JSON.stringify([Config, Args]);
+    for (const secret of ["admin_password", "app_password"]) {
+      const value = Deno.readTextFileSync(
+        new URL(`../../compose/secrets/${secret}`, import.meta.url),
+      );
+      match(value, /^[0-9a-f]{32}$/);
+      ok(!text.includes(value), Config.Image);
+    }
+  }
+}
