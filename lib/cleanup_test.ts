@@ -205,7 +205,6 @@ async function interruptAt(study: string, plan: string, one: Case): Promise<stri
 Deno.test("whatever ends a start, nothing is left and the next one goes on", async (t) => {
   await setUp();
   const study = `test-signals-${Deno.pid}`;
-  const folder = studyFolder(study);
   const plan = `${Deno.makeTempDirSync()}/plan.json`;
   writeFileSync(plan, PLAN);
   const before = findLeftovers();
@@ -238,44 +237,13 @@ Deno.test("whatever ends a start, nothing is left and the next one goes on", asy
 
     await t.step(
       "without its keeper, what a killed start leaves is swept by the next",
-      async () => {
-        const start = new Start(study, ["--plan", plan]);
-        await start.reach("window", eventsOf(study).length);
-        Deno.kill(start.find(/^\S*sh -c .* poolscope-keeper /)!, "SIGKILL");
-        Deno.kill(start.pid, "SIGKILL");
-        await start.result;
-        const left = findLeftovers().filter((line) => !before.includes(line));
-        ok(left.some((line) => line.includes("/postgres/study-")), left.join("\n"));
-        const seen = eventsOf(study).length;
-        const next = new Start(study, ["--plan", plan]);
-        await next.reach("start", seen);
-        const notes = eventsOf(study).slice(seen).flatMap((event) =>
-          event.event === "note" ? [event.text] : []
-        );
-        match(notes.join("\n"), new RegExp(`Recovered the lock of pid ${start.pid} on `));
-        match(notes.join("\n"), /Removed a temporary folder that an earlier start left/);
-        deepEqual(findLeftovers().filter((line) => left.includes(line)), []);
-        Deno.kill(next.pid, "SIGTERM");
-        await next.result;
-        await untilGone(before);
-      },
+      () => killWithoutKeeper(study, plan, before),
     );
 
-    await t.step("Locust killed: its run has failed, the study goes on", async () => {
-      const complete = completeRuns(study);
-      equal(Object.keys(complete).length, 1);
-      const start = new Start(study, ["--plan", plan]);
-      await start.reach("window", eventsOf(study).length);
-      Deno.kill(start.find(/ -m locust /)!, "SIGKILL");
-      const { code, output } = await start.result;
-      ok(REPORTED.includes(code), output);
-      ok(existsSync(join(folder, "report", "90_report.html")));
-      await untilGone(before, () => start.survivors());
-      const manifests = RUNS.map((run) => readManifest(runFolder(folder, run.id, run.round))!);
-      deepEqual(manifests.map(({ status }) => status), ["ok", "failed", "ok"]);
-      match(manifests[1]!.cause!, /Locust was ended by SIGKILL/);
-      deepEqual({ ...completeRuns(study), ...complete }, completeRuns(study));
-    });
+    await t.step(
+      "Locust killed: its run has failed, the study goes on",
+      () => killLocust(study, plan, before),
+    );
 
     for (const one of CASES.filter(({ phase }) => phase === "report")) {
       await t.step(`${one.signal} at ${one.phase}`, async () => {
@@ -288,37 +256,81 @@ Deno.test("whatever ends a start, nothing is left and the next one goes on", asy
       deepEqual(finished.map(({ order }) => order), [1, 2, 3]);
     });
 
-    await t.step("failed runs on request and damaged ones are run again, no other", async () => {
-      const [sound, , damaged] = RUNS as [PlannedRun, PlannedRun, PlannedRun];
-      const place = ({ id, round }: PlannedRun) => runFolder(folder, id, round);
-      writeFileSync(join(place(damaged), "requests.csv"), "changed", { flag: "a" });
-      const hash = hashFolder(place(sound));
-      const seen = eventsOf(study).length;
-      const { code, output } = await new Start(study, ["--plan", plan, "--retry-failed"], "run")
-        .result;
-      ok(REPORTED.includes(code), output);
-      equal(hashFolder(place(sound)), hash);
-      const events = eventsOf(study).slice(seen);
-      const finished = events.filter((event) => event.event === "run_finished");
-      deepEqual(finished.map(({ order, status }) => [order, status === "failed"]), [
-        [2, false],
-        [3, false],
-      ]);
-      const notes = events.filter((event) => event.event === "note").map(({ text }) => text);
-      ok(
-        notes.includes(
-          `Running ${damaged.id}, round 1 again: its requests.csv does not match its hash`,
-        ),
-        notes.join("\n"),
-      );
-      await untilGone(before);
-    });
+    await t.step(
+      "failed runs on request and damaged ones are run again, no other",
+      () => retryRuns(study, plan, before),
+    );
   } finally {
     for (const name of [study, `${study}-long`]) {
       rmSync(studyFolder(name), { recursive: true, force: true });
     }
   }
 });
+
+async function killWithoutKeeper(study: string, plan: string, before: string[]): Promise<void> {
+  const start = new Start(study, ["--plan", plan]);
+  await start.reach("window", eventsOf(study).length);
+  Deno.kill(start.find(/^\S*sh -c .* poolscope-keeper /)!, "SIGKILL");
+  Deno.kill(start.pid, "SIGKILL");
+  await start.result;
+  const left = findLeftovers().filter((line) => !before.includes(line));
+  ok(left.some((line) => line.includes("/postgres/study-")), left.join("\n"));
+  const seen = eventsOf(study).length;
+  const next = new Start(study, ["--plan", plan]);
+  await next.reach("start", seen);
+  const notes = eventsOf(study).slice(seen).flatMap((event) =>
+    event.event === "note" ? [event.text] : []
+  );
+  match(notes.join("\n"), new RegExp(`Recovered the lock of pid ${start.pid} on `));
+  match(notes.join("\n"), /Removed a temporary folder that an earlier start left/);
+  deepEqual(findLeftovers().filter((line) => left.includes(line)), []);
+  Deno.kill(next.pid, "SIGTERM");
+  await next.result;
+  await untilGone(before);
+}
+
+async function killLocust(study: string, plan: string, before: string[]): Promise<void> {
+  const folder = studyFolder(study);
+  const complete = completeRuns(study);
+  equal(Object.keys(complete).length, 1);
+  const start = new Start(study, ["--plan", plan]);
+  await start.reach("window", eventsOf(study).length);
+  Deno.kill(start.find(/ -m locust /)!, "SIGKILL");
+  const { code, output } = await start.result;
+  ok(REPORTED.includes(code), output);
+  ok(existsSync(join(folder, "report", "90_report.html")));
+  await untilGone(before, () => start.survivors());
+  const manifests = RUNS.map((run) => readManifest(runFolder(folder, run.id, run.round))!);
+  deepEqual(manifests.map(({ status }) => status), ["ok", "failed", "ok"]);
+  match(manifests[1]!.cause!, /Locust was ended by SIGKILL/);
+  deepEqual({ ...completeRuns(study), ...complete }, completeRuns(study));
+}
+
+async function retryRuns(study: string, plan: string, before: string[]): Promise<void> {
+  const [sound, , damaged] = RUNS as [PlannedRun, PlannedRun, PlannedRun];
+  const place = ({ id, round }: PlannedRun) => runFolder(studyFolder(study), id, round);
+  writeFileSync(join(place(damaged), "requests.csv"), "changed", { flag: "a" });
+  const hash = hashFolder(place(sound));
+  const seen = eventsOf(study).length;
+  const { code, output } = await new Start(study, ["--plan", plan, "--retry-failed"], "run")
+    .result;
+  ok(REPORTED.includes(code), output);
+  equal(hashFolder(place(sound)), hash);
+  const events = eventsOf(study).slice(seen);
+  const finished = events.filter((event) => event.event === "run_finished");
+  deepEqual(finished.map(({ order, status }) => [order, status === "failed"]), [
+    [2, false],
+    [3, false],
+  ]);
+  const notes = events.filter((event) => event.event === "note").map(({ text }) => text);
+  ok(
+    notes.includes(
+      `Running ${damaged.id}, round 1 again: its requests.csv does not match its hash`,
+    ),
+    notes.join("\n"),
+  );
+  await untilGone(before);
+}
 
 Deno.test("the kernel's Stop button ends the cell and leaves the kernel; its death leaves nothing", async (t) => {
   const { python } = await setUpNotebooks({ lab: true });

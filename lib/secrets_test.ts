@@ -72,45 +72,6 @@ Deno.test("no password leaves the files that are made for it", async (t) => {
   const private_ = new Set<string>();
   let inspected = 0;
 
-  /** While the load runs: what is in use, where it lies, and who can see it. */
-  const inspect = (services: RunServices, user: number): void => {
-    const environ = environmentOf(pidOf(services, "app"));
-    const passFile = environ.PGPASSFILE!;
-    assertPrivate(dirname(passFile), user);
-    assertPrivate(passFile, Deno.uid()!);
-    match(readFileSync(passFile, "utf8"), /^127\.0\.0\.1:\*:app:app:[0-9a-f]{32}\n$/);
-    secrets.set("the app's", readFileSync(passFile, "utf8").trim().split(":").at(-1)!);
-    secrets.set("the administrator's", services.postgres.password);
-    private_.add(dirname(passFile));
-    if (services.pgbouncer !== null) {
-      for (const file of ["userlist.txt", "pgbouncer.ini"]) {
-        assertPrivate(join(dirname(passFile), file), user);
-      }
-      secrets.set("the console's", services.pgbouncer.password);
-      const userlist = readFileSync(join(dirname(passFile), "userlist.txt"), "utf8");
-      const scram = /"(SCRAM-SHA-256\$[^"]+)"/.exec(userlist)![1]!;
-      secrets.set("the app's stored key", scram.split(":").at(-2)!.split("$").at(-1)!);
-      secrets.set("the app's server key", scram.split(":").at(-1)!);
-      ok(!userlist.includes(secrets.get("the app's")!), "PgBouncer needs no plain password");
-    }
-    for (const [pid, text] of ofAllProcesses("environ")) {
-      for (const [whose, secret] of secrets) {
-        ok(!text.includes(secret), `${whose} password in the environment of ${pid}`);
-      }
-    }
-    for (const service of services.services.keys()) {
-      const own = environmentOf(pidOf(services, service));
-      equal(own.PGPASSWORD, undefined, service);
-      equal(own.PGPASSFILE, service === "app" ? passFile : undefined, service);
-    }
-    // Nor does a service find the user's home, or another service's.
-    const homes = [...services.services.keys()]
-      .map((service) => environmentOf(pidOf(services, service)).HOME);
-    ok(homes.every((home) => home !== undefined && home !== homedir()), homes.join());
-    equal(new Set(homes).size, homes.length);
-    inspected++;
-  };
-
   try {
     using watch = watchArguments();
     const tools = await setUp();
@@ -126,7 +87,8 @@ Deno.test("no password leaves the files that are made for it", async (t) => {
         if (event.event === "run_started") inspectedHere = false;
         if (event.event !== "phase" || event.phase !== "window" || inspectedHere) return;
         inspectedHere = true;
-        inspect(current, user);
+        inspect(current, user, secrets, private_);
+        inspected++;
       }]);
       const host = { cpus: 2, cpuModel: "any", memoryMiB: 1, kernel: "any" };
       const context = {
@@ -170,25 +132,77 @@ Deno.test("no password leaves the files that are made for it", async (t) => {
       for (const folder of private_) equal(statOrNull(folder), null, folder);
     });
 
-    await t.step("no log, manifest, event, executed notebook or page has one", async () => {
-      await exportStudy(await loadStudy(folder));
-      const files = FILES(folder);
-      for (const end of [".log", "manifest.json", "events.jsonl", ".ipynb", ".html", ".md"]) {
-        ok(files.some((file) => file.endsWith(end)), end);
-      }
-      for (const [i, text] of serverLogs.entries()) {
-        for (const [whose, secret] of secrets) ok(!text.includes(secret), `${whose}, log ${i}`);
-      }
-      for (const file of files) {
-        const text = readFileSync(file, "latin1");
-        for (const [whose, secret] of secrets) ok(!text.includes(secret), `${whose} in ${file}`);
-        ok(!/SCRAM-SHA-256\$|PGPASSWORD/.test(text), file);
-      }
-    });
+    await t.step(
+      "no log, manifest, event, executed notebook or page has one",
+      () => checkWritten(folder, serverLogs, secrets),
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 });
+
+/** While the load runs: what is in use, where it lies, and who can see it. */
+function inspect(
+  services: RunServices,
+  user: number,
+  secrets: Map<string, string>,
+  private_: Set<string>,
+): void {
+  const environ = environmentOf(pidOf(services, "app"));
+  const passFile = environ.PGPASSFILE!;
+  assertPrivate(dirname(passFile), user);
+  assertPrivate(passFile, Deno.uid()!);
+  match(readFileSync(passFile, "utf8"), /^127\.0\.0\.1:\*:app:app:[0-9a-f]{32}\n$/);
+  secrets.set("the app's", readFileSync(passFile, "utf8").trim().split(":").at(-1)!);
+  secrets.set("the administrator's", services.postgres.password);
+  private_.add(dirname(passFile));
+  if (services.pgbouncer !== null) {
+    for (const file of ["userlist.txt", "pgbouncer.ini"]) {
+      assertPrivate(join(dirname(passFile), file), user);
+    }
+    secrets.set("the console's", services.pgbouncer.password);
+    const userlist = readFileSync(join(dirname(passFile), "userlist.txt"), "utf8");
+    const scram = /"(SCRAM-SHA-256\$[^"]+)"/.exec(userlist)![1]!;
+    secrets.set("the app's stored key", scram.split(":").at(-2)!.split("$").at(-1)!);
+    secrets.set("the app's server key", scram.split(":").at(-1)!);
+    ok(!userlist.includes(secrets.get("the app's")!), "PgBouncer needs no plain password");
+  }
+  for (const [pid, text] of ofAllProcesses("environ")) {
+    for (const [whose, secret] of secrets) {
+      ok(!text.includes(secret), `${whose} password in the environment of ${pid}`);
+    }
+  }
+  for (const service of services.services.keys()) {
+    const own = environmentOf(pidOf(services, service));
+    equal(own.PGPASSWORD, undefined, service);
+    equal(own.PGPASSFILE, service === "app" ? passFile : undefined, service);
+  }
+  // Nor does a service find the user's home, or another service's.
+  const homes = [...services.services.keys()]
+    .map((service) => environmentOf(pidOf(services, service)).HOME);
+  ok(homes.every((home) => home !== undefined && home !== homedir()), homes.join());
+  equal(new Set(homes).size, homes.length);
+}
+
+async function checkWritten(
+  folder: string,
+  serverLogs: string[],
+  secrets: Map<string, string>,
+): Promise<void> {
+  await exportStudy(await loadStudy(folder));
+  const files = FILES(folder);
+  for (const end of [".log", "manifest.json", "events.jsonl", ".ipynb", ".html", ".md"]) {
+    ok(files.some((file) => file.endsWith(end)), end);
+  }
+  for (const [i, text] of serverLogs.entries()) {
+    for (const [whose, secret] of secrets) ok(!text.includes(secret), `${whose}, log ${i}`);
+  }
+  for (const file of files) {
+    const text = readFileSync(file, "latin1");
+    for (const [whose, secret] of secrets) ok(!text.includes(secret), `${whose} in ${file}`);
+    ok(!/SCRAM-SHA-256\$|PGPASSWORD/.test(text), file);
+  }
+}
 
 /** The server keeps the secrets from the app, and out of its log even where a statement fails. */
 async function checkServer(services: RunServices, secrets: Map<string, string>): Promise<void> {

@@ -195,8 +195,16 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
     encoded.map((path) => `GET ${path}`),
   );
   equal(requests.getColumn("intended_start_us").nullCount(), 0);
+  await openAgain(folder, json, requests, encoded);
+});
 
-  // It can be opened again, in a notebook or by export.
+/** A load can be opened again, in a notebook or by export. */
+async function openAgain(
+  folder: { out: string },
+  json: unknown,
+  requests: { height: number },
+  encoded: string[],
+): Promise<void> {
   const opened = await openLoad(folder.out);
   equal((await opened.requests()).height, requests.height);
   equal(opened.latency, "response time");
@@ -227,7 +235,7 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
     openLoad(folder.out),
     /requests\.csv: it is missing, or was changed after the load/,
   );
-});
+}
 
 Deno.test("load in a closed loop has service time alone, in words for people", async () => {
   await using server = new MisbehavingServer(() => "ok");
