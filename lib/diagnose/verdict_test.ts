@@ -5,7 +5,12 @@ import { createScenario, type Scenario } from "../scenario.ts";
 import { NO_CONDITIONS, type ServiceConditions } from "../stats/conditions.ts";
 import { summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
-import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";
+import type {
+  AppActivity,
+  PgbouncerActivity,
+  PostgresActivity,
+  Telemetry,
+} from "../stats/telemetry.ts";
 import {
   agreeOnVerdict,
   judgeBottleneck,
@@ -75,51 +80,60 @@ function run(changes: Changes = {}): RunSummary {
         connections: 0,
       },
     },
-    telemetry: {
-      postgres: {
-        sessions: 0,
-        transactions: requests,
-        maxConnections: 4,
-        meanActive: 1,
-        meanWaitingLock: 0,
-        ...changes.postgres,
-      },
-      pgbouncer: scenario.path === "direct" ? null : {
-        transactions: requests,
-        queries: 3 * requests,
-        waitUs: 100,
-        queryUs: 2e5,
-        maxClients: 8,
-        maxServers: 4,
-        meanServersActive: 0.4,
-        logins: 0,
-        starvedUs: 0,
-        meanClients: 8,
-        meanWaiting: 0,
-        ...changes.pgbouncer,
-      },
-      work: {
-        requests,
-        serviceMs: requests * serviceMs,
-        dataStatements: requests,
-        rows: requests,
-        transactionControl: 2 * requests,
-        setup: 0,
-        dataMs: requests,
-        otherMs: 0,
-        contract: null,
-      },
-      app: changes.app === null ? null : {
-        requests,
-        handlerMs: 5 * requests,
-        poolWaitMs: 0,
-        connectMs: 0,
-        connections: 0,
-        databaseMs: 2 * requests,
-        ...changes.app,
-      },
-    },
+    telemetry: telemetryOf(scenario, requests, serviceMs, changes),
     ...changes.run,
+  };
+}
+
+function telemetryOf(
+  scenario: Scenario,
+  requests: number,
+  serviceMs: number,
+  changes: Changes,
+): Telemetry {
+  return {
+    postgres: {
+      sessions: 0,
+      transactions: requests,
+      maxConnections: 4,
+      meanActive: 1,
+      meanWaitingLock: 0,
+      ...changes.postgres,
+    },
+    pgbouncer: scenario.path === "direct" ? null : {
+      transactions: requests,
+      queries: 3 * requests,
+      waitUs: 100,
+      queryUs: 2e5,
+      maxClients: 8,
+      maxServers: 4,
+      meanServersActive: 0.4,
+      logins: 0,
+      starvedUs: 0,
+      meanClients: 8,
+      meanWaiting: 0,
+      ...changes.pgbouncer,
+    },
+    work: {
+      requests,
+      serviceMs: requests * serviceMs,
+      dataStatements: requests,
+      rows: requests,
+      transactionControl: 2 * requests,
+      setup: 0,
+      dataMs: requests,
+      otherMs: 0,
+      contract: null,
+    },
+    app: changes.app === null ? null : {
+      requests,
+      handlerMs: 5 * requests,
+      poolWaitMs: 0,
+      connectMs: 0,
+      connections: 0,
+      databaseMs: 2 * requests,
+      ...changes.app,
+    },
   };
 }
 

@@ -3,9 +3,9 @@
  * at two numbers of users, one arm failing with a long cause, setup before and a report after.
  */
 
-import { changePlan, namedPlan, planRuns } from "../plan.ts";
-import { armLabels } from "../scenario.ts";
-import type { NewEvent, Phase, StudyEvent } from "../store/events.ts";
+import { changePlan, namedPlan, type PlannedRun, planRuns } from "../plan.ts";
+import { armLabels, type Scenario } from "../scenario.ts";
+import type { MatrixCell, NewEvent, Phase, StudyEvent } from "../store/events.ts";
 
 /** When the made-up study starts. */
 export const STUDY_START_MS = Date.parse("2026-01-01T22:00:00Z");
@@ -23,6 +23,17 @@ const PHASES: [Phase, number][] = [
   ["stop", 0.5],
 ] as [Phase, number][];
 
+/** Events with the time of a clock that nobody waits for. */
+class MadeUpLog {
+  readonly events: StudyEvent[] = [];
+  nowMs = STUDY_START_MS;
+
+  readonly emit = (event: NewEvent, afterS = 0): void => {
+    this.events.push({ time: new Date(this.nowMs).toISOString(), ...event } as StudyEvent);
+    this.nowMs += afterS * 1000;
+  };
+}
+
 /** All events of the study; `complete` runs of it were complete before it. */
 export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } = {}): StudyEvent[] {
   const plan = {
@@ -32,74 +43,26 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
   };
   const runs = planRuns(plan);
   const labels = armLabels(plan.scenarios);
-  const fails = (run: typeof runs[number]) =>
-    run.scenario.framework === "fastapi" && run.scenario.path === "direct" &&
-    run.scenario.users === 1000;
-  const events: StudyEvent[] = [];
-  let nowMs = STUDY_START_MS;
-  const emit = (event: NewEvent, afterS = 0) => {
-    events.push({ time: new Date(nowMs).toISOString(), ...event } as StudyEvent);
-    nowMs += afterS * 1000;
-  };
-  const before = new Set(runs.slice(0, complete));
-  const cells = new Map(plan.scenarios.map((scenario) => [scenario, {
-    scenarioId: "",
-    arm: "",
-    users: scenario.users,
-    arrivalRate: scenario.arrivalRate,
-    rounds: [] as ({ status: "ok" | "failed"; tookS: number } | null)[],
-  }]));
-  for (const run of runs) {
-    const cell = cells.get(run.scenario)!;
-    cell.scenarioId = run.id;
-    cell.arm = labels.get(run.id)!;
-    const status = fails(run) ? "failed" : "ok";
-    cell.rounds[run.round - 1] = before.has(run) ? { status, tookS: 12 } : null;
-  }
+  const log = new MadeUpLog();
+  const { emit } = log;
   emit({
     event: "study_started",
     study,
     runs: runs.length,
     complete,
-    matrix: { warmUpS: plan.warmUpS, windowS: plan.windowS, cells: [...cells.values()] },
+    matrix: {
+      warmUpS: plan.warmUpS,
+      windowS: plan.windowS,
+      cells: matrixCells(plan.scenarios, runs, complete),
+    },
   });
   emit({ event: "setup", text: "Installing Python packages: fastapi, django, flask, locust" }, 3);
   emit({ event: "setup", text: "\x1b[2KInstalled 89 packages in 1.18s" }, 1);
   emit({ event: "note", text: "Warning: no CPU limit, no rights for control groups" });
   let failed = 0;
   for (const run of runs.slice(complete)) {
-    const { order, id: scenarioId, round, scenario } = run;
-    const label = `${labels.get(scenarioId)}, ${scenario.users} users`;
-    const startedMs = nowMs;
-    emit({ event: "run_started", order, scenarioId, round, label });
-    for (const [phase, seconds] of PHASES) {
-      emit({ event: "phase", order, phase }, seconds % 1);
-      for (let s = 0; s < Math.floor(seconds); s++) {
-        if (phase === "verify") {
-          nowMs += 1000;
-          continue;
-        }
-        emit({
-          event: "live",
-          order,
-          users: scenario.users!,
-          rps: 1234.4 + s,
-          p95Ms: 87.6,
-          failuresPerS: fails(run) ? 12.25 : 0,
-        }, 1);
-      }
-    }
+    emitRun(log, run, `${labels.get(run.id)}, ${run.scenario.users} users`);
     if (fails(run)) failed++;
-    emit({
-      event: "run_finished",
-      order,
-      scenarioId,
-      round,
-      ...fails(run)
-        ? { status: "failed", cause: STUDY_CAUSE, rps: null, p95Ms: null }
-        : { status: "ok", cause: null, rps: 1200 + order, p95Ms: 90 + order },
-      tookS: (nowMs - startedMs) / 1000,
-    });
   }
   emit({
     event: "study_finished",
@@ -107,7 +70,7 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
     accepted: runs.length - failed,
     rejected: 0,
     failed,
-    tookS: (nowMs - STUDY_START_MS) / 1000,
+    tookS: (log.nowMs - STUDY_START_MS) / 1000,
   }, 0.1);
   emit({ event: "report_started", study, runs: runs.length, failed }, 0.1);
   emit({ event: "report_step", text: "tables and plots", done: 0, total: 2 }, 2);
@@ -126,5 +89,63 @@ export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } =
     files: ["data/runs/x/report/summary.csv"],
     tookS: 5,
   });
-  return events;
+  return log.events;
+}
+
+/** The cells of the matrix, with the runs that are complete before the study starts. */
+function matrixCells(scenarios: Scenario[], runs: PlannedRun[], complete: number): MatrixCell[] {
+  const labels = armLabels(scenarios);
+  const before = new Set(runs.slice(0, complete));
+  const cells = new Map(scenarios.map((scenario) => [scenario, {
+    scenarioId: "",
+    arm: "",
+    users: scenario.users,
+    arrivalRate: scenario.arrivalRate,
+    rounds: [] as ({ status: "ok" | "failed"; tookS: number } | null)[],
+  }]));
+  for (const run of runs) {
+    const cell = cells.get(run.scenario)!;
+    cell.scenarioId = run.id;
+    cell.arm = labels.get(run.id)!;
+    const status = fails(run) ? "failed" : "ok";
+    cell.rounds[run.round - 1] = before.has(run) ? { status, tookS: 12 } : null;
+  }
+  return [...cells.values()];
+}
+
+function emitRun(log: MadeUpLog, run: PlannedRun, label: string): void {
+  const { order, id: scenarioId, round, scenario } = run;
+  const startedMs = log.nowMs;
+  log.emit({ event: "run_started", order, scenarioId, round, label });
+  for (const [phase, seconds] of PHASES) {
+    log.emit({ event: "phase", order, phase }, seconds % 1);
+    for (let s = 0; s < Math.floor(seconds); s++) {
+      if (phase === "verify") {
+        log.nowMs += 1000;
+        continue;
+      }
+      log.emit({
+        event: "live",
+        order,
+        users: scenario.users!,
+        rps: 1234.4 + s,
+        p95Ms: 87.6,
+        failuresPerS: fails(run) ? 12.25 : 0,
+      }, 1);
+    }
+  }
+  log.emit({
+    event: "run_finished",
+    order,
+    scenarioId,
+    round,
+    ...fails(run)
+      ? { status: "failed", cause: STUDY_CAUSE, rps: null, p95Ms: null }
+      : { status: "ok", cause: null, rps: 1200 + order, p95Ms: 90 + order },
+    tookS: (log.nowMs - startedMs) / 1000,
+  });
+}
+
+function fails({ scenario: { framework, path, users } }: PlannedRun): boolean {
+  return framework === "fastapi" && path === "direct" && users === 1000;
 }
