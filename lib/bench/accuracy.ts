@@ -173,6 +173,25 @@ export async function benchAccuracy(options: BenchOptions): Promise<AccuracyResu
   };
 }
 
+/** When a case's requests are due, in microseconds from the load's start. */
+async function listArrivals(
+  python: string,
+  { arrivals, rate }: AccuracyCase,
+  seed: number,
+  seconds: number,
+): Promise<number[]> {
+  const { stdout } = await runCommand("list the arrivals", [
+    python,
+    script("print_schedule.py"),
+    join(ROOT, "locust"),
+    arrivals,
+    String(rate),
+    String(seed),
+    String(seconds),
+  ]);
+  return JSON.parse(stdout);
+}
+
 async function measure(
   one: AccuracyCase,
   seed: number,
@@ -214,16 +233,7 @@ async function measure(
     );
   }
 
-  const { stdout } = await runCommand("list the arrivals", [
-    python,
-    script("print_schedule.py"),
-    join(ROOT, "locust"),
-    arrivals,
-    String(rate),
-    String(seed),
-    String(warmUpS + windowS + 3),
-  ]);
-  const offsets: number[] = JSON.parse(stdout);
+  const offsets = await listArrivals(python, one, seed, warmUpS + windowS + 3);
   const arrivalsUs = offsets.slice(0, seen).map((offset) => final.loadStartUs + offset);
   const truth = (stoodStill: Span[]) => {
     const inWindow = trueResponsesUs(arrivalsUs, serverLog, stoodStill).filter((_, n) =>

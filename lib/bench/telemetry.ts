@@ -101,10 +101,7 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
     const blocks: [on: Block, off: Block][] = [];
     const python = await benchPython(signal);
     let speeds: CoreTimes[];
-    const contract = join(folder, "contract.json");
-    const { routes } = JSON.parse(readFileSync(join(ROOT, "apps", "contract.json"), "utf8"));
-    const own = routes.filter(({ name }: { name: string }) => name === ROUTE);
-    writeFileSync(contract, JSON.stringify({ routes: own }));
+    const contract = writeContract(folder);
     {
       await using services = await engine.startRun(run, folder);
       const locust = services.startLoad(locustCommand({
@@ -148,7 +145,6 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
         otherSpeed: on.speed,
       })));
     const [rps, p95, raw, speed] = [cost("rps"), cost("p95Us"), ratio("rps"), ratio("speed")];
-    const percent = (share: number) => Number((100 * share).toFixed(2));
     const mean = measured.reduce((sum, [, off]) => sum + off.rps, 0) / pairs;
     log(`${pairs} pairs of blocks of ${BLOCK_S} s at ${Math.round(mean)} requests/s`);
     return {
@@ -169,6 +165,20 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** A share in percent, with two decimals. */
+function percent(share: number): number {
+  return Number((100 * share).toFixed(2));
+}
+
+/** Writes a contract of one route alone, and gives its file. */
+function writeContract(folder: string): string {
+  const file = join(folder, "contract.json");
+  const { routes } = JSON.parse(readFileSync(join(ROOT, "apps", "contract.json"), "utf8"));
+  const one = routes.filter(({ name }: { name: string }) => name === ROUTE);
+  writeFileSync(file, JSON.stringify({ routes: one }));
+  return file;
 }
 
 /** Switches telemetry and lets a block pass. */
