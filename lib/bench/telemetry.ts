@@ -135,33 +135,9 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
     }
     await convertRequests(folder);
     const measured = await measureBlocks(folder, blocks, speeds);
-    const ratio = (key: keyof BlockMeasure) =>
-      pairedRatio(measured.map(([on, off]) => ({ base: off[key], other: on[key] })))!;
-    const cost = (key: "rps" | "p95Us") =>
-      adjustedRatio(measured.map(([on, off]) => ({
-        base: off[key],
-        other: on[key],
-        baseSpeed: off.speed,
-        otherSpeed: on.speed,
-      })));
-    const [rps, p95, raw, speed] = [cost("rps"), cost("p95Us"), ratio("rps"), ratio("speed")];
     const mean = measured.reduce((sum, [, off]) => sum + off.rps, 0) / pairs;
     log(`${pairs} pairs of blocks of ${BLOCK_S} s at ${Math.round(mean)} requests/s`);
-    return {
-      pairs,
-      throughput_cost_pct: percent(1 - rps.value),
-      p95_cost_pct: percent(p95.value - 1),
-      throughput_cost_pct_upper: percent(1 - rps.low!),
-      p95_cost_pct_upper: percent(p95.high! - 1),
-      raw_throughput_cost_pct: percent(1 - raw.value),
-      raw_throughput_cost_pct_upper: percent(1 - raw.low!),
-      speed_change_pct: [
-        percent(speed.value - 1),
-        percent(speed.low! - 1),
-        percent(speed.high! - 1),
-      ],
-      ...(full ? {} : { partial: true }),
-    };
+    return { pairs, ...describeCosts(measured), ...(full ? {} : { partial: true }) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -179,6 +155,35 @@ function writeContract(folder: string): string {
   const one = routes.filter(({ name }: { name: string }) => name === ROUTE);
   writeFileSync(file, JSON.stringify({ routes: one }));
   return file;
+}
+
+/** What pairs of blocks, with telemetry and without, say of its costs. */
+function describeCosts(
+  measured: [on: BlockMeasure, off: BlockMeasure][],
+): Omit<TelemetryResult, "pairs" | "partial"> {
+  const ratio = (key: keyof BlockMeasure) =>
+    pairedRatio(measured.map(([on, off]) => ({ base: off[key], other: on[key] })))!;
+  const cost = (key: "rps" | "p95Us") =>
+    adjustedRatio(measured.map(([on, off]) => ({
+      base: off[key],
+      other: on[key],
+      baseSpeed: off.speed,
+      otherSpeed: on.speed,
+    })));
+  const [rps, p95, raw, speed] = [cost("rps"), cost("p95Us"), ratio("rps"), ratio("speed")];
+  return {
+    throughput_cost_pct: percent(1 - rps.value),
+    p95_cost_pct: percent(p95.value - 1),
+    throughput_cost_pct_upper: percent(1 - rps.low!),
+    p95_cost_pct_upper: percent(p95.high! - 1),
+    raw_throughput_cost_pct: percent(1 - raw.value),
+    raw_throughput_cost_pct_upper: percent(1 - raw.low!),
+    speed_change_pct: [
+      percent(speed.value - 1),
+      percent(speed.low! - 1),
+      percent(speed.high! - 1),
+    ],
+  };
 }
 
 /** Switches telemetry and lets a block pass. */
