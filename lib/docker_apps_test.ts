@@ -24,7 +24,7 @@ Deno.test(dockerTest(
         ...(FULL ? [OWN_APPS.starlette, OWN_APPS.node] : []),
       ];
       const apps = folders.map((folder) => readApp(addAppFolder(folder)));
-      await using runs = await Runs.open(host, [], apps);
+      await using runs = await Runs.open(host, { apps });
       for (const { name } of apps) {
         for (const path of PATHS) {
           await t.step(`${name}, ${path}`, async () => {

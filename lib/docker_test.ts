@@ -310,16 +310,10 @@ Deno.test(dockerTest(
 Deno.test(dockerTest(
   "an unhealthy container fails its run with what its health check says",
   async ({ host }) => {
-    const text = `
-services:
-  flask:
-    healthcheck:
-      test: [CMD-SHELL, "test ! -e /tmp/late || { echo the check found nothing; exit 1; }; touch /tmp/late"]
-      interval: 1s
-      timeout: 10s
-      retries: 1
-`;
-    await using runs = await Runs.open(host, [{ name: "test.yml", text }]);
+    const late =
+      "test ! -e /tmp/late || { echo the check found nothing; exit 1; }; touch /tmp/late";
+    const Healthcheck = { Test: ["CMD-SHELL", late], Interval: 1e9, Timeout: 10e9, Retries: 1 };
+    await using runs = await Runs.open(host, { adjust: (body) => ({ ...body, Healthcheck }) });
     await runs.fails(
       /^Flask direct: the app became unhealthy (during|before) the load, its health check says: the check found nothing(: \d+ of \d+ requests failed)?; its log ends with: /,
       {},

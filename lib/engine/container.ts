@@ -15,13 +15,15 @@ import type Docker from "dockerode";
 import { packTar, unpackTar } from "modern-tar";
 import { PoolscopeError } from "../errors.ts";
 import type { Limits } from "../store/manifest.ts";
-import type { CreateBody } from "./compose.ts";
+import type { CreateBody } from "./containers.ts";
 import type { Exit, RunningService, ServiceUsage } from "./engine.ts";
 import { GroupProbe, type GroupState } from "./group_probe.ts";
 import { SwitchCounter } from "./proc.ts";
 import { readLog } from "./process.ts";
 
 const MIB = 2 ** 20;
+/** How long a container may take to end by itself. */
+const STOP_TIMEOUT_MS = 3000;
 
 /** A file to be put into a container before it starts. */
 export interface ContainerFile {
@@ -429,9 +431,8 @@ export class Container implements RunningService {
   }
 
   async stop(): Promise<void> {
-    const { body: { StopSignal = "SIGTERM", StopTimeout = 3 } } = this.#options;
-    await this.kill(StopSignal).catch(() => {});
-    const deadline = Date.now() + StopTimeout * 1000;
+    await this.kill("SIGTERM").catch(() => {});
+    const deadline = Date.now() + STOP_TIMEOUT_MS;
     while (this.exit === null && this.id !== "" && Date.now() < deadline) {
       await Promise.race([this.exited, sleep(200)]);
     }

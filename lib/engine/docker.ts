@@ -16,23 +16,31 @@ import { type AppData, readData } from "../apps/data.ts";
 import { EngineLostError, PoolscopeError } from "../errors.ts";
 import type { PlannedRun } from "../plan.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
-import { settingsOfServer } from "../server_settings.ts";
+import { limitsOf } from "../settings.ts";
 import { readersEnvironment } from "../setup/environment.ts";
 import { builtApps, type BuiltImage, ensureImages, findCaBundle } from "../setup/images.ts";
 import { ROOT } from "../store/layout.ts";
-import type { Limits, Manifest, ServiceLimits } from "../store/manifest.ts";
+import type { Manifest, ServiceLimits } from "../store/manifest.ts";
 import { appOptions } from "./app_environment.ts";
 import { allAppTimings, GO_ON, PAGE_NUMBERS, PAUSE, PAUSED_FILE } from "./app_timings.ts";
 import { Owned } from "./cleanup.ts";
-import {
-  type ComposeFile,
-  type ComposeProject,
-  type ComposeService,
-  type CreateBody,
-  readCompose,
-  toCreateBody,
-} from "./compose.ts";
 import { Container, type ContainerFile } from "./container.ts";
+import {
+  CONTAINER_PASSFILE,
+  CONTAINER_TIMINGS,
+  CONTAINER_TLS,
+  containersOf,
+  type ContainerSpec,
+  type CreateBody,
+  createBody,
+  listening,
+  NETWORK_PORTS,
+  PGBOUNCER_PORT,
+  POSTGRES_PORT,
+  postgresContainer,
+  type ScenarioContainers,
+  toolBody,
+} from "./containers.ts";
 import { divideCores } from "./cpu_sets.ts";
 import {
   ADMIN_USER,
@@ -66,26 +74,14 @@ import type {
 import { networkCommand, networkUp, readNetwork } from "./network.ts";
 import { parseHostCpu, parseMemoryInUse } from "./proc.ts";
 import { Relay, relayProgram } from "./relay.ts";
-import {
-  composeApp,
-  type ComposePlacement,
-  composeVariables,
-  CONTAINER_PASSFILE,
-  CONTAINER_TIMINGS,
-  CONTAINER_TLS,
-  fillTemplate,
-  NETWORK_PORTS,
-  publishedPorts,
-} from "./services.ts";
-import { byServerVersions, checkServerSettings, postgresArguments } from "./server_programs.ts";
+import { fillTemplate, postgresSettings } from "./services.ts";
+import { byServerVersions, checkServerSettings } from "./server_programs.ts";
 import { seedTemplate } from "./seed.ts";
 import { parseTcp, TCP_FILES, type TcpState } from "./tcp.ts";
 import { type Certificates, enableTls, makeCertificates } from "./tls.ts";
 import { waitUntil } from "./wait.ts";
 
 const MIB = 2 ** 20;
-const POSTGRES_PORT = 5432;
-const PGBOUNCER_PORT = 6432;
 /** The folder in Locust's container that receives its files. */
 const LOAD_FOLDER = "/poolscope-run";
 /** Where the image of Locust has the locustfile. */
@@ -105,8 +101,8 @@ export interface DockerEngineOptions {
   signal?: AbortSignal;
   /** The apps of the study. @default those of the checkout */
   apps?: readonly App[];
-  /** Compose files over ours. @default none */
-  overrides?: ComposeFile[];
+  /** Changes what the container of a run's app or PgBouncer is created with. @default nothing */
+  adjust?: (body: CreateBody, service: "app" | "pgbouncer") => CreateBody;
 }
 
 /** A running PostgreSQL of one study. */
@@ -127,7 +123,7 @@ interface Shared {
   network: string;
   relay: Relay;
   images: Record<string, BuiltImage>;
-  overrides: ComposeFile[];
+  adjust: DockerEngineOptions["adjust"];
   /** The daemon's machine. */
   cores: number;
   memoryMiB: number;
@@ -147,48 +143,21 @@ interface MakeOptions {
   run?: string;
 }
 
-/** The compose files of a path, as the scenario fills them in. */
-function readProject(
-  scenario: Scenario,
-  placement: ComposePlacement & { password: string },
-  { overrides, images }: Pick<Shared, "overrides" | "images">,
-): ComposeProject {
-  const names = ["compose.yml", ...(scenario.path === "pooled" ? ["compose.pooled.yml"] : [])];
-  const files = names.map((name) => ({
-    name: `compose/${name}`,
-    text: readFileSync(join(ROOT, "compose", name), "utf8"),
-  }));
-  const ports = publishedPorts(files.map(({ text }) => text).join("\n"));
-  const variables = { ...ports, ...composeVariables(scenario, placement) };
-  const app = readApp(scenario.framework);
-  let project = readCompose([...files, ...overrides], variables);
-  if (project.services[app.name] === undefined) {
-    const own = composeApp(app, scenario, placement, images[app.name]!.reference);
-    project = readCompose([...files, own, ...overrides], variables);
-  }
-  // A variable of a compose file is one argument, and these are any number.
-  project.services.postgres?.command?.push(
-    ...postgresArguments(settingsOfServer(scenario, "postgres")),
-  );
-  return project;
-}
-
 /** Whether the image of PostgreSQL is made of these scripts, those of the checkout's data/. */
 function isInImage({ schema, seed }: AppData): boolean {
   const own = (name: string) => readFileSync(join(ROOT, "data", name), "utf8");
   return schema.text === own("schema.sql") && seed.text === own("seed.sql");
 }
 
-/** The files that a service is granted, by the values of its secrets. */
-function secretFiles(service: ComposeService, values: Record<string, string>): ContainerFile[] {
-  return service.secrets.map(({ source, target, uid, gid }) => {
-    const content = values[source];
-    if (content === undefined) {
-      throw new PoolscopeError(`Cannot start ${service.name}: there is no secret ${source}`);
-    }
-    // The owner's alone, whatever the file says; who is not named is root.
-    return { path: target, content, mode: 0o600, uid: uid ?? 0, gid: gid ?? uid ?? 0 };
-  });
+/** The files of passwords that a container is given, which its programs read as root. */
+function secretFiles({ secrets }: ContainerSpec, values: Record<string, string>): ContainerFile[] {
+  return secrets.map((name) => ({
+    path: `/run/secrets/${name}`,
+    content: values[name]!,
+    mode: 0o600,
+    uid: 0,
+    gid: 0,
+  }));
 }
 
 /** Certificates as files of a container, for those who hold the key or for the app that does not. */
@@ -204,23 +173,6 @@ function certificateFiles(
     gid: 0,
     mode: part === "key" ? 0o600 : 0o644,
   }));
-}
-
-/** The limits that a service's description asks for. */
-function limitsOf({ cpus, memory }: ComposeService): Limits {
-  return { cpus, memoryMiB: memory === null ? null : memory / MIB };
-}
-
-/** A create request without limits, which are put in force later, and for a remote daemon no ports. */
-function requestFor(service: ComposeService, image: BuiltImage | undefined, local: boolean) {
-  const body = toCreateBody(service);
-  const { CpuPeriod: _, CpuQuota: __, Memory: ___, ...host } = body.HostConfig;
-  return {
-    ...body,
-    // The very image whose digest the manifest has, whatever its name means by now.
-    Image: image?.id ?? body.Image,
-    HostConfig: { ...host, ...(!local && { PortBindings: {} }) },
-  };
 }
 
 /** What the reader's environment says of images. */
@@ -299,7 +251,7 @@ export class DockerEngine implements Engine {
    * @throws {PoolscopeError} If the daemon refuses, or an image cannot be built.
    */
   static async open(options: DockerEngineOptions): Promise<DockerEngine> {
-    const { host, study, log = () => {}, signal, overrides = [] } = options;
+    const { host, study, log = () => {}, signal, adjust } = options;
     const apps = options.apps ?? builtApps();
     const sharing = apps.filter(({ environment }) => environment === "shared");
     const docker = openDocker(host);
@@ -360,7 +312,7 @@ export class DockerEngine implements Engine {
         network: name,
         relay,
         images,
-        overrides,
+        adjust,
         make,
         remove,
         servers: new DockerServers({ docker, images, runOnce, building }, versions),
@@ -423,25 +375,24 @@ export class DockerEngine implements Engine {
 
   async #startServer(scenario: Scenario): Promise<void> {
     const shared = this.#shared;
-    const cpuSets = divideCores(shared.cores, scenario.dbCpus) ?? {};
-    const project = readProject(scenario, { nonce: "", cpuSets, password: "" }, shared);
-    const service = project.services.postgres!;
+    const cores = divideCores(shared.cores, scenario.dbCpus)?.postgres ?? "";
+    const backlog = String(scenario.listenBacklog);
+    const spec = postgresContainer(postgresSettings(scenario), backlog);
     // A memory limit can be changed, but not be taken back.
-    const unlimited = service.memory === null;
+    const unlimited = scenario.dbMemoryMiB === null;
     const data = readData(readApp(scenario.framework));
     const { postgres } = await shared.servers.imagesOf(scenario);
-    const { command, sysctls, cpuset } = service;
-    const key = JSON.stringify([postgres, command, sysctls, cpuset, unlimited, data]);
+    const key = JSON.stringify([postgres, spec, cores, unlimited, data]);
     if (this.#database?.key === key && await this.#isFit(this.#database)) return;
     await this.#stopDatabase();
     this.#signal?.throwIfAborted();
     this.#log("Starting PostgreSQL");
     const password = randomPassword();
     const server = shared.make("postgres", {
-      body: requestFor(service, shared.images[postgres], isLocal(shared.host)),
+      body: createBody(spec, shared.images[postgres]!.id, cores, isLocal(shared.host)),
       aliases: ["postgres"],
       // The app's is changed below, as the administrator's is: neither outlives the start.
-      files: secretFiles(service, { admin_password: password, app_password: randomPassword() }),
+      files: secretFiles(spec, { admin_password: password, app_password: randomPassword() }),
       logFile: this.#owned.scratchFile(`postgres-${crypto.randomUUID().slice(0, 8)}.log`),
     });
     try {
@@ -585,13 +536,8 @@ async function openRelay(
   image: string,
   logFile: string,
 ): Promise<Relay> {
-  const body: CreateBody & Record<string, unknown> = {
-    Image: image,
-    Entrypoint: ["python", "-c", relayProgram()],
-    Cmd: [],
-    Env: [],
-    Labels: {},
-    ExposedPorts: {},
+  const body = {
+    ...toolBody(image, ["python", "-c", relayProgram()]),
     OpenStdin: true,
     StdinOnce: true,
     AttachStdin: true,
@@ -633,7 +579,7 @@ class DockerRun implements RunServices {
   cpuSets: Record<string, string> | null = null;
   readonly #label: string;
   readonly #planned: Record<string, string> | null;
-  readonly #project: ComposeProject;
+  readonly #containers: ScenarioContainers;
   #starting: Promise<unknown> = Promise.resolve();
   #pgbouncerAddress: string | null = null;
   #networkAddress: string | null = null;
@@ -654,9 +600,8 @@ class DockerRun implements RunServices {
     });
     this.#label = `${run.id}/round-${run.round}`;
     this.#planned = divideCores(shared.cores, scenario.dbCpus);
-    const cpuSets = this.#planned ?? {};
-    const placement = { nonce: this.nonce, cpuSets, password: database.appPassword };
-    this.#project = readProject(scenario, placement, shared);
+    const placement = { nonce: this.nonce, password: database.appPassword };
+    this.#containers = containersOf(readApp(scenario.framework), scenario, placement);
     this.postgres = { ...database.access, database: DATABASE };
     this.services.set("postgres", database.server);
     database.server.beginRun();
@@ -678,14 +623,6 @@ class DockerRun implements RunServices {
     if (failed !== undefined) throw failed.reason;
   }
 
-  #service(name: string): ComposeService {
-    const service = this.#project.services[name];
-    if (service === undefined) {
-      throw new PoolscopeError(`Cannot start ${name}: compose/compose.yml has no such service`);
-    }
-    return service;
-  }
-
   async #cloneDatabase(): Promise<void> {
     const { admin, server } = this.database;
     try {
@@ -703,16 +640,16 @@ class DockerRun implements RunServices {
   }
 
   async #begin(
-    name: string,
-    service: ComposeService,
+    name: "app" | "pgbouncer",
     files: ContainerFile[],
     prepare: (container: Container) => Promise<void> = () => Promise.resolve(),
   ): Promise<Container> {
-    const { images, host } = this.shared;
-    const image = name === "pgbouncer" ? this.servers.pgbouncer : service.name;
+    const { images, host, adjust = (body) => body } = this.shared;
+    const spec = this.#containers[name];
+    const { id } = images[name === "pgbouncer" ? this.servers.pgbouncer : spec.name]!;
     const container = this.shared.make(name, {
-      body: requestFor(service, images[image], isLocal(host)),
-      aliases: [service.name],
+      body: adjust(createBody(spec, id, this.#planned?.[name] ?? "", isLocal(host)), name),
+      aliases: [spec.name],
       files,
       logFile: join(this.folder, "logs", `${name}.log`),
       run: this.#label,
@@ -733,8 +670,7 @@ class DockerRun implements RunServices {
       { APP_USER, APP_SECRET: this.database.appSecret, STATS_PASSWORD: stats },
       "pgbouncer/userlist.txt",
     );
-    const service = this.#service("pgbouncer");
-    const container = await this.#begin("pgbouncer", service, [
+    const container = await this.#begin("pgbouncer", [
       // The finished list stands for the passwords that plain Compose gives.
       { path: "/run/secrets/userlist", content: userlist, mode: 0o600, uid: 0, gid: 0 },
       ...certificateFiles(this.database.certificates),
@@ -769,22 +705,15 @@ class DockerRun implements RunServices {
     }));
     if (legs.length === 0) return;
     const names = ["control" as const, ...legs.map(({ name }) => name)];
-    const ports = names.map((name) => `${NETWORK_PORTS[name]}/tcp`);
-    const published = ports.map((port) => [port, [{ HostIp: "127.0.0.1", HostPort: "" }]]);
+    const ports = names.map((name) => NETWORK_PORTS[name]);
+    const { ExposedPorts, PortBindings } = listening(ports, isLocal(host));
+    // Every listener may have the queue that it asks for.
+    const Sysctls = { "net.core.somaxconn": String(scenario.listenBacklog) };
     const container = this.shared.make("network", {
       body: {
-        Image: images.locust!.id,
-        Entrypoint: networkCommand("python", at("control"), legs, true),
-        Cmd: [],
-        Env: [],
-        Labels: {},
-        ExposedPorts: Object.fromEntries(ports.map((port) => [port, {}])),
-        HostConfig: {
-          PortBindings: isLocal(host) ? Object.fromEntries(published) : {},
-          Ulimits: [],
-          // Every listener may have the queue that it asks for.
-          Sysctls: { "net.core.somaxconn": String(scenario.listenBacklog) },
-        },
+        ...toolBody(images.locust!.id, networkCommand("python", at("control"), legs, true)),
+        ExposedPorts,
+        HostConfig: { PortBindings, Ulimits: [], Sysctls },
       },
       aliases: ["network"],
       logFile: join(this.folder, "logs", "network.log"),
@@ -804,25 +733,26 @@ class DockerRun implements RunServices {
   }
 
   async #startApp(): Promise<void> {
-    const service = this.#service(this.run.scenario.framework);
+    const spec = this.#containers.app;
     const files = [
-      ...secretFiles(service, { app_password: this.database.appPassword }),
+      ...secretFiles(spec, { app_password: this.database.appPassword }),
       ...certificateFiles(this.database.certificates, ["ca"]),
     ];
     const app = readApp(this.run.scenario.framework);
     // Images of ours write the password file themselves, of the secret that they are granted.
-    const container = await this.#begin("app", service, files, async (created) => {
-      if (service.environment.PGPASSFILE !== CONTAINER_PASSFILE) return;
+    const container = await this.#begin("app", files, async (created) => {
+      if (spec.environment.PGPASSFILE !== CONTAINER_PASSFILE) return;
       const uid = await created.userId();
       const content = `*:*:${DATABASE}:${APP_USER}:${this.database.appPassword}\n`;
       await created.put([{ path: CONTAINER_PASSFILE, content, mode: 0o600, uid, gid: uid }]);
     });
-    const port = await reach(this.shared, container, service.name, app.containerPort);
+    const port = await reach(this.shared, container, spec.name, spec.port);
     this.appUrl = `http://127.0.0.1:${port}`;
     this.healthUrl = this.appUrl + app.healthPath;
   }
 
   async applyLimits(): Promise<Record<string, ServiceLimits>> {
+    const planned = limitsOf(this.run.scenario);
     const limits: Record<string, ServiceLimits> = {};
     const cpuSets: Record<string, string> = {};
     // An app may be ready before the generator has begun.
@@ -830,12 +760,11 @@ class DockerRun implements RunServices {
     await Promise.all([...this.services].map(async ([name, container]) => {
       // The network stands for cables, which nobody limits; why a generator ended, the load tells.
       if (name === "network" || (name === "locust" && container.exit !== null)) return;
-      const service = this.#service(name === "app" ? this.run.scenario.framework : name);
-      const asked = limitsOf(service);
-      if (name !== "locust") await container.update(asked);
+      const asked = planned[name];
+      if (asked !== undefined) await container.update(asked);
       const { cpuset, limits: readBack } = await container.readGroup();
       cpuSets[name] = cpuset;
-      if (name !== "locust") limits[name] = { asked, readBack };
+      if (asked !== undefined) limits[name] = { asked, readBack };
     }));
     this.cpuSets = this.#planned === null ? null : cpuSets;
     // In the order of a request's way, whichever answered first.
@@ -857,18 +786,9 @@ class DockerRun implements RunServices {
   }
 
   startLoad(command: LoadCommand): LoadGenerator {
-    const service = this.#service("locust");
-    const [program = "", ...args] = command.argv;
-    const { images, host } = this.shared;
-    const body = requestFor(service, images.locust, isLocal(host));
+    const cores = this.#planned?.locust;
     const container = this.shared.make("locust", {
-      body: {
-        ...body,
-        Entrypoint: [program],
-        Cmd: args,
-        Env: [...body.Env, ...Object.entries(command.env).map(([key, value]) => `${key}=${value}`)],
-        HostConfig: { ...body.HostConfig, PortBindings: {} },
-      },
+      body: toolBody(this.shared.images.locust!.id, command.argv, command.env, cores),
       aliases: ["locust"],
       files: [
         { path: LOAD_FOLDER, content: null, mode: 0o777, uid: 0, gid: 0 },

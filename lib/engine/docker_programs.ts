@@ -12,7 +12,7 @@ import type { BuiltImage } from "../setup/images.ts";
 import type { Server } from "../server_settings.ts";
 import { TOOLS } from "../store/layout.ts";
 import type { Owned } from "./cleanup.ts";
-import type { CreateBody } from "./compose.ts";
+import { type CreateBody, toolBody } from "./containers.ts";
 import type { Container } from "./container.ts";
 import type { ServerPrograms } from "./server_programs.ts";
 import { directDependencies } from "./versions.ts";
@@ -41,15 +41,7 @@ export function onceRunner({ make, remove, images, owned }: {
 }): RunOnce {
   return async (service, argv, env = {}) => {
     const name = `${service}-${crypto.randomUUID().slice(0, 8)}`;
-    const body: CreateBody = {
-      Image: images[service]!.id,
-      Entrypoint: argv,
-      Cmd: [],
-      Env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
-      Labels: {},
-      ExposedPorts: {},
-      HostConfig: { PortBindings: {}, Ulimits: [] },
-    };
+    const body = toolBody(images[service]!.id, argv, env);
     const logFile = owned.scratchFile(`${name}.log`);
     const container = make(name, { body, logFile });
     try {

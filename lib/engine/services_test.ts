@@ -7,16 +7,10 @@ import { UsageError } from "../errors.ts";
 import { FRAMEWORKS } from "../plan.ts";
 import { createScenario, type Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
-import { readCompose } from "./compose.ts";
 import { appOptions, appPlacement } from "./app_environment.ts";
-import {
-  composeVariables,
-  CONTAINER_TIMINGS,
-  fillTemplate,
-  pgbouncerValues,
-  postgresSettings,
-  publishedPorts,
-} from "./services.ts";
+import { composeFiles } from "./compose_files.ts";
+import { CONTAINER_TIMINGS, containersOf, createBody } from "./containers.ts";
+import { fillTemplate, pgbouncerValues, postgresSettings } from "./services.ts";
 
 const placement = {
   host: "127.0.0.1",
@@ -62,19 +56,14 @@ Deno.test("appOptions() is equal on both paths, and an app's places differ in ho
 Deno.test("a copy is told to no service, and a delay to the app alone", () => {
   const scenario = createScenario({ framework: "flask", path: "pooled", users: 1 });
   const app = readApp("flask");
-  const none = { nonce: "n", cpuSets: {} };
-  const told = (one: Scenario) => [
-    appOptions(app, one),
-    composeVariables(one, none),
-    postgresSettings(one),
-  ];
+  const containers = (one: Scenario) => containersOf(app, one, { nonce: "n", password: "p" });
+  const told = (one: Scenario) => [appOptions(app, one), containers(one), postgresSettings(one)];
   deepEqual(told({ ...scenario, replica: 1 }), told(scenario));
   const delayed = { ...scenario, appDelayMs: 2.5 };
   deepEqual(appOptions(app, delayed), { ...appOptions(app, scenario), APP_DELAY_MS: "2.5" });
-  deepEqual(composeVariables(delayed, none), {
-    ...composeVariables(scenario, none),
-    APP_DELAY_MS: "2.5",
-  });
+  const { app: before, ...others } = containers(scenario);
+  const environment = { ...before.environment, APP_DELAY_MS: "2.5" };
+  deepEqual(containers(delayed), { ...others, app: { ...before, environment } });
   deepEqual(postgresSettings(delayed), postgresSettings(scenario));
 });
 
@@ -168,25 +157,6 @@ Deno.test("postgresSettings() takes max_connections, with ours on top, and scram
   equal(settings.timezone, "UTC");
 });
 
-/** A service of `compose/` as a scenario fills it in, and the variables that its files name. */
-function compose(scenario: Scenario) {
-  const names = ["compose.yml", ...(scenario.path === "pooled" ? ["compose.pooled.yml"] : [])];
-  const files = names.map((name) => ({
-    name: `compose/${name}`,
-    text: readFileSync(join(ROOT, "compose", name), "utf8"),
-  }));
-  const variables = {
-    ...publishedPorts(files.map(({ text }) => text).join("\n")),
-    ...composeVariables(scenario, { nonce: "n", cpuSets: { app: "2-3" } }),
-  };
-  const asked = files.flatMap(({ text }) => [...text.matchAll(/(?<!\$)\$\{(\w+)/g)]);
-  return {
-    services: readCompose(files, variables).services,
-    variables,
-    asked: new Set(asked.map(([, name]) => name!)),
-  };
-}
-
 /** Far from every default, so that a value that is not passed on is seen. */
 const STRANGE: Partial<Scenario> & { users: number } = {
   users: 3,
@@ -214,21 +184,13 @@ const STRANGE: Partial<Scenario> & { users: number } = {
   "pgbouncer.server_lifetime": "60",
 };
 
-Deno.test("compose/ leaves no default of its own to decide, and names no unknown variable", () => {
-  const { variables, asked } = compose(
-    createScenario({ framework: "flask", path: "pooled", ...STRANGE }),
-  );
-  const ofImages = ["POSTGRES_IMAGE", "PYTHON_IMAGE", "DEBIAN_IMAGE", "POOLSCOPE_TAG"];
-  deepEqual(
-    [...asked].filter((name) => !ofImages.includes(name)).sort(),
-    Object.keys(variables).sort(),
-  );
-  const documented = readFileSync(join(ROOT, "compose", ".env"), "utf8")
-    .split("\n").filter((line) => /^\w+=/.test(line)).map((line) => line.split("=")[0]!);
-  deepEqual(documented.sort(), [...asked].sort());
+Deno.test("compose/ is what `deno task compose` writes", () => {
+  for (const [name, text] of Object.entries(composeFiles())) {
+    equal(readFileSync(join(ROOT, "compose", name), "utf8"), text, name);
+  }
 });
 
-Deno.test("compose/ gives each service what services.ts gives the local engine's processes", () => {
+Deno.test("containersOf() gives each container what the local engine gives its processes", () => {
   for (const framework of FRAMEWORKS) {
     for (const path of ["direct", "pooled"] as const) {
       const scenario = createScenario({
@@ -238,9 +200,8 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
         threads: framework === "fastapi" ? 1 : 5,
       });
       const app = readApp(framework);
-      const { services } = compose(scenario);
-      const { environment, cpus, memory, cpuset } = services[framework]!;
-      deepEqual(environment, {
+      const containers = containersOf(app, scenario, { nonce: "n", password: "secret" });
+      deepEqual(containers.app.environment, {
         ...appOptions(app, scenario),
         ...appPlacement(app, {
           host: "0.0.0.0",
@@ -255,18 +216,12 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
           timings: CONTAINER_TIMINGS,
         }),
       });
-      deepEqual([cpus, memory, cpuset], [1.5, 600 * 2 ** 20, "2-3"]);
-
-      const database = services.postgres!;
-      deepEqual([database.cpus, database.memory], [0.75, 300 * 2 ** 20]);
-      const settings = database.command!.slice(1).filter((word) => word !== "-c");
+      const settings = containers.postgres.command!.slice(1).filter((word) => word !== "-c");
       deepEqual(
         Object.fromEntries(settings.map((setting) => setting.split("="))),
         postgresSettings(scenario),
       );
 
-      const pooler = services.pgbouncer!;
-      deepEqual([pooler.cpus, pooler.memory], [0.25, 100 * 2 ** 20]);
       const { USERLIST: _, ...values } = pgbouncerValues(scenario, {
         host: "0.0.0.0",
         port: 6432,
@@ -278,42 +233,31 @@ Deno.test("compose/ gives each service what services.ts gives the local engine's
         tlsCa: "/run/poolscope-tls/ca.crt",
         tlsCertificate: "/run/poolscope-tls/server.crt",
       });
-      const { APP_USER, ...given } = pooler.environment;
+      const { APP_USER, ...given } = containers.pgbouncer.environment;
       deepEqual([given, APP_USER], [values, "app"]);
       // Every listener may have the queue that it asks for.
-      for (const name of ["postgres", "pgbouncer", framework]) {
-        deepEqual(services[name]!.sysctls, { "net.core.somaxconn": "333" });
+      for (const spec of Object.values(containers)) {
+        const { HostConfig } = createBody(spec, "sha256:1", "2-3", false);
+        const asked = [HostConfig.Sysctls, HostConfig.CpusetCpus, HostConfig.PortBindings];
+        deepEqual(asked, [{ "net.core.somaxconn": "333" }, "2-3", {}]);
       }
     }
   }
 });
 
-Deno.test("composeVariables() sends a leg that takes time through the network's container", () => {
+Deno.test("containersOf() sends a leg that takes time through the network's container", () => {
   const hosts = (settings: Partial<Scenario> & Pick<Scenario, "path">) => {
-    const { services } = compose(
-      createScenario({ framework: "flask", users: 1, rttAppDbMs: 2, ...settings }),
-    );
-    const { PGHOST, PGPORT } = services.flask!.environment;
-    const { DB_HOST, DB_PORT } = services.pgbouncer!.environment;
+    const scenario = createScenario({ framework: "flask", users: 1, rttAppDbMs: 2, ...settings });
+    const { app, pgbouncer } = containersOf(readApp("flask"), scenario, {
+      nonce: "",
+      password: "",
+    });
+    const { PGHOST, PGPORT } = app.environment;
+    const { DB_HOST, DB_PORT } = pgbouncer.environment;
     return [PGHOST, PGPORT, DB_HOST, DB_PORT].join(" ");
   };
   equal(hosts({ path: "direct" }).startsWith("network 7001 "), true);
   equal(hosts({ path: "pooled" }), "network 7002 postgres 5432");
   const beside = { rttAppPgbouncerMs: 0, rttPgbouncerDbMs: 2 };
   equal(hosts({ path: "pooled", ...beside }), "pgbouncer 6432 network 7003");
-});
-
-Deno.test("composeVariables() has no limit for a scenario's null", () => {
-  const { services } = compose(
-    createScenario({
-      framework: "flask",
-      path: "pooled",
-      users: 1,
-      dbCpus: null,
-      dbMemoryMiB: null,
-    }),
-  );
-  for (const name of ["postgres", "flask", "pgbouncer"]) {
-    deepEqual([services[name]!.cpus, services[name]!.memory], [null, null], name);
-  }
 });

@@ -8,10 +8,8 @@ import { equal, match } from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ComposeFile } from "../engine/compose.ts";
-import { DockerEngine } from "../engine/docker.ts";
+import { DockerEngine, type DockerEngineOptions } from "../engine/docker.ts";
 import type { DockerHost } from "../engine/docker_host.ts";
-import type { App } from "../apps/app.ts";
 import type { Plan, PlannedRun } from "../plan.ts";
 import { readRun } from "../report/read_run.ts";
 import { runScenario } from "../run_scenario.ts";
@@ -48,10 +46,9 @@ export class Runs implements AsyncDisposable {
 
   static async open(
     host: DockerHost,
-    overrides: ComposeFile[] = [],
-    apps?: readonly App[],
+    options: Pick<DockerEngineOptions, "adjust" | "apps"> = {},
   ): Promise<Runs> {
-    return new Runs(await DockerEngine.open({ host, study: "docker-test", overrides, apps }));
+    return new Runs(await DockerEngine.open({ host, study: "docker-test", ...options }));
   }
 
   /** One run; `during` is called when the load has gone on for a second. */
