@@ -1,5 +1,5 @@
 /**
- * The Docker engine: the services that `compose/` describes, as containers with limits of their own.
+ * The Docker engine: services as containers with limits of their own.
  * Files travel by archive and connections through published loopback ports or a relay, so that
  * nothing here assumes that Docker runs on this machine.
  *
