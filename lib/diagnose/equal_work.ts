@@ -9,7 +9,7 @@ import { connectionBudget } from "../connections.ts";
 import type { Scenario } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import type { Work } from "../stats/work.ts";
-import { workWords } from "../wording/work.ts";
+import { workWords } from "../wording/gates.ts";
 
 /**
  * By how much statements or rows per request may differ from the contract's, beside the share of

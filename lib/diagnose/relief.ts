@@ -13,7 +13,7 @@ import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { Plan } from "../plan.ts";
 import { pairedRatio } from "../stats/ratio.ts";
 import type { Estimate, RunSummary } from "../stats/summary.ts";
-import { adviceWords as say } from "../wording/advice.ts";
+import { adviceWords as say } from "../wording/bottlenecks.ts";
 import type { ScenarioVerdict, Verdict } from "./verdict.ts";
 
 /** How much more of something a relief gives. */

@@ -14,7 +14,7 @@ import type { Scenario } from "../scenario.ts";
 import { shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { AppActivity, PgbouncerActivity, PostgresActivity } from "../stats/telemetry.ts";
-import { ruleWords as say, verdictTitles } from "../wording/verdicts.ts";
+import { ruleWords as say, verdictTitles } from "../wording/bottlenecks.ts";
 import { MAX_GENERATOR_CORES } from "./gates.ts";
 
 /**

@@ -17,7 +17,7 @@ import { median } from "../stats/percentile.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
 import { answerWords as say } from "../wording/answer.ts";
 import { atLevels } from "../wording/format.ts";
-import { narrativeWords } from "../wording/narrative.ts";
+import { narrativeWords } from "../wording/study.ts";
 import { describeCheck } from "./check.ts";
 import { Markdown } from "./display.ts";
 import { explainPairs } from "./evidence.ts";

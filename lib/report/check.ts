@@ -8,9 +8,8 @@
 import { levelLabel } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
-import { checkWords as say } from "../wording/check.ts";
-import { columnTitles } from "../wording/headings.ts";
-import { narrativeWords } from "../wording/narrative.ts";
+import { checkWords as say, narrativeWords } from "../wording/study.ts";
+import { columnTitles } from "../wording/tables.ts";
 import { type CellValue, Markdown, Table, type TableColumn } from "./display.ts";
 import { describeStatus } from "./status.ts";
 import type { Study } from "./study.ts";

@@ -19,8 +19,8 @@ import {
 import { pairName } from "../figures/claims.ts";
 import { levelLabel } from "../scenario.ts";
 import { atLevels, formatNumber, formatPercent, formatRatio } from "../wording/format.ts";
-import { columnTitles as titles } from "../wording/headings.ts";
-import { poolerWords as say } from "../wording/pooler.ts";
+import { columnTitles as titles } from "../wording/tables.ts";
+import { poolerWords as say } from "../wording/telemetry.ts";
 import { type CellValue, Markdown, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 import { checkStamp } from "./tables.ts";

@@ -6,8 +6,8 @@
 
 import { type FiredGate, firedGates, GATES } from "../diagnose/gates.ts";
 import { atLevels } from "../wording/format.ts";
-import { gateLines as say } from "../wording/gate_lines.ts";
-import { narrativeWords } from "../wording/narrative.ts";
+import { gateLines as say } from "../wording/gates.ts";
+import { narrativeWords } from "../wording/study.ts";
 import { escapeHtml, Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
 

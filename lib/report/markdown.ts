@@ -4,7 +4,7 @@
  * @module
  */
 
-import { reportHeadings as headings } from "../wording/headings.ts";
+import { reportHeadings as headings } from "../wording/tables.ts";
 import { conclusion } from "./answer.ts";
 import { evidenceTable, readEvidence } from "./evidence.ts";
 import { flawsTable } from "./flaws.ts";

@@ -17,7 +17,7 @@ import { armLabels } from "../scenario.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { atLevels, formatList } from "../wording/format.ts";
-import { measures, narrativeWords as say } from "../wording/narrative.ts";
+import { measures, narrativeWords as say } from "../wording/study.ts";
 import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";

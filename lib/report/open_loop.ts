@@ -6,7 +6,7 @@
 
 import { percentileOf } from "../figures/claims.ts";
 import { atLevels, formatNumber, formatPercent } from "../wording/format.ts";
-import { openLoopWords as say } from "../wording/open_loop.ts";
+import { openLoopWords as say } from "../wording/study.ts";
 import { heading, tableWords } from "../wording/tables.ts";
 import { failureSentences, rejectionSentences } from "../figures/options.ts";
 import { openLoopClaim, openLoopPercentile, type OpenLoopResults } from "../figures/open_loop.ts";

@@ -6,10 +6,9 @@
 
 import { pairName } from "../figures/claims.ts";
 import { atLevels } from "../wording/format.ts";
-import { ratioWords as say } from "../wording/ratios.ts";
+import { describeNoDifference, ratioWords as say } from "../wording/ratios.ts";
 import { tableWords } from "../wording/tables.ts";
 import { armRatioLabel } from "../figures/ratio.ts";
-import { describeNoDifference } from "../wording/decisions.ts";
 import type { ArmRatio, ThroughputRatio } from "../stats/summary.ts";
 import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";

@@ -6,7 +6,7 @@
 
 import { shortCause } from "../stats/summarise.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
-import { narrativeWords as say } from "../wording/narrative.ts";
+import { narrativeWords as say } from "../wording/study.ts";
 
 /** Failed or rejected, as a whole or in part, or neither, with the cause. */
 export function describeStatus(scenario: ScenarioSummary): string {

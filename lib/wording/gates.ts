@@ -1,5 +1,5 @@
 /**
- * The words of the gates.
+ * The gates, what those that fired say together, and how the work of an arm deviates.
  *
  * @module
  */
@@ -10,7 +10,15 @@ import { leastRequests } from "../stats/latency.ts";
 import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
 import { TOLERATED_CHANGE, TREND_LEVEL } from "../stats/steady_state.ts";
 import { serviceTitles } from "./causes.ts";
-import { formatCores, formatLimit, formatMs, formatPercent } from "./format.ts";
+import {
+  capitalise,
+  formatCores,
+  formatCount,
+  formatLimit,
+  formatList,
+  formatMs,
+  formatPercent,
+} from "./format.ts";
 
 /** An app by its title, and how many connections it may open in one or several scenarios. */
 export interface AppBudget {
@@ -305,4 +313,70 @@ export const firedWords = {
   foreseen: (title: string, saw: string, next: string) =>
     `Warning: ${begun(title)}: ${saw}; ${next}`,
   seen: (texts: readonly string[]) => texts.join("; "),
+};
+
+/** A line for each gate, under its kind; the head counts the runs. */
+export const gateLines = {
+  /** By kind: what its gates do to what is said. */
+  kinds: {
+    reject: "Rejected: in no mean and no comparison",
+    limit: "Limits of every claim below",
+    finding: "Findings: why the numbers are what they are",
+  },
+  everyRun: "every run",
+  everyCell: (runs: number, all: number) => `every cell (${runs} of ${all} runs)`,
+  /** Arms by where they have their cells. */
+  cells: (places: readonly [at: string, arms: readonly string[]][], runs: number, all: number) =>
+    `${places.map(([at, arms]) => `${formatList(arms)} ${at}`).join("; ")} (${
+      runs === all ? formatCount(runs, "run") : `${runs} of ${all} runs`
+    })`,
+  atMost: "at most ",
+  atWorst: "at worst, ",
+  seen: (seen: string, cause: string, next: string) =>
+    `${capitalise(seen)}. *Likely cause:* ${cause}. *Next step:* ${next}.`,
+  counted: (
+    { ok, rejected, failed }: Record<"ok" | "rejected" | "failed", number>,
+    fired: number,
+    gates: number,
+  ) => {
+    const rest = [
+      ...(rejected > 0 ? [`${rejected} rejected`] : []),
+      ...(failed > 0 ? [`${failed} failed`] : []),
+    ];
+    return `${ok} of ${formatCount(ok + rejected + failed, "run")} count${
+      rest.length === 0 ? "" : `, ${formatList(rest)}`
+    }; ${fired === 0 ? "none" : fired} of ${gates} gates fired.`;
+  },
+  check: " A functional check concludes nothing, so that it rejects nothing for its numbers.",
+} as const;
+
+const unlike = (what: string, app: string) => (seen: number, asked: number) =>
+  `${seen.toFixed(2)} ${what} per request where the contract has ${
+    asked.toFixed(2)
+  }: the app ${app}`;
+
+/** Deviations, without the arm and without a full stop. */
+export const workWords = {
+  statements: {
+    more: unlike(
+      "data statements",
+      "asks the database more than once for what one statement gives",
+    ),
+    fewer: unlike("data statements", "answers without asking the database, as from a cache"),
+  },
+  rows: {
+    more: unlike("rows", "reads rows that no answer needs"),
+    fewer: unlike("rows", "answers without reading what it shows"),
+  },
+  past: (seen: number, executed: number, requests: number) =>
+    `PgBouncer saw ${(seen / requests).toFixed(2)} queries per request and PostgreSQL executed ${
+      (executed / requests).toFixed(2)
+    }: ${Math.round(100 * (1 - seen / executed))}% went past PgBouncer`,
+  throughPgbouncer: (pooled: number, direct: number) =>
+    `${pooled.toFixed(2)} data statements per request where the direct path has ${
+      direct.toFixed(2)
+    }: the app does other work through PgBouncer`,
+  /** Why the arm's runs are rejected. */
+  other: (deviations: readonly string[]) =>
+    `other work than the contract's: ${deviations.join("; ")}`,
 };

@@ -1,6 +1,6 @@
 /**
- * A study in progress: what is said of it in a terminal, in a notebook's display and in a log of
- * lines.
+ * A study in progress, in a terminal, in a notebook's display and in a log of lines; and notebooks that
+ * are executed.
  *
  * @module
  */
@@ -135,4 +135,13 @@ export const eventWords = {
     `Report of ${study}: ${formatCount(files, "file")}`,
   reportFailed: (study: string, files: number) =>
     `Incomplete report of ${study}: ${formatCount(files, "file")}`,
+} as const;
+
+/** Lines and places. */
+export const notebookWords = {
+  cellOf: (notebook: string, cell: number, cells: number) =>
+    `${notebook}: cell ${cell} of ${cells}`,
+  line: (notebook: string, cell: number, line: number) => `${notebook}, cell ${cell}, line ${line}`,
+  end: (notebook: string) => `${notebook}, end`,
+  uncaught: (error: string) => `Uncaught, outside of any cell: ${error}`,
 } as const;

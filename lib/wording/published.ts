@@ -1,10 +1,10 @@
 /**
- * The words of the published result beside a study.
+ * The published result beside a study, and its flaws.
  *
  * @module
  */
 
-import { formatRatio } from "./format.ts";
+import { formatList, formatNumber, formatRatio } from "./format.ts";
 
 /** The table of the published result. */
 export const publishedWords = {
@@ -24,4 +24,45 @@ export const publishedWords = {
   opposite: "not met: the opposite direction",
   sameWithin: "met: same direction, published ratio inside the interval",
   sameBeyond: "met in direction, not in size",
+} as const;
+
+/** The flaws, and by flaw what holds of a study in which no gate names it. */
+export const flawWords = {
+  title: (study: string) => `The published result's flaws, and ${study}`,
+  flaws: {
+    quota: "Every cell sat at a CPU quota, which decided the throughput",
+    multiplexing: "Sync apps had 6 connections against a pool of 20: nothing was multiplexed",
+    reconnects: "The largest gain came from an app that reconnected per request, not from pooling",
+    budgets: "Frameworks had 6 and 160 connections",
+    settings: "Prepared statements were off in one arm alone",
+    work: "Frameworks sent different numbers of queries per request",
+    rounds: "One run per cell",
+    order: "Cells ran in a fixed order",
+    ramp: "The ramp was counted as measurement",
+    readiness: "Readiness was a fixed sleep of 30 s, 38 s lost per cell",
+  },
+  quota: "not repeated: no service reached its quota",
+  multiplexing: "not repeated: every pooled app may open more connections than the pool has",
+  noReconnects: "not repeated: no app reconnected, so that PostgreSQL had no churn to be spared",
+  reconnects: (pair: string, direct: number, pooled: number, shared: boolean) =>
+    `${pair} opened ${formatNumber(direct)} sessions per 1,000 requests direct, ${
+      formatNumber(pooled)
+    } pooled, and shared ${shared ? "server connections too" : "no server connections"}`,
+  budgets: "not repeated: all apps may open equally many",
+  settings: "not repeated: both paths have the same settings",
+  work: (counted: readonly [app: string, statements: number][]) =>
+    `not repeated: one contract, answers compared before each load${
+      counted.length === 0
+        ? ""
+        : `; PostgreSQL counted data statements per request: ${
+          formatList(counted.map(([app, statements]) => `${app} ${statements.toFixed(2)}`))
+        }`
+    }`,
+  rounds: (rounds: number) => `not repeated: ${rounds} rounds`,
+  order: "not repeated: each round drew an order of its own",
+  ramp: (warmUpS: number) => `not repeated: the ramp was over within the ${warmUpS} s of warm-up`,
+  readiness: (overheadS: number | null) =>
+    `not repeated: every service was waited for by condition${
+      overheadS === null ? "" : `; ${overheadS.toFixed(1)} s per run outside the load (median)`
+    }`,
 } as const;

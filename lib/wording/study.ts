@@ -1,8 +1,22 @@
 /**
- * The words of a study as a whole: its lines in a cell, and what is wrong with its files.
+ * How a study is read: what it is, what was run, its throughput and latency, what failed, its open
+ * loop, and what stands for all that in a functional check.
  *
  * @module
  */
+
+import type { Plan } from "../plan.ts";
+import type { LoadLevel } from "../scenario.ts";
+import type { Estimate } from "../stats/summary.ts";
+import {
+  atLevels,
+  capitalise,
+  formatCount,
+  formatInterval,
+  formatList,
+  formatNumber,
+} from "./format.ts";
+import { loadWords } from "./load.ts";
 
 /** A study in a few lines, and its warnings. */
 export const studyWords = {
@@ -20,4 +34,130 @@ export const studyWords = {
   unreadable: (arm: string, fault: string) => `${arm}: the run cannot be read (${fault})`,
   fault: (file: string, line: number | null, what: string) =>
     `${file}${line === null ? "" : `, line ${line}`}: ${what}`,
+} as const;
+
+/** What is measured, in the middle of a sentence. */
+export const measures = { throughput: "throughput", latency: "latency" } as const;
+
+/** Every sentence that reads a study, and an arm at its loads. */
+export const narrativeWords = {
+  place: (arm: string, levels: readonly LoadLevel[]) => `${arm} ${atLevels(levels)}`,
+  noRun: "No run is complete yet.",
+  noneAccepted: (why: string) => `No run was accepted: ${why}.`,
+  checkOnly: "**Functional check only.**",
+  /** What was run, and how much of it is there. */
+  study: (
+    { name, rounds, windowS, warmUpS }: Pick<Plan, "name" | "rounds" | "windowS" | "warmUpS">,
+    at: string,
+    { arms, runs, further, missing }: Record<"arms" | "runs" | "further" | "missing", number>,
+  ) =>
+    `Plan \`${name}\`: ${formatCount(arms, "arm")} ${at}, ${
+      formatCount(rounds, "round")
+    } of ${windowS} s windows after ${warmUpS} s of warm-up: ${formatCount(runs, "run")}${
+      further > 0 ? `, ${further} of them in further rounds of undecided comparisons` : ""
+    }, ${
+      missing === 0
+        ? "all complete"
+        : `${runs - missing} complete so far, ${formatCount(missing, "run")} to come`
+    }.`,
+  sharedCores: (cores: number) =>
+    `Load generator, app and database shared ${formatCount(cores, "core")}.`,
+  ownCores: (cpuSets: readonly string[]) =>
+    `Load generator, app, PgBouncer and database each had cores of their own (${
+      cpuSets.join("; ")
+    }).`,
+  note: (warning: string) => `> **Note:** ${warning}`,
+  moreFaults: (n: number) => `${formatCount(n, "more fault")} of files like these.`,
+  sentence: (text: string) => `${capitalise(text)}.`,
+  throughput: (claim: string, rps: Estimate, n: number, place: string) => {
+    const interval = formatInterval(rps);
+    return `${claim}. The highest throughput was ${
+      formatNumber(rps.value)
+    } correct answers per second${
+      interval === "" ? " in a single run" : `, 95% interval ${interval}, n = ${n}`
+    }: ${place}.`;
+  },
+  percentile: (percentile: number, latency: string) => `P${percentile} ${latency}`,
+  latency: (
+    claim: string,
+    name: string,
+    least: boolean,
+    estimate: Estimate,
+    n: number,
+    place: string,
+  ) => {
+    const range = formatInterval(estimate);
+    return `${claim}. The highest ${name} was ${least ? "at least " : ""}${
+      formatNumber(estimate.value)
+    } ms${range === "" ? " in a single run" : `, median of ${n} runs, range ${range}`}: ${place}.`;
+  },
+  lowerBounds: (cells: number) =>
+    `In ${formatCount(cells, "cell")} too many requests had no answer when the load ended: their ` +
+    `percentiles are lower bounds, marked ≥.`,
+  noneFailed: (runs: number) => `None of the ${formatCount(runs, "run")} failed.`,
+  failed: (failed: number, runs: number) =>
+    `${formatCount(failed, "run")} of ${runs} failed. They count as failed, and enter no mean:`,
+  unaccepted: (runs: number, status: "rejected" | "failed", reasons: readonly string[]) =>
+    `${formatCount(runs, "run")} ${status} (${reasons.join("; ")})`,
+  /** What became of a scenario's runs. */
+  status: (runs: number, all: number, status: "rejected" | "failed", cause: string) =>
+    `${runs === all ? status : `${runs} of ${all} ${status}`}: ${cause}`,
+  ok: "ok",
+} as const;
+
+/** Its answer, what stands for a comparison, and the cells of its table. */
+export const checkWords = {
+  reading: (measure: string) => `**Functional check only:** ${measure} is not compared.`,
+  notice: (measure: string) => `Functional check only: ${measure} is not compared`,
+  answer: (good: number, planned: number, broken: readonly string[], windowS: number) =>
+    `**Functional check only: ${good === planned ? "all" : `${good} of`} ${
+      formatCount(planned, "run")
+    } ran, were verified and were counted.**${
+      broken.length === 0 ? "" : ` What did not: ${formatList(broken)}; the cause is in the table.`
+    } Its windows of ${windowS} s are too short to compare anything: run the plan \`quick\` for a ` +
+    `first answer, and \`reference\` for one to share.`,
+  /** Whether something holds of every run, or of how many. */
+  share: (runs: number, all: number, what = "yes") =>
+    runs === all ? what : runs === 0 ? "no" : `${what} in ${runs} of ${all} runs`,
+  pooled: "through PgBouncer",
+  direct: "straight to PostgreSQL",
+  table: (study: string) => `Functional check only: what ran in ${study}`,
+} as const;
+
+const NONE = "No open loop was run";
+
+/** An open loop's reading and table; or why there is none. */
+export const openLoopWords = {
+  none: NONE,
+  notAsked: `${NONE}: the study's plan asks for none.`,
+  toCome: `${NONE} yet: all runs of it are to come.`,
+  studyFirst: (runs: number) =>
+    `${NONE} yet: the study itself needs ${formatCount(runs, "more run")} first.`,
+  ownUsers: `${NONE}: the users of the apps' own locustfiles decide when they send.`,
+  noRates: (unaccepted: string) =>
+    `${NONE}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
+    `and none was accepted: ${unaccepted}.`,
+  leftOutForRates: (arms: readonly string[]) =>
+    `Left out, for want of an accepted closed-loop run to take arrival rates from: ${
+      formatList(arms)
+    }.`,
+  leftOutForUsers: (arms: readonly string[]) =>
+    `Left out, as the users of their own locustfiles decide when they send: ${formatList(arms)}.`,
+  measure: "latency at equal load",
+  notRun: "not run",
+  failed: (path: string) => `${path} failed`,
+  rejected: (path: string) => `${path} rejected`,
+  tooFew: (path: string) => `${path} with too few requests`,
+  waited: (path: string, ms: number, isBound: boolean) => `${path} ${loadWords.time(ms, isBound)}`,
+  pair: (pair: string, at: string, direct: string, pooled: string) =>
+    `${pair} ${at} ${direct} and ${pooled}`,
+  highest: (percentile: number, pairs: readonly string[], rounds: number) =>
+    `At the highest rate, P${percentile} response time was for ${formatList(pairs)}${
+      rounds === 1 ? ", in one run each" : `, medians of up to ${rounds} runs`
+    }.`,
+  rejections: (reasons: readonly string[]) =>
+    `**Rejected, in no comparison:** ${capitalise(reasons.join("; "))}.`,
+  failures: (runs: number, causes: readonly string[]) =>
+    `${formatCount(runs, "run")} failed: ${causes.join("; ")}.`,
+  caption: "P50 to P99 are response times, from when a request was due",
 } as const;

@@ -1,10 +1,10 @@
 /**
- * The words of what of the load reached the database.
+ * What of the load reached the database, and PgBouncer's part in a difference between the paths.
  *
  * @module
  */
 
-import { formatNumber, formatSpan } from "./format.ts";
+import { formatList, formatNumber, formatPercent, formatSpan } from "./format.ts";
 
 /** An arm at a load, with its new sessions for 1,000 requests. */
 interface Opened {
@@ -40,4 +40,57 @@ export const telemetryWords = {
     execution: "execution, ms per request",
     wait: "wait in PgBouncer, ms per request",
   },
+} as const;
+
+/** Its claims, the counts behind them, and where there is none. */
+export const poolerWords = {
+  noPair: "No pair of paths: nothing can be said of the pooler.",
+  /** What each claim means: its trace, and after "and" its consequence. */
+  claims: (
+    { churn, queuedMs, queuedShare, cheaper, rounds }: Record<
+      "churn" | "queuedMs" | "queuedShare" | "cheaper" | "rounds",
+      number
+    >,
+  ) =>
+    `A difference between the paths may be ascribed to the pooler only where its trace was counted ` +
+    `and had a consequence: reuse: PgBouncer spared PostgreSQL new sessions (direct opens at least ` +
+    `${churn} per 1,000 requests, pooled at most half of them), and there was a gain; ` +
+    `multiplexing: more client than server connections at their high-water marks, in a mode that ` +
+    `shares them, and there was a gain, or more clients than max_connections has room for; ` +
+    `queueing: clients waited for a server connection, at least ${queuedMs} ms per transaction, and ` +
+    `that was at least ${formatPercent(queuedShare)} of a request's time. A gain is a higher ` +
+    `throughput, or ${rounds} rounds or more in all of which PostgreSQL's CPU time per answer was ` +
+    `at most ${
+      formatPercent(cheaper)
+    } of direct's. Where there is no claim, the pair measures only ` +
+    `the extra hop.`,
+  line: (claims: string, pairs: readonly string[]) => `- **${claims}**: ${formatList(pairs)}`,
+  pair: (name: string, level: string) => `${name} at ${level}`,
+  notRecorded: "not recorded",
+  onlyHop: (traces: readonly string[]) =>
+    `measures only the extra hop${
+      traces.length === 0 ? "" : `: ${formatList(traces)} of no measured consequence`
+    }`,
+  reuse: (direct: number, pooled: number) =>
+    `${formatNumber(direct)} new sessions per 1,000 requests direct, ${
+      formatNumber(pooled)
+    } pooled`,
+  multiplexing: (clients: number, servers: number) =>
+    `${clients} client connections shared ${servers} server connections`,
+  queueing: (waitMs: number, waitShare: number, starving: number) =>
+    `${
+      starving >= 1 ? `${Math.round(starving)} client connections never got a server; ` : ""
+    }for each transaction clients waited ${formatNumber(waitMs)} ms for a server connection, ${
+      formatPercent(waitShare)
+    } of a request's time`,
+  cheaper: (share: number) =>
+    `PostgreSQL's CPU time per answer was at most ${formatPercent(share)} of direct's`,
+  explained: (at: string, claims: string, figures: readonly string[], figuresAt: string | null) =>
+    `PgBouncer's part ${at} was ${claims} (${figuresAt === null ? "" : `${figuresAt} `}${
+      figures.join("; ")
+    })`,
+  unexplained: (at: string) =>
+    `${at} pooled was higher, but PgBouncer left no trace that explains it`,
+  unrecorded: (at: string) => `what PgBouncer did ${at} was not recorded`,
+  table: "What a difference between the paths can be ascribed to",
 } as const;

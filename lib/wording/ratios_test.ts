@@ -1,6 +1,6 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { describeNoDifference } from "./decisions.ts";
+import { describeNoDifference } from "./ratios.ts";
 
 Deno.test("describeNoDifference() says what would have been found", () => {
   const at = { verdict: "indistinguishable", open: false, detectable: 0.823 } as const;
