@@ -24,14 +24,14 @@ export interface Seen {
 }
 
 /** A trend, and what it is a trend of. */
-type NamedTrend = Trend & { of: "throughput" | "serviceTime" };
+type NamedTrend = Trend & { of: "throughput" | "service" };
 
 /** The trends that are large, largest first. */
 function largeTrends({ conditions: { steady } }: RunSummary): NamedTrend[] {
   if (steady === null) return [];
   const trends: NamedTrend[] = [
     { of: "throughput", ...steady.throughput },
-    { of: "serviceTime", ...steady.serviceTime },
+    { of: "service", ...steady.serviceTime },
   ];
   return trends.filter(({ change }) => Math.abs(change) > TOLERATED_CHANGE)
     .sort((a, b) => Math.abs(b.change) - Math.abs(a.change));

@@ -16,6 +16,7 @@ import { MIN_USERS } from "../stats/conditions.ts";
 import type { StudyContext } from "../stats/context.ts";
 import { MAX_LATE, MIN_DELIVERED } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
+import { NO_CAUSE } from "../stats/summarise.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { firedWords, gateWords as say } from "../wording/gates.ts";
@@ -105,7 +106,7 @@ const ROWS: { [Id in GateId]: Row<typeof say[Id]["fires"]> } = {
     kind: "reject",
     run: ({ status, cause, conditions }) =>
       status === "failed" && conditions.verified === false
-        ? { text: cause ?? say.not_verified.saw, size: 1 }
+        ? { text: cause ?? NO_CAUSE, size: 1 }
         : null,
   },
   counts_disagree: {

@@ -23,9 +23,6 @@ export interface OpenLoopResults {
   context: StudyContext;
 }
 
-/** The title where a study has no open loop; `readOpenLoop()` says why. */
-export const NO_OPEN_LOOP = figureTitles.noOpenLoop;
-
 /** The highest percentile up to P95 that every successful scenario has enough requests for. */
 export function openLoopPercentile(scenarios: readonly ScenarioSummary[]): Percentile {
   const known = (percentile: Percentile) =>
@@ -57,7 +54,7 @@ export function openLoopFigure(
   results: OpenLoopResults | null,
   options: { percentile?: Percentile; title?: string } = {},
 ): Figure {
-  if (results === null) return emptyFigure(NO_OPEN_LOOP);
+  if (results === null) return emptyFigure(figureTitles.noOpenLoop);
   const { scenarios, plan } = results;
   const check = checkFigure(measureWords.latencyAtEqualLoad, results.context);
   if (check !== null) return check;

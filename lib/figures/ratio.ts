@@ -6,6 +6,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { levelLabel } from "../scenario.ts";
+import { NOT_RUN_YET } from "../stats/comparisons.ts";
 import type { StudyContext } from "../stats/context.ts";
 import type { ArmRatio, PathRatio, ThroughputRatio } from "../stats/summary.ts";
 import { rowLabels, TICK_BELOW } from "./axes.ts";
@@ -286,7 +287,7 @@ export function ratioFigure(
     ratio,
     key: `${ratio.direct} ${ratio.pooled}`,
     label: labelOf(ratio),
-    missing: ratio.missing === "not run yet" ? ratio.missing : whatFailed(ratio),
+    missing: ratio.missing === NOT_RUN_YET ? ratio.missing : whatFailed(ratio),
   }));
   const { body, clipped } = drawForest(compared, PATH_DIRECTIONS);
   const unequal = [...new Set(ratios.flatMap((pair) => pair.differences))];
@@ -350,7 +351,7 @@ export function armRatioFigure(
     ratio,
     key: `${ratio.base} ${ratio.other}`,
     label: armRatioLabel(ratio),
-    missing: ratio.missing === "not run yet" ? ratio.missing : claimWords.noCommonRound,
+    missing: ratio.missing === NOT_RUN_YET ? ratio.missing : claimWords.noCommonRound,
   }));
   const { body, clipped } = drawForest(compared, ARM_DIRECTIONS);
   return composeFigure({

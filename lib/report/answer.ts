@@ -16,7 +16,8 @@ import { RATIO_TO_FIND, roundsToFind } from "../stats/detectable.ts";
 import { median } from "../stats/percentile.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
 import { answerWords as say } from "../wording/answer.ts";
-import { atLevels } from "../wording/format.ts";
+import { claimWords } from "../wording/claims.ts";
+import { atLevels, formatRatioEstimate } from "../wording/format.ts";
 import { narrativeWords } from "../wording/study.ts";
 import { describeCheck } from "./check.ts";
 import { Markdown } from "./display.ts";
@@ -137,8 +138,8 @@ function numbers(study: Study, evidence: readonly [PairEvidence, ...PairEvidence
 
 /** What a copy says of how far the study can be believed, in one sentence. */
 function readCopy(pair: ArmRatio): string {
-  const name = narrativeWords.place(pair.baseArm, [pair]);
-  const value = pair.ratio === null ? pair.missing! : say.ratio(pair.ratio);
+  const name = claimWords.cell(pair.baseArm, [pair]);
+  const value = pair.ratio === null ? pair.missing! : formatRatioEstimate(pair.ratio);
   switch (verdictOf(pair)) {
     case "higher":
     case "lower":

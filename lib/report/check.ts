@@ -8,9 +8,11 @@
 import { levelLabel } from "../scenario.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
 import type { Manifest } from "../store/manifest.ts";
-import { checkWords as say, narrativeWords } from "../wording/study.ts";
-import { columnTitles } from "../wording/tables.ts";
-import { type CellValue, Markdown, Table, type TableColumn } from "./display.ts";
+import { claimWords } from "../wording/claims.ts";
+import { figureTitles } from "../wording/figures.ts";
+import { checkWords as say } from "../wording/study.ts";
+import { heading } from "../wording/tables.ts";
+import { type CellValue, left, Markdown, right, Table, type TableColumn } from "./display.ts";
 import { describeStatus } from "./status.ts";
 import type { Study } from "./study.ts";
 
@@ -28,7 +30,7 @@ export function checkNotice(
   measure: string,
   columns: readonly TableColumn[],
 ): Table | null {
-  return context.functionalCheck ? new Table(say.notice(measure), columns, []) : null;
+  return context.functionalCheck ? new Table(figureTitles.checkOnly(measure), columns, []) : null;
 }
 
 /** The answer of a functional check. */
@@ -37,7 +39,7 @@ export function describeCheck(study: Study): string {
   const planned = runs.length + missing.length;
   const good = runs.filter(({ status }) => status === "ok").length;
   const broken = study.scenarios.filter(({ n }) => n === 0)
-    .map((one) => narrativeWords.place(one.arm, [one]));
+    .map((one) => claimWords.cell(one.arm, [one]));
   return say.answer(good, planned, broken, study.plan.windowS);
 }
 
@@ -71,16 +73,15 @@ function checkRow(study: Study, scenario: ScenarioSummary): CellValue[] {
  * @param study The study.
  */
 export function checkTable(study: Study): Table {
-  const right = (header: string) => ({ header, align: "right" as const });
   return new Table(
     say.table(study.name),
     [
-      { header: columnTitles.arm },
-      right(columnTitles.load),
-      { header: columnTitles.verified },
-      { header: columnTitles.path },
-      { header: columnTitles.counted },
-      { header: columnTitles.status },
+      left(heading.arm),
+      right(heading.load),
+      left(heading.verified),
+      left(heading.path),
+      left(heading.counted),
+      left(heading.status),
     ],
     study.scenarios.map((scenario) => checkRow(study, scenario)),
     new Set(study.scenarios.flatMap(({ n }, i) => n === 0 ? [i] : [])),

@@ -18,10 +18,11 @@ import {
 } from "../diagnose/evidence.ts";
 import { pairName } from "../figures/claims.ts";
 import { levelLabel } from "../scenario.ts";
+import { claimWords } from "../wording/claims.ts";
 import { atLevels, formatNumber, formatPercent, formatRatio } from "../wording/format.ts";
-import { columnTitles as titles } from "../wording/tables.ts";
+import { heading } from "../wording/tables.ts";
 import { poolerWords as say } from "../wording/telemetry.ts";
-import { type CellValue, Markdown, Table } from "./display.ts";
+import { type CellValue, left, Markdown, right, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 import { checkStamp } from "./tables.ts";
 
@@ -41,7 +42,7 @@ export function readEvidence(study: Study): Markdown {
   const groups = new Map<string, string[]>();
   for (const evidence of all) {
     const claims = claimsOf(evidence);
-    const name = say.pair(pairName(evidence.pair), levelLabel(evidence.pair));
+    const name = claimWords.cell(pairName(evidence.pair), [evidence.pair]);
     groups.set(claims, [...(groups.get(claims) ?? []), name]);
   }
   const meaning = say.claims({
@@ -102,23 +103,22 @@ export function explainPairs(evidence: readonly PairEvidence[]): string[] {
  * @param study The study.
  */
 export function evidenceTable(study: Study): Table {
-  const right = (header: string) => ({ header, align: "right" as const });
   const shown = (value: number | null) => value === null ? null : formatNumber(value);
   return new Table(
     checkStamp(study) + say.table,
     [
-      { header: titles.framework },
-      { header: titles.reuse },
-      right(titles.load),
-      right(titles.sessionsDirect),
-      right(titles.sessionsPooled),
-      right(titles.logins),
-      right(titles.maxClients),
-      right(titles.maxServers),
-      right(titles.waitMs),
-      right(titles.waitShare),
-      right(titles.cpuRatio),
-      { header: titles.supports },
+      left(heading.framework),
+      left(heading.reuse),
+      right(heading.load),
+      right(heading.sessionsDirect),
+      right(heading.sessionsPooled),
+      right(heading.logins),
+      right(heading.maxClients),
+      right(heading.maxServers),
+      right(heading.waitMs),
+      right(heading.waitShare),
+      right(heading.cpuRatio),
+      left(heading.supports),
     ],
     pairEvidence(study).map((one): CellValue[] => [
       one.pair.label,

@@ -11,9 +11,9 @@ import { pairName } from "../figures/claims.ts";
 import { median } from "../stats/percentile.ts";
 import { flawWords as say } from "../wording/published.ts";
 import { capitalise } from "../wording/format.ts";
-import { columnTitles } from "../wording/tables.ts";
+import { heading } from "../wording/tables.ts";
 import { poolerWords } from "../wording/telemetry.ts";
-import { Table } from "./display.ts";
+import { left, Table } from "./display.ts";
 import { describeCells } from "./gates.ts";
 import { hasPublishedCells } from "./published.ts";
 import type { Study } from "./study.ts";
@@ -106,7 +106,7 @@ export function flawsTable(study: Study): Table | undefined {
   });
   return new Table(
     say.title(study.name),
-    [{ header: columnTitles.flaw }, { header: columnTitles.here }, { header: columnTitles.gate }],
+    [left(heading.flaw), left(heading.here), left(heading.gate)],
     rows,
   );
 }

@@ -5,6 +5,7 @@
  */
 
 import type { DataFrame } from "nodejs-polars";
+import { measureWords } from "../wording/claims.ts";
 import { loadWords as say } from "../wording/load.ts";
 import { tableWords } from "../wording/tables.ts";
 import { polars } from "../frames/polars.ts";
@@ -264,8 +265,8 @@ export function describeLoad(summary: LoadSummary): LoadWords {
     head: say.head(where, loop, client, seconds, warmUpS) + early,
     latencies: [
       ["ms", ...NAMES.map((name) => name.toUpperCase())],
-      ...(responseMs === null ? [] : [latencyRow(say.responseTime, responseMs, exactUpTo)]),
-      latencyRow(say.serviceTime, serviceMs, responseMs === null ? exactUpTo : 100),
+      ...(responseMs === null ? [] : [latencyRow(measureWords.response, responseMs, exactUpTo)]),
+      latencyRow(measureWords.service, serviceMs, responseMs === null ? exactUpTo : 100),
       ...routes.map(({ route, measures: own }) =>
         latencyRow(`  ${route}`, own.responseMs ?? own.serviceMs, own.exactUpTo)
       ),

@@ -16,8 +16,9 @@ import { describeLoop, failureSentences, latencyName, tooFewRequests } from "../
 import { armLabels } from "../scenario.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
 import { atLevels, formatList } from "../wording/format.ts";
-import { measures, narrativeWords as say } from "../wording/study.ts";
+import { narrativeWords as say } from "../wording/study.ts";
 import { checkReading } from "./check.ts";
 import { Markdown } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -92,12 +93,12 @@ function explainNone({ runs }: Study): string {
  * @param study The study.
  */
 export function readThroughput(study: Study): Markdown {
-  const check = checkReading(study, measures.throughput);
+  const check = checkReading(study, measureWords.throughput);
   if (check !== null) return check;
   const best = extreme(study.scenarios, (scenario) => scenario.rps?.value);
-  const claim = pathClaim(measures.throughput, throughputComparisons(study.ratios));
+  const claim = pathClaim(measureWords.throughput, throughputComparisons(study.ratios));
   if (best?.rps == null) return new Markdown(explainNone(study));
-  return new Markdown(say.throughput(claim, best.rps, best.n, say.place(best.arm, [best])));
+  return new Markdown(say.throughput(claim, best.rps, best.n, claimWords.cell(best.arm, [best])));
 }
 
 /**
@@ -107,7 +108,7 @@ export function readThroughput(study: Study): Markdown {
  * @param percentile Which percentile. @default 95
  */
 export function readLatency(study: Study, percentile: Percentile = 95): Markdown {
-  const check = checkReading(study, measures.latency);
+  const check = checkReading(study, measureWords.latency);
   if (check !== null) return check;
   const value = (scenario: ScenarioSummary) => percentileOf(scenario, percentile);
   const worst = extreme(study.scenarios, (scenario) => value(scenario)?.value);
@@ -121,12 +122,12 @@ export function readLatency(study: Study, percentile: Percentile = 95): Markdown
       .length;
   const sentences = [
     say.latency(
-      rangeClaim(say.percentile(percentile, latencyName(study.scenarios)), comparisons),
-      say.percentile(percentile, latencyName([worst])),
+      rangeClaim(measureWords.percentile(percentile, latencyName(study.scenarios)), comparisons),
+      measureWords.percentile(percentile, latencyName([worst])),
       isLowerBound(worst, percentile),
       value(worst)!,
       worst.n,
-      say.place(worst.arm, [worst]),
+      claimWords.cell(worst.arm, [worst]),
     ),
     bounds === 0 ? [] : say.lowerBounds(bounds),
     few === null ? [] : say.sentence(few),

@@ -15,6 +15,7 @@ import { requestCurve } from "../stats/distribution.ts";
 import { hashFile } from "../store/files.ts";
 import { runsFolder } from "../store/layout.ts";
 import { type LoadManifest, readLoadManifest } from "../store/load_manifest.ts";
+import { measureWords } from "../wording/claims.ts";
 import { loadWords as say } from "../wording/load.ts";
 import { Table } from "./display.ts";
 import { writeReport } from "./export.ts";
@@ -53,7 +54,7 @@ export class Load {
     this.curve = window === null || requests === null
       ? []
       : requestCurve(requests, window, arrivalRate !== null);
-    this.latency = arrivalRate === null ? say.serviceTime : say.responseTime;
+    this.latency = measureWords[arrivalRate === null ? "service" : "response"];
     const { head, warnings, reading } = describeLoad(this.summary);
     this.head = head;
     this.title = reading?.split(/\.(?= |$)/)[0] ?? head;

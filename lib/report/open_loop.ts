@@ -5,6 +5,8 @@
  */
 
 import { percentileOf } from "../figures/claims.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
+import { figureTitles } from "../wording/figures.ts";
 import { atLevels, formatNumber, formatPercent } from "../wording/format.ts";
 import { openLoopWords as say } from "../wording/study.ts";
 import { heading, tableWords } from "../wording/tables.ts";
@@ -29,7 +31,7 @@ function readPair(results: OpenLoopResults, pair: PathRatio): string {
   const side = (scenario: ScenarioSummary | undefined) => {
     if (scenario === undefined) return say.notRun;
     const { path, n } = scenario;
-    if (n === 0) return scenario.failedRuns > 0 ? say.failed(path) : say.rejected(path);
+    if (n === 0) return claimWords.path(path, scenario.failedRuns > 0 ? "failed" : "rejected");
     const estimate = percentileOf(scenario, percentile);
     if (estimate === null) return say.tooFew(path);
     return say.waited(path, estimate.value, isLowerBound(scenario, percentile));
@@ -79,7 +81,7 @@ function explainLeftOut({ scenarios, ratios }: Study): string[] {
  */
 export function readOpenLoop(results: OpenLoopResults | null, study: Study): Markdown {
   if (results === null) return new Markdown(explainNoOpenLoop(study));
-  const check = checkReading(results, say.measure);
+  const check = checkReading(results, measureWords.latencyAtEqualLoad);
   if (check !== null) return check;
   const { scenarios, ratios, runs, plan } = results;
   const percentile = openLoopPercentile(scenarios);
@@ -121,8 +123,8 @@ export function openLoopTable(results: OpenLoopResults | null): Table {
     right(heading.n),
     left(heading.status),
   ];
-  if (results === null) return new Table(say.none, columns, []);
-  const check = checkNotice(results, say.measure, columns);
+  if (results === null) return new Table(figureTitles.noOpenLoop, columns, []);
+  const check = checkNotice(results, measureWords.latencyAtEqualLoad, columns);
   if (check !== null) return check;
   const { scenarios } = results;
   const rows = scenarios.map((scenario): CellValue[] => {

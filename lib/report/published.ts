@@ -6,11 +6,13 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { claimWords } from "../wording/claims.ts";
 import { formatList, formatNumber } from "../wording/format.ts";
 import { publishedWords as say } from "../wording/published.ts";
 import { heading, tableWords } from "../wording/tables.ts";
 import { namedPlan } from "../plan.ts";
 import type { Framework, Path, ScenarioKey } from "../scenario.ts";
+import { NOT_RUN_YET } from "../stats/comparisons.ts";
 import { differingSettings } from "../stats/summarise.ts";
 import { ROOT } from "../store/layout.ts";
 import { type CellValue, left, Table } from "./display.ts";
@@ -91,9 +93,11 @@ export function publishedTable(study: Study): Table | undefined {
     const published = publishedRatio(pair.framework);
     const rpsOf = (id: string) => {
       const scenario = study.scenarios.find(({ scenarioId }) => scenarioId === id);
-      if (scenario === undefined) return say.notRun;
+      if (scenario === undefined) return NOT_RUN_YET;
       const { rps, failedRuns } = scenario;
-      return rps !== null ? formatNumber(rps.value) : failedRuns > 0 ? say.failed : say.rejected;
+      return rps !== null
+        ? formatNumber(rps.value)
+        : claimWords[failedRuns > 0 ? "failed" : "rejected"];
     };
     const differences = new Set([
       ...differencesFrom(study, pair.direct),

@@ -5,7 +5,7 @@
  */
 
 import { pairName } from "../figures/claims.ts";
-import { atLevels } from "../wording/format.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
 import { describeNoDifference, ratioWords as say } from "../wording/ratios.ts";
 import { tableWords } from "../wording/tables.ts";
 import { armRatioLabel } from "../figures/ratio.ts";
@@ -75,10 +75,10 @@ function join(separator: string, ...texts: readonly string[]): string {
  */
 export function readRatios(study: Study): Markdown {
   if (study.ratios.length === 0) return new Markdown(say.noPairs);
-  const check = checkReading(study, tableWords.throughput);
+  const check = checkReading(study, measureWords.throughput);
   if (check !== null) return check;
   const lines = study.ratios.map((pair) =>
-    `- ${pairName(pair)} ${atLevels([pair])}: ${describeRatio(pair, say.ofPaths)}`
+    `- ${claimWords.cell(pairName(pair), [pair])}: ${describeRatio(pair, say.ofPaths)}`
   );
   const note = join(" ", String(describeSpent(study)), describeFamily(study));
   return new Markdown(join("\n\n", say.pathRatios, lines.join("\n"), note));
@@ -98,7 +98,7 @@ function armRatioSentence(pair: ArmRatio): string {
  */
 export function readArmRatios(study: Study): Markdown {
   if (study.armRatios.length === 0) return new Markdown(say.noArmRatios);
-  return checkReading(study, tableWords.throughput) ?? new Markdown(
+  return checkReading(study, measureWords.throughput) ?? new Markdown(
     `${say.armRatios}\n\n${study.armRatios.map(armRatioSentence).join("\n")}`,
   );
 }

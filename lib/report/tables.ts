@@ -5,6 +5,8 @@
  */
 
 import { connectionBudget, describeInForce } from "../connections.ts";
+import { measureWords } from "../wording/claims.ts";
+import { figureTitles } from "../wording/figures.ts";
 import {
   formatInterval,
   formatList,
@@ -182,7 +184,7 @@ export function ratioTable(study: Study): Table {
     ...RATIO_COLUMNS,
     left(heading.differences),
   ];
-  return checkNotice(study, say.throughput, columns) ?? new Table(
+  return checkNotice(study, measureWords.throughput, columns) ?? new Table(
     say.pathRatios(describeIntervals(study)),
     columns,
     study.ratios.map((pair) => [
@@ -209,8 +211,10 @@ export function armRatioTable(study: Study): Table {
     ...RATIO_COLUMNS,
     left(heading.differences),
   ];
-  return checkNotice(study, say.throughput, columns) ?? new Table(
-    study.armRatios.length === 0 ? say.noArmRatios : say.armRatios(describeIntervals(study)),
+  return checkNotice(study, measureWords.throughput, columns) ?? new Table(
+    study.armRatios.length === 0
+      ? figureTitles.noOtherArm
+      : say.armRatios(describeIntervals(study)),
     columns,
     study.armRatios.map((pair) => [
       pair.otherArm,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { claimWords } from "../wording/claims.ts";
 import { formatNumber } from "../wording/format.ts";
 import { heading } from "../wording/tables.ts";
 import { telemetryWords as say } from "../wording/telemetry.ts";
@@ -47,7 +48,7 @@ export function readTelemetry(study: Study): Markdown {
     const sessions = mean(
       countedRuns(study, scenario.scenarioId).map((run) => connectionChurn(run)?.sessions),
     );
-    const arm = say.arm(scenario.arm, levelLabel(scenario));
+    const arm = claimWords.cell(scenario.arm, [scenario]);
     return sessions === null ? [] : [{ arm, sessions }];
   }).sort((a, b) => a.sessions - b.sessions);
   if (opened.length === 0) return new Markdown(say.nothing);
@@ -90,22 +91,21 @@ export function telemetryTable(study: Study): Table {
   rows.forEach(([arm], i) => {
     if (unequal.has(String(arm))) marked.add(i);
   });
-  const { columns } = say;
   return new Table(
     checkStamp(study) + (marked.size === 0 ? say.caption : say.captionMarked),
     without([
       left(heading.arm),
       right(heading.load),
       right(heading.rps),
-      right(columns.sessions),
-      right(columns.logins),
-      right(columns.clients),
-      right(columns.connections),
-      right(columns.statements),
-      right(columns.rows),
-      right(columns.transactionControl),
-      right(columns.execution),
-      right(columns.wait),
+      right(heading.sessions),
+      right(heading.logins),
+      right(heading.maxClients),
+      right(heading.maxConnections),
+      right(heading.statements),
+      right(heading.rowsPerRequest),
+      right(heading.transactionControl),
+      right(heading.execution),
+      right(heading.queueMs),
     ]),
     rows.map(without),
     marked,

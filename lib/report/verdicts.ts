@@ -8,16 +8,14 @@ import { type Confirmation, readConfirmations } from "../diagnose/relief.ts";
 import { type ScenarioVerdict, verdictTitle } from "../diagnose/verdict.ts";
 import { levelLabel } from "../scenario.ts";
 import { bottleneckWords as say } from "../wording/bottlenecks.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
 import { capitalise, formatInterval, formatRatio, formatRatioEnd } from "../wording/format.ts";
-import { columnTitles as titles } from "../wording/tables.ts";
-import { measures, narrativeWords } from "../wording/study.ts";
+import { heading, tableWords } from "../wording/tables.ts";
+import { narrativeWords } from "../wording/study.ts";
 import { checkNotice } from "./check.ts";
-import { type CellValue, Markdown, Table } from "./display.ts";
+import { type CellValue, left, Markdown, right, Table } from "./display.ts";
 import type { Study } from "./study.ts";
 import { checkStamp } from "./tables.ts";
-
-const left = (header: string) => ({ header });
-const right = (header: string) => ({ header, align: "right" as const });
 
 /**
  * The verdict of each scenario with its evidence.
@@ -28,11 +26,11 @@ export function verdictTable(study: Study): Table {
   return new Table(
     checkStamp(study) + say.table,
     [
-      left(titles.arm),
-      right(titles.load),
-      left(titles.limitedBy),
-      left(titles.evidence),
-      left(titles.confidence),
+      left(heading.arm),
+      right(heading.load),
+      left(heading.limitedBy),
+      left(heading.evidence),
+      left(heading.confidence),
     ],
     study.verdicts.map((one): CellValue[] => [
       one.scenario.arm,
@@ -48,7 +46,7 @@ export function verdictTable(study: Study): Table {
 /** The arms of some scenarios with their loads, in words. */
 function listArms(own: readonly ScenarioVerdict[]): string[] {
   return [...Map.groupBy(own.map(({ scenario }) => scenario), ({ arm }) => arm)]
-    .map(([arm, scenarios]) => narrativeWords.place(arm, scenarios));
+    .map(([arm, scenarios]) => claimWords.cell(arm, scenarios));
 }
 
 /**
@@ -77,7 +75,7 @@ export function readVerdicts(study: Study): Markdown {
 export function readVerdict(study: Study, scenarioId: string | undefined): Markdown {
   const one = study.verdicts.find(({ scenario }) => scenario.scenarioId === scenarioId);
   if (one === undefined) return new Markdown(say.noRun);
-  const place = narrativeWords.place(one.scenario.arm, [one.scenario]);
+  const place = claimWords.cell(one.scenario.arm, [one.scenario]);
   const sentence = say.scenario(place, verdictTitle(one.verdict), one.confidence, one.evidence);
   return new Markdown(checkStamp(study) + sentence);
 }
@@ -113,16 +111,16 @@ export function readConfirmation(study: Study, confirmation: Study | null): Mark
  */
 export function confirmationTable(study: Study, confirmation: Study | null): Table {
   const columns = [
-    left(titles.arm),
-    right(titles.load),
-    left(titles.limitedBy),
-    left(titles.relief),
-    right(titles.ratio),
-    right(titles.interval),
-    right(titles.rounds),
-    left(titles.outcome),
+    left(heading.arm),
+    right(heading.load),
+    left(heading.limitedBy),
+    left(heading.relief),
+    right(heading.ratio),
+    right(heading.interval),
+    right(heading.rounds),
+    left(heading.outcome),
   ];
-  return checkNotice(study, measures.throughput, columns) ?? new Table(
+  return checkNotice(study, measureWords.throughput, columns) ?? new Table(
     confirmation === null ? say.noneTested : say.confirmationTable,
     columns,
     readConfirmations(study.verdicts, confirmation?.runs ?? []).map((one): CellValue[] => [
@@ -131,7 +129,7 @@ export function confirmationTable(study: Study, confirmation: Study | null): Tab
       verdictTitle(one.verdict.verdict),
       [one.what, one.advice].filter((words) => words !== null).join("; "),
       one.ratio && formatRatio(one.ratio.value),
-      one.ratio && (formatInterval(one.ratio, formatRatioEnd) || say.oneRun),
+      one.ratio && (formatInterval(one.ratio, formatRatioEnd) || tableWords.oneRun),
       one.n,
       say.outcomes[one.outcome],
     ]),

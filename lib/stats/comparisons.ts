@@ -195,7 +195,7 @@ export function compareScenarios(
       missing: family.comparisons[i]!.n > 0
         ? null
         : notRun
-        ? "not run yet"
+        ? NOT_RUN_YET
         : bound !== null
         ? describeBound(bound, names)
         : missingRatio(without, kind),
@@ -239,6 +239,9 @@ function pairLabel(direct: string, pooled: string): string {
   const arm = pooled.includes(", ") ? pooled : direct;
   return arm.replace(/ (direct|pooled)(?=,|$)/, "");
 }
+
+/** What stands for a ratio whose runs are to come. */
+export const NOT_RUN_YET = "not run yet";
 
 /** Why a scenario has no run that counts: it failed, or gates rejected all that did not. */
 function whyNone(scenario: ScenarioSummary): string {

@@ -222,7 +222,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
       ownUsers: group.some((run) => run.conditions.ownUsers),
       n: ok.length,
       failedRuns: failed.length,
-      cause: mostFrequent(failed.map((run) => run.cause ?? "no cause was recorded")),
+      cause: mostFrequent(failed.map((run) => run.cause ?? NO_CAUSE)),
       rejectedRuns: rejected.length,
       rejection: mostFrequent(rejected.map((run) => run.cause!)),
       rps: notNegative(meanInterval(throughputs)),
@@ -265,9 +265,12 @@ export function differingSettings(a: Scenario, b: Scenario): ScenarioKey[] {
   );
 }
 
+/** What stands for a cause that is not known. */
+export const NO_CAUSE = "no cause was recorded";
+
 /** A scenario's cause without the arm's name, which stands beside it wherever it is shown. */
 export function shortCause({ scenario, cause }: Pick<RunSummary, "scenario" | "cause">): string {
-  if (cause === null) return "no cause was recorded";
+  if (cause === null) return NO_CAUSE;
   // Runs of earlier versions name the arm by its values.
   const names = [armName(scenario), `${scenario.framework} ${scenario.path}`];
   const name = names.find((one) => cause.startsWith(`${one}: `));

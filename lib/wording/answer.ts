@@ -8,18 +8,14 @@ import type { Estimate } from "../stats/summary.ts";
 import {
   capitalise,
   formatCount,
-  formatInterval,
   formatList,
+  formatPercentUp,
   formatRatio,
-  formatRatioEnd,
+  formatRatioEstimate,
   formatSlowdown,
   formatSpan,
 } from "./format.ts";
-
-/** A share in whole per cent, rounded up: what is left possible is never said too small. */
-function percentUp(share: number): string {
-  return `${Math.max(1, Math.ceil(100 * share - 1e-9))}%`;
-}
+import { poolerWords } from "./telemetry.ts";
 
 /** What several comparisons of one outcome say, pooled over direct. */
 interface Headline {
@@ -41,12 +37,11 @@ const headlines = {
     `yes, ${formatSpan(ratios, formatRatio)} the throughput ${at}`,
   cost: (at: string, { ratios }: Headline) =>
     `no, it costs ${
-      formatSpan(ratios.map((ratio) => 1 - ratio), percentUp)
+      formatSpan(ratios.map((ratio) => 1 - ratio), formatPercentUp)
     } of the throughput ${at}`,
-  unexplained: (at: string) =>
-    `pooled was higher ${at}, but PgBouncer left no trace that explains it`,
+  unexplained: poolerWords.unexplained,
   alike: (at: string, { unresolved }: Headline) =>
-    `no difference of more than ${percentUp(unresolved)} in throughput ${at}`,
+    `no difference of more than ${formatPercentUp(unresolved)} in throughput ${at}`,
   noisy: (at: string) => `too noisy to say ${at}`,
   open: (at: string) => `not decided yet ${at}`,
   single: (at: string) => `one round decides nothing ${at}`,
@@ -66,10 +61,6 @@ const throughput = {
   single: "a single round, which decides nothing,",
 };
 
-function ratio(ratio: Estimate): string {
-  return `${formatRatio(ratio.value)} ${formatInterval(ratio, formatRatioEnd)}`.trim();
-}
-
 const twice = "run twice under two names (A/A)";
 
 /** Every sentence of the answer; `at` is where it holds, as `atLevels()` says it. */
@@ -84,7 +75,7 @@ export const answerWords = {
   foundNothing: "no slowdown would have been found reliably",
   couldMiss: (ratio: number) =>
     `a slowdown of less than ${formatSlowdown(ratio)} could have been missed`,
-  remains: (share: number) => `a difference of up to ${percentUp(share)} remains possible`,
+  remains: (share: number) => `a difference of up to ${formatPercentUp(share)} remains possible`,
   tooManyRounds: (found: string, target: number) =>
     `${found}; in this noise no practical number of rounds would find ${formatSlowdown(target)}: ` +
     `measure longer windows, on a machine with nothing else to do`,
@@ -106,9 +97,8 @@ export const answerWords = {
         ? ""
         : ` The arms differ in ${formatList(differences)} too: this is not the path's effect alone.`
     }`,
-  ratio,
   throughput: (state: keyof typeof throughput, at: string, ratios: readonly Estimate[]) =>
-    `${throughput[state]} ${at} (${formatList(ratios.map(ratio))})`,
+    `${throughput[state]} ${at} (${formatList(ratios.map(formatRatioEstimate))})`,
   missing: (at: string, missing: string) => `${at} ${missing}`,
   latency: (name: string, relation: "below" | "above", at: string, ratios: readonly number[]) =>
     `P95 ${name} of every pooled run ${relation} every direct one's ${at} (medians: ${

@@ -6,7 +6,7 @@
  */
 
 import type { Reuse, Scenario } from "../scenario.ts";
-import { serviceTitles } from "./causes.ts";
+import { titleOf } from "./causes.ts";
 import {
   capitalise,
   formatCores,
@@ -36,7 +36,6 @@ export const verdictTitles = {
 };
 
 const sawQuota = (service: string, cores: number, quota: number | null, throttled: number) => {
-  const title = service === "locust" ? "the load generator" : serviceTitles[service];
   const used = quota === null
     ? `used ${formatCores(cores)} cores under its quota`
     : `used ${formatCores(cores)} of its quota of ${quota} cores`;
@@ -44,7 +43,7 @@ const sawQuota = (service: string, cores: number, quota: number | null, throttle
   const held = throttled > 1
     ? `${throttled.toFixed(1)} s per second`
     : `${formatUse(throttled)} of the time`;
-  return `${title} ${used}, which held it back for ${held}`;
+  return `${titleOf(service)} ${used}, which held it back for ${held}`;
 };
 
 /** By rule: when it applies, as a function of its thresholds, and the figures that it saw. */
@@ -87,9 +86,7 @@ export const ruleWords = {
           formatMs(thinkMs)
         }, and nothing was used up`,
       used: (asked: string, machine: number, quotas: { service: string; use: number }[]) => {
-        const texts = quotas.map(({ service, use }) =>
-          `${serviceTitles[service] ?? service} ${formatUse(use)}`
-        );
+        const texts = quotas.map(({ service, use }) => `${titleOf(service)} ${formatUse(use)}`);
         return `${asked}; the machine was in use for ${formatUse(machine)} of the time${
           texts.length === 0 ? "" : `, of its quota ${texts.join(" and ")}`
         }`;
@@ -242,5 +239,4 @@ export const bottleneckWords = {
     }`,
   notBelieved: (places: readonly string[]) => ` Not to be believed: ${formatList(places)}.`,
   confirmationTable: "Throughput relieved over original, paired by round, with 95% t intervals",
-  oneRun: "one run",
 } as const;

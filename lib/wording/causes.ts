@@ -7,12 +7,17 @@
 import { SERVERS } from "../server_settings.ts";
 
 /** The services within a sentence. */
-export const serviceTitles: Record<string, string> = {
+const serviceTitles: Record<string, string> = {
   ...SERVERS,
   app: "the app",
   network: "the network between the services",
   locust: "Locust",
 };
+
+/** A service of any name within a sentence, Locust as what it is. */
+export function titleOf(service: string): string {
+  return service === "locust" ? "the load generator" : serviceTitles[service] ?? service;
+}
 
 /** In which step of a run something happened. */
 const when = { start: "during the start", verify: "before the load", load: "during the load" };

@@ -38,23 +38,31 @@ export function formatRatioEnd(value: number): string {
   return value < 0.01 ? "< 0.01" : value.toFixed(value >= 10 ? 1 : 2);
 }
 
-/** A ratio below 1 as a slowdown in whole per cent, rounded up: `18%` of 0.823. */
+/** A share in whole per cent, rounded up: what is left possible is never said too small. */
+export function formatPercentUp(share: number): string {
+  return `${Math.max(1, Math.ceil(100 * share - 1e-9))}%`;
+}
+
+/** A ratio below 1 as a slowdown: `18%` of 0.823. */
 export function formatSlowdown(ratio: number): string {
-  return `${Math.max(1, Math.ceil(100 * (1 - ratio)))}%`;
+  return formatPercentUp(1 - ratio);
 }
 
 /** A share of 0 to 1 in per cent: `3.1%`. */
 export function formatPercent(share: number): string {
-  const percent = share * 100;
-  if (percent === 0) return "0%";
-  if (percent < 0.1) return "< 0.1%";
-  return `${percent >= 10 ? percent.toFixed(0) : percent.toFixed(1)}%`;
+  if (share === 0) return "0%";
+  return share * 100 < 0.1 ? "< 0.1%" : formatUse(share);
 }
 
 /** Several numbers of one kind: `2.31×`, or `2.31× to 4.02×`. */
 export function formatSpan(values: readonly number[], format: (value: number) => string): string {
   const [low, high] = [format(Math.min(...values)), format(Math.max(...values))];
   return low === high ? low : `${low} to ${high}`;
+}
+
+/** A ratio with its interval, where it has one: `2.31× [1.90, 2.80]`. */
+export function formatRatioEstimate(ratio: Estimate): string {
+  return `${formatRatio(ratio.value)} ${formatInterval(ratio, formatRatioEnd)}`.trim();
 }
 
 /** An interval in brackets, empty when there is none: `[1.9, 2.8]`. */
@@ -85,14 +93,24 @@ export function atLevels(levels: readonly LoadLevel[]): string {
   ].join(" and ");
 }
 
+/** A whole number with thousands separators. */
+export function formatWhole(value: number): string {
+  return GROUPS.format(value);
+}
+
 /** `1 run`, `2 runs`. */
 export function formatCount(n: number, one: string, many = `${one}s`): string {
-  return `${GROUPS.format(n)} ${n === 1 ? one : many}`;
+  return `${formatWhole(n)} ${n === 1 ? one : many}`;
 }
 
 /** A sentence with its first letter in upper case. */
 export function capitalise(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** The same in lower case. */
+export function uncapitalise(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** A limit in per cent, as it is published: `99.5%`. */
@@ -102,7 +120,7 @@ export function formatLimit(share: number): string {
 
 /** How much of a resource is in use, in per cent, of nothing too: `0.0%`, `87%`. */
 export function formatUse(share: number): string {
-  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+  return `${formatMean(100 * share)}%`;
 }
 
 /** Cores in use: `0.49`. */

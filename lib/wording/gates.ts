@@ -9,7 +9,8 @@ import { MAX_LATE, MIN_DELIVERED } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
 import { TOLERATED_CHANGE, TREND_LEVEL } from "../stats/steady_state.ts";
-import { serviceTitles } from "./causes.ts";
+import { titleOf } from "./causes.ts";
+import { measureWords } from "./claims.ts";
 import {
   capitalise,
   formatCores,
@@ -18,6 +19,7 @@ import {
   formatList,
   formatMs,
   formatPercent,
+  uncapitalise,
 } from "./format.ts";
 
 /** An app by its title, and how many connections it may open in one or several scenarios. */
@@ -26,19 +28,14 @@ export interface AppBudget {
   connections: number[];
 }
 
-const titleOf = (service: string) =>
-  service === "locust" ? "the generator" : serviceTitles[service] ?? service;
-
 const listBudgets = (budgets: readonly AppBudget[]) =>
   budgets.map(({ app, connections }) =>
     `${app} ${connections.map((n) => Number.isFinite(n) ? n : "unbounded").join(" or ")}`
   ).join(", ");
 
-const measures = { throughput: "throughput", serviceTime: "service time" };
-
-const sawTrends = (trends: readonly { of: keyof typeof measures; change: number }[]) => {
+const sawTrends = (trends: readonly { of: "throughput" | "service"; change: number }[]) => {
   const texts = trends.map(({ of, change }) =>
-    `${measures[of]} ${change < 0 ? "fell" : "rose"} by ${formatPercent(Math.abs(change))}`
+    `${measureWords[of]} ${change < 0 ? "fell" : "rose"} by ${formatPercent(Math.abs(change))}`
   );
   return `${texts.join(" and ")} in the window`;
 };
@@ -53,7 +50,6 @@ export const gateWords = {
     fires: "the checks before the load (contract, nonce, path, network) did not all hold",
     cause: "the app did not start, answers otherwise than the contract says, or takes another way",
     next: "see the run's cause and logs/app.log",
-    saw: "no cause was recorded",
   },
   counts_disagree: {
     title: "Counts disagree",
@@ -305,13 +301,11 @@ export const gateWords = {
   },
 };
 
-const begun = (title: string) => `${title.charAt(0).toLowerCase()}${title.slice(1)}`;
-
 /** How it is said that a gate fired. */
 export const firedWords = {
-  rejected: (title: string, saw: string) => `${begun(title)}: ${saw}`,
+  rejected: (title: string, saw: string) => `${uncapitalise(title)}: ${saw}`,
   foreseen: (title: string, saw: string, next: string) =>
-    `Warning: ${begun(title)}: ${saw}; ${next}`,
+    `Warning: ${uncapitalise(title)}: ${saw}; ${next}`,
   seen: (texts: readonly string[]) => texts.join("; "),
 };
 

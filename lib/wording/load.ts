@@ -19,8 +19,6 @@ export const loadWords = {
     `${where}: ${loop}, ${client} client, ` +
     `${formatNumber(seconds)} s measured after ${warmUpS} s of warm-up`,
   endedEarly: " (ended early)",
-  responseTime: "response time",
-  serviceTime: "service time",
   counts: (requests: number, rps: number, failures: number) =>
     `${formatCount(requests, "request")}, ${formatNumber(rps)} answers/s, ` +
     `${formatCount(failures, "failure")}${share(failures, requests)}`,

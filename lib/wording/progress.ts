@@ -7,7 +7,7 @@
 
 import type { Phase, RoundsAdded } from "../store/events.ts";
 import type { FinishedRun, LiveFigures } from "../store/progress.ts";
-import { formatCount } from "./format.ts";
+import { formatCount, formatWhole } from "./format.ts";
 
 /** A span of time for people: `45 s`, `3 min 20 s`, `2 h 05 min`. */
 export function formatDuration(seconds: number): string {
@@ -16,11 +16,6 @@ export function formatDuration(seconds: number): string {
   const minutes = Math.floor(whole / 60);
   if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
-}
-
-/** A whole number with thousands separators. */
-export function formatWhole(value: number): string {
-  return Math.round(value).toLocaleString("en");
 }
 
 const PHASES: Record<Phase, string> = {

@@ -16,9 +16,6 @@ export const publishedWords = {
     `${direct} → ${pooled}: ${formatRatio(pooled / direct)}${
       note === null ? "" : `; direct failed, ${direct} is ${note}`
     }`,
-  notRun: "not run yet",
-  failed: "failed",
-  rejected: "rejected",
   equalWithin: "indistinguishable here; published ratio inside the interval",
   equalBeyond: "not met: indistinguishable here",
   opposite: "not met: the opposite direction",

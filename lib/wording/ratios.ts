@@ -8,13 +8,13 @@ import type { ComparisonResult } from "../stats/family.ts";
 import type { Estimate } from "../stats/summary.ts";
 import {
   formatCount,
-  formatInterval,
   formatList,
   formatPercent,
   formatRatio,
-  formatRatioEnd,
+  formatRatioEstimate,
   formatSlowdown,
 } from "./format.ts";
+import { figureTitles } from "./figures.ts";
 
 /**
  * How a comparison may be worded, or null where its ratio speaks for itself: a difference inside
@@ -47,12 +47,12 @@ export const ratioWords = {
   noRatio: (why: string | null) => `no ratio, ${why}`,
   single: (ratio: number, what: string | null) => `${formatRatio(ratio)}: ${what}`,
   difference: (verdict: string, ratio: Estimate, detectable: number | null) =>
-    `${verdict}, ${withInterval(ratio)}${
+    `${verdict}, ${formatRatioEstimate(ratio)}${
       detectable === null
         ? ""
         : `; a difference of ${formatSlowdown(detectable)} would have been found`
     }`,
-  noDifference: (ratio: Estimate, what: string) => `${withInterval(ratio)}, ${what}`,
+  noDifference: (ratio: Estimate, what: string) => `${formatRatioEstimate(ratio)}, ${what}`,
   rounds: (ratio: string, rounds: number) => `${ratio}; ${formatCount(rounds, "round")}`,
   ofPaths: { higher: "pooled higher", lower: "pooled lower" },
   simultaneous: (comparisons: number) =>
@@ -75,13 +75,8 @@ export const ratioWords = {
   open: (comparisons: number) => `${comparisons} not decided yet`,
   noPairs: "This study has no pair of direct and pooled arms.",
   pathRatios: "Pooled over direct throughput:",
-  noArmRatios:
-    'No arm ran twice or with other settings. A plan file asks for a copy with `"replica": 1`; ' +
+  noArmRatios: `${figureTitles.noOtherArm}. A plan file asks for a copy with \`"replica": 1\`; ` +
     "`reference` has one.",
   armRatios: "Throughput of one arm over another:",
   falseAlarm: ". **The same arm twice came out different: do not trust this study's verdicts**",
 } as const;
-
-function withInterval(ratio: Estimate): string {
-  return `${formatRatio(ratio.value)} ${formatInterval(ratio, formatRatioEnd)}`;
-}

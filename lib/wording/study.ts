@@ -6,16 +6,9 @@
  */
 
 import type { Plan } from "../plan.ts";
-import type { LoadLevel } from "../scenario.ts";
 import type { Estimate } from "../stats/summary.ts";
-import {
-  atLevels,
-  capitalise,
-  formatCount,
-  formatInterval,
-  formatList,
-  formatNumber,
-} from "./format.ts";
+import { figureTitles } from "./figures.ts";
+import { capitalise, formatCount, formatInterval, formatList, formatNumber } from "./format.ts";
 import { loadWords } from "./load.ts";
 
 /** A study in a few lines, and its warnings. */
@@ -36,13 +29,9 @@ export const studyWords = {
     `${file}${line === null ? "" : `, line ${line}`}: ${what}`,
 } as const;
 
-/** What is measured, in the middle of a sentence. */
-export const measures = { throughput: "throughput", latency: "latency" } as const;
-
-/** Every sentence that reads a study, and an arm at its loads. */
+/** Every sentence that reads a study. */
 export const narrativeWords = {
-  place: (arm: string, levels: readonly LoadLevel[]) => `${arm} ${atLevels(levels)}`,
-  noRun: "No run is complete yet.",
+  noRun: `${figureTitles.noRun}.`,
   noneAccepted: (why: string) => `No run was accepted: ${why}.`,
   checkOnly: "**Functional check only.**",
   /** What was run, and how much of it is there. */
@@ -77,7 +66,6 @@ export const narrativeWords = {
       interval === "" ? " in a single run" : `, 95% interval ${interval}, n = ${n}`
     }: ${place}.`;
   },
-  percentile: (percentile: number, latency: string) => `P${percentile} ${latency}`,
   latency: (
     claim: string,
     name: string,
@@ -87,9 +75,9 @@ export const narrativeWords = {
     place: string,
   ) => {
     const range = formatInterval(estimate);
-    return `${claim}. The highest ${name} was ${least ? "at least " : ""}${
-      formatNumber(estimate.value)
-    } ms${range === "" ? " in a single run" : `, median of ${n} runs, range ${range}`}: ${place}.`;
+    return `${claim}. The highest ${name} was ${loadWords.time(estimate.value, least)}${
+      range === "" ? " in a single run" : `, median of ${n} runs, range ${range}`
+    }: ${place}.`;
   },
   lowerBounds: (cells: number) =>
     `In ${formatCount(cells, "cell")} too many requests had no answer when the load ended: their ` +
@@ -108,7 +96,6 @@ export const narrativeWords = {
 /** Its answer, what stands for a comparison, and the cells of its table. */
 export const checkWords = {
   reading: (measure: string) => `**Functional check only:** ${measure} is not compared.`,
-  notice: (measure: string) => `Functional check only: ${measure} is not compared`,
   answer: (good: number, planned: number, broken: readonly string[], windowS: number) =>
     `**Functional check only: ${good === planned ? "all" : `${good} of`} ${
       formatCount(planned, "run")
@@ -124,18 +111,18 @@ export const checkWords = {
   table: (study: string) => `Functional check only: what ran in ${study}`,
 } as const;
 
-const NONE = "No open loop was run";
-
 /** An open loop's reading and table; or why there is none. */
 export const openLoopWords = {
-  none: NONE,
-  notAsked: `${NONE}: the study's plan asks for none.`,
-  toCome: `${NONE} yet: all runs of it are to come.`,
+  notAsked: `${figureTitles.noOpenLoop}: the study's plan asks for none.`,
+  toCome: `${figureTitles.noOpenLoop} yet: all runs of it are to come.`,
   studyFirst: (runs: number) =>
-    `${NONE} yet: the study itself needs ${formatCount(runs, "more run")} first.`,
-  ownUsers: `${NONE}: the users of the apps' own locustfiles decide when they send.`,
+    `${figureTitles.noOpenLoop} yet: the study itself needs ${
+      formatCount(runs, "more run")
+    } first.`,
+  ownUsers:
+    `${figureTitles.noOpenLoop}: the users of the apps' own locustfiles decide when they send.`,
   noRates: (unaccepted: string) =>
-    `${NONE}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
+    `${figureTitles.noOpenLoop}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
     `and none was accepted: ${unaccepted}.`,
   leftOutForRates: (arms: readonly string[]) =>
     `Left out, for want of an accepted closed-loop run to take arrival rates from: ${
@@ -143,10 +130,7 @@ export const openLoopWords = {
     }.`,
   leftOutForUsers: (arms: readonly string[]) =>
     `Left out, as the users of their own locustfiles decide when they send: ${formatList(arms)}.`,
-  measure: "latency at equal load",
   notRun: "not run",
-  failed: (path: string) => `${path} failed`,
-  rejected: (path: string) => `${path} rejected`,
   tooFew: (path: string) => `${path} with too few requests`,
   waited: (path: string, ms: number, isBound: boolean) => `${path} ${loadWords.time(ms, isBound)}`,
   pair: (pair: string, at: string, direct: string, pooled: string) =>

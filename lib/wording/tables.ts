@@ -4,7 +4,9 @@
  * @module
  */
 
-import { formatNumber } from "./format.ts";
+import { claimWords } from "./claims.ts";
+import { captionWords } from "./figures.ts";
+import { capitalise, formatNumber } from "./format.ts";
 
 /** The page that is the report. */
 export const reportHeadings = {
@@ -34,58 +36,39 @@ export const reportHeadings = {
     "exact percentiles. ≥ marks lower bounds.",
 } as const;
 
-/** The columns of the tables of checks, flaws, evidence and bottlenecks. */
-export const columnTitles = {
-  arm: "arm",
-  load: "load",
-  status: "status",
-  verified: "verified by the contract",
-  path: "path",
-  counted: "requests counted",
-  flaw: "flaw of the published result",
-  here: "here",
-  gate: "gate",
-  framework: "framework",
-  reuse: "reuse",
-  sessionsDirect: "new sessions per 1,000 requests, direct",
-  sessionsPooled: "pooled",
-  logins: "logins at PgBouncer",
-  maxClients: "most client connections",
-  maxServers: "most server connections",
-  waitMs: "wait per transaction, ms",
-  waitShare: "of a request's time",
-  cpuRatio: "PostgreSQL's CPU per answer, pooled over direct",
-  supports: "supports",
-  limitedBy: "limited by",
-  evidence: "evidence",
-  confidence: "confidence",
-  relief: "relief",
-  ratio: "ratio",
-  interval: "95% interval",
-  rounds: "rounds",
-  outcome: "outcome",
-} as const;
-
 /** Headings of columns. */
 export const heading = {
   arm: "arm",
   arms: "arms",
   arrivalRate: "arrival rate",
   cause: "cause",
+  confidence: "confidence",
+  counted: "requests counted",
+  cpuRatio: "PostgreSQL's CPU per answer, pooled over direct",
   cv: "CV",
   detectable: "detectable slowdown",
   differences: "settings that differ",
   differencesFromPublished: "settings that differ from the published",
   dropped: "dropped",
   errorRate: "error rate",
+  evidence: "evidence",
+  execution: "execution, ms per request",
   failuresPerS: "failures/s",
+  flaw: "flaw of the published result",
   framework: "framework",
+  gate: "gate",
   here: "here",
   interval: "95% interval",
   late: "late",
+  limitedBy: "limited by",
   load: "load",
+  logins: "logins to PgBouncer per 1,000",
+  maxClients: "most client connections",
+  maxConnections: "most connections to PostgreSQL",
+  maxServers: "most server connections",
   met: "met?",
   n: "n",
+  outcome: "outcome",
   over: "over",
   p50: "P50 ms",
   p95: "P95 ms",
@@ -93,27 +76,37 @@ export const heading = {
   p999: "P99.9 ms",
   path: "path",
   published: "published",
+  queueMs: "wait in PgBouncer, ms per request",
   ratio: "ratio",
+  relief: "relief",
   reuse: "reuse",
   rounds: "rounds",
+  rowsPerRequest: "rows per request",
   rps: "RPS",
   serviceP95: "service P95 ms",
+  sessions: "new sessions per 1,000 requests",
+  sessionsDirect: "new sessions per 1,000 requests, direct",
+  sessionsPooled: "pooled",
   setting: "setting",
+  statements: "data statements per request",
   status: "status",
+  supports: "supports",
+  transactionControl: "BEGIN, COMMIT … per request",
   value: "value",
   verdict: "verdict",
+  verified: "verified by the contract",
+  waitMs: "wait per transaction, ms",
+  waitShare: "of a request's time",
 } as const;
 
 /** Captions of tables, and what their cells say. */
 export const tableWords = {
-  checkStamp: "Functional check only, no conclusion: ",
-  throughput: "throughput",
+  checkStamp: `${capitalise(captionWords.functionalCheck)}: `,
   scenarios: (study: string, database: string, latency: string, loop: string) =>
     `Every scenario of ${study}; ${database}; percentiles of the ${latency}, ${loop}`,
   pathRatios: (intervals: string) => `Pooled over direct throughput, ${pairedByRound(intervals)}`,
   armRatios: (intervals: string) =>
     `Throughput of one arm over another, ${pairedByRound(intervals)}`,
-  noArmRatios: "No arm ran twice or with other settings",
   simultaneous: (comparisons: number) =>
     `intervals are simultaneous over ${comparisons} comparisons`,
   separate: "95% t intervals",
@@ -127,10 +120,10 @@ export const tableWords = {
   noDifferences: "none",
   sameTwice: "none: the same twice",
   verdicts: {
-    open: "not decided yet",
+    open: claimWords.verdict.open,
     single: "one run decides nothing",
     none: "no ratio",
-    indistinguishable: "indistinguishable",
+    indistinguishable: claimWords.verdict.indistinguishable,
   },
   ofPaths: { higher: "pooled faster", lower: "direct faster" },
   ofArms: { higher: "faster", lower: "slower" },

@@ -15,7 +15,6 @@ interface Opened {
 /** The table of connections and work, and the sentences that read it. */
 export const telemetryWords = {
   nothing: "No run counted what reached the database.",
-  arm: (arm: string, level: string) => `${arm} at ${level}`,
   sessions: (most: Opened, least: Opened | null) =>
     `For 1,000 requests PostgreSQL opened **${
       formatNumber(most.sessions)
@@ -29,17 +28,6 @@ export const telemetryWords = {
   caption: "Connections and work for the database",
   captionMarked:
     "Connections and work for the database; marked: not the contract's work, compared with nothing",
-  columns: {
-    sessions: "new sessions per 1,000 requests",
-    logins: "logins to PgBouncer per 1,000",
-    clients: "client connections, most",
-    connections: "connections to PostgreSQL, most",
-    statements: "data statements per request",
-    rows: "rows per request",
-    transactionControl: "BEGIN, COMMIT … per request",
-    execution: "execution, ms per request",
-    wait: "wait in PgBouncer, ms per request",
-  },
 } as const;
 
 /** Its claims, the counts behind them, and where there is none. */
@@ -65,7 +53,6 @@ export const poolerWords = {
     } of direct's. Where there is no claim, the pair measures only ` +
     `the extra hop.`,
   line: (claims: string, pairs: readonly string[]) => `- **${claims}**: ${formatList(pairs)}`,
-  pair: (name: string, level: string) => `${name} at ${level}`,
   notRecorded: "not recorded",
   onlyHop: (traces: readonly string[]) =>
     `measures only the extra hop${
@@ -90,7 +77,7 @@ export const poolerWords = {
       figures.join("; ")
     })`,
   unexplained: (at: string) =>
-    `${at} pooled was higher, but PgBouncer left no trace that explains it`,
+    `pooled was higher ${at}, but PgBouncer left no trace that explains it`,
   unrecorded: (at: string) => `what PgBouncer did ${at} was not recorded`,
   table: "What a difference between the paths can be ascribed to",
 } as const;
