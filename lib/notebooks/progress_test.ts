@@ -18,7 +18,10 @@ Deno.test("displayView() updates one display, at most twice a second, and the en
   const ends = 2; // The study's and the report's.
   const close = sent.filter(({ atMs }, i) => i > 0 && atMs - sent[i - 1]!.atMs < 500);
   ok(close.length <= ends, `${close.length} updates too close`);
-  match(sent.at(-1)!.data["text/plain"], /^\S+: 36 of 36 runs complete, 3 failed in 6 min 40 s$/);
+  match(
+    sent.at(-1)!.data["text/plain"],
+    /^\S+: 36 of 36 runs complete, 3 failed; took 6 min 40 s$/,
+  );
   equal(sent.length < events.length, true);
 });
 
@@ -32,5 +35,5 @@ Deno.test("displayView() shows what came last before a silence", async () => {
   await sleep(700);
   match(sent[1] ?? "", /▸ setup · Installing PostgreSQL/);
   show({ time, event: "study_stopped", study: "s" });
-  equal(sent[2], "s: stopped, 0 of 6 runs complete");
+  equal(sent[2], "s: stopped with 0 of 6 runs complete");
 });

@@ -71,8 +71,8 @@ for (const [columns, rows] of [[80, 24], [120, 40], [80, 12], [40, 24], [132, 7]
     equal(screen.cursor.y, screen.visible.length);
     const text = screen.lines.join("\n");
     equal(/▸|[━─]{3}|so far|left/.test(text), false, text);
-    match(text.replaceAll("\n  ", " "), /Z: 36 of 36 runs complete, 3 failed in/);
-    equal([...text.replaceAll("\n  ", " ").matchAll(/FAILED PostgreSQL refused/g)].length, 3);
+    match(text.replaceAll("\n  ", " "), /Z: 36 of 36 runs complete, 3 failed; took/);
+    equal([...text.replaceAll("\n  ", " ").matchAll(/FAILED: PostgreSQL refused/g)].length, 3);
   });
 }
 
@@ -132,10 +132,10 @@ Deno.test("without a terminal there are plain lines: start, setup, notes, runs, 
     "[34/36] Django direct, 1000 users, round 3: 1,234 RPS, P95 124 ms (11.0 s)",
     "[35/36] Django direct, 100 users, round 3: 1,235 RPS, P95 125 ms (11.0 s)",
     "[36/36] FastAPI direct, 100 users, round 3: 1,236 RPS, P95 126 ms (11.0 s)",
-    "quick-20260101T220000Z: 36 of 36 runs complete, 3 failed in 37 s",
+    "quick-20260101T220000Z: 36 of 36 runs complete, 3 failed; took 37 s",
     "Writing the report of quick-20260101T220000Z",
     "  data/runs/x/report/summary.csv",
-    "Report of quick-20260101T220000Z: 1 file in 5 s",
+    "Report of quick-20260101T220000Z: 1 file; took 5 s",
     "",
   ]);
   equal(recording.writes.some((text) => text.includes("\x1b")), false);
@@ -192,5 +192,5 @@ Deno.test("--json writes every event to stdout and nothing else, lines to stderr
   equal(code, 0, stderr);
   deepEqual(stdout.trim().split("\n").map((line) => JSON.parse(line)), studyEvents());
   match(stderr, /^Study quick-20260101T220000Z: 36 runs\n/);
-  match(stderr, /: 36 of 36 runs complete, 3 failed in /);
+  match(stderr, /: 36 of 36 runs complete, 3 failed; took /);
 });

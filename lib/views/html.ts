@@ -80,8 +80,8 @@ function currentText(state: StudyProgress, nowMs: number): string {
     const phase = phaseText(state, current, nowMs);
     return [say.round(current.label, current.round), phase, ...figures].join(" · ");
   }
-  if (setup !== null) return `${say.setup} · ${setup.text}`;
-  return report === null ? "" : `${say.report} · ${report.text ?? say.report}`;
+  if (setup !== null) return say.step(say.setup, setup.text);
+  return report === null ? "" : say.step(say.report, report.text);
 }
 
 function htmlMatrix(state: StudyProgress): string[] {

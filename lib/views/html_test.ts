@@ -37,7 +37,7 @@ Deno.test("renderHtml() draws title, bar, matrix and what runs, and escapes", ()
   const th = td.replace("td", "th");
   deepEqual(renderHtml(small, RUNNING).split("\n"), [
     '<div style="max-width:56em;line-height:1.5">',
-    "<div><b>&#60;b&#62;&#38;study</b> · 2 of 3 runs complete, 1 failed · runs end in about 5 s</div>",
+    "<div><b>&#60;b&#62;&#38;study</b> · 2 of 3 runs complete, 1 failed · about 5 s of runs left</div>",
     '<div role="progressbar" aria-valuenow="66" aria-valuemin="0" aria-valuemax="100" ' +
     'style="height:3px;margin:4px 0;background:rgba(128,128,128,.3)">' +
     '<div style="height:3px;width:66%;background:#2e9e5b"></div></div>',
@@ -56,7 +56,7 @@ Deno.test("renderDisplay() gives text and HTML, and ends as one line in both", (
   match(running["text/plain"], /^quick-20260101T220000Z · 0 of 36 runs/);
   match(running["text/plain"], /\n▸ Django direct, 100 users, round 1 of 3 · window/);
   const { state, nowMs } = stateAfter(ALL);
-  const line = "quick-20260101T220000Z: 36 of 36 runs complete, 3 failed in 6 min 40 s";
+  const line = "quick-20260101T220000Z: 36 of 36 runs complete, 3 failed; took 6 min 40 s";
   deepEqual(renderDisplay(state, { nowMs }), {
     "text/plain": line,
     "text/html": `<div>${line}</div>`,

@@ -238,10 +238,9 @@ function drawCurrent(state: StudyProgress, { nowMs }: Frame): Span[][] {
   const step = setup ?? report;
   if (step === null) return [];
   const ms = nowMs - step.sinceMs;
-  const text = plainText(step.text ?? say.report) +
-    (ms < 2000 ? "" : ` · ${formatDuration(ms / 1000)}`);
   const title = report === null ? say.setup : say.report;
-  return [[RUNNING, [`${title} · `, "bold"], [text, "plain"]], []];
+  const text = say.step("", step.text, ms < 2000 ? null : formatDuration(ms / 1000));
+  return [[RUNNING, [title, "bold"], [plainText(text), "plain"]], []];
 }
 
 function drawLive({ live }: CurrentRun): Span[] {
@@ -356,7 +355,7 @@ export function eventLines(before: StudyProgress, event: StudyEvent): string[] {
     case "study_finished":
       return [say.took(say.of(before.study, countsLine(before)), event.tookS)];
     case "study_stopped":
-      return [eventWords.studyStopped(event.study, countsLine(before))];
+      return [say.of(event.study, say.stopped(countsLine(before)))];
     case "report_started":
       return [
         before.done
@@ -384,7 +383,7 @@ export function countsLine(state: StudyProgress): string {
 /** The state as one line of text. */
 export function progressLine(state: StudyProgress, nowMs: number): string {
   const { study, current, setup, report } = state;
-  if (report !== null) return say.of(study, `${say.report} · ${report.text ?? say.report}`);
+  if (report !== null) return say.of(study, say.step(say.report, report.text));
   if (state.stopped) return say.of(study, say.stopped(countsLine(state)));
   if (state.done) return say.of(study, countsLine(state));
   const { complete } = countComplete(state);
@@ -392,7 +391,7 @@ export function progressLine(state: StudyProgress, nowMs: number): string {
   if (current !== null) {
     const live = current.live === null ? [] : say.live(current.live);
     parts.push([current.label, say.phase(current.phase), ...live].join(" · "));
-  } else if (setup !== null) parts.push(`${say.setup} · ${setup.text}`);
+  } else if (setup !== null) parts.push(say.step(say.setup, setup.text));
   const left = remainingS(state, nowMs);
   if (state.stopping) parts.push(`· ${say.stopping}`);
   else if (left !== null) parts.push(`· ${say.left(left)}`);

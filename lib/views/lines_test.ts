@@ -47,7 +47,7 @@ const draw = (
 Deno.test("renderBlock() at 80 columns, setting up", () => {
   deepEqual(draw(SET_UP, 80), [
     "quick-20260101T220000Z · 0 of 36 runs · 5 s so far",
-    "────────────────────────   0% · runs end in at least 5 min 24 s",
+    "────────────────────────   0% · at least 5 min 24 s of runs left",
     "",
     "                100 users       1000 users",
     "FastAPI direct  ···             ···",
@@ -65,7 +65,7 @@ Deno.test("renderBlock() at 80 columns, setting up", () => {
 Deno.test("renderBlock() at 80 columns, in a window after a failure", () => {
   deepEqual(draw(WINDOW, 80), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━────────────────  36% · runs end in about 4 min 08 s",
+    "━━━━━━━━────────────────  36% · about 4 min 08 s of runs left",
     "",
     "                100 users       1000 users",
     "FastAPI direct  ●··  1,211 RPS  ✗··",
@@ -85,7 +85,7 @@ Deno.test("renderBlock() at 80 columns, in a window after a failure", () => {
 Deno.test("renderBlock() at 120 columns, in a window after a failure", () => {
   deepEqual(draw(WINDOW, 120), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━━━━━━━━━━───────────────────────────────  36% · runs end in about 4 min 08 s",
+    "━━━━━━━━━━━━━━━━━───────────────────────────────  36% · about 4 min 08 s of runs left",
     "",
     "                100 users       1000 users",
     "FastAPI direct  ●··  1,211 RPS  ✗··",
@@ -125,7 +125,7 @@ Deno.test("renderBlock() at 80 and 120 columns, writing the report", () => {
 Deno.test("renderBlock() gives up the legend, then arms, then all but one line", () => {
   deepEqual(draw(WINDOW, 80, 12), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━────────────────  36% · runs end in about 4 min 08 s",
+    "━━━━━━━━────────────────  36% · about 4 min 08 s of runs left",
     "                100 users       1000 users",
     "FastAPI direct  ●··  1,211 RPS  ✗··",
     "FastAPI pooled  ●··  1,203 RPS  ●··  1,206 RPS",
@@ -138,7 +138,7 @@ Deno.test("renderBlock() gives up the legend, then arms, then all but one line",
   ]);
   deepEqual(draw(WINDOW, 80, 9), [
     "quick-20260101T220000Z · 13 of 36 runs · 1 failed · 2 min 32 s so far",
-    "━━━━━━━━────────────────  36% · runs end in about 4 min 08 s",
+    "━━━━━━━━────────────────  36% · about 4 min 08 s of runs left",
     "                100 users       1000 users",
     "Django pooled   ●··  1,204 RPS  ●··  1,212 RPS",
     "Flask direct    ●▸·  1,209 RPS  ●●·  1,213 RPS",
@@ -225,7 +225,7 @@ Deno.test("a clock time is shown to those who will come back", () => {
     nowMs,
     timeZone: "UTC",
   });
-  equal(bar?.slice(32), "runs end in about 3 h 49 min, at 01:52");
+  equal(bar?.slice(32), "about 3 h 49 min of runs left, until 01:52");
 });
 
 /** Two arms at rates of their own, the first running. */
@@ -300,7 +300,7 @@ Deno.test("progressLine() shows place, phase, live figures and time left", () =>
   );
   const report: NewEvent = { event: "report_started", study: "old", runs: 6, failed: 1 };
   const step: NewEvent = { event: "report_step", text: "HTML", done: 4, total: 5 };
-  deepEqual([line(report), line(report, step)], ["old: report · report", "old: report · HTML"]);
+  deepEqual([line(report), line(report, step)], ["old: report", "old: report · HTML"]);
   equal(
     line(begun, started, { event: "interrupted" }),
     "[2/4] Flask direct, 10 users · start · stopping",

@@ -87,7 +87,7 @@ export function atLevels(levels: readonly LoadLevel[]): string {
   const rates = all.flatMap((level) => level.arrivalRate ?? []).map(String);
   return [
     ...(users.length > 0
-      ? [`at ${formatList(users)} ${users.join() === "1" ? "user" : "users"}`]
+      ? [`at ${formatList(users)} ${nounFor(Number(users.join()), "user")}`]
       : []),
     ...(rates.length > 0 ? [`at ${formatList(rates)}/s`] : []),
   ].join(" and ");
@@ -100,7 +100,17 @@ export function formatWhole(value: number): string {
 
 /** `1 run`, `2 runs`. */
 export function formatCount(n: number, one: string, many = `${one}s`): string {
-  return `${formatWhole(n)} ${n === 1 ? one : many}`;
+  return `${formatWhole(n)} ${nounFor(n, one, many)}`;
+}
+
+/** Some of all: `2 of 36 runs`. */
+export function formatPart(some: number, all: number, one: string): string {
+  return `${some} of ${all} ${nounFor(all, one)}`;
+}
+
+/** The noun for so many: `run` for 1, `runs` for any other number. */
+export function nounFor(n: number, one: string, many = `${one}s`): string {
+  return n === 1 ? one : many;
 }
 
 /** A sentence with its first letter in upper case. */

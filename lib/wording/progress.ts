@@ -7,7 +7,7 @@
 
 import type { Phase, RoundsAdded } from "../store/events.ts";
 import type { FinishedRun, LiveFigures } from "../store/progress.ts";
-import { formatCount, formatWhole } from "./format.ts";
+import { formatCount, formatPart, formatWhole } from "./format.ts";
 
 /** A span of time for people: `45 s`, `3 min 20 s`, `2 h 05 min`. */
 export function formatDuration(seconds: number): string {
@@ -53,10 +53,10 @@ export const progressWords = {
     const named = states.map(([state, name]) => `${marks[state]} ${name}`).join("  ");
     return `${named}, one mark a round; last RPS`;
   },
-  moreArms: (hidden: number) => `… and ${hidden} more arms`,
+  moreArms: (hidden: number) => `… and ${formatCount(hidden, "more arm")}`,
 
   rps: (value: number, columns = 0) => `${formatWhole(value).padStart(columns)} RPS`,
-  users: (users: number) => `${formatWhole(users)} users`,
+  users: (users: number) => formatCount(users, "user"),
   due: (arrivalRate: number) => `${arrivalRate}/s due`,
   failures: (perS: number) => `${perS.toFixed(1)} failures/s`,
   live: ({ rps, p95Ms, failuresPerS, late = 0, dropped = 0 }: LiveFigures): string[] =>
@@ -68,12 +68,15 @@ export const progressWords = {
       dropped > 0 ? `${formatWhole(dropped)} dropped` : [],
     ].flat(),
   outcome: ({ status, cause, rps, p95Ms, p95IsBound }: Omit<FinishedRun, "label">): string => {
-    if (status === "failed") return `FAILED ${cause ?? "for an unknown reason"}`;
+    if (status === "failed") return `FAILED: ${cause ?? "unknown reason"}`;
     const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatWhole(p95Ms)} ms`;
     const why = status === "rejected" ? `; rejected: ${cause}` : "";
     return (rps == null ? "– RPS" : progressWords.rps(rps)) + p95 + why;
   },
 
+  /** A step with what it does now, as far as that is known. */
+  step: (title: string, ...texts: readonly (string | null)[]) =>
+    [title, ...texts.filter((text) => text !== null)].join(" · "),
   place: (number: number, runs: number) => `[${number}/${runs}]`,
   round: (label: string, round: number, rounds?: number) =>
     `${label}, round ${round}${rounds === undefined ? "" : ` of ${rounds}`}`,
@@ -83,7 +86,7 @@ export const progressWords = {
   },
   lastRun: (run: string, outcome: string) => `last: ${run}: ${outcome}`,
 
-  complete: (complete: number, runs: number) => `${complete} of ${runs} runs`,
+  complete: (complete: number, runs: number) => formatPart(complete, runs, "run"),
   counted: (runs: number, state: "failed" | "rejected") => `${runs} ${ROUND_STATES[state]}`,
   counts: (complete: number, runs: number, failed: number, rejected: number): string =>
     [
@@ -92,24 +95,27 @@ export const progressWords = {
       rejected > 0 ? progressWords.counted(rejected, "rejected") : [],
     ].flat().join(", "),
   of: (study: string, state: string) => `${study}: ${state}`,
-  stopped: (counts: string) => `stopped, ${counts}`,
+  stopped: (counts: string) => `stopped with ${counts}`,
 
   soFar: (seconds: number) => `${formatDuration(seconds)} so far`,
   left: (seconds: number) => `${formatDuration(seconds)} left`,
-  endNotBefore: (seconds: number) => `runs end in at least ${formatDuration(seconds)}`,
-  end: (seconds: number) => `runs end in about ${formatDuration(seconds)}`,
+  endNotBefore: (seconds: number) => `at least ${progressWords.ofRunsLeft(seconds)}`,
+  end: (seconds: number) => `about ${progressWords.ofRunsLeft(seconds)}`,
   endAt: (seconds: number, unixMs: number, timeZone?: string): string => {
     const format = { hour: "2-digit", minute: "2-digit", timeZone } as const;
     const clock = new Intl.DateTimeFormat("en-GB", format).format(unixMs);
-    return `${progressWords.end(seconds)}, at ${clock}`;
+    return `${progressWords.end(seconds)}, until ${clock}`;
   },
-  took: (what: string, seconds: number) => `${what} in ${formatDuration(seconds)}`,
+  ofRunsLeft: (seconds: number) => `${formatDuration(seconds)} of runs left`,
+  took: (what: string, seconds: number) => `${what}; took ${formatDuration(seconds)}`,
 } as const;
 
 /** Lines of a log, an event each. */
 export const eventWords = {
   studyStarted: (study: string, runs: number, complete: number) =>
-    `Study ${study}: ${runs} runs${complete > 0 ? `, ${complete} of them complete` : ""}`,
+    `Study ${study}: ${formatCount(runs, "run")}${
+      complete > 0 ? `, ${complete} of them complete` : ""
+    }`,
   runFinished: (place: string, run: string, outcome: string, seconds: number) =>
     `${place} ${run}: ${outcome} (${seconds.toFixed(1)} s)`,
   roundsAdded: (
@@ -117,15 +123,14 @@ export const eventWords = {
     scenarios: number,
     runs: number,
   ) =>
-    `After ${rounds} rounds ${undecided} of ${comparisons} comparisons ${
+    `After ${formatCount(rounds, "round")} ${formatPart(undecided, comparisons, "comparison")} ${
       undecided === 1 ? "is" : "are"
-    } undecided: up to round ${maxRounds} for ${scenarios} scenarios, ${
+    } undecided: up to round ${maxRounds} for ${formatCount(scenarios, "scenario")}, ${
       formatCount(runs, "further run")
     }`,
-  studyStopped: (study: string, counts: string) => `${study}: stopped with ${counts}`,
   reportStarted: (study: string) => `Writing the report of ${study}`,
   reportOfPartStarted: (study: string, runs: number) =>
-    `Writing the report of ${study}, of ${runs} complete runs`,
+    `Writing the report of ${study}, of ${formatCount(runs, "complete run")}`,
   reportFinished: (study: string, files: number) =>
     `Report of ${study}: ${formatCount(files, "file")}`,
   reportFailed: (study: string, files: number) =>
