@@ -116,11 +116,11 @@ Deno.test("an app that issues one extra query, and one that caches answers, are 
   deepEqual([...found.keys()].sort(), ["Django pooled", "FastAPI direct"]);
   match(
     found.get("FastAPI direct")!,
-    /^2\.\d\d data statements per request where the contract has 1\.\d\d: the app asks the database/,
+    /^2\.\d\d data statements per request where the contract has 1\.\d\d: the app queries the database/,
   );
   match(
     found.get("Django pooled")!,
-    /^0\.\d\d data statements per request where the contract has 1\.\d\d: the app answers without asking/,
+    /^0\.\d\d data statements per request where the contract has 1\.\d\d: the app answers without querying/,
   );
   ok(warnings.some((line) => /^FastAPI direct: .*; it is compared with nothing$/.test(line)));
 });

@@ -192,7 +192,7 @@ async function connectionFaults(
           await holder.unsafe("begin; lock table posts, users in access exclusive mode").simple();
         },
       },
-      "FastAPI pooled: PgBouncer disconnected clients that waited longer than query_wait_timeout 1 s for one of 1 server connections",
+      "FastAPI pooled: PgBouncer disconnected clients that waited longer than query_wait_timeout 1 s for a server connection (default_pool_size 1)",
     )
       .finally(() => holder?.end({ timeout: 1 }));
     keepsNumbers(result, whole);

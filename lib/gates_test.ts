@@ -69,7 +69,7 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
   match(named("unequal_settings").seen, /preparedStatements/);
   match(named("unequal_budgets").seen, /^FastAPI 160, Django 6, Flask 6$/);
   match(named("budget_above_server").seen, /^FastAPI 160 for max_connections 100$/);
-  match(named("single_round").seen, /^6 cells, one run each$/);
+  match(named("single_round").seen, /^6 cells × 1 run$/);
   match(named("fixed_order").seen, /^6 cells in one random order/);
   match(named("ramp_in_window").seen, /^\d+ of 100 users/);
   const table = flawsTable(own)!.markdown();

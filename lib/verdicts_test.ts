@@ -58,9 +58,8 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
         const { verdict, evidence } = judgeBottleneck(run);
         console.log(`  ${verdict}: ${evidence}`);
         equal(verdict, "pgbouncer_queue", evidence);
-        const [, starving, all] =
-          /^session mode shares nothing, (\d+) of (\d+) connections never got a server/
-            .exec(evidence)!.map(Number);
+        const [, starving, all] = /^in session mode (\d+) of (\d+) connections never got a server/
+          .exec(evidence)!.map(Number);
         ok(starving! > 25 && starving! <= 44 && all! - starving! <= 21, evidence);
         const starved = latencyParts(run)!.find(({ stage }) => stage === "pgbouncer_starved")!;
         const ratio = { direct: "none", pooled: run.scenarioId, users: 64 } as PathRatio;

@@ -35,7 +35,7 @@ Deno.test("findCause() names too many clients with the arithmetic behind it", ()
   equal(cause({ logs: { postgres } }), sentence + "4 workers × 40 > max_connections 100");
   equal(
     cause({ logs, scenario: { ...scenario, reuse: "per_request" } }),
-    sentence + "a connection for each of 1000 users' requests > max_connections 100",
+    sentence + "a connection for each request of 1000 users > max_connections 100",
   );
 });
 
@@ -43,7 +43,7 @@ Deno.test("findCause() names PgBouncer's and the app's own waiting limits", () =
   const pooled = createScenario({ framework: "flask", path: "pooled", users: 1000 });
   equal(
     cause({ scenario: pooled, logs: { app: "psycopg.errors: query_wait_timeout" } }),
-    "Flask pooled: PgBouncer disconnected clients that waited longer than query_wait_timeout 15 s for one of 20 server connections",
+    "Flask pooled: PgBouncer disconnected clients that waited longer than query_wait_timeout 15 s for a server connection (default_pool_size 20)",
   );
   equal(
     cause({ logs: { app: "QueuePool limit of size 40 overflow 0 reached, timeout 30.00" } }),

@@ -56,11 +56,11 @@ Deno.test("unequalWork() finds nothing in an app that does what the contract say
 
 Deno.test("unequalWork() names what is too much, too little, and what went past PgBouncer", () => {
   assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 2100, rows: 6850 })), [
-    "2.10 data statements per request where the contract has 1.10: the app asks the database more than once for what one statement gives",
+    "2.10 data statements per request where the contract has 1.10: the app queries the database more than once for what one statement gives",
     "6.85 rows per request where the contract has 5.80: the app reads rows that no answer needs",
   ]);
   assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 600 })), [
-    "0.60 data statements per request where the contract has 1.10: the app answers without asking the database, as from a cache",
+    "0.60 data statements per request where the contract has 1.10: the app answers without querying the database, as from a cache",
   ]);
   assert.deepEqual(unequalWork(run("flask pooled", {}, 1550)), [
     "PgBouncer saw 1.55 queries per request and PostgreSQL executed 3.10: 50% went past PgBouncer",

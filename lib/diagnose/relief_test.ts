@@ -63,9 +63,12 @@ Deno.test("relieve() says why no setting helps", () => {
   }
   equal(whatOf("database_quota", { dbCpus: null }), "(PostgreSQL has no quota)");
   match(whatOf("pgbouncer_cpu"), /PgBouncer runs on one core/);
-  match(whatOf("connection_setup"), /the app keeps its connections \(app_pool\)/);
+  match(
+    whatOf("connection_setup"),
+    /the app opens new connections, although it is to keep them \(app_pool\)/,
+  );
   match(whatOf("refused_connections", { path: "direct", maxConnections: 500 }), /500 already/);
-  match(whatOf("load_limited", { users: 10_000 }), /10000 users already/);
+  match(whatOf("load_limited", { users: 10_000 }), /the scenario already has 10,000 users/);
 });
 
 function verdictOn(one: Scenario, verdict: Verdict): ScenarioVerdict {

@@ -205,7 +205,7 @@ const RULES: readonly Omit<VerdictRule, "title">[] = [
   },
   {
     verdict: "load_limited",
-    fires: say.load_limited.fires(WORTHWHILE),
+    fires: say.load_limited.fires(DELIVERED, WORTHWHILE),
     score: (seen) => {
       const { scenario: { arrivalRate }, run, serviceMs } = seen;
       if (arrivalRate !== null) return run.rps / arrivalRate / DELIVERED;

@@ -161,7 +161,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
       serviceMs: 330,
       services: { locust: [0.02, null, 0.93], app: [0.3, null, 0] },
     },
-    /the load generator used 0\.02 cores under its quota, which held it back for 93%/,
+    /the load generator used 0\.02 cores, and its quota held it back for 93%/,
   ],
   host_cpu: [
     {
@@ -171,7 +171,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
       host: { busy: 0.99, others: 0.5 },
       services: { app: [0.6, null, 0], postgres: [0.2, null, 0] },
     },
-    /the machine's 2 cores were in use for 99% of the time, 50% by other processes/,
+    /the machine \(2 cores\) was in use for 99% of the time, 50% by other processes/,
   ],
   app_cpu: [
     {
@@ -188,7 +188,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
       rps: 30,
       serviceMs: 1600,
     },
-    /48 requests at a time met 1 threads \(1 workers × 1\)/,
+    /48 requests at a time met 1 thread \(1 worker × 1\)/,
   ],
   app_pool: [
     {
@@ -197,7 +197,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
       serviceMs: 820,
       app: { poolWaitMs: 180 * 760 },
     },
-    /a request waited 760 ms of its 820 ms for one of the app's 2 connections/,
+    /a request waited 760 ms of its 820 ms for the app's own pool of 2 connections/,
   ],
   pgbouncer_cpu: [
     {
@@ -218,7 +218,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
       // Nearly all threads hold a client connection that waits.
       pgbouncer: { waitUs: 150 * 940_000, meanServersActive: 1 },
     },
-    /a request waited 940 ms of its 980 ms in PgBouncer .*; 1\.0 of 1 were in use/,
+    /a request waited 940 ms of its 980 ms in PgBouncer .*, with 1\.0 of 1 in use/,
   ],
   database_quota: [
     {
@@ -249,7 +249,7 @@ const CASES: Record<string, [Changes, RegExp]> = {
       services: { postgres: [0.49, 0.5, 1.4] },
       app: { connections: 270, connectMs: 270 * 400 },
     },
-    /the app opened 1\.0 connections per request, for 400 ms of its 540 ms/,
+    /the app opened 1\.0 connections per request, which took 400 ms of its 540 ms/,
   ],
   refused_connections: [
     {
@@ -343,7 +343,7 @@ Deno.test("clients that starve in session mode are named, before what is used up
   equal(verdict, "pgbouncer_queue");
   equal(
     evidence,
-    "session mode shares nothing, 44 of 64 connections never got a server (default_pool_size 20)",
+    "in session mode 44 of 64 connections never got a server (default_pool_size 20)",
   );
   // Where servers change hands, clients wait for what makes those slow.
   equal(judge({ poolMode: "transaction" }).verdict, "database_quota");
@@ -366,7 +366,10 @@ Deno.test("what was not recorded is not known, unless the cause tells", () => {
   match(unknown({ conditions: NO_CONDITIONS }), /^unknown: what services and host used/);
   // Before the app told how long requests wait for its own pool.
   const small = { scenario: { ...busy, poolSize: 1 }, rps: 60, serviceMs: 820, app: null };
-  match(unknown({}, small), /^unknown: 49 requests at a time may have waited for the app's 2/);
+  match(
+    unknown({}, small),
+    /^unknown: 49 requests at a time may have waited for the app's own pool of 2/,
+  );
   // Its new connections were counted even then.
   const reconnecting = { ...CASES.connection_setup![0], postgres: { sessions: 270 }, app: null };
   match(

@@ -99,7 +99,7 @@ export function readConfirmation(study: Study, confirmation: Study | null): Mark
   };
   return new Markdown(
     checkStamp(confirmation) + (tested === 0 ? say.noneTested : say.tested(tested, counts)) + "." +
-      (refuted.length === 0 ? "" : say.notBelieved(listArms(refuted))),
+      (refuted.length === 0 ? "" : say.refuted(listArms(refuted))),
   );
 }
 

@@ -67,7 +67,7 @@ Deno.test("what came of putting verdicts to the test is told with its ratios", a
   assert.equal(confirmation.name, "synthetic/confirmation");
   assert.equal(
     plain(readConfirmation(study, confirmation)),
-    "Of 2 verdicts that were put to the test, 1 confirmed and 1 refuted. Not to be believed: " +
+    "Of 2 verdicts put to the test, 1 confirmed and 1 refuted. Refuted: " +
       "Flask pooled at 10 users.",
   );
   const rows = confirmationTable(study, confirmation).rows;

@@ -8,12 +8,14 @@
 export interface Delivery {
   /** Requests that were due within the window. */
   arrivals: number;
-  /** Sent more than 10 ms after they were due. */
+  /** Sent more than {@linkcode LATE_MS} after they were due. */
   late: number;
   /** Never sent. */
   dropped: number;
 }
 
+/** From this delay on a request is late: the generator's own account counts by the same. */
+export const LATE_MS = 10;
 /** A smaller share of the arrivals sent than this is not the load that was asked for. */
 export const MIN_DELIVERED = 0.995;
 /** A larger share of late requests than this shows in the 99th percentile. */
@@ -40,7 +42,7 @@ export function deliveryTrouble(delivery: Delivery | null): string | null {
     arrivals - dropped < MIN_DELIVERED * arrivals
       ? [`${percent(dropped)} of the requests were never sent`]
       : [],
-    late > MAX_LATE * arrivals ? [`${percent(late)} were sent more than 10 ms late`] : [],
+    late > MAX_LATE * arrivals ? [`${percent(late)} were sent more than ${LATE_MS} ms late`] : [],
   ].flat();
   return parts.length === 0 ? null : `the generator could not keep up: ${parts.join(", ")}`;
 }

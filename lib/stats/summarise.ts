@@ -9,7 +9,7 @@ import { armName, type Scenario, scenarioId, type ScenarioKey, scenarioKeys } fr
 import type { Manifest } from "../store/manifest.ts";
 import type { RequestColumns } from "../frames/columns.ts";
 import { NO_CONDITIONS, runConditions, type RunSources } from "./conditions.ts";
-import { sumDeliveries } from "./delivery.ts";
+import { LATE_MS, sumDeliveries } from "./delivery.ts";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
 import {
   type LatencyMs,
@@ -24,9 +24,6 @@ import { cutWindow, type Window, type WindowCut } from "./window.ts";
 
 /** Above this share of unfinished over completed requests, percentiles are lower bounds. */
 export const CENSORED_SHARE = 0.05;
-
-/** From this delay on a request is late: the generator's own account counts by the same. */
-const LATE_US = 10_000;
 
 /** What a run is before its requests are counted. */
 type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
@@ -144,11 +141,11 @@ export function measureCut(cut: WindowCut, window: Window, openLoop: boolean): M
   };
 }
 
-/** Requests that were sent more than 10 ms after they were due. */
+/** Requests that were sent more than {@linkcode LATE_MS} after they were due. */
 function countLate({ startUs, intendedUs }: RequestColumns, places: Uint32Array): number {
   if (intendedUs === null) return 0;
   let late = 0;
-  for (const i of places) if (startUs[i]! - intendedUs[i]! > LATE_US) late++;
+  for (const i of places) if (startUs[i]! - intendedUs[i]! > 1000 * LATE_MS) late++;
   return late;
 }
 

@@ -14,8 +14,10 @@ import {
   formatList,
   formatMean,
   formatMs,
+  formatPart,
   formatPercent,
   formatUse,
+  nounFor,
 } from "./format.ts";
 
 /** What can limit a scenario, in a few words. */
@@ -37,13 +39,13 @@ export const verdictTitles = {
 
 const sawQuota = (service: string, cores: number, quota: number | null, throttled: number) => {
   const used = quota === null
-    ? `used ${formatCores(cores)} cores under its quota`
-    : `used ${formatCores(cores)} of its quota of ${quota} cores`;
+    ? `used ${formatCores(cores)} cores, and its quota`
+    : `used ${formatCores(cores)} of its quota of ${quota} ${nounFor(quota, "core")}, which`;
   // Each core that has to wait counts.
   const held = throttled > 1
     ? `${throttled.toFixed(1)} s per second`
     : `${formatUse(throttled)} of the time`;
-  return `${titleOf(service)} ${used}, which held it back for ${held}`;
+  return `${titleOf(service)} ${used} held it back for ${held}`;
 };
 
 /** By rule: when it applies, as a function of its thresholds, and the figures that it saw. */
@@ -59,9 +61,8 @@ export const ruleWords = {
         formatPercent(share)
       } of all the time that requests were under way`,
     saw: (waiting: number, clients: number, poolSize: number) =>
-      `session mode shares nothing, ${Math.round(waiting)} of ${
-        Math.round(clients)
-      } connections never got a server (default_pool_size ${poolSize})`,
+      `in session mode ${formatPart(Math.round(waiting), Math.round(clients), "connection")} ` +
+      `never got a server (default_pool_size ${poolSize})`,
   },
   generator: {
     fires: (held: number, cores: number) =>
@@ -76,19 +77,25 @@ export const ruleWords = {
     },
   },
   load_limited: {
-    fires: (share: number) =>
-      `an open loop's requests were all answered, or users thought for so long that without any ` +
-      `service time they would ask less than ${formatPercent(share)} more often`,
+    fires: (answered: number, more: number) =>
+      `at least ${formatPercent(answered)} of an open loop's requests were answered, or users ` +
+      `thought for so long that without any service time they would send less than ${
+        formatPercent(more)
+      } more requests`,
     saw: {
-      arrivals: (rate: number) => `${rate} requests per second were due`,
+      arrivals: (rate: number) => `the arrival rate was ${rate}/s`,
       users: (users: number, serviceMs: number, thinkMs: number) =>
-        `${users} users waited ${formatMs(serviceMs)} for an answer and thought for ${
-          formatMs(thinkMs)
-        }, and nothing was used up`,
+        `${formatCount(users, "user")} waited ${
+          formatMs(serviceMs)
+        } for an answer and thought for ${formatMs(thinkMs)}, and nothing was used up`,
       used: (asked: string, machine: number, quotas: { service: string; use: number }[]) => {
-        const texts = quotas.map(({ service, use }) => `${titleOf(service)} ${formatUse(use)}`);
+        const texts = quotas.map(({ service, use }, i) =>
+          `${titleOf(service)} ${i === 0 ? "used " : ""}${formatUse(use)}${
+            i === 0 ? " of its quota" : ""
+          }`
+        );
         return `${asked}; the machine was in use for ${formatUse(machine)} of the time${
-          texts.length === 0 ? "" : `, of its quota ${texts.join(" and ")}`
+          texts.length === 0 ? "" : `; ${formatList(texts)}`
         }`;
       },
     },
@@ -102,7 +109,7 @@ export const ruleWords = {
       `the app opened ${formatMean(connections)} connections per request${
         times === null
           ? ""
-          : `, for ${formatMs(times.connectMs)} of its ${formatMs(times.serviceMs)}`
+          : `, which took ${formatMs(times.connectMs)} of its ${formatMs(times.serviceMs)}`
       }`,
   },
   pgbouncer_cpu: {
@@ -124,7 +131,8 @@ export const ruleWords = {
     saw: {
       quota: sawQuota,
       workers: (cores: number, workers: number) =>
-        `the app used ${formatCores(cores)} cores, and its workers run on one each: ${workers}`,
+        `the app used ${formatCores(cores)} cores, and its ${formatCount(workers, "worker")} can ` +
+        `use one core${workers === 1 ? "" : " each"}`,
     },
   },
   database_locks: {
@@ -139,7 +147,7 @@ export const ruleWords = {
     fires: (share: number) =>
       `busy and stolen time were ${formatPercent(share)} of all cores' time`,
     saw: (cores: number, busy: number, others: number, stolen: number) =>
-      `the machine's ${cores} cores were in use for ${formatUse(busy)} of the time, ${
+      `the machine (${formatCount(cores, "core")}) was in use for ${formatUse(busy)} of the time, ${
         formatUse(others)
       } by other processes${stolen < 0.005 ? "" : `, and ${formatUse(stolen)} was stolen`}`,
   },
@@ -151,7 +159,7 @@ export const ruleWords = {
     saw: (queueMs: number, requestMs: number, servers: number, poolSize: number) =>
       `a request waited ${formatMs(queueMs)} of its ${
         formatMs(requestMs)
-      } in PgBouncer for a server connection; ${formatMean(servers)} of ${poolSize} were in use`,
+      } in PgBouncer for a server connection, with ${formatMean(servers)} of ${poolSize} in use`,
   },
   app_pool: {
     fires: (share: number) =>
@@ -161,23 +169,24 @@ export const ruleWords = {
     saw: (poolMs: number, requestMs: number, connections: number) =>
       `a request waited ${formatMs(poolMs)} of its ${
         formatMs(requestMs)
-      } for one of the app's ${connections} connections`,
+      } for the app's own pool of ${formatCount(connections, "connection")}`,
   },
   workers: {
     fires: (times: number) =>
       `requests in the service, by Little's law, were ${times} times the app's threads`,
     saw: (requests: number, workers: number, threads: number) =>
       `${formatMean(requests)} requests at a time met ${
-        workers * threads
-      } threads (${workers} workers × ${threads})`,
+        formatCount(workers * threads, "thread")
+      } (${formatCount(workers, "worker")} × ${threads})`,
   },
   unknown: {
     load: "no load was measured",
     resources: "what services and host used was not recorded",
     database: "what the database did was not recorded",
     pool: (requests: number, connections: number) =>
-      `${formatMean(requests)} requests at a time may have waited for the app's ${connections} ` +
-      `connections, which was not recorded`,
+      `${formatMean(requests)} requests at a time may have waited for the app's own pool of ${
+        formatCount(connections, "connection")
+      }, which was not recorded`,
   },
 };
 
@@ -187,14 +196,14 @@ const show = (value: Value) => value === null ? "none" : String(value ?? "defaul
 
 /** Sentences lack their full stop, but for that of a plan. */
 export const adviceWords = {
-  users: (users: number) => `it has ${users} users already`,
-  generator: "no setting makes the generator faster: give it cores of its own",
-  hostCpu: "no setting adds cores: use a larger machine, or end what else runs on it",
+  users: (users: number) => `the scenario already has ${formatCount(users, "user")}`,
+  generator: "no setting makes the generator faster: give it dedicated cores",
+  hostCpu: "no setting adds cores: use a larger machine, or end other programs on it",
   pgbouncerCpu: "PgBouncer runs on one core: start several that share a port (so_reuseport)",
   noQuota: "PostgreSQL has no quota",
   locks: "no setting shortens transactions: see which statements wait in logs and wait_events",
   keepsConnections: (reuse: Reuse) =>
-    `the app keeps its connections (${reuse}), and opens new ones all the same`,
+    `the app opens new connections, although it is to keep them (${reuse})`,
   cannotKeep: "the app cannot keep its connections",
   maxConnections: (limit: number) => `max_connections is ${limit} already: use fewer connections`,
   unknown: "what limited it is not known",
@@ -210,7 +219,7 @@ export const adviceWords = {
 export const bottleneckWords = {
   table: "What limited each scenario",
   confidence: (confidence: string, rounds: number, of: number) =>
-    `${confidence} (${rounds} of ${formatCount(of, "round")})`,
+    `${confidence} (${formatPart(rounds, of, "round")})`,
   reading: "What limited throughput, by rules over what the samplers saw:",
   line: (verdict: string, why: string, places: readonly string[], unsure: number, of: number) =>
     `- **${verdict}**${why}: ${formatList(places)}${
@@ -234,9 +243,9 @@ export const bottleneckWords = {
     verdicts: number,
     counts: Record<"confirmed" | "refuted" | "undecided", number>,
   ) =>
-    `Of ${formatCount(verdicts, "verdict")} that were put to the test, ${
+    `Of ${formatCount(verdicts, "verdict")} put to the test, ${
       formatList(Object.entries(counts).flatMap(([outcome, n]) => n > 0 ? `${n} ${outcome}` : []))
     }`,
-  notBelieved: (places: readonly string[]) => ` Not to be believed: ${formatList(places)}.`,
+  refuted: (places: readonly string[]) => ` Refuted: ${formatList(places)}.`,
   confirmationTable: "Throughput relieved over original, paired by round, with 95% t intervals",
 } as const;

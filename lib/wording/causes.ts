@@ -5,6 +5,7 @@
  */
 
 import { SERVERS } from "../server_settings.ts";
+import { formatPart, nounFor } from "./format.ts";
 
 /** The services within a sentence. */
 const serviceTitles: Record<string, string> = {
@@ -23,7 +24,8 @@ export function titleOf(service: string): string {
 const when = { start: "during the start", verify: "before the load", load: "during the load" };
 type When = keyof typeof when;
 
-const failed = (failures: number, requests: number) => `${failures} of ${requests} requests failed`;
+const failed = (failures: number, requests: number) =>
+  `${formatPart(failures, requests, "request")} failed`;
 
 /** Why a run failed, by what happened. */
 export const causeWords = {
@@ -44,7 +46,9 @@ export const causeWords = {
     `PostgreSQL lost a server process (killed by signal ${signal}) and restarted`,
   killed: (service: string, signal: number, step: When, requests: number, failures: number) =>
     `${serviceTitles[service]} was killed by signal ${signal} ${when[step]}${
-      requests === 0 ? "" : `, after ${requests} requests of which ${failures} failed`
+      requests === 0
+        ? ""
+        : `, after ${requests} ${nounFor(requests, "request")} of which ${failures} failed`
     }`,
   exited: (service: string, code: number, step: When, quote: string | null) =>
     `${serviceTitles[service]} exited with code ${code} ${when[step]}${
@@ -63,9 +67,10 @@ export const causeWords = {
   tooManyClients: (comparison: string) =>
     `PostgreSQL refused connections (too many clients already): ${comparison}`,
   budget: {
-    workers: (workers: number, perWorker: number) => `${workers} workers × ${perWorker}`,
+    workers: (workers: number, perWorker: number) =>
+      `${workers} ${nounFor(workers, "worker")} × ${perWorker}`,
     requests: "a connection for each request under way",
-    users: (users: number) => `a connection for each of ${users} users' requests`,
+    users: (users: number) => `a connection for each request of ${users} ${nounFor(users, "user")}`,
     compare: (asked: string, isAbove: boolean, maxConnections: number) =>
       `${asked} ${isAbove ? ">" : "against"} max_connections ${maxConnections}`,
   },
@@ -74,7 +79,7 @@ export const causeWords = {
     `(it is then ignored), or set it another way`,
   /** One sentence for all drivers, whose own words differ. */
   lostStatements:
-    "clients lost their prepared statements to each other, as PgBouncer follows them in pool_mode transaction only with max_prepared_statements above 0: " +
+    "clients lost their prepared statements to each other, as PgBouncer tracks them in pool_mode transaction only with max_prepared_statements above 0: " +
     "set maxPreparedStatements=200, poolMode=session or preparedStatements=false",
   noTransactions:
     "the app uses transactions, which pool_mode statement does not allow: set poolMode=transaction or poolMode=session",
@@ -98,7 +103,7 @@ export const causeWords = {
     `PgBouncer gets no connection to PostgreSQL at ${target}: correct host and port in [databases]`,
   waitTimeout: (timeoutS: number, poolSize: number) =>
     `PgBouncer disconnected clients that waited longer than query_wait_timeout ${timeoutS} s ` +
-    `for one of ${poolSize} server connections`,
+    `for a server connection (default_pool_size ${poolSize})`,
   maxClients: (limit: number) =>
     `PgBouncer refused connections: max_client_conn ${limit} is reached`,
   poolerError: (error: string) => `PgBouncer closed clients' connections (${error})`,
@@ -115,7 +120,9 @@ export const causeWords = {
   noAnswer: "no request was answered in the window",
   failed,
   failedWith: (failures: number, requests: number, error: string, count: number) =>
-    `${failures === requests ? `all ${requests} requests failed` : failed(failures, requests)}${
-      count === failures ? " with" : `, ${count} of them with`
-    } "${error}"`,
+    `${
+      failures === requests && requests > 1
+        ? `all ${requests} requests failed`
+        : failed(failures, requests)
+    }${count === failures ? " with" : `, ${count} of them with`} "${error}"`,
 };

@@ -5,7 +5,7 @@
  */
 
 import { MIN_USERS } from "../stats/conditions.ts";
-import { MAX_LATE, MIN_DELIVERED } from "../stats/delivery.ts";
+import { LATE_MS, MAX_LATE, MIN_DELIVERED } from "../stats/delivery.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { LITTLE_TOLERANCE } from "../stats/littles_law.ts";
 import { TOLERATED_CHANGE, TREND_LEVEL } from "../stats/steady_state.ts";
@@ -18,7 +18,9 @@ import {
   formatLimit,
   formatList,
   formatMs,
+  formatPart,
   formatPercent,
+  nounFor,
   uncapitalise,
 } from "./format.ts";
 
@@ -48,7 +50,7 @@ export const gateWords = {
   not_verified: {
     title: "Not verified",
     fires: "the checks before the load (contract, nonce, path, network) did not all hold",
-    cause: "the app did not start, answers otherwise than the contract says, or takes another way",
+    cause: "the app did not start, deviates from the contract, or uses another path",
     next: "see the run's cause and logs/app.log",
   },
   counts_disagree: {
@@ -63,7 +65,7 @@ export const gateWords = {
       `a process of the load generator used more than ${cores} cores, or its quota held it back ` +
       `for more than ${formatLimit(held)} of the window`,
     cause: "the generator, not the service, was the slowest part",
-    next: "lower the load, give the generator cores of its own, or lift its CPU quota",
+    next: "lower the load, give the generator dedicated cores, or lift its CPU quota",
     saw: {
       held: (share: number) => `held back by its quota for ${formatPercent(share)} of the window`,
       busy: (cores: number) => `one process used ${formatCores(cores)} cores`,
@@ -72,20 +74,22 @@ export const gateWords = {
   generator_late: {
     title: "Generator late",
     fires: (lagMs: number, share: number) =>
-      `more than ${formatLimit(MAX_LATE)} of an open loop's requests were sent more than 10 ms ` +
-      `late, or the event loop ran more than ${lagMs} ms and ${formatLimit(share)} of ` +
+      `more than ${formatLimit(MAX_LATE)} of an open loop's requests were sent more than ` +
+      `${LATE_MS} ms late, or the event loop ran more than ${lagMs} ms and ${
+        formatLimit(share)
+      } of ` +
       `the median latency late on average`,
     cause: "the generator did not get the CPU when it needed it",
-    next: "lower the load, or give the generator cores of its own",
+    next: "lower the load, or give the generator dedicated cores",
     saw: {
-      late: (share: number) => `${formatPercent(share)} sent more than 10 ms late`,
+      late: (share: number) => `${formatPercent(share)} sent more than ${LATE_MS} ms late`,
       lag: (ms: number) => `its event loop ran ${formatMs(ms)} late on average`,
     },
   },
   not_delivered: {
     title: "Load not delivered",
     fires: `less than ${formatLimit(MIN_DELIVERED)} of an open loop's requests were sent`,
-    cause: "more requests were without an answer than the generator may have open",
+    cause: "more requests were unanswered than the generator may keep open",
     next: "lower the arrival rate: the service cannot serve this one",
     saw: (share: number) => `${formatPercent(share)} of the requests were never sent`,
   },
@@ -102,8 +106,8 @@ export const gateWords = {
     title: "Steady state not shown",
     fires: (change: number) =>
       `throughput or service time changed by more than ${formatLimit(change)} over the ` +
-      `window, or by more than ${formatLimit(TOLERATED_CHANGE)} where its moments depend on ` +
-      `each other too much to test that`,
+      `window, or by more than ${formatLimit(TOLERATED_CHANGE)} where neighbouring ` +
+      `readings are too correlated to test it`,
     cause: "the window is short for the latencies in it, or something stepped up or down within it",
     next: "a longer window (`--window`) or fewer users",
     saw: sawTrends,
@@ -112,10 +116,10 @@ export const gateWords = {
     title: "Little's law broken",
     fires: `throughput × (service time + think time) is more than ${
       formatLimit(LITTLE_TOLERANCE)
-    } off the users that were there; of an app's own locustfile, more than ${
+    } off the users present; with an app's own locustfile, more than ${
       formatLimit(LITTLE_TOLERANCE)
-    } of them waited for the whole window`,
-    cause: "some users waited for the whole window while others were served, or stopped asking",
+    } of the users waited for the whole window`,
+    cause: "some users waited for the whole window while others were served, or stopped sending",
     next: "a longer warm-up and window (`--warm-up`, `--window`) or fewer users",
     saw: (share: number) => `accounts for ${formatPercent(share)} of the users`,
   },
@@ -124,14 +128,15 @@ export const gateWords = {
     fires: `less than ${formatLimit(MIN_USERS)} of the users ran when the window began`,
     cause: "the warm-up is shorter than the ramp",
     next: "a longer warm-up (`--warm-up`) or a higher spawnRate",
-    saw: (ran: number, users: number) => `${ran} of ${users} users ran when the window began`,
+    saw: (ran: number, users: number) =>
+      `${formatPart(ran, users, "user")} ran when the window began`,
   },
   few_samples: {
     title: "Too few requests for P95",
     fires: `fewer than ${leastRequests(95)} correct answers in a window`,
     cause: "the window is short for the throughput",
     next: "a longer window (`--window`)",
-    saw: (correct: number) => `${correct} correct answers`,
+    saw: (correct: number) => formatCount(correct, "correct answer"),
   },
   single_round: {
     title: "One run per cell",
@@ -139,7 +144,7 @@ export const gateWords = {
     cause: "a single run has no interval: what the machine does from run to run is not known",
     next:
       "more rounds (`--rounds`): two is the least, five find a difference of 20% in 4 of 5 studies",
-    saw: (cells: number) => `${cells} cells, one run each`,
+    saw: (cells: number) => `${formatCount(cells, "cell")} × 1 run`,
   },
   fixed_order: {
     title: "One order only",
@@ -153,12 +158,12 @@ export const gateWords = {
   },
   shared_cores: {
     title: "Cores shared with the load generator",
-    fires: "generator and services had no cores of their own",
+    fires: "generator and services had no dedicated cores",
     cause: "the machine has too few cores to divide, or the engine is local",
     next:
-      "compare arms, do not read absolute numbers as the apps' limits; four cores and Docker divide them",
+      "compare arms, but do not read absolute numbers as the apps' limits; with four cores, Docker divides them",
     saw: (cores: number, used: readonly number[]) =>
-      `${cores} cores for all services${
+      `${formatCount(cores, "core")} for all services${
         used.length === 0
           ? ""
           : `, of which the generator used up to ${formatCores(Math.max(...used))}`
@@ -166,7 +171,8 @@ export const gateWords = {
   },
   steal: {
     title: "Time stolen by the hypervisor",
-    fires: (share: number) => `more than ${formatLimit(share)} of all cores' time`,
+    fires: (share: number) =>
+      `the hypervisor took more than ${formatLimit(share)} of all cores' time`,
     cause: "other guests of the same host",
     next:
       "measure at another time or on a dedicated machine; rounds and intervals show what it costs",
@@ -177,7 +183,7 @@ export const gateWords = {
     fires: (share: number) =>
       `other processes used more than ${formatLimit(share)} of all cores' time`,
     cause: "another program, or another study",
-    next: "end what else runs here, and run the study again",
+    next: "end other programs, and run the study again",
     saw: (share: number) => `others used ${formatPercent(share)} of the cores' time`,
   },
   limits_not_in_force: {
@@ -207,7 +213,7 @@ export const gateWords = {
     cause:
       "more clients connect at once than a service accepts; each then waits 1 s, 3 s, … to retry",
     next: "a larger listenBacklog and net.core.somaxconn, or connections that are kept",
-    saw: (times: number) => `${times} times`,
+    saw: (times: number) => formatCount(times, "time"),
   },
   ports_scarce: {
     title: "Ephemeral ports run short",
@@ -228,7 +234,9 @@ export const gateWords = {
     saw: (opened: number | null, lost: number) =>
       [
         opened === null ? [] : [`${formatPercent(opened)} of the requests opened a connection`],
-        lost === 0 ? [] : [`${lost} requests lost theirs`],
+        lost === 0
+          ? []
+          : [`${formatCount(lost, "request")} lost ${lost === 1 ? "its connection" : "theirs"}`],
       ].flat().join(", "),
   },
   unequal_settings: {
@@ -244,7 +252,7 @@ export const gateWords = {
       `data statements or rows per request of an arm, over all its runs, were more than ${
         formatLimit(tolerance)
       } off the contract's, or queries went past PgBouncer`,
-    cause: "the app asks more often than it must, answers from a cache, or takes another way",
+    cause: "the app sends more statements than it must, answers from a cache, or uses another path",
     next: "make the app do what apps/CONTRACT.md says: arms that do different work do not compare",
     saw: (arm: string, deviations: readonly string[]) => `${arm}: ${deviations.join("; ")}`,
   },
@@ -252,7 +260,7 @@ export const gateWords = {
     title: "Frameworks with unequal connection budgets",
     fires: "the apps of two frameworks may open different numbers of connections",
     cause: "workers × threads or workers × pool differ",
-    next: "compare paths, not frameworks; or give all the same product",
+    next: "compare paths, not frameworks; or make the product equal for all",
     saw: listBudgets,
   },
   nothing_to_multiplex: {
@@ -266,9 +274,9 @@ export const gateWords = {
       "more threads or a smaller default_pool_size, in transaction mode: until then no gain is " +
       "the pooler's sharing",
     saw: (budgets: readonly AppBudget[], pool: number, inSession: boolean) =>
-      `${listBudgets(budgets)} connections for a pool of ${pool}${
-        inSession ? " in session mode" : ""
-      }`,
+      `${listBudgets(budgets)} ${
+        nounFor(Math.max(...budgets.flatMap(({ connections }) => connections)), "connection")
+      } for a pool of ${pool}${inSession ? " in session mode" : ""}`,
   },
   budget_above_server: {
     title: "More connections than PostgreSQL takes",
@@ -297,15 +305,21 @@ export const gateWords = {
       `busy and stolen time are at least ${formatLimit(share)} of all cores' time`,
     cause: "the cores, which app, database and generator share, decide the throughput",
     next: "more cores, or a lower load, to see the services' own limits",
-    saw: (share: number, cores: number) => `${formatPercent(share)} of ${cores} cores`,
+    saw: (share: number, cores: number) =>
+      `${formatPercent(share)} of ${formatCount(cores, "core")}`,
   },
 };
 
+/** A title within a sentence, where it keeps the capital of a name. */
+function within(title: string): string {
+  return title === gateWords.littles_law.title ? title : uncapitalise(title);
+}
+
 /** How it is said that a gate fired. */
 export const firedWords = {
-  rejected: (title: string, saw: string) => `${uncapitalise(title)}: ${saw}`,
+  rejected: (title: string, saw: string) => `${within(title)}: ${saw}`,
   foreseen: (title: string, saw: string, next: string) =>
-    `Warning: ${uncapitalise(title)}: ${saw}; ${next}`,
+    `Warning: ${within(title)}: ${saw}; ${next}`,
   seen: (texts: readonly string[]) => texts.join("; "),
 };
 
@@ -318,11 +332,11 @@ export const gateLines = {
     finding: "Findings: why the numbers are what they are",
   },
   everyRun: "every run",
-  everyCell: (runs: number, all: number) => `every cell (${runs} of ${all} runs)`,
+  everyCell: (runs: number, all: number) => `every cell (${formatPart(runs, all, "run")})`,
   /** Arms by where they have their cells. */
   cells: (places: readonly [at: string, arms: readonly string[]][], runs: number, all: number) =>
     `${places.map(([at, arms]) => `${formatList(arms)} ${at}`).join("; ")} (${
-      runs === all ? formatCount(runs, "run") : `${runs} of ${all} runs`
+      runs === all ? formatCount(runs, "run") : formatPart(runs, all, "run")
     })`,
   atMost: "at most ",
   atWorst: "at worst, ",
@@ -337,11 +351,11 @@ export const gateLines = {
       ...(rejected > 0 ? [`${rejected} rejected`] : []),
       ...(failed > 0 ? [`${failed} failed`] : []),
     ];
-    return `${ok} of ${formatCount(ok + rejected + failed, "run")} count${
+    return `${formatPart(ok, ok + rejected + failed, "run")} ${ok === 1 ? "counts" : "count"}${
       rest.length === 0 ? "" : `, ${formatList(rest)}`
     }; ${fired === 0 ? "none" : fired} of ${gates} gates fired.`;
   },
-  check: " A functional check concludes nothing, so that it rejects nothing for its numbers.",
+  check: " A functional check concludes nothing, and so rejects nothing for its numbers.",
 } as const;
 
 const unlike = (what: string, app: string) => (seen: number, asked: number) =>
@@ -354,9 +368,9 @@ export const workWords = {
   statements: {
     more: unlike(
       "data statements",
-      "asks the database more than once for what one statement gives",
+      "queries the database more than once for what one statement gives",
     ),
-    fewer: unlike("data statements", "answers without asking the database, as from a cache"),
+    fewer: unlike("data statements", "answers without querying the database, as from a cache"),
   },
   rows: {
     more: unlike("rows", "reads rows that no answer needs"),
