@@ -135,7 +135,7 @@ Deno.test(
         join(studyFolder(studies.docker), "report", "summary_report.md"),
         "utf8",
       );
-      match(text, /shared \d+ cores|had cores of their own/);
+      match(text, /shared \d+ cores|had dedicated cores/);
     } finally {
       for (const left of [folder, ...Object.values(studies).map((study) => studyFolder(study))]) {
         rmSync(left, { recursive: true, force: true });

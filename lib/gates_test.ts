@@ -79,7 +79,7 @@ Deno.test("under the seed plan, gates name each flaw of the published result", a
     /Django \(per_request.* opened [\d,.]+ sessions per 1,000 requests direct, [\d.]+ pooled/,
   );
   match(table, /data statements per request: FastAPI 1\.\d+, Django 1\.\d+ and Flask 1\.\d+/);
-  match(table, /waited for by condition; \d+\.\d s per run/);
+  match(table, /waited for until it was ready; \d+\.\d s per run/);
   const django = pairEvidence(own).find(({ pair }) => pair.framework === "django")!;
   if (django.rounds > 0) {
     deepEqual(django.traces.filter((claim) => claim !== "queueing"), ["reuse"]);

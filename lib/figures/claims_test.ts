@@ -54,7 +54,7 @@ Deno.test("pathClaim() says when nothing is clear, failed or decided", () => {
   );
   assert.equal(
     pathClaim("throughput", [comparison("a (x)", 1, "single", 7)]),
-    "One run per cell decides nothing about throughput",
+    "One run per cell cannot settle throughput",
   );
   assert.equal(
     pathClaim("throughput", [comparison("a (x)", 1, "none", null)]),
@@ -146,11 +146,11 @@ Deno.test("rangeClaim() tells where runs lie, in no test's words", () => {
   );
   assert.equal(
     rangeClaim("P95 service time", [of("a (x)", 1, "few")]),
-    "Fewer than 4 runs per cell tell nothing of P95 service time for a (x)",
+    "Fewer than 4 runs per cell are too few to describe P95 service time for a (x)",
   );
   assert.equal(
     rangeClaim("P95 service time", [of("a (x)", 1, "single")]),
-    "One run per cell decides nothing about P95 service time",
+    "One run per cell cannot settle P95 service time",
   );
 });
 

@@ -214,10 +214,10 @@ Deno.test("openLoopFigure() draws every arm at its pair's rates, and what went w
   );
 });
 
-Deno.test("openLoopFigure() of one round decides nothing, and of none says so", async () => {
+Deno.test("openLoopFigure() of one round settles nothing, and of none says so", async () => {
   const open = await openLoopStudy(1);
   const figure = openLoopFigure(open);
-  assert.match(figure.title, /^One run per cell decides nothing about P95 response time/);
+  assert.match(figure.title, /^One run per cell cannot settle P95 response time/);
   assert.match(textOf(figure), /a single run has no interval/);
   assert.match(openLoopFigure(null).title, /^No open loop/);
 });

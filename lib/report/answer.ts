@@ -107,7 +107,9 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
     const ratios = own.map(({ ratio }) => ratio!);
     return own.length === 0 ? [] : say.latency(name, relation, atLevels(own), ratios);
   });
-  return parts.length === 0 ? say.noLatency(name) : parts.join(", ");
+  if (parts.length > 0) return parts.join(", ");
+  const overlapping = comparisons.filter(({ verdict }) => verdict === "overlap");
+  return overlapping.length > 0 ? say.overlap(name, atLevels(overlapping)) : say.noRanges(name);
 }
 
 /** An app with its settings, as an answer names it. */

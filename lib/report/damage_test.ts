@@ -278,7 +278,7 @@ Deno.test("plan.json damaged is one line that names it; changed, it is told", as
     (whole) => bytes(text(whole).replace('"windowS":2', '"windowS":60')),
     () => loadStudy(synthetic.folder),
   );
-  assert.match(changed.warnings.join(), /plan\.json is not the plan that 4 of 4 runs/);
+  assert.match(changed.warnings.join(), /plan\.json is not the plan of 4 of 4 runs/);
 });
 
 Deno.test("a study with one damaged run still exports, with the damage in its report", async () => {

@@ -8,6 +8,7 @@ import {
   CHEAPER,
   CHEAPER_ROUNDS,
   CHURN,
+  CHURN_LEFT,
   type Claim,
   isAhead,
   judgeGain,
@@ -47,6 +48,7 @@ export function readEvidence(study: Study): Markdown {
   }
   const meaning = say.claims({
     churn: CHURN,
+    churnLeft: CHURN_LEFT,
     queuedMs: QUEUED_MS,
     queuedShare: QUEUED_SHARE,
     cheaper: CHEAPER,

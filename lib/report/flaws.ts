@@ -5,7 +5,7 @@
  */
 
 import { appTitle } from "../apps/folders.ts";
-import { pairEvidence } from "../diagnose/evidence.ts";
+import { CHURN, pairEvidence } from "../diagnose/evidence.ts";
 import { firedGates } from "../diagnose/gates.ts";
 import { pairName } from "../figures/claims.ts";
 import { median } from "../stats/percentile.ts";
@@ -51,7 +51,7 @@ const FLAWS: Flaw[] = [
 function reuseClaims(study: Study): string {
   const known = pairEvidence(study).filter(({ rounds }) => rounds > 0);
   if (known.length === 0) return poolerWords.notRecorded;
-  const churning = known.filter(({ sessionsDirect }) => (sessionsDirect ?? 0) >= 10);
+  const churning = known.filter(({ sessionsDirect }) => (sessionsDirect ?? 0) >= CHURN);
   if (churning.length === 0) return say.noReconnects;
   const texts = churning.map(({ pair, sessionsDirect, sessionsPooled, traces }) =>
     say.reconnects(

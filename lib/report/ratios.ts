@@ -51,11 +51,11 @@ export function describeSpent(study: Study): Markdown {
     .sort((a, b) => a - b)
     .map((rounds) => {
       const ended = comparisons.filter((one) => !one.open && one.rounds === rounds);
-      return say.after(ended.length, rounds);
+      return say.ended(ended.length, rounds);
     });
   const open = comparisons.filter((one) => one.open).length;
   const ends = [
-    ...(spent.length === 0 ? [] : [say.ended(spent)]),
+    ...spent,
     ...(open === 0 ? [] : [next === null ? say.undecided(open) : say.open(open)]),
   ];
   return new Markdown(

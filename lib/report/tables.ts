@@ -16,6 +16,7 @@ import {
   formatRatioEnd,
   formatSlowdown,
 } from "../wording/format.ts";
+import { ratioWords } from "../wording/ratios.ts";
 import { heading, settingWords, tableWords as say } from "../wording/tables.ts";
 import {
   type Leg,
@@ -191,7 +192,7 @@ export function ratioTable(study: Study): Table {
       pair.label,
       pair.reuse,
       levelLabel(pair),
-      ...ratioCells(pair, say.ofPaths),
+      ...ratioCells(pair, ratioWords.ofPaths),
       pair.differences.length === 0 ? say.noDifferences : formatList(pair.differences),
     ]),
     new Set(study.ratios.flatMap((pair, i) => pair.ratio === null ? [i] : [])),

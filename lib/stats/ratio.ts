@@ -53,7 +53,7 @@ export function pairedRatio(pairs: readonly Pair[], confidence = 0.95): Estimate
 export type RangeRelation = "above" | "below" | "overlap" | "few" | "single" | "none";
 
 /** Below this number of runs, ranges that lie apart say little: that is chance in 1 of 10 cases at 3. */
-const MIN_RUNS = 4;
+export const MIN_RUNS = 4;
 
 /**
  * Describes two medians by the ranges of their runs. This is no test: it is not corrected for the

@@ -215,7 +215,7 @@ async function openAgain(
     "service time",
     ...encoded,
   ]);
-  match(loadFigure(opened).title, /^Half of the requests had their answer within [\d.]+ ms/);
+  match(loadFigure(opened).title, /^Half of the requests were answered within [\d.]+ ms/);
   const exported = await exportOf(folder.out);
   equal(exported.code, 0, exported.stderr);
   deepEqual(readdirSync(join(folder.out, "report")).sort(), [
@@ -249,7 +249,7 @@ Deno.test("load in a closed loop has service time alone, in words for people", a
   match(stdout, /^service time +[\d.]+ /m);
   equal(/response time/.test(stdout), false);
   match(stdout, /requests, [\d,.]+ answers\/s, 0 failures$/m);
-  match(stdout, /^Half of the correct answers took up to [\d.]+ ms.*waits for its answer/m);
+  match(stdout, /^Half of the correct answers took up to [\d.]+ ms.*waits for an answer/m);
   match(stdout, /^Files: /m);
 });
 

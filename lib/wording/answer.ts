@@ -15,6 +15,7 @@ import {
   formatSlowdown,
   formatSpan,
 } from "./format.ts";
+import { claimWords } from "./claims.ts";
 import { poolerWords } from "./telemetry.ts";
 
 /** What several comparisons of one outcome say, pooled over direct. */
@@ -43,8 +44,8 @@ const headlines = {
   alike: (at: string, { unresolved }: Headline) =>
     `no difference of more than ${formatPercentUp(unresolved)} in throughput ${at}`,
   noisy: (at: string) => `too noisy to say ${at}`,
-  open: (at: string) => `not decided yet ${at}`,
-  single: (at: string) => `one round decides nothing ${at}`,
+  open: (at: string) => `${claimWords.verdict.open} ${at}`,
+  single: (at: string) => `${claimWords.verdict.single} ${at}`,
   onlyPooled: (at: string) => `only the pooled path held ${at}`,
   pooledAhead: (at: string, headline: Headline) => ahead("pooled", at, headline),
   unexplainedAhead: (at: string, headline: Headline) =>
@@ -58,7 +59,7 @@ const throughput = {
   lower: "pooled throughput lower",
   indistinguishable: "pooled over direct throughput",
   open: "throughput not decided yet",
-  single: "a single round, which decides nothing,",
+  single: claimWords.verdict.single,
 };
 
 const twice = "run twice under two names (A/A)";
@@ -101,10 +102,11 @@ export const answerWords = {
     `${throughput[state]} ${at} (${formatList(ratios.map(formatRatioEstimate))})`,
   missing: (at: string, missing: string) => `${at} ${missing}`,
   latency: (name: string, relation: "below" | "above", at: string, ratios: readonly number[]) =>
-    `P95 ${name} of every pooled run ${relation} every direct one's ${at} (medians: ${
+    `P95 ${name} of every pooled run ${relation} that of every direct run ${at} (medians: ${
       formatList(ratios.map(formatRatio))
     })`,
-  noLatency: (name: string) => `P95 ${name}: no ranges apart`,
+  overlap: (name: string, at: string) => `P95 ${name}: the ranges overlap ${at}`,
+  noRanges: (name: string) => `P95 ${name}: no ranges to compare`,
   copyDiffers: (copy: string, value: string) =>
     `**${copy}, ${twice}, came out different (${value}): do not trust this study's verdicts.**`,
   copyAgrees: (copy: string, value: string) =>

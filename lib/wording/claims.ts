@@ -5,7 +5,16 @@
  */
 
 import type { LoadLevel, Path } from "../scenario.ts";
-import { atLevels, capitalise, formatList, formatRatio, formatSpan } from "./format.ts";
+import { MIN_RUNS } from "../stats/ratio.ts";
+import {
+  atLevels,
+  capitalise,
+  formatList,
+  formatPart,
+  formatRatio,
+  formatSpan,
+  nounFor,
+} from "./format.ts";
 
 /** Measures as claims name them. */
 export const measureWords = {
@@ -25,8 +34,9 @@ const UNDECIDED = {
   indistinguishable: "indistinguishable",
   noisy: "too noisy to tell apart",
   open: "not decided yet",
+  single: "one round decides nothing",
   overlap: "ranges overlap",
-  few: "fewer than 4 runs",
+  few: `fewer than ${MIN_RUNS} runs`,
 };
 
 /** By how much something differs, and where: see `factor` and `atLeast`. */
@@ -52,7 +62,10 @@ export const claimWords = {
   clauses: (clauses: readonly string[]) => capitalise(clauses.join("; ")),
   pair: (label: string, notes: readonly string[]) =>
     notes.length === 0 ? label : `${label} (${notes.join("; ")})`,
-  differ: (settings: readonly string[]) => `${formatList(settings)} differs between the paths`,
+  settingsDiffer: (settings: readonly string[]) =>
+    `${formatList(settings)} ${nounFor(settings.length, "differs", "differ")}`,
+  differ: (settings: readonly string[]) =>
+    `${claimWords.settingsDiffer(settings)} between the paths`,
   cell: (name: string, levels: readonly LoadLevel[]) => `${name} ${atLevels(levels)}`,
 
   ...OUTCOMES,
@@ -63,14 +76,15 @@ export const claimWords = {
   tooFewRequests: "too few requests",
   cellFailed: (cell: string, cause: string) => `${cell} failed: ${cause}`,
   runsFailed: (cell: string, failed: number, runs: number, cause: string) =>
-    `${cell}, ${failed} of ${runs} runs failed: ${cause}`,
-  runsOf: (cell: string, some: number, runs: number) => `${cell} (${some} of ${runs} runs)`,
+    `${cell}, ${formatPart(failed, runs, "run")} failed: ${cause}`,
+  runsOf: (cell: string, some: number, runs: number) =>
+    `${cell} (${formatPart(some, runs, "run")})`,
   because: (cell: string, reason: string) => `${cell}: ${reason}`,
   shared: (reason: string, cells: readonly string[]) => `${reason}: ${formatList(cells)}`,
 
   noPair: (measure: string) => `${measure}, without a comparison of paths`,
-  oneRun: (measure: string) => `One run per cell decides nothing about ${measure}`,
-  oneRunOf: (cells: readonly string[]) => `one run decides nothing for ${formatList(cells)}`,
+  oneRun: (measure: string) => `One run per cell cannot settle ${measure}`,
+  oneRunOf: (cells: readonly string[]) => `${UNDECIDED.single} for ${formatList(cells)}`,
   nothing: (measure: string, missing: readonly string[]) =>
     `No ${measure} to compare: ${missing.join("; ")}`,
   missing: (what: readonly string[], cell: string) => `${formatList(what)} for ${cell}`,
@@ -95,7 +109,9 @@ export const claimWords = {
   overlap: (measure: string, names: readonly string[]) =>
     `Runs of direct and pooled overlap in ${measure} for ${formatList(names)}`,
   few: (measure: string, names: readonly string[]) =>
-    `Fewer than 4 runs per cell tell nothing of ${measure} for ${formatList(names)}`,
+    `Fewer than ${MIN_RUNS} runs per cell are too few to describe ${measure} for ${
+      formatList(names)
+    }`,
 
   armTwice: (arm: string) => `${arm} twice (A/A)`,
   armOver: (other: string, base: string) => `${other} over ${base}`,

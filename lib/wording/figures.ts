@@ -156,7 +156,9 @@ export const legendWords = {
   slower: "← slower",
   oneRun: "(one run)",
   reuse: (reuse: string, differences: readonly string[]) =>
-    `reuse: ${reuse}${differences.length === 0 ? "" : `; ${formatList(differences)} differs`}`,
+    `reuse: ${reuse}${
+      differences.length === 0 ? "" : `; ${claimWords.settingsDiffer(differences)}`
+    }`,
   runsDone: (done: number, planned: number) => `${done} of ${planned}`,
   runs: (n: number) => formatCount(n, "run"),
   arm: (

@@ -30,22 +30,20 @@ export const loadWords = {
     `(${failures} of ${requests}), most of them with "${error}"`,
   failed: (why: string) => `FAILED: ${why}`,
   notDelivered: (trouble: string) =>
-    `WARNING: ${trouble}; its own delay is in the response times, try a lower rate, more --processes or a machine with less to do`,
+    `WARNING: ${trouble}; the response times include that delay: try a lower rate, more --processes or a less busy machine`,
   unfinished: (requests: number) =>
-    `${
-      formatCount(requests, "request")
-    } had no answer at the end; ≥ marks what is at least so much`,
+    `${formatCount(requests, "request")} had no answer at the end; ≥ marks lower bounds`,
   tooFew: (needed: number) =>
     `Too few answers for any percentile: the median needs ${needed}; load longer or faster.`,
   time: (ms: number, isBound: boolean) => `${isBound ? "at least " : ""}${formatNumber(ms)} ms`,
   halfAnswered: (time: string) =>
-    `Half of the requests had their answer within ${time} of when they were due`,
+    `Half of the requests were answered within ${time} of their due time`,
   halfTook: (time: string) => `Half of the correct answers took up to ${time}`,
   most: (percent: number, time: string) => `, ${percent}% within ${time}`,
   usersWait: (users: number) =>
-    `In a closed loop each of the ${
-      formatCount(users, "user")
-    } waits for its answer before it asks again, so a slow service is asked less: for what clients wait, give --arrival-rate.`,
+    `In a closed loop ${
+      users === 1 ? "the user" : `each of the ${formatCount(users, "user")}`
+    } waits for an answer before sending again, so a slow service gets fewer requests: to see how long clients wait, give --arrival-rate.`,
 } as const;
 
 function share(n: number, of: number): string {

@@ -4,12 +4,14 @@
  * @module
  */
 
-import { formatList, formatNumber, formatRatio } from "./format.ts";
+import { formatCount, formatList, formatNumber, formatRatio } from "./format.ts";
 
 /** The table of the published result. */
 export const publishedWords = {
   caption: (users: number, study: string) =>
-    `The published result (one run per cell, ${users} users, RPS direct → pooled) against ${study}`,
+    `The published result (one run per cell, ${
+      formatCount(users, "user")
+    }, RPS direct → pooled) against ${study}`,
   cell: (direct: string, pooled: string, ratio: number | null) =>
     `${direct} → ${pooled}${ratio === null ? "" : `: ${formatRatio(ratio)}`}`,
   publishedCell: (direct: number, pooled: number, note: string | null) =>
@@ -20,7 +22,7 @@ export const publishedWords = {
   equalBeyond: "not met: indistinguishable here",
   opposite: "not met: the opposite direction",
   sameWithin: "met: same direction, published ratio inside the interval",
-  sameBeyond: "met in direction, not in size",
+  sameBeyond: "met: same direction, published ratio outside the interval",
 } as const;
 
 /** The flaws, and by flaw what holds of a study in which no gate names it. */
@@ -40,7 +42,7 @@ export const flawWords = {
   },
   quota: "not repeated: no service reached its quota",
   multiplexing: "not repeated: every pooled app may open more connections than the pool has",
-  noReconnects: "not repeated: no app reconnected, so that PostgreSQL had no churn to be spared",
+  noReconnects: "not repeated: no app reconnected, so there was no churn to spare PostgreSQL",
   reconnects: (pair: string, direct: number, pooled: number, shared: boolean) =>
     `${pair} opened ${formatNumber(direct)} sessions per 1,000 requests direct, ${
       formatNumber(pooled)
@@ -55,11 +57,11 @@ export const flawWords = {
           formatList(counted.map(([app, statements]) => `${app} ${statements.toFixed(2)}`))
         }`
     }`,
-  rounds: (rounds: number) => `not repeated: ${rounds} rounds`,
+  rounds: (rounds: number) => `not repeated: ${formatCount(rounds, "round")}`,
   order: "not repeated: each round drew an order of its own",
   ramp: (warmUpS: number) => `not repeated: the ramp was over within the ${warmUpS} s of warm-up`,
   readiness: (overheadS: number | null) =>
-    `not repeated: every service was waited for by condition${
+    `not repeated: each service was waited for until it was ready${
       overheadS === null ? "" : `; ${overheadS.toFixed(1)} s per run outside the load (median)`
     }`,
 } as const;

@@ -14,6 +14,7 @@ import {
   formatRatioEstimate,
   formatSlowdown,
 } from "./format.ts";
+import { claimWords } from "./claims.ts";
 import { figureTitles } from "./figures.ts";
 
 /**
@@ -30,14 +31,14 @@ export function describeNoDifference(
     case "lower":
       return null;
     case "none":
-      return "no round in which both succeeded";
+      return "no round in which both arms count";
     case "single":
-      return "one round decides nothing";
+      return claimWords.verdict.single;
     case "indistinguishable": {
       const found = detectable === null
         ? "no difference would have been found reliably"
         : `a slowdown of ${formatSlowdown(detectable)} would have been found`;
-      return `${open ? "not decided yet" : "indistinguishable"}: ${found}`;
+      return `${claimWords.verdict[open ? "open" : "indistinguishable"]}: ${found}`;
     }
   }
 }
@@ -68,12 +69,11 @@ export const ratioWords = {
     `Of ${formatCount(comparisons, "comparison")}, ${formatList(ends)}; looks at ${
       formatList(looks.map(String))
     } rounds, of at most ${most}.`,
-  ended: (after: readonly string[]) => `ended ${formatList(after)}`,
-  after: (comparisons: number, rounds: number) =>
-    `${comparisons} after ${formatCount(rounds, "round")}`,
+  ended: (comparisons: number, rounds: number) =>
+    `${comparisons} ended after ${formatCount(rounds, "round")}`,
   undecided: (comparisons: number) => `${comparisons} undecided`,
-  open: (comparisons: number) => `${comparisons} not decided yet`,
-  noPairs: "This study has no pair of direct and pooled arms.",
+  open: (comparisons: number) => `${comparisons} ${claimWords.verdict.open}`,
+  noPairs: `${figureTitles.noPair}.`,
   pathRatios: "Pooled over direct throughput:",
   noArmRatios: `${figureTitles.noOtherArm}. A plan file asks for a copy with \`"replica": 1\`; ` +
     "`reference` has one.",

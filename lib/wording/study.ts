@@ -8,7 +8,14 @@
 import type { Plan } from "../plan.ts";
 import type { Estimate } from "../stats/summary.ts";
 import { figureTitles } from "./figures.ts";
-import { capitalise, formatCount, formatInterval, formatList, formatNumber } from "./format.ts";
+import {
+  capitalise,
+  formatCount,
+  formatInterval,
+  formatList,
+  formatNumber,
+  formatPart,
+} from "./format.ts";
 import { loadWords } from "./load.ts";
 
 /** A study in a few lines, and its warnings. */
@@ -16,14 +23,18 @@ export const studyWords = {
   study: (name: string, plan: string, arms: readonly string[], levels: readonly string[]) =>
     `Study ${name} of plan ${plan}: ${arms.join(", ")}; ${levels.join(", ")}`,
   runs: (accepted: number, rejected: number, failed: number, toCome: number) =>
-    `${accepted} runs accepted, ${rejected} rejected, ${failed} failed, ${toCome} to come`,
+    `${
+      formatCount(accepted, "run")
+    } accepted, ${rejected} rejected, ${failed} failed, ${toCome} to come`,
   where:
     "conclusion(results) answers, describeStudy(results) says what was measured; its numbers are in " +
     "results.scenarios, .ratios and .runs, its requests in await results.requests(id)",
   unequalWork: (arm: string, what: readonly string[]) =>
-    `${arm}: ${what.join("; ")}; it is compared with nothing`,
+    `${arm}: ${what.join("; ")}; it is left out of all comparisons`,
   otherPlan: (others: number, all: number) =>
-    `plan.json is not the plan that ${others} of ${all} runs were made with: it was changed, or read by a version with other settings`,
+    `plan.json is not the plan of ${
+      formatPart(others, all, "run")
+    }: it was changed, or read by a version with other settings`,
   unreadable: (arm: string, fault: string) => `${arm}: the run cannot be read (${fault})`,
   fault: (file: string, line: number | null, what: string) =>
     `${file}${line === null ? "" : `, line ${line}`}: ${what}`,
@@ -52,11 +63,9 @@ export const narrativeWords = {
   sharedCores: (cores: number) =>
     `Load generator, app and database shared ${formatCount(cores, "core")}.`,
   ownCores: (cpuSets: readonly string[]) =>
-    `Load generator, app, PgBouncer and database each had cores of their own (${
-      cpuSets.join("; ")
-    }).`,
+    `Load generator, app, PgBouncer and database each had dedicated cores (${cpuSets.join("; ")}).`,
   note: (warning: string) => `> **Note:** ${warning}`,
-  moreFaults: (n: number) => `${formatCount(n, "more fault")} of files like these.`,
+  moreFaults: (n: number) => `${formatCount(n, "more fault")} in the study's files.`,
   sentence: (text: string) => `${capitalise(text)}.`,
   throughput: (claim: string, rps: Estimate, n: number, place: string) => {
     const interval = formatInterval(rps);
@@ -76,15 +85,15 @@ export const narrativeWords = {
   ) => {
     const range = formatInterval(estimate);
     return `${claim}. The highest ${name} was ${loadWords.time(estimate.value, least)}${
-      range === "" ? " in a single run" : `, median of ${n} runs, range ${range}`
+      range === "" ? " in a single run" : `, median of ${formatCount(n, "run")}, range ${range}`
     }: ${place}.`;
   },
   lowerBounds: (cells: number) =>
-    `In ${formatCount(cells, "cell")} too many requests had no answer when the load ended: their ` +
-    `percentiles are lower bounds, marked ≥.`,
-  noneFailed: (runs: number) => `None of the ${formatCount(runs, "run")} failed.`,
+    `In ${formatCount(cells, "cell")} too many requests had no answer when the load ended: ` +
+    `percentiles there are lower bounds, marked ≥.`,
+  noneFailed: (runs: number) => `No failure in ${formatCount(runs, "run")}.`,
   failed: (failed: number, runs: number) =>
-    `${formatCount(failed, "run")} of ${runs} failed. They count as failed, and enter no mean:`,
+    `${formatPart(failed, runs, "run")} failed and ${failed === 1 ? "enters" : "enter"} no mean:`,
   unaccepted: (runs: number, status: "rejected" | "failed", reasons: readonly string[]) =>
     `${formatCount(runs, "run")} ${status} (${reasons.join("; ")})`,
   /** What became of a scenario's runs. */
@@ -97,15 +106,15 @@ export const narrativeWords = {
 export const checkWords = {
   reading: (measure: string) => `**Functional check only:** ${measure} is not compared.`,
   answer: (good: number, planned: number, broken: readonly string[], windowS: number) =>
-    `**Functional check only: ${good === planned ? "all" : `${good} of`} ${
-      formatCount(planned, "run")
+    `**Functional check only: ${
+      formatPart(good, planned, "run")
     } ran, were verified and were counted.**${
       broken.length === 0 ? "" : ` What did not: ${formatList(broken)}; the cause is in the table.`
     } Its windows of ${windowS} s are too short to compare anything: run the plan \`quick\` for a ` +
     `first answer, and \`reference\` for one to share.`,
   /** Whether something holds of every run, or of how many. */
   share: (runs: number, all: number, what = "yes") =>
-    runs === all ? what : runs === 0 ? "no" : `${what} in ${runs} of ${all} runs`,
+    runs === all ? what : runs === 0 ? "no" : `${what} in ${formatPart(runs, all, "run")}`,
   pooled: "through PgBouncer",
   direct: "straight to PostgreSQL",
   table: (study: string) => `Functional check only: what ran in ${study}`,
@@ -122,23 +131,21 @@ export const openLoopWords = {
   ownUsers:
     `${figureTitles.noOpenLoop}: the users of the apps' own locustfiles decide when they send.`,
   noRates: (unaccepted: string) =>
-    `${figureTitles.noOpenLoop}: its arrival rates are shares of what accepted closed-loop runs answered, ` +
+    `${figureTitles.noOpenLoop}, as its arrival rates are shares of what accepted closed-loop runs answered, ` +
     `and none was accepted: ${unaccepted}.`,
   leftOutForRates: (arms: readonly string[]) =>
-    `Left out, for want of an accepted closed-loop run to take arrival rates from: ${
-      formatList(arms)
-    }.`,
+    `Left out: ${formatList(arms)}, as no accepted closed-loop run gives them an arrival rate.`,
   leftOutForUsers: (arms: readonly string[]) =>
-    `Left out, as the users of their own locustfiles decide when they send: ${formatList(arms)}.`,
+    `Left out: ${formatList(arms)}, as the users of their own locustfiles decide when they send.`,
   notRun: "not run",
   tooFew: (path: string) => `${path} with too few requests`,
   waited: (path: string, ms: number, isBound: boolean) => `${path} ${loadWords.time(ms, isBound)}`,
   pair: (pair: string, at: string, direct: string, pooled: string) =>
-    `${pair} ${at} ${direct} and ${pooled}`,
+    `${direct} and ${pooled} for ${pair} ${at}`,
   highest: (percentile: number, pairs: readonly string[], rounds: number) =>
-    `At the highest rate, P${percentile} response time was for ${formatList(pairs)}${
+    `P${percentile} response time at the highest rate${
       rounds === 1 ? ", in one run each" : `, medians of up to ${rounds} runs`
-    }.`,
+    }: ${pairs.join("; ")}.`,
   rejections: (reasons: readonly string[]) =>
     `**Rejected, in no comparison:** ${capitalise(reasons.join("; "))}.`,
   failures: (runs: number, causes: readonly string[]) =>

@@ -6,7 +6,7 @@
 
 import { claimWords } from "./claims.ts";
 import { captionWords } from "./figures.ts";
-import { capitalise, formatNumber } from "./format.ts";
+import { capitalise, formatCount, formatNumber, formatPart } from "./format.ts";
 
 /** The page that is the report. */
 export const reportHeadings = {
@@ -111,21 +111,20 @@ export const tableWords = {
     `intervals are simultaneous over ${comparisons} comparisons`,
   separate: "95% t intervals",
   noneFailed: (complete: number, planned: number, missing: number) =>
-    `No run failed: ${complete} of ${planned} runs complete${notRun(missing)}`,
+    `No run failed: ${formatPart(complete, planned, "run")} complete${notRun(missing)}`,
   failures: (missing: number) => `What failed, and why${notRun(missing)}`,
   milliseconds: (ms: number, isBound: boolean) => (isBound ? "≥ " : "") + formatNumber(ms),
   inBrackets: (rps: number) => `(${formatNumber(rps)})`,
   oneRun: "one run",
   noAnswer: "no answer",
   noDifferences: "none",
-  sameTwice: "none: the same twice",
+  sameTwice: "none (A/A copy)",
   verdicts: {
     open: claimWords.verdict.open,
-    single: "one run decides nothing",
+    single: claimWords.verdict.single,
     none: "no ratio",
     indistinguishable: claimWords.verdict.indistinguishable,
   },
-  ofPaths: { higher: "pooled faster", lower: "direct faster" },
   ofArms: { higher: "faster", lower: "slower" },
 } as const;
 
@@ -155,7 +154,7 @@ export const settingWords = {
   nothingBetween: "nothing in between",
   encryption: (leg: string) => `${leg}: encryption in force`,
   noEncryption: "none",
-  networkMethod: "round-trip times made by",
+  networkMethod: "round-trip times simulated by",
   inForce: (service: string, name: string) => `${service} ${name}, in force`,
   version: (program: string) => `${program} version`,
   engine: "engine",
@@ -165,7 +164,7 @@ export const settingWords = {
   machine: (cpus: number, model: string, memoryMiB: number, kernel: string) =>
     `${cpus} × ${model}, ${memoryMiB} MiB, Linux ${kernel}`,
   cores: "cores of each service",
-  sharedCores: (cores: number) => `all share the host's ${cores}`,
+  sharedCores: (cores: number) => `all share ${formatCount(cores, "core")} of the host`,
   commit: "git commit",
   outsideGit: "outside git",
   limitsWarning: "limits warning",

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { formatList, formatNumber, formatPercent, formatSpan } from "./format.ts";
+import {
+  formatCount,
+  formatList,
+  formatNumber,
+  formatPercent,
+  formatSpan,
+  nounFor,
+} from "./format.ts";
 
 /** An arm at a load, with its new sessions for 1,000 requests. */
 interface Opened {
@@ -22,12 +29,12 @@ export const telemetryWords = {
       least === null ? "" : `, and ${formatNumber(least.sessions)} for ${least.arm}`
     }.`,
   statements: (perRequest: readonly number[]) =>
-    `A request had it execute ${
+    `PostgreSQL executed ${
       formatSpan(perRequest, (value) => value.toFixed(2))
-    } statements that read or write data.`,
+    } statements that read or write data per request.`,
   caption: "Connections and work for the database",
   captionMarked:
-    "Connections and work for the database; marked: not the contract's work, compared with nothing",
+    "Connections and work for the database; marked: not the contract's work, left out of all comparisons",
 } as const;
 
 /** Its claims, the counts behind them, and where there is none. */
@@ -35,19 +42,23 @@ export const poolerWords = {
   noPair: "No pair of paths: nothing can be said of the pooler.",
   /** What each claim means: its trace, and after "and" its consequence. */
   claims: (
-    { churn, queuedMs, queuedShare, cheaper, rounds }: Record<
-      "churn" | "queuedMs" | "queuedShare" | "cheaper" | "rounds",
+    { churn, churnLeft, queuedMs, queuedShare, cheaper, rounds }: Record<
+      "churn" | "churnLeft" | "queuedMs" | "queuedShare" | "cheaper" | "rounds",
       number
     >,
   ) =>
     `A difference between the paths may be ascribed to the pooler only where its trace was counted ` +
-    `and had a consequence: reuse: PgBouncer spared PostgreSQL new sessions (direct opens at least ` +
-    `${churn} per 1,000 requests, pooled at most half of them), and there was a gain; ` +
-    `multiplexing: more client than server connections at their high-water marks, in a mode that ` +
-    `shares them, and there was a gain, or more clients than max_connections has room for; ` +
-    `queueing: clients waited for a server connection, at least ${queuedMs} ms per transaction, and ` +
-    `that was at least ${formatPercent(queuedShare)} of a request's time. A gain is a higher ` +
-    `throughput, or ${rounds} rounds or more in all of which PostgreSQL's CPU time per answer was ` +
+    `and had a consequence. Reuse means that PgBouncer spared PostgreSQL new sessions (direct opened ` +
+    `at least ${churn} per 1,000 requests, pooled at most ${
+      formatPercent(churnLeft)
+    } of them), and ` +
+    `there was a gain. Multiplexing means that more client than server connections were open at ` +
+    `their high-water marks, in a mode that shares them, and there was a gain, or more clients than ` +
+    `max_connections has room for. Queueing means that clients waited for a server connection, at ` +
+    `least ${queuedMs} ms per transaction, and that was at least ${
+      formatPercent(queuedShare)
+    } of a ` +
+    `request's time. A gain is a higher throughput, or ${rounds} rounds or more in all of which PostgreSQL's CPU time per answer was ` +
     `at most ${
       formatPercent(cheaper)
     } of direct's. Where there is no claim, the pair measures only ` +
@@ -56,17 +67,21 @@ export const poolerWords = {
   notRecorded: "not recorded",
   onlyHop: (traces: readonly string[]) =>
     `measures only the extra hop${
-      traces.length === 0 ? "" : `: ${formatList(traces)} of no measured consequence`
+      traces.length === 0 ? "" : `; ${formatList(traces)} had no measured consequence`
     }`,
   reuse: (direct: number, pooled: number) =>
     `${formatNumber(direct)} new sessions per 1,000 requests direct, ${
       formatNumber(pooled)
     } pooled`,
   multiplexing: (clients: number, servers: number) =>
-    `${clients} client connections shared ${servers} server connections`,
+    `${clients} client ${nounFor(clients, "connection")} shared ${servers} server ${
+      nounFor(servers, "connection")
+    }`,
   queueing: (waitMs: number, waitShare: number, starving: number) =>
     `${
-      starving >= 1 ? `${Math.round(starving)} client connections never got a server; ` : ""
+      starving >= 1
+        ? `${formatCount(Math.round(starving), "client connection")} never got a server; `
+        : ""
     }for each transaction clients waited ${formatNumber(waitMs)} ms for a server connection, ${
       formatPercent(waitShare)
     } of a request's time`,
