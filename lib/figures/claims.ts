@@ -311,10 +311,11 @@ export function rangeClaim(
         : claimWords.alsoApart(relation, factors);
     });
   const undecided = (["overlap", "few"] as const).filter((relation) => parts.has(relation));
-  const others = apart.length > 0
-    ? undecided.map((relation) => claimWords.elsewhere(relation, namesOf(parts, relation, "cell")))
-    : undecided.slice(0, 1).map((relation) =>
-      claimWords[relation](measure, namesOf(parts, relation, "name"))
-    );
+  const others = undecided.map((relation, i) => {
+    const cells = namesOf(parts, relation, "cell");
+    if (apart.length + i > 0) return claimWords.elsewhere(relation, cells);
+    const names = undecided.length > 1 ? cells : namesOf(parts, relation, "name");
+    return claimWords[relation](measure, names);
+  });
   return claimWords.clauses([...apart, ...others, ...restOf(parts)]);
 }

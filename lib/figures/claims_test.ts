@@ -26,6 +26,10 @@ Deno.test("pairName() always names reuse, and settings that differ", () => {
     "Django (persistent; preparedStatements differs between the paths)",
   );
   assert.equal(
+    pairName({ ...pair, differences: ["preparedStatements", "workers"] }),
+    "Django (persistent; preparedStatements and workers differ between the paths)",
+  );
+  assert.equal(
     pairName({ ...pair, label: "Django, reuse=persistent", differences: [] }),
     "Django, reuse=persistent",
   );
@@ -143,6 +147,15 @@ Deno.test("rangeClaim() tells where runs lie, in no test's words", () => {
   assert.equal(
     rangeClaim("P95 service time", [of("a (x)", 1, "overlap"), of("b (y)", 1, "overlap")]),
     "Runs of direct and pooled overlap in P95 service time for a (x) and b (y)",
+  );
+  assert.equal(
+    rangeClaim("P95 service time", [
+      of("a (x)", 1, "overlap"),
+      of("a (x)", 2, "few"),
+      of("b (y)", 1, "few"),
+    ]),
+    "Runs of direct and pooled overlap in P95 service time for a (x) at 1 user; " +
+      "fewer than 4 runs for a (x) at 2 users and b (y)",
   );
   assert.equal(
     rangeClaim("P95 service time", [of("a (x)", 1, "few")]),

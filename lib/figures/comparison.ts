@@ -268,7 +268,7 @@ export function rpsComparisonFigure(
       [
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
-          ? captionWords.meanLines
+          ? captionWords.meanIntervals
           : scenarios.some((scenario) => scenario.n === 1)
           ? captionWords.noInterval
           : [],
@@ -312,7 +312,7 @@ export function p95ComparisonFigure(
       [
         describeN(scenarios),
         scenarios.some((scenario) => scenario.n > 1)
-          ? captionWords.medianLines
+          ? captionWords.medianRanges
           : scenarios.some((scenario) => scenario.n === 1)
           ? captionWords.noRange
           : [],

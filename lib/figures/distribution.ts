@@ -157,7 +157,10 @@ export function distributionFigure(
   );
   return composeFigure({
     title: options.title ?? claim,
-    subtitle: axisWords.share[shown.arrivalRate === null ? "answers" : "due"](latency),
+    subtitle: axisWords.share(
+      shown.arrivalRate === null ? "correct answers" : "requests due",
+      latency,
+    ),
     legend: PATHS
       .filter((path) => points.some((point) => point.path === path))
       .map((path) => ({

@@ -69,7 +69,7 @@ Deno.test("throughputFigure() says why something failed, and what its intervals 
   const text = textOf(throughputFigure(study.scenarios, study)).replaceAll("\u00a0", " ");
   assert.match(text, /FastAPI direct at 1000 users failed: PostgreSQL refused connections/);
   assert.match(text, /Flask pooled at 100 and 1000 users, 1 of 4 runs failed: timeouts/);
-  assert.match(text, /n = 3 to 4 runs per cell; bars are 95% t intervals/);
+  assert.match(text, /n = 3 to 4 runs per cell; 95% t intervals of each mean/);
   assert.match(text, /0\.5 CPU, 512 MiB/);
   assert.match(text, /reuse: persistent/);
 });

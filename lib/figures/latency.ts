@@ -39,7 +39,7 @@ export function latencyFigure(
       estimate: (scenario) => percentileOf(scenario, percentile),
       run: (run) => (run.responseMs ?? run.serviceMs)[`p${percentile}`],
       axis: measureWords.percentile(percentile, latencyAxis(scenarios)),
-      interval: captionWords.medianBars,
+      interval: captionWords.medianRanges,
       percentile,
       note: tooFewRequests(scenarios, percentile),
     },

@@ -40,7 +40,7 @@ export function loadFigure({ curve, latency, title, head, warnings }: LoadCurve)
   ];
   return composeFigure({
     title,
-    subtitle: axisWords.share.requests(latency),
+    subtitle: axisWords.share("requests", latency),
     body: drawPlot({
       width: BODY_WIDTH,
       height: 260,

@@ -67,7 +67,7 @@ export function openLoopFigure(
       estimate: (scenario) => percentileOf(scenario, percentile),
       run: (run) => run.responseMs?.[`p${percentile}`] ?? null,
       axis: measureWords.percentile(percentile, axisWords.response),
-      interval: captionWords.medianBars,
+      interval: captionWords.medianRanges,
       percentile,
       note: few === null ? rates : `${rates}; ${few}`,
     },

@@ -61,8 +61,8 @@ interface Directions {
 }
 
 const PATH_DIRECTIONS: Directions = {
-  higher: { text: legendWords.pooledFaster, color: PATH_STYLE.pooled.color },
-  lower: { text: legendWords.directFaster, color: PATH_STYLE.direct.color },
+  higher: { text: legendWords.pooledHigher, color: PATH_STYLE.pooled.color },
+  lower: { text: legendWords.pooledLower, color: PATH_STYLE.direct.color },
 };
 const ARM_DIRECTIONS: Directions = {
   higher: { text: legendWords.faster, color: INK },

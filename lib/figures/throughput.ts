@@ -25,7 +25,7 @@ export function throughputFigure(
       estimate: (scenario) => scenario.rps,
       run: (run) => run.rps,
       axis: axisWords.throughput,
-      interval: captionWords.meanBars,
+      interval: captionWords.meanIntervals,
       percentile: null,
     },
     pathClaim(measureWords.throughput, comparisons),

@@ -86,7 +86,7 @@ Deno.test("connectionsFigure() draws what connections did, and PgBouncer's pool"
   const { scenarioId, scenario } = study.scenarios[1]!;
   const points = await study.connections(scenarioId);
   const figure = connectionsFigure(points, { ...study, scenario });
-  assert.match(plain(figure.title), /of 20 server connections were in use, .* Flask pooled at 10/);
+  assert.match(plain(figure.title), /of 20 server connections in use, .* Flask pooled at 10/);
   assert.match(figure.svg, /default_pool_size/);
   assert.doesNotMatch(figure.svg, /NaN|undefined/);
   const direct = await study.connections(study.scenarios[0]!.scenarioId);

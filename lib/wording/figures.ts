@@ -10,11 +10,13 @@ import { claimWords } from "./claims.ts";
 import {
   atLevels,
   capitalise,
+  formatAmount,
   formatCount,
   formatList,
   formatNumber,
   formatPercent,
   formatSpan,
+  nounFor,
 } from "./format.ts";
 
 /** Titles other than claims about comparisons: those of nothing to draw first. */
@@ -47,11 +49,11 @@ export const figureTitles = {
     }`,
   ofCell: (claim: string, cell: string) => `${claim}, ${cell}`,
 
-  executed: (active: number) => `${formatNumber(active)} connections executed at a time`,
+  executed: (active: number) => `${formatAmount(active, "connection")} executed at a time`,
   inUse: (active: number, poolSize: number, waiting: number) =>
-    `${formatNumber(active)} of ${poolSize} server connections were in use, and ${
-      formatNumber(waiting)
-    } clients waited for one`,
+    `With ${formatNumber(active)} of ${poolSize} server ${
+      nounFor(poolSize, "connection")
+    } in use, ${formatAmount(waiting, "client")} waited for one`,
   noQuota: "CPU of each service, without a quota",
   noneAtQuota: "No service sat at its CPU quota",
   atQuota: (services: readonly { service: string; share: number }[]) => {
@@ -79,7 +81,7 @@ export const figureTitles = {
 export const stageWords: Record<Stage, { label: string; within: string }> = {
   generator_lag: { label: "generator lag", within: "the generator's lag" },
   http: { label: "HTTP, waiting for a worker", within: "HTTP and waiting for a worker" },
-  rest: { label: "everything else", within: "what was not measured apart" },
+  rest: { label: "everything else", within: "what was not measured separately" },
   app: { label: "app code", within: "the app's code" },
   app_pool: { label: "app's pool", within: "waiting in the app's pool" },
   connect: { label: "connecting", within: "opening connections" },
@@ -120,21 +122,17 @@ export const axisWords = {
     `${scaled(axis, log)}, by ${LEVELS[levels]}`,
   pathRatio: `Throughput, pooled over direct, ${LOG}`,
   armRatio: `Throughput over that of the arm compared with, ${LOG}`,
-  share: {
-    answers: (latency: string) =>
-      `Share of the correct answers whose ${latency} was at most so many ms, ${LOG}`,
-    due: (latency: string) =>
-      `Share of the requests due whose ${latency} was at most so many ms, ${LOG}`,
-    requests: (latency: string) =>
-      `Share of requests whose ${latency} was at most so many ms, ${LOG}`,
-  },
+  share: (of: "correct answers" | "requests due" | "requests", latency: string) =>
+    `Cumulative share of ${of} by ${latency} in ms, ${LOG}`,
   connections: "connections by what they did over one run; labels give the window's mean",
   cpu: "CPU cores in use by each service over one run; labels give the window's mean",
   waterfall: "mean service time of correct answers in ms, from its sending to its answer",
   sinceWindow: "seconds since the window's start",
 } as const;
 
-const NO_DIFFERENCE = { ...claimWords.verdict, noisy: "too noisy", single: "one run" };
+const ONE_RUN = "one run";
+
+const NO_DIFFERENCE = { ...claimWords.verdict, noisy: "too noisy", single: ONE_RUN };
 
 /** Legends, and labels within plots. */
 export const legendWords = {
@@ -150,11 +148,11 @@ export const legendWords = {
   limit: (limit: string, names: readonly string[], value: number) =>
     `${limit} of ${formatList(names)}: ${value}`,
   mean: (name: string, value: number) => `${name} ${formatNumber(value)}`,
-  pooledFaster: "pooled faster →",
-  directFaster: "← direct faster",
+  pooledHigher: "pooled higher →",
+  pooledLower: "← pooled lower",
   faster: "faster →",
   slower: "← slower",
-  oneRun: "(one run)",
+  oneRun: `(${ONE_RUN})`,
   reuse: (reuse: string, differences: readonly string[]) =>
     `reuse: ${reuse}${
       differences.length === 0 ? "" : `; ${claimWords.settingsDiffer(differences)}`
@@ -170,8 +168,10 @@ export const legendWords = {
       poolSize: number | null;
     },
   ) =>
-    `${workers} workers${threads === 1 ? "" : ` × ${threads} threads`}, ${reuse}: ${
-      Number.isFinite(connections) ? `up to ${connections} connections` : "one per request"
+    `${formatCount(workers, "worker")}${threads === 1 ? "" : ` × ${threads} threads`}, ${reuse}: ${
+      Number.isFinite(connections)
+        ? `up to ${formatCount(connections, "connection")}`
+        : "one per request"
     }${poolSize === null ? "" : ` → PgBouncer: ${poolSize}`}`,
 } as const;
 
@@ -194,22 +194,19 @@ export const captionWords = {
     `${counted(counts, "run", "bar")}, means of their means`,
   roundsPerRow: (counts: readonly number[]) => counted(counts, "round", "row"),
   windows: (windowS: number) => `${windowS}\u00a0s windows`,
-  ownCores: "cores of its own for each service",
+  ownCores: "dedicated cores for each service",
   sharedCores: (cores: number) => `${formatCount(cores, "core")} shared with the load generator`,
   functionalCheck: "functional check only, no conclusion",
 
-  meanBars: "bars are 95% t intervals of each mean, the title goes by ratios paired by round",
-  meanLines: "lines are 95% t intervals of each mean; the title goes by ratios paired by round",
-  medianBars:
-    "median of the runs' percentiles, bars from smallest to largest run: described, not tested",
-  medianLines:
-    "median of the runs' percentiles, lines from smallest to largest run: described, not tested",
+  meanIntervals: "95% t intervals of each mean; the title goes by ratios paired by round",
+  medianRanges:
+    "median of the runs' percentiles, range from smallest to largest run: described, not tested",
   noInterval: "a single run has no interval",
   noRange: "a single run has no range",
   longIntervals: "intervals reach beyond the scale",
   longRanges: "ranges reach beyond the scale",
   tooFewRequests: (percentile: number, least: number, cells: readonly string[]) =>
-    `P${percentile} needs ${formatCount(least, "request")} per run, and is not shown where there ` +
+    `P${percentile} needs ${formatCount(least, "request")} per run and is not shown where there ` +
     `were fewer: ${formatList(cells)}`,
 
   openLoop: (arrivals: string) => `open loop, ${arrivals} arrivals`,
@@ -225,20 +222,20 @@ export const captionWords = {
     comparisons === 1
       ? "95% t interval of their logarithms"
       : `t intervals of their logarithms, simultaneous: in 95% of studies all ${comparisons} of them hold`,
-  band: "what lies within the band would be missed in more than 10% of studies",
+  band: "differences within the band would be missed in more than 10% of studies",
   unequal: (settings: readonly string[]) =>
     `${claimWords.differ(settings)}: not the path's effect alone`,
   pooledRequests: (requests: number) =>
     `${formatCount(requests, "request")}, pooled over the successful runs of each arm`,
-  shapes: "no interval: it shows shapes",
-  oneRun: "one run",
+  shapes: "it shows shapes, without intervals",
+  oneRun: ONE_RUN,
   eachSecond: "a reading each second",
   host: "host is the busy time of all cores",
   runsPlanned: "runs planned",
   runsDone: "successful runs of those planned",
   warmUp: (warmUpS: number) => `${warmUpS}\u00a0s of warm-up before each window`,
   randomOrder: "the order within a round is random",
-  dashed: "dashed: what is left when the measured parts are taken off",
+  dashed: "dashed: the remainder after all measured parts",
   starved:
-    `"${stageWords.pgbouncer_starved.label}": on top of the mean, what clients without a server waited for each answer of the others`,
+    `"${stageWords.pgbouncer_starved.label}" is added to the mean: how long clients without a server connection waited, for each answer that others got`,
 } as const;

@@ -108,6 +108,12 @@ export function formatPart(some: number, all: number, one: string): string {
   return `${some} of ${all} ${nounFor(all, one)}`;
 }
 
+/** A number that need not be whole, with its noun: `1 client`, `3.2 clients`. */
+export function formatAmount(value: number, one: string): string {
+  const text = formatNumber(value);
+  return `${text} ${nounFor(Number(text), one)}`;
+}
+
 /** The noun for so many: `run` for 1, `runs` for any other number. */
 export function nounFor(n: number, one: string, many = `${one}s`): string {
   return n === 1 ? one : many;
