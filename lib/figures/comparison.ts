@@ -19,6 +19,7 @@ import {
   checkFigure,
   describeLoop,
   describeN,
+  describeSpread,
   emptyFigure,
   failureSentences,
   type FigureOptions,
@@ -267,12 +268,8 @@ export function rpsComparisonFigure(
     caption: caption(
       [
         describeN(scenarios),
-        scenarios.some((scenario) => scenario.n > 1)
-          ? captionWords.meanIntervals
-          : scenarios.some((scenario) => scenario.n === 1)
-          ? captionWords.noInterval
-          : [],
-        clipped ? [captionWords.longIntervals] : [],
+        describeSpread(scenarios, "interval"),
+        clipped ? [captionWords.longSpread("interval")] : [],
       ].flat(),
       options.context,
     ),
@@ -311,14 +308,10 @@ export function p95ComparisonFigure(
     caption: caption(
       [
         describeN(scenarios),
-        scenarios.some((scenario) => scenario.n > 1)
-          ? captionWords.medianRanges
-          : scenarios.some((scenario) => scenario.n === 1)
-          ? captionWords.noRange
-          : [],
+        describeSpread(scenarios, "range"),
         describeLoop(scenarios),
         tooFewRequests(scenarios, 95) ?? [],
-        clipped ? [captionWords.longRanges] : [],
+        clipped ? [captionWords.longSpread("range")] : [],
       ].flat(),
       options.context,
     ),

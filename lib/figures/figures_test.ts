@@ -162,7 +162,7 @@ Deno.test("waterfallFigure() draws each part of each scenario, and its sum", () 
   );
   const one = rows.slice(0, 1);
   assert.match(waterfallFigure(one, study).title, /^[A-Z]\w+ (direct|pooled) at \d+ users: \d+%/);
-  assert.match(waterfallFigure([], study).title, /^No run tells where its time went$/);
+  assert.match(waterfallFigure([], study).title, /^No run recorded where its time went$/);
 });
 
 /** Six arms at 60 and 90/s; what is wrong with some of them is what a figure must not hide. */
@@ -218,7 +218,7 @@ Deno.test("openLoopFigure() of one round settles nothing, and of none says so", 
   const open = await openLoopStudy(1);
   const figure = openLoopFigure(open);
   assert.match(figure.title, /^One run per cell cannot settle P95 response time/);
-  assert.match(textOf(figure), /a single run has no interval/);
+  assert.match(textOf(figure), /a single run has no range/);
   assert.match(openLoopFigure(null).title, /^No open loop/);
 });
 

@@ -1,6 +1,5 @@
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { measureWords } from "../wording/claims.ts";
-import { captionWords } from "../wording/figures.ts";
 import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
@@ -39,7 +38,6 @@ export function latencyFigure(
       estimate: (scenario) => percentileOf(scenario, percentile),
       run: (run) => (run.responseMs ?? run.serviceMs)[`p${percentile}`],
       axis: measureWords.percentile(percentile, latencyAxis(scenarios)),
-      interval: captionWords.medianRanges,
       percentile,
       note: tooFewRequests(scenarios, percentile),
     },

@@ -18,6 +18,7 @@ import {
   caption,
   describeLoop,
   describeN,
+  describeSpread,
   emptyFigure,
   failureSentences,
   type FigureOptions,
@@ -36,8 +37,6 @@ export interface Measure {
   run: (run: RunSummary) => number | null;
   /** The axis: name and unit. */
   axis: string;
-  /** What the error bars are, for the caption. */
-  interval: string;
   /** The percentile that is drawn, which can be a lower bound; null for another measure. */
   percentile: number | null;
   /** A further part of the caption. @default none */
@@ -441,6 +440,7 @@ export function levelsFigure(
   );
   const { body, clipped, log } = drawLevels(facets, measure, options.runs ?? []);
   const several = scenarios.some((scenario) => scenario.n > 1);
+  const spread = measure.percentile === null ? "interval" : "range";
   const runs = several && (options.runs?.length ?? 0) > 0;
   return composeFigure({
     title: options.title ?? title,
@@ -456,14 +456,10 @@ export function levelsFigure(
     caption: caption(
       [
         describeN(scenarios),
-        several
-          ? [measure.interval]
-          : scenarios.some((s) => s.n === 1)
-          ? [captionWords.noInterval]
-          : [],
+        describeSpread(scenarios, spread),
         measure.percentile === null ? [] : [describeLoop(scenarios)],
         measure.note ?? [],
-        clipped ? [captionWords.longIntervals] : [],
+        clipped ? [captionWords.longSpread(spread)] : [],
       ].flat(),
       options.context,
     ),

@@ -8,7 +8,7 @@ import type { Plan } from "../plan.ts";
 import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { StudyContext } from "../stats/context.ts";
 import { measureWords } from "../wording/claims.ts";
-import { axisWords, captionWords, figureTitles } from "../wording/figures.ts";
+import { axisWords, figureTitles } from "../wording/figures.ts";
 import { latencyComparisons, type Percentile, percentileOf, rangeClaim } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
@@ -67,7 +67,6 @@ export function openLoopFigure(
       estimate: (scenario) => percentileOf(scenario, percentile),
       run: (run) => run.responseMs?.[`p${percentile}`] ?? null,
       axis: measureWords.percentile(percentile, axisWords.response),
-      interval: captionWords.medianRanges,
       percentile,
       note: few === null ? rates : `${rates}; ${few}`,
     },

@@ -36,6 +36,15 @@ export function describeN(scenarios: readonly ScenarioSummary[]): string {
   return counts.length === 0 ? captionWords.noRun : captionWords.runsPerCell(counts);
 }
 
+/** What the spread of several runs is, in a caption; that a single run has none. */
+export function describeSpread(
+  scenarios: readonly ScenarioSummary[],
+  kind: keyof typeof captionWords.spread,
+): string[] {
+  if (scenarios.some(({ n }) => n > 1)) return [captionWords.spread[kind]];
+  return scenarios.some(({ n }) => n === 1) ? [captionWords.noSpread(kind)] : [];
+}
+
 /** A caption: its parts, then window, limits and what else holds for the whole study. */
 export function caption(parts: string[], context?: StudyContext): string {
   const all = context === undefined ? parts : [

@@ -308,7 +308,7 @@ export function ratioFigure(
       [
         ...describeMethod(compared, options.context),
         unequal.length === 0 ? [] : [captionWords.unequal(unequal)],
-        clipped ? [captionWords.longIntervals] : [],
+        clipped ? [captionWords.longSpread("interval")] : [],
       ].flat(),
       options.context,
     ),
@@ -364,7 +364,7 @@ export function armRatioFigure(
     caption: caption(
       [
         ...describeMethod(compared, options.context),
-        clipped ? [captionWords.longIntervals] : [],
+        clipped ? [captionWords.longSpread("interval")] : [],
       ].flat(),
       options.context,
     ),

@@ -1,6 +1,6 @@
 import type { ScenarioSummary } from "../stats/summary.ts";
 import { measureWords } from "../wording/claims.ts";
-import { axisWords, captionWords } from "../wording/figures.ts";
+import { axisWords } from "../wording/figures.ts";
 import { pathClaim, throughputComparisons } from "./claims.ts";
 import type { Figure } from "./figure.ts";
 import { levelsFigure } from "./levels.ts";
@@ -25,7 +25,6 @@ export function throughputFigure(
       estimate: (scenario) => scenario.rps,
       run: (run) => run.rps,
       axis: axisWords.throughput,
-      interval: captionWords.meanIntervals,
       percentile: null,
     },
     pathClaim(measureWords.throughput, comparisons),

@@ -109,7 +109,7 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
   });
   if (parts.length > 0) return parts.join(", ");
   const overlapping = comparisons.filter(({ verdict }) => verdict === "overlap");
-  return overlapping.length > 0 ? say.overlap(name, atLevels(overlapping)) : say.noRanges(name);
+  return overlapping.length > 0 ? say.overlap(name, atLevels(overlapping)) : say.tooFew(name);
 }
 
 /** An app with its settings, as an answer names it. */

@@ -148,7 +148,7 @@ Deno.test("an interrupted study gives the terminal back and says how far it came
   recording.play(events);
   const { time } = events.at(-1)!;
   view.show({ time, event: "interrupted" });
-  match(screen.visible.join("\n"), /stopping what runs, complete runs are kept/);
+  match(screen.visible.join("\n"), /stopping; complete runs are kept/);
   view.show({ time, event: "study_stopped", study: "quick-20260101T220000Z" });
   view[Symbol.dispose]();
   equal(screen.cursorVisible, true);

@@ -106,7 +106,7 @@ export const answerWords = {
       formatList(ratios.map(formatRatio))
     })`,
   overlap: (name: string, at: string) => `P95 ${name}: the ranges overlap ${at}`,
-  noRanges: (name: string) => `P95 ${name}: no ranges to compare`,
+  tooFew: (name: string) => `P95 ${name}: too few runs or requests to compare`,
   copyDiffers: (copy: string, value: string) =>
     `**${copy}, ${twice}, came out different (${value}): do not trust this study's verdicts.**`,
   copyAgrees: (copy: string, value: string) =>

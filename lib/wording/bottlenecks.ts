@@ -89,10 +89,8 @@ export const ruleWords = {
           formatMs(serviceMs)
         } for an answer and thought for ${formatMs(thinkMs)}, and nothing was used up`,
       used: (asked: string, machine: number, quotas: { service: string; use: number }[]) => {
-        const texts = quotas.map(({ service, use }, i) =>
-          `${titleOf(service)} ${i === 0 ? "used " : ""}${formatUse(use)}${
-            i === 0 ? " of its quota" : ""
-          }`
+        const texts = quotas.map(({ service, use }) =>
+          `${titleOf(service)} used ${formatUse(use)} of its quota`
         );
         return `${asked}; the machine was in use for ${formatUse(machine)} of the time${
           texts.length === 0 ? "" : `; ${formatList(texts)}`

@@ -17,6 +17,7 @@ import {
   formatPercent,
   formatSpan,
   nounFor,
+  uncapitalise,
 } from "./format.ts";
 
 /** Titles other than claims about comparisons: those of nothing to draw first. */
@@ -29,7 +30,7 @@ export const figureTitles = {
   noOtherArm: "No arm ran twice or with other settings",
   noCpu: "No CPU was sampled",
   noConnection: "No connection was in use at any reading",
-  noWaterfall: "No run tells where its time went",
+  noWaterfall: "No run recorded where its time went",
   checkOnly: (measure: string) => `Functional check only: ${measure} is not compared`,
   figure: (title: string) => `Figure: ${title}`,
 
@@ -44,9 +45,7 @@ export const figureTitles = {
   },
   howLong: (level: LoadLevel) => `How long answers took ${atLevels([level])}`,
   atLevel: (level: LoadLevel, claim: string) =>
-    `${capitalise(atLevels([level]))}: ${
-      claim.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase())
-    }`,
+    `${capitalise(atLevels([level]))}: ${uncapitalise(claim)}`,
   ofCell: (claim: string, cell: string) => `${claim}, ${cell}`,
 
   executed: (active: number) => `${formatAmount(active, "connection")} executed at a time`,
@@ -198,13 +197,13 @@ export const captionWords = {
   sharedCores: (cores: number) => `${formatCount(cores, "core")} shared with the load generator`,
   functionalCheck: "functional check only, no conclusion",
 
-  meanIntervals: "95% t intervals of each mean; the title goes by ratios paired by round",
-  medianRanges:
-    "median of the runs' percentiles, range from smallest to largest run: described, not tested",
-  noInterval: "a single run has no interval",
-  noRange: "a single run has no range",
-  longIntervals: "intervals reach beyond the scale",
-  longRanges: "ranges reach beyond the scale",
+  spread: {
+    interval: "95% t intervals of each mean; the title goes by ratios paired by round",
+    range:
+      "median of the runs' percentiles, range from smallest to largest run: described, not tested",
+  },
+  noSpread: (kind: "interval" | "range") => `a single run has no ${kind}`,
+  longSpread: (kind: "interval" | "range") => `${kind}s reach beyond the scale`,
   tooFewRequests: (percentile: number, least: number, cells: readonly string[]) =>
     `P${percentile} needs ${formatCount(least, "request")} per run and is not shown where there ` +
     `were fewer: ${formatList(cells)}`,

@@ -124,9 +124,9 @@ export function capitalise(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** The same in lower case. */
+/** A sentence within another, with its first letter in lower case; `P95` stays as it is. */
 export function uncapitalise(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
+  return text.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
 }
 
 /** A limit in per cent, as it is published: `99.5%`. */

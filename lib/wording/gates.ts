@@ -35,6 +35,8 @@ const listBudgets = (budgets: readonly AppBudget[]) =>
     `${app} ${connections.map((n) => Number.isFinite(n) ? n : "unbounded").join(" or ")}`
   ).join(", ");
 
+const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);
+
 const sawTrends = (trends: readonly { of: "throughput" | "service"; change: number }[]) => {
   const texts = trends.map(({ of, change }) =>
     `${measureWords[of]} ${change < 0 ? "fell" : "rose"} by ${formatPercent(Math.abs(change))}`
@@ -275,7 +277,7 @@ export const gateWords = {
       "the pooler's sharing",
     saw: (budgets: readonly AppBudget[], pool: number, inSession: boolean) =>
       `${listBudgets(budgets)} ${
-        nounFor(Math.max(...budgets.flatMap(({ connections }) => connections)), "connection")
+        nounFor(sum(budgets.flatMap(({ connections }) => connections)), "connection")
       } for a pool of ${pool}${inSession ? " in session mode" : ""}`,
   },
   budget_above_server: {
@@ -338,7 +340,7 @@ export const gateLines = {
     `${places.map(([at, arms]) => `${formatList(arms)} ${at}`).join("; ")} (${
       runs === all ? formatCount(runs, "run") : formatPart(runs, all, "run")
     })`,
-  atMost: "at most ",
+  atMost: "at most: ",
   atWorst: "at worst, ",
   seen: (seen: string, cause: string, next: string) =>
     `${capitalise(seen)}. *Likely cause:* ${cause}. *Next step:* ${next}.`,

@@ -18,14 +18,6 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
-const PHASES: Record<Phase, string> = {
-  start: "start",
-  verify: "verify",
-  "warm-up": "warm-up",
-  window: "window",
-  stop: "stop",
-};
-
 /** In the legend's order. */
 const ROUND_STATES = {
   ok: "ok",
@@ -43,7 +35,7 @@ export const progressWords = {
   setup: "setup",
   report: "report",
   stopping: "stopping",
-  stoppingRuns: "stopping what runs, complete runs are kept",
+  stoppingRuns: "stopping; complete runs are kept",
   writingReport: "writing the report",
   failedAbove: "failed, see above",
   allLevels: "in all",
@@ -81,8 +73,8 @@ export const progressWords = {
   round: (label: string, round: number, rounds?: number) =>
     `${label}, round ${round}${rounds === undefined ? "" : ` of ${rounds}`}`,
   phase: (phase: Phase, seconds?: number, wholeS?: number) => {
-    if (seconds === undefined) return PHASES[phase];
-    return `${PHASES[phase]}, ${seconds}${wholeS === undefined ? "" : ` of ${wholeS}`} s`;
+    if (seconds === undefined) return phase;
+    return `${phase}, ${seconds}${wholeS === undefined ? "" : ` of ${wholeS}`} s`;
   },
   lastRun: (run: string, outcome: string) => `last: ${run}: ${outcome}`,
 

@@ -47,7 +47,7 @@ export const flawWords = {
     `${pair} opened ${formatNumber(direct)} sessions per 1,000 requests direct, ${
       formatNumber(pooled)
     } pooled, and shared ${shared ? "server connections too" : "no server connections"}`,
-  budgets: "not repeated: all apps may open equally many",
+  budgets: "not repeated: all apps may open equally many connections",
   settings: "not repeated: both paths have the same settings",
   work: (counted: readonly [app: string, statements: number][]) =>
     `not repeated: one contract, answers compared before each load${

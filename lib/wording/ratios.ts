@@ -46,7 +46,7 @@ export function describeNoDifference(
 /** Ratios, what they are corrected for, and what a study spent on them. */
 export const ratioWords = {
   noRatio: (why: string | null) => `no ratio, ${why}`,
-  single: (ratio: number, what: string | null) => `${formatRatio(ratio)}: ${what}`,
+  single: (ratio: number, what: string | null) => `${formatRatio(ratio)}, ${what}`,
   difference: (verdict: string, ratio: Estimate, detectable: number | null) =>
     `${verdict}, ${formatRatioEstimate(ratio)}${
       detectable === null

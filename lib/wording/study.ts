@@ -7,6 +7,7 @@
 
 import type { Plan } from "../plan.ts";
 import type { Estimate } from "../stats/summary.ts";
+import { measureWords } from "./claims.ts";
 import { figureTitles } from "./figures.ts";
 import {
   capitalise,
@@ -40,6 +41,13 @@ export const studyWords = {
     `${file}${line === null ? "" : `, line ${line}`}: ${what}`,
 } as const;
 
+/** A claim, then the highest value with its spread and where it was; a single run has no spread. */
+function highest(claim: string, of: string, value: string, spread: string | null, place: string) {
+  return `${claim}. The highest ${of} was ${value}${
+    spread === null ? " in a single run" : `, ${spread}`
+  }: ${place}.`;
+}
+
 /** Every sentence that reads a study. */
 export const narrativeWords = {
   noRun: `${figureTitles.noRun}.`,
@@ -65,15 +73,13 @@ export const narrativeWords = {
   ownCores: (cpuSets: readonly string[]) =>
     `Load generator, app, PgBouncer and database each had dedicated cores (${cpuSets.join("; ")}).`,
   note: (warning: string) => `> **Note:** ${warning}`,
-  moreFaults: (n: number) => `${formatCount(n, "more fault")} in the study's files.`,
+  moreFaults: (n: number) => `${formatCount(n, "more warning")} like these.`,
   sentence: (text: string) => `${capitalise(text)}.`,
   throughput: (claim: string, rps: Estimate, n: number, place: string) => {
+    const value = `${formatNumber(rps.value)} correct answers per second`;
     const interval = formatInterval(rps);
-    return `${claim}. The highest throughput was ${
-      formatNumber(rps.value)
-    } correct answers per second${
-      interval === "" ? " in a single run" : `, 95% interval ${interval}, n = ${n}`
-    }: ${place}.`;
+    const spread = interval === "" ? null : `95% interval ${interval}, n = ${n}`;
+    return highest(claim, measureWords.throughput, value, spread, place);
   },
   latency: (
     claim: string,
@@ -83,10 +89,10 @@ export const narrativeWords = {
     n: number,
     place: string,
   ) => {
+    const value = loadWords.time(estimate.value, least);
     const range = formatInterval(estimate);
-    return `${claim}. The highest ${name} was ${loadWords.time(estimate.value, least)}${
-      range === "" ? " in a single run" : `, median of ${formatCount(n, "run")}, range ${range}`
-    }: ${place}.`;
+    const spread = range === "" ? null : `median of ${formatCount(n, "run")}, range ${range}`;
+    return highest(claim, name, value, spread, place);
   },
   lowerBounds: (cells: number) =>
     `In ${formatCount(cells, "cell")} too many requests had no answer when the load ended: ` +
@@ -120,18 +126,17 @@ export const checkWords = {
   table: (study: string) => `Functional check only: what ran in ${study}`,
 } as const;
 
+const NONE = figureTitles.noOpenLoop;
+
 /** An open loop's reading and table; or why there is none. */
 export const openLoopWords = {
-  notAsked: `${figureTitles.noOpenLoop}: the study's plan asks for none.`,
-  toCome: `${figureTitles.noOpenLoop} yet: all runs of it are to come.`,
+  notAsked: `${NONE}: the study's plan asks for none.`,
+  toCome: `${NONE} yet: all runs of it are to come.`,
   studyFirst: (runs: number) =>
-    `${figureTitles.noOpenLoop} yet: the study itself needs ${
-      formatCount(runs, "more run")
-    } first.`,
-  ownUsers:
-    `${figureTitles.noOpenLoop}: the users of the apps' own locustfiles decide when they send.`,
+    `${NONE} yet: the study itself needs ${formatCount(runs, "more run")} first.`,
+  ownUsers: `${NONE}: the users of the apps' own locustfiles decide when they send.`,
   noRates: (unaccepted: string) =>
-    `${figureTitles.noOpenLoop}, as its arrival rates are shares of what accepted closed-loop runs answered, ` +
+    `${NONE}, as its arrival rates are shares of what accepted closed-loop runs answered, ` +
     `and none was accepted: ${unaccepted}.`,
   leftOutForRates: (arms: readonly string[]) =>
     `Left out: ${formatList(arms)}, as no accepted closed-loop run gives them an arrival rate.`,

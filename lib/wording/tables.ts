@@ -115,16 +115,11 @@ export const tableWords = {
   failures: (missing: number) => `What failed, and why${notRun(missing)}`,
   milliseconds: (ms: number, isBound: boolean) => (isBound ? "≥ " : "") + formatNumber(ms),
   inBrackets: (rps: number) => `(${formatNumber(rps)})`,
-  oneRun: "one run",
+  oneRun: captionWords.oneRun,
   noAnswer: "no answer",
   noDifferences: "none",
   sameTwice: "none (A/A copy)",
-  verdicts: {
-    open: claimWords.verdict.open,
-    single: claimWords.verdict.single,
-    none: "no ratio",
-    indistinguishable: claimWords.verdict.indistinguishable,
-  },
+  verdicts: { ...claimWords.verdict, none: "no ratio" },
   ofArms: { higher: "faster", lower: "slower" },
 } as const;
 
