@@ -57,6 +57,7 @@ import {
 import type { Manifest } from "./store/manifest.ts";
 import { findPending } from "./store/resume.ts";
 import {
+  discardRefused,
   findStudy,
   followUpStudy,
   isDecided,
@@ -68,7 +69,7 @@ import {
   openStudyFolder,
   readPlan,
 } from "./store/studies.ts";
-import { formatDuration } from "./wording/progress.ts";
+import { formatDuration, notebookWords } from "./wording/progress.ts";
 
 /** The engines that can be asked for. */
 export const ENGINES = ["auto", "docker", "local"] as const;
@@ -136,7 +137,9 @@ const OPTIONS: Record<keyof RunStudyOptions, true> = {
 export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   checkKeys<RunStudyOptions>("runStudy()", options, OPTIONS);
   const { name, folder, plan } = chooseStudy(options);
-  return await conduct({ name, folder, plan, lockFolder: folder }, options);
+  const study = conduct({ name, folder, plan, lockFolder: folder }, options);
+  if (options.start === false) return await study;
+  return await study.catch((error) => discardRefused(folder, error));
 }
 
 /**
@@ -402,11 +405,7 @@ const ANNOUNCED_S = 60;
 /** Says what a cell is going to do, in what stays of its output. */
 function announceLoad(name: string, plan: Plan, runs: number): void {
   if (runs * (plan.warmUpS + plan.windowS) <= ANNOUNCED_S) return;
-  console.log(
-    `Running study ${name} of plan ${plan.name}: ${
-      describeLoad(plan, runs)
-    }. Stop ends it and keeps complete runs; with start: false this call only opens studies.`,
-  );
+  console.log(notebookWords.announce(name, plan.name, describeLoad(plan, runs)));
 }
 
 /** Which study is meant, and its plan. */

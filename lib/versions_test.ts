@@ -2,12 +2,15 @@
 /** Arms of other versions of PostgreSQL and PgBouncer, each started, asked and compared. */
 
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { LocalEngine } from "./engine/local.ts";
 import type { Plan } from "./plan.ts";
+import { runStudy } from "./run_study.ts";
 import { createScenario, type Scenario } from "./scenario.ts";
 import { ANY_VERSION } from "./settings.ts";
 import { setUp } from "./setup/mod.ts";
+import { studyFolder } from "./store/layout.ts";
 import { runPlan } from "./testing/run_plan.ts";
 import { otherPgbouncer } from "./testing/server_versions.ts";
 
@@ -71,6 +74,14 @@ Deno.test("a version that is nowhere, or too old, is told before anything starts
     name: "UsageError",
     message: "Cannot use PgBouncer 1.18: prepared statements in transaction mode came with 1.21",
   });
+  // A start that is refused leaves its name free.
+  const study = `refused-${Deno.pid}`;
+  const changes = { settings: { postgresVersion: "15" } };
+  await rejects(
+    runStudy({ plan: "smoke", study, changes, start: true, engine: "local", onEvent: () => {} }),
+    /Cannot use PostgreSQL 15/,
+  );
+  equal(existsSync(studyFolder(study)), false);
   // A setting is checked by the version that will run: this one came with 17.
   const later = { "postgres.allow_alter_system": "off" };
   await check({ ...later, postgresVersion: "17" });

@@ -7,7 +7,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { EngineLostError, PoolscopeError, UsageError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import { parsePlan, type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
@@ -97,6 +97,20 @@ function readDecision(folder: string): Partial<Decision> | null {
 function isUntouched(folder: string): boolean {
   return !existsSync(lockFile(folder)) &&
     !planRuns(readPlan(folder)).some((run) => isDone(folder, run));
+}
+
+/**
+ * Removes a study whose start was refused before anything ran, so that its name is free again.
+ *
+ * @param error Why it ended. A lost engine may come back, and whoever interrupts may go on.
+ * @throws The error.
+ */
+export function discardRefused(folder: string, error: unknown): never {
+  const refused = error instanceof UsageError || error instanceof PoolscopeError;
+  if (refused && !(error instanceof EngineLostError) && isUntouched(folder)) {
+    rmSync(folder, { recursive: true });
+  }
+  throw error;
 }
 
 /** Whether a folder holds a plan; one with a damaged plan must not stand in the way of the others. */

@@ -1,8 +1,8 @@
 // test lane: checkout
 import { deepEqual, equal, throws } from "node:assert/strict";
-import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { EngineLostError, PoolscopeError, UsageError } from "../errors.ts";
 import { syntheticManifest } from "../frames/testing.ts";
 import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
 import { EventLog, type NewEvent, type StudyEvent } from "./events.ts";
@@ -10,6 +10,7 @@ import { hashFile, readManifest, writeAtomic } from "./files.ts";
 import { lockFile } from "./lock.ts";
 import { openLoopFolder, runFolder, SCHEMA_VERSION, studyFolder, studyName } from "./layout.ts";
 import {
+  discardRefused,
   findStudy,
   followUpStudy,
   isComplete,
@@ -68,6 +69,21 @@ Deno.test("openStudyFolder() refuses a named study of which another plan has run
   equal(open(plan).resumed, true);
   throws(() => open(other), PoolscopeError);
   throws(() => openStudyFolder(plan, { root, study: "../mine" }), UsageError);
+});
+
+Deno.test("discardRefused() removes a study of which nothing has run, and no other", () => {
+  const root = Deno.makeTempDirSync();
+  const left = (error: Error, ran = false) => {
+    const { folder } = openStudyFolder(plan, { root, study: "mine" });
+    if (ran) complete(folder, 1);
+    throws(() => discardRefused(folder, error), error);
+    return existsSync(folder);
+  };
+  equal(left(new UsageError("Cannot set it")), false);
+  equal(left(new PoolscopeError("Cannot find it")), false);
+  equal(left(new EngineLostError("It is gone")), true);
+  equal(left(new Error("interrupted")), true);
+  equal(left(new UsageError("Cannot set it"), true), true);
 });
 
 Deno.test("findStudy() gives the newest complete study, or says what to do", () => {
