@@ -25,11 +25,13 @@ import {
   readLive,
 } from "./load/requests.ts";
 import { type Plan, planHash, type PlannedRun } from "./plan.ts";
+import { ANY_VERSION } from "./settings.ts";
 import { hashInputs } from "./setup/inputs.ts";
 import type { EventLog } from "./store/events.ts";
 import { hashRunFiles, writeAtomic } from "./store/files.ts";
 import { runFolder, SCHEMA_VERSION } from "./store/layout.ts";
 import {
+  askedVersion,
   type Comparable,
   differingInputs,
   type FinalAccount,
@@ -188,6 +190,8 @@ async function useServices(
   progress.appOptions = services.appOptions;
   progress.versions = services.versions;
   progress.images = services.images;
+  const { scenario } = run;
+  checkInputs(context.study, [...others, { scenario, versions: services.versions }]);
   try {
     const routes = await resolveRoutes(app, services.postgres);
     const locust = services.startLoad(loadCommand(run, context, services, { app, routes }));
@@ -237,6 +241,11 @@ function describeRun(
   const app = readApp(run.scenario.framework);
   const cause = findFailure(run, progress);
   const { limits, network, tcp, cpuSets, appOptions, exitCodes, verification, final } = progress;
+  // Where the version that is asked for did not come up, the setup's is not said in its place.
+  const ofSetup = (values: Record<string, string>) =>
+    Object.fromEntries(
+      Object.entries(values).filter(([name]) => askedVersion(run.scenario, name) === ANY_VERSION),
+    );
   return {
     schemaVersion: SCHEMA_VERSION,
     study,
@@ -258,9 +267,9 @@ function describeRun(
     windowS: plan.windowS,
     window: measuredWindow(plan, final),
     engine: engine.name,
-    versions: { ...engine.versions, ...progress.versions },
+    versions: { ...ofSetup(engine.versions), ...progress.versions },
     inputs,
-    images: { ...engine.images, ...progress.images },
+    images: { ...ofSetup(engine.images), ...progress.images },
     ...machine,
     limits,
     limitsWarning: engine.limitsWarning,

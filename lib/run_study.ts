@@ -136,10 +136,9 @@ const OPTIONS: Record<keyof RunStudyOptions, true> = {
  */
 export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   checkKeys<RunStudyOptions>("runStudy()", options, OPTIONS);
-  const { name, folder, plan } = chooseStudy(options);
+  const { name, folder, plan, resumed = true } = chooseStudy(options);
   const study = conduct({ name, folder, plan, lockFolder: folder }, options);
-  if (options.start === false) return await study;
-  return await study.catch((error) => discardRefused(folder, error));
+  return await (resumed ? study : study.catch((error) => discardRefused(folder, error)));
 }
 
 /**
@@ -409,7 +408,9 @@ function announceLoad(name: string, plan: Plan, runs: number): void {
 }
 
 /** Which study is meant, and its plan. */
-function chooseStudy(options: RunStudyOptions): { name: string; folder: string; plan: Plan } {
+function chooseStudy(
+  options: RunStudyOptions,
+): { name: string; folder: string; plan: Plan; resumed?: boolean } {
   const { engine, start } = options;
   if (engine !== undefined) checkChoices("engine", [engine], ENGINES);
   const name = options.study ?? undefined;

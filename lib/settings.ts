@@ -33,8 +33,9 @@ export type SettingValue = string | number | boolean | null;
 
 /** What values something accepts. */
 export type Rule =
-  | ("boolean" | "app" | "text" | "version")
+  | ("boolean" | "app" | "text")
   | { choices: readonly string[] }
+  | { leastVersion: string }
   | NumberRule;
 
 interface NumberRule {
@@ -104,8 +105,8 @@ function app(row: Row<string>): Setting<string> {
   return { ...row, rule: "app" };
 }
 
-function version(row: Row<string>): Setting<string> {
-  return { ...row, rule: "version" };
+function version(leastVersion: string, row: Row<string>): Setting<string> {
+  return { ...row, rule: { leastVersion } };
 }
 
 function flag(row: Row<boolean>): Setting<boolean> {
@@ -124,8 +125,11 @@ function limit(of: "database" | "app" | "pgbouncer", row: Omit<Row<number | null
 const WHOLE = { min: 1, whole: true };
 const RTT = { min: 0, max: 1000 };
 
-/** Stands for the version of a server that the set-up has. */
+/** Stands for the version of a server that the setup has. */
 export const ANY_VERSION = "default";
+
+/** The oldest PgBouncer, the first that follows prepared statements in transaction mode. */
+export const OLDEST_PGBOUNCER = "1.21";
 
 /** The settings. */
 export const SETTINGS = {
@@ -377,16 +381,17 @@ export const SETTINGS = {
       "It changes the id and nothing else.",
     since: "2026-11-24",
   }),
-  postgresVersion: version({
+  // scram_iterations came with it.
+  postgresVersion: version("16", {
     of: "database",
     default: ANY_VERSION,
-    doc: "The version of PostgreSQL to run, as in 17 or 16.14; default for that of the set-up.",
+    doc: "The version of PostgreSQL to run, as in 17 or 16.14; default for that of the setup.",
     since: "2026-11-30",
   }),
-  pgbouncerVersion: version({
+  pgbouncerVersion: version(OLDEST_PGBOUNCER, {
     of: "pgbouncer",
     default: ANY_VERSION,
-    doc: "The version of PgBouncer to run, as in 1.26; default for that of the set-up.",
+    doc: "The version of PgBouncer to run, as in 1.26; default for that of the setup.",
     since: "2026-11-30",
     path: "pooled",
   }),
@@ -490,8 +495,8 @@ export function describeRule(rule: Rule): string {
   if (rule === "boolean") return "true or false";
   if (rule === "app") return "the name of an app, or the path of its folder";
   if (rule === "text") return "a text";
-  if (rule === "version") return "a version, as in 17 or 1.26.1, or default";
   if ("choices" in rule) return `one of ${rule.choices.join(", ")}`;
+  if ("leastVersion" in rule) return `a version from ${rule.leastVersion} on, or default`;
   const kind = rule.whole ? "a whole number" : "a number";
   const least = rule.min === -Infinity
     ? ""
@@ -500,15 +505,26 @@ export function describeRule(rule: Rule): string {
   return kind + least + most + (rule.orNull ? " or null" : "");
 }
 
+/** Whether a version, which may leave its end away, is another one or later. */
+export function isVersionFrom(version: string, least: string): boolean {
+  const parts = least.split(".").map(Number);
+  for (const [i, part] of version.split(".").map(Number).entries()) {
+    const other = parts[i] ?? 0;
+    if (part !== other) return part > other;
+  }
+  return true;
+}
+
 /** Whether a value is one that a rule accepts. */
 export function accepts(rule: Rule, value: unknown): boolean {
   if (rule === "boolean") return typeof value === "boolean";
   if (rule === "app") return typeof value === "string" && value !== "";
   if (rule === "text") return typeof value === "string";
-  if (rule === "version") {
-    return typeof value === "string" && VERSION.test(value);
-  }
   if ("choices" in rule) return typeof value === "string" && rule.choices.includes(value);
+  if ("leastVersion" in rule) {
+    return typeof value === "string" && VERSION.test(value) &&
+      (value === ANY_VERSION || isVersionFrom(value, rule.leastVersion));
+  }
   if (value === null) return rule.orNull === true;
   if (typeof value !== "number" || !Number.isFinite(value)) return false;
   if (rule.whole && !Number.isInteger(value)) return false;
@@ -533,8 +549,8 @@ export function ruleSchema(rule: Rule): Record<string, unknown> {
   if (rule === "boolean") return { type: "boolean" };
   if (rule === "app") return { type: "string" };
   if (rule === "text") return { type: ["string", "number", "boolean"] };
-  if (rule === "version") return { type: "string", pattern: VERSION.source };
   if ("choices" in rule) return { enum: rule.choices };
+  if ("leastVersion" in rule) return { type: "string", pattern: VERSION.source };
   const type = rule.whole ? "integer" : "number";
   return {
     type: rule.orNull ? [type, "null"] : type,

@@ -1,9 +1,10 @@
 // test lane: checkout
 /** Arms of other versions of PostgreSQL and PgBouncer, each started, asked and compared. */
 
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { PoolscopeError } from "./errors.ts";
 import { LocalEngine } from "./engine/local.ts";
 import type { Plan } from "./plan.ts";
 import { runStudy } from "./run_study.ts";
@@ -11,6 +12,7 @@ import { createScenario, type Scenario } from "./scenario.ts";
 import { ANY_VERSION } from "./settings.ts";
 import { setUp } from "./setup/mod.ts";
 import { studyFolder } from "./store/layout.ts";
+import { override } from "./testing/override.ts";
 import { runPlan } from "./testing/run_plan.ts";
 import { otherPgbouncer } from "./testing/server_versions.ts";
 
@@ -20,23 +22,26 @@ function arm(values: Partial<Scenario>): Scenario {
   return createScenario({ ...ARM, thinkTimeMaxS: 0.02, ...values });
 }
 
+function planOf(arms: Partial<Scenario>[]): Plan {
+  return {
+    name: "versions",
+    purpose: "Versions.",
+    functionalCheck: true,
+    rounds: 1,
+    seed: 1,
+    warmUpS: 0.5,
+    windowS: 1,
+    scenarios: arms.map(arm),
+  };
+}
+
 Deno.test("arms may have other versions of the servers, where the plan asks for them", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-versions-" });
   try {
     const tools = await setUp();
     await using engine = new LocalEngine(tools);
     const pgbouncerVersion = await otherPgbouncer();
-    const asked = [{}, { postgresVersion: "17" }, { pgbouncerVersion }];
-    const plan: Plan = {
-      name: "versions",
-      purpose: "Versions.",
-      functionalCheck: true,
-      rounds: 1,
-      seed: 1,
-      warmUpS: 0.5,
-      windowS: 1,
-      scenarios: asked.map(arm),
-    };
+    const plan = planOf([{}, { postgresVersion: "17" }, { pgbouncerVersion }]);
     await engine.checkServerSettings(plan.scenarios);
     // The study is read, so that what was asked for is not refused.
     const [manifests, study] = await runPlan(plan, engine, join(folder, "study"));
@@ -59,6 +64,31 @@ Deno.test("arms may have other versions of the servers, where the plan asks for 
   }
 });
 
+Deno.test("a run whose version did not come up is not said to have had the setup's", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "poolscope-versions-" });
+  try {
+    const tools = await setUp();
+    await using engine = new LocalEngine(tools);
+    const startDatabase = () => Promise.reject(new PoolscopeError("Cannot start it"));
+    const plan = planOf([{ postgresVersion: "17" }, {}]);
+    const [manifests] = await runPlan(plan, override(engine, { startDatabase }), `${folder}/study`);
+    const failed = manifests.map(({ cause, scenario, versions, images }) => [
+      cause,
+      scenario.postgresVersion,
+      versions.postgres,
+      versions.pgbouncer,
+      images,
+    ]).sort((a, b) => String(a[1]).localeCompare(String(b[1])));
+    const { version } = tools.pgbouncer;
+    deepEqual(failed, [
+      ["Flask pooled: Cannot start it", "17", undefined, version, {}],
+      ["Flask pooled: Cannot start it", "default", tools.postgres.version, version, {}],
+    ]);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
 Deno.test("a version that is nowhere, or too old, is told before anything starts", async () => {
   await using engine = new LocalEngine(await setUp());
   const check = (values: Partial<Scenario>) => engine.checkServerSettings([arm(values)]);
@@ -66,20 +96,24 @@ Deno.test("a version that is nowhere, or too old, is told before anything starts
     check({ postgresVersion: "16.3" }),
     /^PoolscopeError: Cannot find PostgreSQL 16\.3: npm's \S+ has 16\.\d+;.* put PostgreSQL 16\.3 on PATH/,
   );
-  await rejects(check({ postgresVersion: "15" }), {
-    name: "UsageError",
-    message: "Cannot use PostgreSQL 15: scram_iterations, which Poolscope sets, came with 16",
-  });
-  await rejects(check({ pgbouncerVersion: "1.18" }), {
-    name: "UsageError",
-    message: "Cannot use PgBouncer 1.18: prepared statements in transaction mode came with 1.21",
-  });
+  throws(
+    () => arm({ postgresVersion: "15" }),
+    /postgresVersion is "15", must be a version from 16 on, or default$/,
+  );
+  throws(() => arm({ pgbouncerVersion: "1.18" }), /must be a version from 1\.21 on, or default$/);
+  equal(arm({ pgbouncerVersion: "1" }).pgbouncerVersion, "1");
+  // Whichever path comes first, what the pooled one asks for is looked for.
+  const nowhere = arm({ pgbouncerVersion: "999" });
+  await rejects(
+    engine.checkServerSettings([{ ...nowhere, path: "direct" }, nowhere]),
+    /Cannot find PgBouncer 999/,
+  );
   // A start that is refused leaves its name free.
   const study = `refused-${Deno.pid}`;
-  const changes = { settings: { postgresVersion: "15" } };
+  const changes = { settings: { postgresVersion: "16.3" } };
   await rejects(
     runStudy({ plan: "smoke", study, changes, start: true, engine: "local", onEvent: () => {} }),
-    /Cannot use PostgreSQL 15/,
+    /Cannot find PostgreSQL 16\.3/,
   );
   equal(existsSync(studyFolder(study)), false);
   // A setting is checked by the version that will run: this one came with 17.

@@ -120,7 +120,7 @@ const APP = z.strictObject({
     ),
   ).default({})
     .describe(
-      "What its owner does about a bottleneck, by the bottleneck; a setting in braces stands for its relieved value.",
+      "What to do about a bottleneck, by its name; a setting in braces stands for its relieved value.",
     ),
   routes: z.union([TEXT, ROUTES], "must be the name of a file, or a list of routes")
     .describe("The requests of the load, or the name of a file with them."),

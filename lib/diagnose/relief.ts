@@ -111,17 +111,27 @@ export function relieve(scenario: Scenario, verdict: Verdict): RelievedScenario 
   }
 }
 
+/** Bottlenecks that no setting relieves, so that only an app's owner may know what to do. */
+const WITHOUT_RELIEF: Verdict[] = ["host_cpu", "database_locks"];
+
 /**
  * What the app's own description says to do about a bottleneck, with the values of the relieved
- * scenario; null where it says nothing.
+ * scenario; null where it says nothing, or nothing that would change these.
  */
 function adviceOf(scenario: Scenario, verdict: Verdict): string | null {
   const { advice } = readApp(scenario.framework);
   const text = verdict === "unknown" ? undefined : advice[verdict];
   if (text === undefined) return null;
+  if (WITHOUT_RELIEF.includes(verdict)) return text;
   const relieved = relieve(scenario, verdict);
-  const values = typeof relieved === "string" ? scenario : relieved.scenario;
-  return text.replace(SETTING_IN_TEXT, (_, name) => String(values[name as keyof Scenario]));
+  if (typeof relieved === "string") return null;
+  const values = relieved.scenario;
+  const named = [...text.matchAll(SETTING_IN_TEXT)].map(([, name]) => name as keyof Scenario);
+  if (named.some((name) => values[name] === scenario[name])) return null;
+  return text.replace(
+    SETTING_IN_TEXT,
+    (_, name) => String(values[name as keyof Scenario] ?? "none"),
+  );
 }
 
 function describeChange(before: Scenario, after: Scenario): string {

@@ -135,6 +135,11 @@ Deno.test("readConfirmations() tells what the app's own description advises, wit
     readConfirmations([verdictOn(scenario(changes), verdict)], [])[0]!.advice;
   equal(advised("workers", { threads: 8 }), "start gunicorn with --threads 24");
   equal(advised("app_pool", { poolSize: 5 }), "give create_engine() a pool_size of 15");
+  equal(advised("connection_setup", { reuse: "per_request" })?.startsWith("give create"), true);
+  // The quota is lifted, and the workers stay; the app keeps its connections already.
+  equal(advised("app_cpu", { appCpus: 1 }), null);
+  equal(advised("app_cpu"), "start gunicorn with --workers 4");
+  equal(advised("connection_setup", { reuse: "app_pool" }), null);
   equal(advised("database_quota"), null);
   equal(advised("unknown"), null);
 });

@@ -20,6 +20,7 @@ import type { ControlGroup } from "./cgroup.ts";
 import { ADMIN_USER, APP_USER, connect, randomPassword } from "./database.ts";
 import { LocalProcess } from "./process.ts";
 import { seedTemplate } from "./seed.ts";
+import { postgresArguments } from "./server_programs.ts";
 import { waitUntil } from "./wait.ts";
 
 /** A free TCP port on the loopback address. */
@@ -115,7 +116,7 @@ export async function startServer(
       options.binaries.postgres,
       "-D",
       start.data,
-      ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]),
+      ...postgresArguments(settings),
     ],
     env: serviceEnvironment(dirname(start.data), { LC_ALL: "C" }),
     cwd: options.folder,

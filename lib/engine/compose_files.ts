@@ -29,7 +29,7 @@ const APPS = FRAMEWORKS.map((name) => readApp(name));
 /** What some variables of `.env` are for, and their values where none is given. */
 type Section = [about: string[], variables: Record<string, string>];
 
-/** The variables of settings with the defaults of these, as Docker takes them: 0 is no limit. */
+/** Variables of settings, with the settings' defaults as Docker takes them: 0 is no limit. */
 function ofSettings(...variables: string[]): Record<string, string> {
   return Object.fromEntries(variables.map((variable) => {
     const key = SCENARIO_KEYS.find((name) => settingOf(name)!.compose === variable)!;
@@ -131,7 +131,7 @@ function variable(name: string, fallback = DEFAULTS[name]!): string {
   return `\${${name}:-${fallback}}`;
 }
 
-/** Values, of which those have a variable that are called as one. */
+/** Replaces each value whose name in capitals is a variable by that variable. */
 function withVariables(values: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => {

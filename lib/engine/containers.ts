@@ -6,9 +6,11 @@
  */
 
 import type { App } from "../apps/app.ts";
+import { FRAMEWORKS } from "../plan.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import { appOptions, appPlacement } from "./app_environment.ts";
 import { APP_USER, DATABASE } from "./database.ts";
+import { postgresArguments } from "./server_programs.ts";
 import { pgbouncerValues, postgresSettings } from "./services.ts";
 
 /** The ports on which containers listen. */
@@ -61,10 +63,7 @@ export function postgresContainer(
 ): ContainerSpec {
   return {
     name: "postgres",
-    command: [
-      "postgres",
-      ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
-    ],
+    command: ["postgres", ...postgresArguments(settings)],
     environment: {
       POSTGRES_USER: "poolscope",
       POSTGRES_PASSWORD_FILE: "/run/secrets/admin_password",
@@ -91,24 +90,24 @@ export function pgbouncerContainer(
     secrets: ["admin_password", "app_password"],
     listenBacklog,
     port: PGBOUNCER_PORT,
-    check: [
-      ...["pg_isready", "-q", "-h", "127.0.0.1", "-p", String(PGBOUNCER_PORT)],
-      ...["-U", APP_USER, "-d", DATABASE],
-    ],
+    check: `pg_isready -q -h 127.0.0.1 -p ${PGBOUNCER_PORT} -U ${APP_USER} -d ${DATABASE}`.split(
+      " ",
+    ),
   };
 }
 
-/** An app with this environment. An image of ours writes the password file itself, of a secret. */
+/** An app. The images of our own apps write the password file themselves, of a secret. */
 export function appContainer(
   app: App,
-  environment: Record<string, string>,
+  appEnvironment: Record<string, string>,
   listenBacklog: string,
 ): ContainerSpec {
   const { name, containerPort: port } = app;
-  if (app.environment !== "shared") {
-    const own = { ...environment, PGPASSFILE: CONTAINER_PASSFILE };
-    return { name, environment: own, secrets: [], listenBacklog, port };
-  }
+  const isOurs = FRAMEWORKS.some((framework) => framework === name);
+  const environment = isOurs
+    ? appEnvironment
+    : { ...appEnvironment, PGPASSFILE: CONTAINER_PASSFILE };
+  if (!isOurs) return { name, environment, secrets: [], listenBacklog, port };
   const url = `http://127.0.0.1:${port}${app.healthPath}`;
   const check = ["python", "-c", `import urllib.request; urllib.request.urlopen("${url}")`];
   return { name, environment, secrets: ["app_password"], listenBacklog, port, check };

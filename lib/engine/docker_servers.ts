@@ -83,7 +83,8 @@ export class DockerServers {
     if (isVersion(found, version)) return name;
     const seen = server === "postgres"
       ? `${images[name]!.base} has ${found}`
-      : `${SUITES.trixie} has ${this.#versions.pgbouncer}, ${SUITES.testing} has ${found}`;
+      : `${SUITES.trixie} has ${this.#versions.pgbouncer}, ${SUITES.testing} had ${found} when ` +
+        `${images[name]!.reference} was built (deno task images --remove, to build it anew)`;
     throw new PoolscopeError(
       `Cannot find ${
         SERVERS[server]

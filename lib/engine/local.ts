@@ -128,6 +128,7 @@ export class LocalEngine implements Engine {
   #cluster: ClusterOptions;
   #database: Database | null = null;
   #groupCount = 0;
+  #tools = new Map<string, Promise<Tools>>();
   /** The checkout whose `apps/` and `pgbouncer/` the next run takes. */
   root: string;
 
@@ -203,8 +204,14 @@ export class LocalEngine implements Engine {
     }
   }
 
+  /** Looked for once, so that the version stays the same for all runs. */
   #toolsFor(scenario: Scenario): Promise<Tools> {
-    return toolsFor(this.#setup, scenario, { log: this.#log, signal: this.#signal });
+    const { path, postgresVersion, pgbouncerVersion } = scenario;
+    const key = [path, postgresVersion, pgbouncerVersion].join(" ");
+    const options = { log: this.#log, signal: this.#signal };
+    const tools = this.#tools.get(key) ?? toolsFor(this.#setup, scenario, options);
+    this.#tools.set(key, tools);
+    return tools;
   }
 
   async startDatabase(scenario: Scenario): Promise<void> {

@@ -9,6 +9,7 @@ import { UsageError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import type { Scenario } from "../scenario.ts";
 import { type Server, SERVERS, settingsOfServer } from "../server_settings.ts";
+import { ANY_VERSION } from "../settings.ts";
 
 /** How an engine asks the programs that it would start. */
 export interface ServerPrograms {
@@ -39,8 +40,8 @@ export function postgresArguments(settings: Record<string, string>): string[] {
 
 /** Scenarios by the versions of the servers that they ask for. */
 export function byServerVersions(scenarios: readonly Scenario[]): Scenario[][] {
-  const versions = ({ postgresVersion, pgbouncerVersion }: Scenario) =>
-    `${postgresVersion} ${pgbouncerVersion}`;
+  const versions = ({ path, postgresVersion, pgbouncerVersion }: Scenario) =>
+    `${postgresVersion} ${path === "direct" ? ANY_VERSION : pgbouncerVersion}`;
   return [...Map.groupBy(scenarios, versions).values()];
 }
 

@@ -238,7 +238,11 @@ async function ensureBase(
   if (failure !== null) {
     const reason = String(failure).replace(/^\(HTTP code \d+\) (server error|unexpected) - /, "");
     throw new PoolscopeError(
-      `Cannot pull ${reference}: ${reason.trim()}; without a registry, run: deno task images --offline`,
+      `Cannot pull ${reference}: ${reason.trim()}${
+        /manifest unknown|not found/.test(reason)
+          ? ""
+          : "; without a registry, run: deno task images --offline"
+      }`,
     );
   }
 }
@@ -275,10 +279,15 @@ export async function ensureImages(
   docker: Docker,
   options: ImagesOptions = {},
 ): Promise<Record<string, BuiltImage>> {
+  return await building(options, () => buildMissing(docker, options));
+}
+
+/** Builds under the lock that all builds of the checkout take; what fails is one line. */
+async function building<T>(options: ImagesOptions, build: () => Promise<T>): Promise<T> {
   const { signal, log } = options;
   readCaBundle(options.caBundle); // Whoever names a file that is not there hears it at once.
   try {
-    return await withLock(join(TOOLS, "images.lock"), () => buildMissing(docker, options), {
+    return await withLock(join(TOOLS, "images.lock"), build, {
       signal,
       onWait: () => log?.("Waiting for another build of images"),
     });
@@ -353,7 +362,7 @@ async function buildMissing(
  *
  * @param name Its name, as in `postgres-17`.
  * @param version The version, as in `17`.
- * @param beside What the image of the set-up's version was built on: a stand-in is for both.
+ * @param beside What the image of the setup's version was built on: the same of another version.
  * @throws {PoolscopeError} If there is no base of that version, or the build fails.
  */
 export async function ensurePostgresImage(
@@ -363,10 +372,12 @@ export async function ensurePostgresImage(
   beside: string,
   options: ImagesOptions,
 ): Promise<BuiltImage> {
-  const base = beside === OFFLINE_BASES.POSTGRES_IMAGE
-    ? await ensureOfflinePostgres(docker, version, options)
-    : `postgres:${version}`;
-  return await ensureImage(docker, name, SERVICES.postgres, base, options);
+  return await building(options, async () => {
+    const base = beside === OFFLINE_BASES.POSTGRES_IMAGE
+      ? await ensureOfflinePostgres(docker, version, options)
+      : `${beside.replace(/:[^:/]*$/, "")}:${version}`;
+    return await ensureImage(docker, name, SERVICES.postgres, base, options);
+  });
 }
 
 /**
@@ -383,7 +394,7 @@ export async function ensurePgbouncerImage(
   options: ImagesOptions,
 ): Promise<BuiltImage> {
   const definition = { ...SERVICES.pgbouncer, args: { DEBIAN_SUITE: "testing" } };
-  return await ensureImage(docker, name, definition, base, options);
+  return await building(options, () => ensureImage(docker, name, definition, base, options));
 }
 
 async function ensureImage(

@@ -19,9 +19,9 @@ export interface Tools {
   python: PythonEnvironment;
   /** The folder of the Deno kernel's description. */
   kernelspec: string;
-  /** PostgreSQL 16. */
+  /** PostgreSQL 16, unless a scenario asks for another. */
   postgres: PostgresBinaries;
-  /** PgBouncer 1.21 or later. */
+  /** PgBouncer 1.21 or later, unless a scenario asks for another. */
   pgbouncer: PgbouncerBinary;
   /** Whom PostgreSQL and PgBouncer run as; null is ourselves. */
   user: ServiceUser | null;

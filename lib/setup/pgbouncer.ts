@@ -8,7 +8,8 @@
 
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { PoolscopeError } from "../errors.ts";
+import { isVersionFrom, OLDEST_PGBOUNCER } from "../settings.ts";
 import { ROOT } from "../store/layout.ts";
 import { allOnPath, isVersion, lastLine, tryCommand } from "./command.ts";
 import { requireDebian, type Suite, SUITES, unpackDebian } from "./debian.ts";
@@ -39,9 +40,6 @@ export interface PgbouncerOptions {
   /** The version, as in `1.26`. @default {null, which takes the first recent one} */
   version?: string | null;
 }
-
-/** The oldest version that follows prepared statements in transaction mode. */
-export const OLDEST_PGBOUNCER = "1.21";
 
 /** Debian's packages that make it run anywhere. */
 const PACKAGES = [
@@ -79,9 +77,7 @@ export function parsePgbouncerVersion(text: string): string | null {
 
 /** Whether a version is {@linkcode OLDEST_PGBOUNCER} or later. */
 export function isRecentPgbouncer(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  const [oldMajor = 0, oldMinor = 0] = OLDEST_PGBOUNCER.split(".").map(Number);
-  return major > oldMajor || (major === oldMajor && minor >= oldMinor);
+  return isVersionFrom(version, OLDEST_PGBOUNCER);
 }
 
 async function readVersion(
@@ -160,11 +156,15 @@ async function unpack(
   options: Pick<PgbouncerOptions, "log" | "signal" | "version">,
 ): Promise<{ folder: string; parts: Unpacked } | string> {
   const { log, signal, version = null } = options;
+  const refuse = (what: string) =>
+    version === null ? cannot(what) : new PoolscopeError(
+      `Cannot find PgBouncer ${version}: ${what}; put that version on PATH`,
+    );
   await Deno.mkdir(tools, { recursive: true });
   const work = await Deno.makeTempDir({ dir: tools, prefix: "pgbouncer.partial-" });
   try {
     const what = "PgBouncer and its libraries";
-    const folder = await unpackDebian(PACKAGES, work, { refuse: cannot, what, log, signal, suite });
+    const folder = await unpackDebian(PACKAGES, work, { refuse, what, log, signal, suite });
     const loader = findFile(folder, (name) => /^ld-linux.*\.so\.\d+$/.test(name));
     const libc = findFile(folder, (name) => name === "libc.so.6");
     const program = findFile(join(folder, "usr", "sbin"), (name) => name === "pgbouncer");
@@ -239,17 +239,11 @@ async function unpackFirst(
  *
  * @param options Options for this call.
  * @throws {PoolscopeError} If there is none and it cannot be had, or no such version.
- * @throws {UsageError} If the version is too old.
  */
 export async function ensurePgbouncer(options: PgbouncerOptions = {}): Promise<PgbouncerBinary> {
   const { log, signal, root = ROOT, installed = installedPrograms(), version = null } = options;
   const user = serviceUser();
   const seen: string[] = [];
-  if (version !== null && !isRecentPgbouncer(version)) {
-    throw new UsageError(
-      `Cannot use PgBouncer ${version}: prepared statements in transaction mode came with ${OLDEST_PGBOUNCER}`,
-    );
-  }
   for (const path of installed) {
     const answer = await readVersion([path], user);
     if ("version" in answer && isRecentPgbouncer(answer.version)) {

@@ -7,7 +7,7 @@
 
 import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { PoolscopeError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 import { allOnPath, isVersion, lastLine, tryCommand } from "./command.ts";
 import { withLock } from "./lock.ts";
@@ -131,6 +131,7 @@ function projectOf(version: string, root: string): string | null {
   const release = LATER_RELEASES.find((one) => isVersion(one.replace(/\.0-.*/, ""), version));
   if (release === undefined) return null;
   const folder = join(root, ".poolscope", `postgres-${release}`);
+  if (findPackage(folder) !== null) return folder;
   mkdirSync(folder, { recursive: true });
   const imports = { [PACKAGE]: `npm:${PACKAGE}@${release}` };
   const project = { nodeModulesDir: "auto", imports };
@@ -143,16 +144,10 @@ function projectOf(version: string, root: string): string | null {
  *
  * @param options Options for this call.
  * @throws {PoolscopeError} If there is none of the version; the message says what was looked at.
- * @throws {UsageError} If the version is too old.
  */
 export async function ensurePostgres(options: PostgresOptions = {}): Promise<PostgresBinaries> {
   const { root = ROOT } = options;
   const version = options.version ?? DEFAULT_VERSION;
-  if (Number.parseInt(version) < Number(DEFAULT_VERSION)) {
-    throw new UsageError(
-      `Cannot use PostgreSQL ${version}: scram_iterations, which Poolscope sets, came with 16`,
-    );
-  }
   const user = serviceUser();
   const problems: string[] = [];
 

@@ -7,7 +7,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { EngineLostError, PoolscopeError, UsageError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import { parsePlan, type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
@@ -100,16 +100,16 @@ function isUntouched(folder: string): boolean {
 }
 
 /**
- * Removes a study whose start was refused before anything ran, so that its name is free again.
+ * Removes the folder of a study that has just begun and whose start was refused before its first run,
+ * so that its name is free again.
  *
- * @param error Why it ended. A lost engine may come back, and whoever interrupts may go on.
+ * @param error Why it ended. One that was interrupted stays, to be continued.
  * @throws The error.
  */
 export function discardRefused(folder: string, error: unknown): never {
-  const refused = error instanceof UsageError || error instanceof PoolscopeError;
-  if (refused && !(error instanceof EngineLostError) && isUntouched(folder)) {
-    rmSync(folder, { recursive: true });
-  }
+  const isRefusal = error instanceof UsageError || error instanceof PoolscopeError;
+  const hasRuns = readdirSync(folder, { withFileTypes: true }).some((entry) => entry.isDirectory());
+  if (isRefusal && !hasRuns) rmSync(folder, { recursive: true });
   throw error;
 }
 

@@ -2,7 +2,7 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { EngineLostError, PoolscopeError, UsageError } from "../errors.ts";
+import { PoolscopeError, UsageError } from "../errors.ts";
 import { syntheticManifest } from "../frames/testing.ts";
 import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
 import { EventLog, type NewEvent, type StudyEvent } from "./events.ts";
@@ -81,7 +81,6 @@ Deno.test("discardRefused() removes a study of which nothing has run, and no oth
   };
   equal(left(new UsageError("Cannot set it")), false);
   equal(left(new PoolscopeError("Cannot find it")), false);
-  equal(left(new EngineLostError("It is gone")), true);
   equal(left(new Error("interrupted")), true);
   equal(left(new UsageError("Cannot set it"), true), true);
 });

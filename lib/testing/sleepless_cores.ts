@@ -6,13 +6,21 @@
  */
 
 import { equal } from "node:assert/strict";
-import { availableParallelism } from "node:os";
+import { readFileSync } from "node:fs";
+
+/** The cores that this process may use. */
+function ownCores(): number[] {
+  const [, list] = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync("/proc/self/status", "utf8"))!;
+  return list!.split(",").flatMap((range) => {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
 
 /** Keeps each core busy with what gives way to everything else. The kernel ends it if nobody else does. */
 export class SleeplessCores implements AsyncDisposable {
-  #burners = Array.from(
-    { length: availableParallelism() },
-    (_, core) =>
+  #burners = ownCores().map(
+    (core) =>
       new Deno.Command("taskset", {
         args: [
           "-c",
@@ -31,7 +39,13 @@ export class SleeplessCores implements AsyncDisposable {
   );
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#burners.forEach((burner) => burner.kill("SIGKILL"));
+    for (const burner of this.#burners) {
+      try {
+        burner.kill("SIGKILL");
+      } catch {
+        // It has ended, which is told below.
+      }
+    }
     for (const burner of this.#burners) equal((await burner.status).signal, "SIGKILL");
   }
 }
