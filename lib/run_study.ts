@@ -69,7 +69,8 @@ import {
   openStudyFolder,
   readPlan,
 } from "./store/studies.ts";
-import { formatDuration, notebookWords } from "./wording/progress.ts";
+import { notebookWords } from "./wording/notebooks.ts";
+import { formatDuration } from "./wording/progress.ts";
 
 /** The engines that can be asked for. */
 export const ENGINES = ["auto", "docker", "local"] as const;
@@ -393,9 +394,8 @@ function describeLoad({ warmUpS, windowS }: Plan, runs: number): string {
 }
 
 function refuseToStart(name: string, plan: Plan, runs: number): string {
-  return `Cannot open study "${name}": ${
-    describeLoad(plan, runs)
-  }, are to come, and start is false; leave start out to run them, or see what is there with openStudy("${name}")`;
+  const load = describeLoad(plan, runs);
+  return `Cannot open study "${name}": ${load}, are to come, and start is false; leave start out to run them, or see what is there with openStudy("${name}")`;
 }
 
 /** More load than this is announced in a notebook, where a cell may be run by mistake. */

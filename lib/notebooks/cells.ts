@@ -8,7 +8,7 @@
 import { basename, join } from "node:path";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import { tryCommand } from "../setup/command.ts";
-import { notebookWords as say } from "../wording/progress.ts";
+import { notebookWords as say } from "../wording/notebooks.ts";
 import { type Notebook, toText } from "./notebook.ts";
 
 /** Where a line of an extracted module comes from. */

@@ -16,7 +16,7 @@ import { type CommandResult, lastLine, tryCommand } from "../setup/command.ts";
 import { KERNEL_NAME } from "../setup/kernelspec.ts";
 import { environmentPaths, type PythonEnvironment } from "../setup/python.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
-import { notebookWords as say } from "../wording/progress.ts";
+import { notebookWords as say } from "../wording/notebooks.ts";
 import { KERNEL_ERRORS, readKernelErrors } from "./guard.ts";
 import {
   type Cell,

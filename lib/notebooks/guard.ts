@@ -6,7 +6,7 @@
  * @module
  */
 
-import { notebookWords } from "../wording/progress.ts";
+import { notebookWords } from "../wording/notebooks.ts";
 
 /** The environment variable that names the file of recorded errors. */
 export const KERNEL_ERRORS = "POOLSCOPE_KERNEL_ERRORS";
