@@ -3,7 +3,7 @@
 -- Users 1 to 9,900 have 503 to 2 posts, the fewer the higher the id; the last 100 have none. Every
 -- post has its own second. Texts are slices of one made-up text, 200 to 600 characters long.
 --
--- Afterwards, in a statement of its own, run VACUUM (FREEZE, ANALYZE): clones of the database then
+-- Afterwards, in a statement of its own, run VACUUM (FREEZE, ANALYZE): copies of the database then
 -- begin with the visibility map and hint bits set, and no run pays for setting them.
 
 INSERT INTO users (id, username, full_name, created_at)

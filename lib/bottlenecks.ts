@@ -1,8 +1,4 @@
-/**
- * What can limit a scenario, by the names that verdicts and an app's advice have for it.
- *
- * @module
- */
+/** What can limit a scenario, by the names that verdicts and an app's advice have for it. */
 
 /** Resources that can be used up, and other limits. */
 export const BOTTLENECKS = [
@@ -20,5 +16,4 @@ export const BOTTLENECKS = [
   "refused_connections",
 ] as const;
 
-/** One of {@linkcode BOTTLENECKS}. */
 export type Bottleneck = typeof BOTTLENECKS[number];

@@ -1,9 +1,4 @@
-/**
- * Connections: how many an app and PgBouncer may open, how many the servers leave them, and how many
- * Poolscope needs for itself.
- *
- * @module
- */
+/** Connections: how many an app and PgBouncer may open, the servers leave, and Poolscope needs. */
 
 import { readApp } from "./apps/app.ts";
 import type { Scenario } from "./scenario.ts";
@@ -12,15 +7,10 @@ import type { Scenario } from "./scenario.ts";
 const SUPERUSER_RESERVED = 3;
 
 /**
- * Connections that Poolscope itself has open at once, at most. They come on top of the limits that a
- * scenario asks for: no app takes one of them, and none of them takes an app's.
- *
- * - PostgreSQL: the administrator's, the sampler's, and one that comes and goes: the second of a
- *   check before the load, or Docker's health check.
- * - PgBouncer: the sampler's at the console, and one that comes and goes: the second of a check, the
- *   login that reads the newest client's number, or Docker's health check.
+ * Connections that Poolscope itself has open at once, at most, on top of the limits that a scenario
+ * asks for: the sampler's, and one that comes and goes.
  */
-export const OWN_CONNECTIONS = { postgres: 3, pgbouncer: 2 } as const;
+export const OWN_CONNECTIONS = { postgres: 2, pgbouncer: 2 } as const;
 
 /**
  * The limits on connections as the servers are given them.
@@ -28,16 +18,6 @@ export const OWN_CONNECTIONS = { postgres: 3, pgbouncer: 2 } as const;
  * PostgreSQL refuses the app when fewer than `superuser_reserved_connections` slots are free, whoever
  * uses the others. So `max_connections` is raised by our connections once for those that are kept free
  * and once for those in use: the app gets what the scenario's `maxConnections` would leave it.
- *
- * @example
- * ```ts
- * import { createScenario } from "poolscope";
- * import { serverLimits } from "./connections.ts";
- *
- * const scenario = createScenario({ framework: "node", path: "pooled", users: 1 });
- * const { max_connections, superuser_reserved_connections } = serverLimits(scenario);
- * console.assert(max_connections === 106 && superuser_reserved_connections === 6);
- * ```
  */
 export function serverLimits({ maxConnections, maxClientConn }: Scenario) {
   const ours = ownShares(OWN_CONNECTIONS);
@@ -57,29 +37,16 @@ function ownShares({ postgres, pgbouncer }: { postgres: number; pgbouncer: numbe
 }
 
 /**
- * A setting that was read back, in words: what the scenario asked for, and what is there for
- * Poolscope's own connections.
+ * A setting that was read back, in words: what the scenario asked for, and what is there for ours.
  *
- * @param name PostgreSQL's or PgBouncer's name.
- * @param value As the server told it.
  * @param own Poolscope's own connections by the run's manifest; undefined where it had none on top.
- *
- * @example
- * ```ts
- * import { describeInForce } from "./connections.ts";
- *
- * const own = { postgres: 3, pgbouncer: 2 };
- * console.assert(describeInForce("max_client_conn", "66", own) === "64 + 2 for Poolscope");
- * console.assert(describeInForce("pool_mode", "session", own) === "session");
- * ```
  */
 export function describeInForce(
   name: string,
   value: string,
   own: { postgres: number; pgbouncer: number } | undefined,
 ): string {
-  const shares: Record<string, number> = own === undefined ? {} : ownShares(own);
-  const ours = shares[name];
+  const ours = own && Object.entries(ownShares(own)).find(([setting]) => setting === name)?.[1];
   return ours === undefined ? value : `${Number(value) - ours} + ${ours} for Poolscope`;
 }
 

@@ -15,7 +15,7 @@ const FULL = Deno.env.get("POOLSCOPE_FULL") === "1";
 
 Deno.test(dockerTest(
   "apps of other languages join on Docker from any folder, and a pool of one is named",
-  async ({ host }, t) => {
+  async ({ daemon }, t) => {
     await loadPolars();
     const outside = Deno.makeTempDirSync({ prefix: "poolscope-own-apps-" });
     try {
@@ -24,7 +24,7 @@ Deno.test(dockerTest(
         ...(FULL ? [OWN_APPS.starlette, OWN_APPS.node] : []),
       ];
       const apps = folders.map((folder) => readApp(addAppFolder(folder)));
-      await using runs = await Runs.open(host, { apps });
+      await using runs = await Runs.open(daemon, { apps });
       for (const { name } of apps) {
         for (const path of PATHS) {
           await t.step(`${name}, ${path}`, async () => {

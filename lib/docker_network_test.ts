@@ -11,7 +11,7 @@ const dockerTest = await dockerTests("distances between containers");
 Deno.test(dockerTest(
   "legs take the scenario's time and are encrypted, in containers as in processes",
   async (docker) => {
-    await using runs = await Runs.open(docker.host);
+    await using runs = await Runs.open(docker.daemon);
     const settings = { rttAppDbMs: 2, rttAppPgbouncerMs: 0.5, rttPgbouncerDbMs: 2, tlsAppDb: true };
     for (const [framework, path] of [["flask", "direct"], ["fastapi", "pooled"]] as const) {
       const { manifest, folder } = await runs.run({ framework, path, ...settings });

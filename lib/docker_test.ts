@@ -2,22 +2,22 @@
 /** The Docker engine, on the daemon that this machine has. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
-import { warnOfLimits } from "./engine/docker.ts";
+import { warnOfLimits } from "./hosts/docker/docker_host.ts";
 import { changePlan, namedPlan } from "./plan.ts";
 import { createScenario, scenarioId, type ScenarioValues } from "./scenario.ts";
-import { ensureImages } from "./setup/images.ts";
+import { ensureImages } from "./services/images.ts";
 import { setUp } from "./setup/mod.ts";
-import { hashRunFiles, readManifest } from "./store/files.ts";
 import { differingInputs } from "./store/manifest.ts";
-import { RUN_FILES, runFolder, studyFolder } from "./store/layout.ts";
+import { runFolder, studyFolder } from "./store/layout.ts";
 import { dockerTests } from "./testing/docker.ts";
 import { REPORTED } from "./testing/reported.ts";
 import { Runs, startTask } from "./testing/docker_runs.ts";
 import { HostileShell } from "./testing/hostile.ts";
+import { equalShapes, shapeOfRun } from "./testing/run_shape.ts";
 
 const dockerTest = await dockerTests("the Docker engine's runs");
 
@@ -43,52 +43,13 @@ function killed(docker: Docker, service: string) {
   return { during, windowS: CUT_SHORT_S };
 }
 
-/** The parts of a study's folder that a reader relies on: names, columns and kinds of values. */
-async function shapeOf(study: string, scenarios: string[]) {
-  const root = studyFolder(study);
-  const runs: Record<string, Record<string, unknown>> = {};
-  for (const id of scenarios) {
-    const folder = runFolder(root, id, 1);
-    const manifest = readManifest(folder)!;
-    equal(manifest.status, "ok", manifest.cause ?? "");
-    deepEqual(manifest.limits.postgres?.readBack, { cpus: 0.5, memoryMiB: 512 });
-    equal(manifest.verification?.throughPgbouncer, manifest.scenario.path === "pooled");
-    deepEqual(await hashRunFiles(folder), manifest.files);
-    const rows = (file: string) =>
-      readFileSync(join(folder, file), "utf8").trimEnd().split("\n").slice(1)
-        .map((line) => line.split(","));
-    const services = new Set(rows("resources.csv").map(([, service]) => service));
-    // What the app's workers told last, of themselves and of all requests that they answered.
-    const workers = new Map(rows("app.csv").map((row) => [row[1], row]));
-    const sum = (column: number) =>
-      [...workers.values()].reduce((total, row) => total + Number(row[column]), 0);
-    const account = JSON.parse(readFileSync(join(folder, "final.json"), "utf8"));
-    ok(sum(2) >= account.requests, `${sum(2)} requests of ${account.requests}`);
-    ok(sum(7) > 0 && sum(7) < sum(3), `${sum(7)} µs in the database of ${sum(3)}`);
-    runs[id] = {
-      files: readdirSync(folder).sort(),
-      logs: readdirSync(join(folder, "logs")).sort(),
-      columns: Object.fromEntries(
-        RUN_FILES.filter((name) => name.endsWith(".csv")).map((name) => [
-          name,
-          readFileSync(join(folder, name), "utf8").split(/\r?\n/)[0],
-        ]),
-      ),
-      manifest: Object.keys(manifest),
-      account: Object.keys(JSON.parse(readFileSync(join(folder, "final.json"), "utf8"))),
-      options: manifest.appOptions,
-      limits: Object.keys(manifest.limits).sort(),
-      versions: Object.keys(manifest.versions).sort(),
-      exits: manifest.exitCodes,
-      services: [...services].sort(),
-      workers: workers.size,
-      switching: [...services].filter((service) =>
-        rows("resources.csv").some((row) => row[1] === service && Number(row[6]) > 0)
-      ).sort(),
-    };
-  }
-  equal(Object.keys(runs).length, FULL ? 6 : 4);
-  return runs;
+/** The shapes of a study's runs, by their ids. */
+async function shapesOf(study: string, scenarios: string[]) {
+  equal(scenarios.length, FULL ? 6 : 4);
+  const shapes = scenarios.map(async (id) =>
+    [id, await shapeOfRun(runFolder(studyFolder(study), id, 1))] as const
+  );
+  return Object.fromEntries(await Promise.all(shapes));
 }
 
 Deno.test(
@@ -117,20 +78,9 @@ Deno.test(
       deepEqual(shell.homeFiles(), []);
       ok(existsSync(join(studyFolder(studies.docker), "report", "90_report.html")));
       const scenarios = closedLoop.scenarios.map(scenarioId);
-      const [docker, local] = [
-        await shapeOf(studies.docker, scenarios),
-        await shapeOf(studies.local, scenarios),
-      ];
-      for (const [id, { versions, ...run }] of Object.entries(docker)) {
-        for (const [what, value] of Object.entries(run)) {
-          deepEqual(value, local[id]![what], `${what} of ${id}`);
-        }
-        // On the local engine, the apps share an environment with the packages of all of them.
-        const inShared = (local[id]!.versions as string[]).filter((name) =>
-          (versions as string[]).includes(name)
-        );
-        deepEqual(inShared, versions);
-      }
+      const docker = await shapesOf(studies.docker, scenarios);
+      const local = await shapesOf(studies.local, scenarios);
+      for (const id of scenarios) equalShapes(docker[id]!, local[id]!, id);
       const text = readFileSync(
         join(studyFolder(studies.docker), "report", "summary_report.md"),
         "utf8",
@@ -147,7 +97,7 @@ Deno.test(
 Deno.test(dockerTest(
   "limits are read from inside the containers, and images and versions are named",
   async (found) => {
-    await using runs = await Runs.open(found.host);
+    await using runs = await Runs.open(found.daemon);
     let inside = "";
     const { manifest } = await runs.run(
       { path: "pooled", appMemoryMiB: 700, pgbouncerCpus: 0.25 },
@@ -198,8 +148,8 @@ Deno.test(dockerTest(
 
 Deno.test(dockerTest(
   "settings by the servers' own names are checked, in force, and in the manifest",
-  async ({ host }) => {
-    await using runs = await Runs.open(host);
+  async ({ daemon }) => {
+    await using runs = await Runs.open(daemon);
     const asked = {
       "pgbouncer.reserve_pool_size": 5,
       "pgbouncer.server_lifetime": 60,
@@ -227,9 +177,9 @@ Deno.test(dockerTest(
 ));
 
 Deno.test(dockerTest(
-  "a container that ends, runs out of memory or is unhealthy fails its run with the cause",
-  async ({ docker, host }, t) => {
-    await using runs = await Runs.open(host);
+  "a container that ends or runs out of memory fails its run with the cause",
+  async ({ docker, daemon }, t) => {
+    await using runs = await Runs.open(daemon);
     const succeeds = async () => {
       const { manifest } = await runs.run({}, { windowS: 1 });
       deepEqual([manifest.cause, manifest.status], [null, "ok"]);
@@ -308,17 +258,18 @@ Deno.test(dockerTest(
 ));
 
 Deno.test(dockerTest(
-  "an unhealthy container fails its run with what its health check says",
-  async ({ host }) => {
-    const late =
-      "test ! -e /tmp/late || { echo the check found nothing; exit 1; }; touch /tmp/late";
-    const Healthcheck = { Test: ["CMD-SHELL", late], Interval: 1e9, Timeout: 10e9, Retries: 1 };
-    await using runs = await Runs.open(host, { adjust: (body) => ({ ...body, Healthcheck }) });
-    await runs.fails(
-      /^Flask direct: the app became unhealthy (during|before) the load, its health check says: the check found nothing(: \d+ of \d+ requests failed)?; its log ends with: /,
-      {},
-      { windowS: 15 },
-    );
+  "no container of a run has a health check, which would take CPU from what is measured",
+  async ({ docker, daemon }) => {
+    await using runs = await Runs.open(daemon);
+    const checks: unknown[] = [];
+    const { manifest } = await runs.run({ path: "pooled" }, {
+      during: async () => {
+        for (const service of ["postgres", "pgbouncer", "app", "locust"]) {
+          checks.push((await (await containerOf(docker, service)).inspect()).State.Health);
+        }
+      },
+    });
+    deepEqual([manifest.cause, checks], [null, Array(4).fill(undefined)]);
   },
 ));
 
@@ -393,8 +344,8 @@ Deno.test("a daemon that cannot set limits is warned of", () => {
 
 Deno.test(dockerTest(
   "another PostgreSQL has an image of its own, and a version that is nowhere is told",
-  async ({ host }) => {
-    await using runs = await Runs.open(host);
+  async ({ daemon }) => {
+    await using runs = await Runs.open(daemon);
     const arm = { framework: "flask", path: "pooled", users: 5 } as const;
     const other = createScenario({ ...arm, postgresVersion: "17" });
     await runs.engine.checkServerSettings([other, createScenario(arm)]);

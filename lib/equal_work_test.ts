@@ -3,7 +3,8 @@
 import { deepEqual, match, ok } from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Engine, RunServices } from "./engine/engine.ts";
+import type { Engine } from "./engine/engine.ts";
+import type { RunServices } from "./engine/run_services.ts";
 import type { Plan } from "./plan.ts";
 import { FRAMEWORKS } from "./plan.ts";
 import { createScenario, type Framework, type Path } from "./scenario.ts";

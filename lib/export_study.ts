@@ -1,29 +1,23 @@
-/**
- * Everything that is read of a study: tables, plots, executed notebooks and HTML, made from its
- * folder alone.
- *
- * @module
- */
+/** Everything that is read of a study, made from its folder alone. */
 
 import { rmSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { PoolscopeError } from "./errors.ts";
-import { sweep } from "./engine/cleanup.ts";
+import { sweep } from "./hosts/owned.ts";
 import { executeNotebooks } from "./notebooks/execute.ts";
 import { EXPORTED_STUDY, interruptible } from "./notebooks/guard.ts";
 import { convertToHtml } from "./notebooks/html.ts";
 import { chooseNotebooks, NOTEBOOKS } from "./notebooks/notebook.ts";
 import { notebookView } from "./notebooks/progress.ts";
+import { describeOutcome } from "./report/answer.ts";
 import { expectStudy } from "./report/checked.ts";
 import { exportTables } from "./report/export.ts";
-import { describeOutcome } from "./report/outcome.ts";
 import type { Study } from "./report/study.ts";
 import { setUpNotebooks } from "./setup/mod.ts";
 import { type NewEvent, stampEvent, type StudyEvent } from "./store/events.ts";
 import { ROOT } from "./store/layout.ts";
 import { lockStudy } from "./store/lock.ts";
 
-/** Options of {@linkcode exportStudy}. */
 export interface ExportOptions {
   /** Execute the notebooks and write their HTML, beside tables and plots. @default true */
   notebooks?: boolean;
@@ -72,11 +66,11 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
     emit({ event: "report_step", text: "tables and plots", done: 0, total: OTHER_STEPS });
     const folder = join(study.folder, "report");
     files.push(...exportTables(study, { openLoop, confirmation, reportFolder: folder }));
-    const lost: string[] = [];
     if (options.notebooks ?? true) {
-      files.push(...await exportNotebooks(study, folder, { notebooks, emit, lost, signal }));
+      const { pages, lost } = await exportNotebooks(study, folder, notebooks, emit, signal);
+      files.push(...pages);
+      if (lost.length > 0) throw new PoolscopeError(lost.join("; "));
     }
-    if (lost.length > 0) throw new PoolscopeError(lost.join("; "));
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
     emit({ event: "report_failed", cause, ...ending() });
@@ -86,21 +80,15 @@ export async function exportStudy(study: Study, options: ExportOptions = {}): Pr
   return files;
 }
 
-/** What {@linkcode exportNotebooks} works with. */
-interface NotebookExport {
-  notebooks: string[];
-  emit: (event: NewEvent) => void;
-  /** Takes why a page of Poolscope's own is not there. */
-  lost: string[];
-  signal?: AbortSignal;
-}
-
-/** Executes the notebooks and writes a page for each; one that fails has none, and costs no other. */
+/** Executes the notebooks and writes a page for each; one that fails costs no other. */
 async function exportNotebooks(
   study: Study,
   folder: string,
-  { notebooks, emit, lost, signal }: NotebookExport,
-): Promise<string[]> {
+  notebooks: string[],
+  emit: (event: NewEvent) => void,
+  signal?: AbortSignal,
+): Promise<{ pages: string[]; lost: string[] }> {
+  const lost: string[] = [];
   let total = OTHER_STEPS;
   const step = (text: string, done: number) => emit({ event: "report_step", text, done, total });
   const onFailure = (notebook: string, { message }: PoolscopeError) => {
@@ -127,5 +115,6 @@ async function exportNotebooks(
     signal,
   });
   step("HTML", total - 1);
-  return [...executed, ...await convertToHtml(executed, { onFailure, signal })];
+  const pages = [...executed, ...await convertToHtml(executed, { onFailure, signal })];
+  return { pages, lost };
 }

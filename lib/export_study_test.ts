@@ -4,7 +4,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { syntheticPlan, syntheticStudy } from "./frames/testing.ts";
+import { syntheticPlan, syntheticStudy } from "./testing/synthetic_study.ts";
 import { formatNotebook, STUDY_NOTEBOOKS } from "./notebooks/notebook.ts";
 import { createScenario } from "./scenario.ts";
 import { ROOT, studyFolder } from "./store/layout.ts";

@@ -8,8 +8,8 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { firedGates, gatesOfRun } from "./diagnose/gates.ts";
-import type { RunServices } from "./engine/engine.ts";
-import type { LocalProcess } from "./engine/process.ts";
+import type { RunServices } from "./engine/run_services.ts";
+import type { LocalInstance } from "./hosts/local/instance.ts";
 import { loadPolars } from "./frames/polars.ts";
 import { createScenario } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
@@ -22,7 +22,7 @@ const tools = await setUp();
 
 /** Sends a signal to the members of a service, or to some of them. */
 function signalTo(services: RunServices, name: string, signal: Deno.Signal, pids?: number[]): void {
-  const service = services.services.get(name) as LocalProcess;
+  const service = services.services.get(name) as LocalInstance;
   for (const pid of pids ?? service.members()) {
     try {
       Deno.kill(pid, signal);
@@ -77,7 +77,7 @@ Deno.test("gates that reject a run fire when its condition is produced", async (
       scenario: { users: 64 },
       onLoad: (services) => {
         const timer = setTimeout(() => {
-          const app = services.services.get("app") as LocalProcess;
+          const app = services.services.get("app") as LocalInstance;
           signalTo(services, "app", "SIGSTOP", [Math.max(...app.members())]);
         }, 500);
         return () => clearTimeout(timer);
@@ -148,8 +148,7 @@ Deno.test("connections_lost fires for an app that closes every connection", asyn
 });
 
 Deno.test("limits_not_in_force fires where no control group can be made", async () => {
-  await using study = new TroubledStudy(new TroubledEngine(tools));
-  study.engine.withoutGroups = true;
+  await using study = new TroubledStudy(new TroubledEngine(tools, undefined, { limits: false }));
   const scenario = createScenario({ framework: "flask", path: "direct", users: 2 });
   const plan = {
     name: "limits",

@@ -1,8 +1,4 @@
-/**
- * Files of JSON that people write: a schema says what they may hold, and what is wrong is one line.
- *
- * @module
- */
+/** Files of JSON that people write: a schema says what they may hold, one line what is wrong. */
 
 import { z } from "zod";
 import { UsageError } from "./errors.ts";
@@ -11,47 +7,29 @@ import { didYouMean } from "./nearest.ts";
 /**
  * Checks the text of a file.
  *
- * @param schema What the file may hold.
- * @param text Its text.
  * @param file How the message calls it.
- * @returns The value, with the schema's defaults.
  * @throws {UsageError} Naming the file and the first key that is wrong.
- *
- * @example
- * ```ts
- * import { z } from "zod";
- * import { parseJson } from "./json.ts";
- *
- * const schema = z.strictObject({ port: z.int() });
- * console.assert(parseJson(schema, `{"port": 8000}`, "app.json").port === 8000);
- * ```
  */
 export function parseJson<T>(schema: z.ZodType<T>, text: string, file: string): T {
-  let value: unknown;
+  const parsed = schema.safeParse(readJson(text, file));
+  if (parsed.success) return parsed.data;
+  throw new UsageError(`Cannot read ${file}: ${explainIssue(parsed.error.issues[0]!, schema)}`);
+}
+
+/** Reads JSON; the error names the file. */
+export function readJson(text: string, file: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     const reason = (error as Error).message;
     throw new UsageError(`Cannot read ${file}: it is not JSON (${reason})`, { cause: error });
   }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new UsageError(`Cannot read ${file}: ${explainIssue(parsed.error.issues[0]!, schema)}`);
 }
 
 /**
  * What is wrong with a value that a schema describes, each of whose messages says what a field must be.
  *
  * @returns Null where nothing is; else as in `field "rounds" is 0, must be a whole number of at least 1`.
- *
- * @example
- * ```ts
- * import { z } from "zod";
- * import { explainFault } from "./json.ts";
- *
- * const schema = z.strictObject({ port: z.int("a whole number") });
- * console.assert(explainFault(schema, {}) === 'field "port" is missing, must be a whole number');
- * ```
  */
 export function explainFault(schema: z.ZodType, value: unknown): string | null {
   const issues = schema.safeParse(value).error?.issues ?? [];
@@ -64,6 +42,7 @@ export function explainFault(schema: z.ZodType, value: unknown): string | null {
       didYouMean(key, names)
     }; the fields are ${names.join(", ")}`;
   }
+  if (issue.path.length === 0) return `it is not ${issue.message}`;
   // deno-lint-ignore no-explicit-any -- JSON of any form
   const found = issue.path.reduce((part: any, key) => part?.[key], value);
   const state = found === undefined ? "is missing" : `is ${JSON.stringify(found).slice(0, 80)}`;
@@ -99,8 +78,8 @@ function explainIssue(issue: z.core.$ZodIssue, schema: z.ZodType): string {
   const path = issue.path.join(".");
   if (issue.code === "unrecognized_keys") {
     const key = issue.keys[0]!;
-    const known = schema instanceof z.ZodObject && path === "" ? Object.keys(schema.shape) : [];
-    return `unknown key "${[...issue.path, key].join(".")}"${didYouMean(key, known)}`;
+    const meant = didYouMean(key, keysAt(schema, issue.path));
+    return `unknown key "${[...issue.path, key].join(".")}"${meant}`;
   }
   const message = issue.message.replace(/^Invalid (input|option): /, "");
   const what = message.charAt(0).toLowerCase() + message.slice(1);

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const LIB = fileURLToPath(new URL(".", import.meta.url));
 
 /** What a layer may import besides itself; the order of the design, tasks first. */
-const MEASURING = ["setup", "engine", "verify", "load", "telemetry"];
+const MEASURING = ["setup", "hosts", "services", "load", "engine", "telemetry", "verify"];
 const RECORDS = [
   "bottlenecks.ts",
   "server_settings.ts",
@@ -15,7 +15,6 @@ const RECORDS = [
   "scenario.ts",
   "connections.ts",
   "plan.ts",
-  "plan_fields.ts",
   "nearest.ts",
   "errors.ts",
   "json.ts",
@@ -31,22 +30,38 @@ const MAY_IMPORT: Record<string, string[]> = {
   diagnose: ["wording", "stats", "frames", ...RECORDS],
   figures: ["diagnose", "wording", "stats", "frames", ...RECORDS],
   report: ["figures", "diagnose", "wording", "stats", "frames", ...RECORDS],
-  ...Object.fromEntries(MEASURING.map((layer) => [layer, [...MEASURING, ...RECORDS]])),
+  setup: RECORDS,
+  hosts: ["setup", ...RECORDS],
+  services: ["hosts", "setup", ...RECORDS],
+  load: ["frames", "hosts", ...RECORDS],
+  engine: ["load", "services", "hosts", "setup", ...RECORDS],
+  telemetry: ["engine", "services", "hosts", ...RECORDS],
+  verify: ["telemetry", "engine", "services", "hosts", ...RECORDS],
+  doctor: ["services", "hosts", "setup", ...RECORDS],
   views: ["wording", ...RECORDS],
-  notebooks: ["engine", "setup", "views", "wording", ...RECORDS],
-  "run_scenario.ts": [...MEASURING, ...ANALYSIS, ...RECORDS],
-  "run_load.ts": ["frames", ...MEASURING, ...RECORDS],
-  "run_study.ts": ["run_scenario.ts", "notebooks", ...MEASURING, ...ANALYSIS, ...RECORDS],
-  "export_study.ts": ["engine", "setup", "notebooks", "report", ...RECORDS],
+  notebooks: ["hosts", "setup", "views", "wording", ...RECORDS],
+  "groups.ts": ["stats", ...RECORDS],
+  "run_record.ts": ["groups.ts", ...MEASURING, ...ANALYSIS, ...RECORDS],
+  "run_group.ts": ["run_record.ts", "groups.ts", ...MEASURING, ...ANALYSIS, ...RECORDS],
+  "run_load.ts": ["doctor", ...MEASURING, ...RECORDS],
+  "run_study.ts": [
+    "run_group.ts",
+    "run_record.ts",
+    "groups.ts",
+    "notebooks",
+    "doctor",
+    ...MEASURING,
+    ...ANALYSIS,
+    ...RECORDS,
+  ],
+  "export_study.ts": ["hosts", "setup", "notebooks", "report", ...RECORDS],
   "server_settings.ts": ["errors.ts"],
   "settings.ts": ["server_settings.ts"],
   "scenario.ts": ["server_settings.ts", "settings.ts", "apps", "nearest.ts", "errors.ts"],
   "connections.ts": ["scenario.ts", "apps"],
-  "plan_fields.ts": [],
   "named_plans.ts": ["plan.ts", "scenario.ts"],
   "plan.ts": [
     "named_plans.ts",
-    "plan_fields.ts",
     "scenario.ts",
     "apps",
     "json.ts",
@@ -65,7 +80,7 @@ function sources(folder = LIB): string[] {
     const path = join(folder, name);
     // What only tests use may look at everything.
     if (statSync(path).isDirectory()) return name === "testing" ? [] : sources(path);
-    return /(?<!_test)\.ts$/.test(name) && name !== "testing.ts" ? [path] : [];
+    return /(?<!_test)\.ts$/.test(name) ? [path] : [];
   });
 }
 

@@ -52,29 +52,33 @@ export { loadStudy, Study } from "./report/study.ts";
 
 export { findCause } from "./diagnose/causes.ts";
 export { relieve } from "./diagnose/relief.ts";
-export { waitUntil } from "./engine/wait.ts";
+export { waitUntil } from "./hosts/wait.ts";
 export { explainExit, locustCommand } from "./load/locust.ts";
 export { checkCounts, convertRequests, readFinal } from "./load/requests.ts";
 export { loadLocust, type LocustRun } from "./frames/locust.ts";
 
 export { deliveryTrouble } from "./stats/delivery.ts";
 export { compareScenarios } from "./stats/comparisons.ts";
+export { estimateRatios } from "./stats/blocks.ts";
 export { comparisonPower } from "./stats/detectable.ts";
 export { decideFamily, stoppingRule } from "./stats/family.ts";
-export { coefficientOfVariation, meanInterval, medianRange } from "./stats/interval.ts";
-export { checkLittlesLaw } from "./stats/littles_law.ts";
+export {
+  coefficientOfVariation,
+  meanInterval,
+  medianRange,
+  pairedRatio,
+} from "./stats/interval.ts";
 export { nearestRank, percentile } from "./stats/percentile.ts";
-export { pairedRatio } from "./stats/ratio.ts";
 export { nominalLevels } from "./stats/spending.ts";
-export { checkSteadyState, findTrend } from "./stats/steady_state.ts";
-export { studentTQuantile } from "./stats/student_t.ts";
+export { checkLittlesLaw, checkSteadyState, findTrend } from "./stats/steady_state.ts";
+export { studentTQuantile } from "./stats/probability.ts";
 export { differingSettings, summariseScenarios } from "./stats/summarise.ts";
 export { latencyParts } from "./stats/waterfall.ts";
 export { pairName, pathClaim, rangeClaim } from "./figures/claims.ts";
 export { Figure, plot } from "./figures/figure.ts";
 export { formatNumber } from "./wording/format.ts";
 export { Markdown, Table } from "./report/display.ts";
-export { exportLoad, Load, openLoad } from "./report/open_load.ts";
+export { exportLoad, Load, openLoad } from "./report/load.ts";
 
 // Their arguments are checked when they are called; to a reader and to the type checker they are
 // what they are in shown.ts.

@@ -1,12 +1,7 @@
-/**
- * The plans that have a name, and the apps that they run.
- *
- * @module
- */
+/** The plans that have a name, and the apps that they run. */
 
-import type { Plan } from "./plan.ts";
+import type { PlanFile } from "./plan.ts";
 import {
-  createScenario,
   type Framework,
   type Path,
   PATHS,
@@ -17,51 +12,30 @@ import {
 /** The apps of the named plans. */
 export const FRAMEWORKS = ["fastapi", "django", "flask"] as const;
 
+type Cell = ScenarioValues & Pick<Scenario, "framework" | "path">;
+
 function matrix(
   users: number[],
-  settings: ScenarioValues = {},
-  bySettings: (framework: Framework, path: Path) => ScenarioValues = () => ({}),
-): Scenario[] {
-  return FRAMEWORKS.flatMap((framework) =>
-    PATHS.flatMap((path) =>
-      users.map((n) =>
-        createScenario({
-          ...settings,
-          ...bySettings(framework, path),
-          framework,
-          path,
-          users: n,
-        })
-      )
-    )
+  settings: (framework: Framework, path: Path) => ScenarioValues = () => ({}),
+): Cell[] {
+  const arms = FRAMEWORKS.flatMap((framework) => PATHS.map((path) => ({ framework, path })));
+  return arms.flatMap(({ framework, path }) =>
+    users.map((users) => ({ ...settings(framework, path), framework, path, users }))
   );
 }
 
-/** One more cell, the same as the given one under another name: the A/A arm of a plan. */
-function copyOf(scenarios: Scenario[], wanted: Partial<Scenario>): Scenario[] {
-  const original = scenarios.find((scenario) =>
-    Object.entries(wanted).every(([key, value]) => scenario[key as keyof Scenario] === value)
-  )!;
-  return [...scenarios, { ...original, replica: 1 }];
-}
-
 /**
- * Each framework twice, and Flask once more with a delay. The database is some way off and has no
- * quota, and the users are few, so that throughput goes by how long a request takes.
+ * Each framework twice, and Flask once more with CPU time burnt. The database has no quota, so that
+ * the machine's cores decide the throughput: on two of them, some 5% of a request's.
  */
-function controlScenarios(): Scenario[] {
-  const cell = (framework: Framework, settings: ScenarioValues = {}) =>
-    createScenario({
-      framework,
-      path: "direct",
-      users: 4,
-      dbCpus: null,
-      rttAppDbMs: 10,
-      ...settings,
-    });
+function controlScenarios(): Cell[] {
+  const shared = { path: "direct", users: 20, dbCpus: null } as const;
   return [
-    ...FRAMEWORKS.flatMap((framework) => [cell(framework), cell(framework, { replica: 1 })]),
-    cell("flask", { appDelayMs: 4 }),
+    ...FRAMEWORKS.flatMap((framework) => [
+      { framework, ...shared },
+      { framework, ...shared, replica: 1 },
+    ]),
+    { framework: "flask", ...shared, appCpuMs: 0.09 },
   ];
 }
 
@@ -82,72 +56,70 @@ function seedSettings(framework: Framework, path: Path): ScenarioValues {
   };
 }
 
-/** The named plans, made when they are asked for. */
-export const NAMED_PLANS: Record<string, () => Plan> = {
-  smoke: () => ({
-    name: "smoke",
+/** A plan as its file would have it. */
+type NamedPlan = Omit<PlanFile, "name" | "scenarios"> & { scenarios: Cell[] };
+
+/**
+ * On two cores, 1000 users make a request take 2 to 3 s, so that few slices fit; 100 already queue for
+ * all connections there are.
+ */
+const ANSWER: NamedPlan = {
+  purpose:
+    "Each framework direct and pooled, side by side: an answer for this machine in 15 minutes.",
+  design: "alternating",
+  minutes: 12,
+  warmUpS: 6,
+  windowS: 1,
+  rounds: 3,
+  scenarios: matrix([10, 100]),
+  openLoop: { shares: [0.5, 0.8], rounds: 1, warmUpS: 3, windowS: 5 },
+};
+
+/** The named plans, as their files would have them. */
+export const NAMED_PLANS: Record<string, NamedPlan> = {
+  smoke: {
     purpose: "A functional check of all six arms, seconds each; it supports no conclusion.",
     functionalCheck: true,
     warmUpS: 1,
     windowS: 3,
     rounds: 1,
-    seed: 1,
-    scenarios: matrix([10], { spawnRate: 20 }),
+    scenarios: matrix([10], () => ({ spawnRate: 20 })),
     openLoop: { shares: [0.8], rounds: 1, warmUpS: 1, windowS: 3 },
-  }),
-  quick: () => ({
-    name: "quick",
-    purpose: "Few cells and many rounds: a first answer for this machine within 15 minutes.",
-    functionalCheck: false,
-    // Short windows hold where a request takes a small part of them. On two cores, 1000 users make it
-    // take 2 to 3 s, and need 12 s to settle; 100 already queue for all connections there are.
-    warmUpS: 2,
-    windowS: 7,
-    rounds: 5,
-    seed: 1,
-    scenarios: matrix([10, 100]),
-    openLoop: { shares: [0.5, 0.8], rounds: 1, warmUpS: 3, windowS: 5 },
-  }),
-  reference: () => ({
-    name: "reference",
+  },
+  frameworks: ANSWER,
+  quick: ANSWER,
+  reference: {
     purpose: "The full matrix with long windows, for conclusions that are shared.",
-    functionalCheck: false,
     warmUpS: 15,
     windowS: 60,
     rounds: 6,
     // Three times the rounds; how many of them are used depends on the noise (lib/stats/family.ts).
     maxRounds: 18,
-    seed: 1,
-    // The cell with the largest spread in studies on two cores (CV 18% over 5 rounds), and all
-    // services in its path: were anything found where there is nothing, it would be there.
-    scenarios: copyOf(matrix([10, 100, 500, 1000], { spawnRate: 100 }), {
-      framework: "django",
-      path: "pooled",
-      users: 1000,
-    }),
+    scenarios: [
+      ...matrix([10, 100, 500, 1000], () => ({ spawnRate: 100 })),
+      // The A/A copy is of the cell with the largest spread in studies on two cores (CV 18% over 5
+      // rounds), and all services are in its path: were anything found where there is nothing, it
+      // would be there.
+      { framework: "django", path: "pooled", users: 1000, spawnRate: 100, replica: 1 },
+    ],
     openLoop: { shares: [0.5, 0.8, 0.95], rounds: 6, warmUpS: 5, windowS: 30 },
-  }),
-  seed: () => ({
-    name: "seed",
+  },
+  seed: {
     purpose: "The published result's own settings, so that its flaws show on this machine.",
-    functionalCheck: false,
     warmUpS: 0,
     windowS: 60,
     rounds: 1,
-    seed: 1,
-    scenarios: matrix([500, 1000], {}, seedSettings),
-  }),
-  control: () => ({
-    name: "control",
+    scenarios: matrix([500, 1000], seedSettings),
+  },
+  control: {
     purpose: "One slowdown of known size, and every arm twice: is the one found, and nothing else?",
-    functionalCheck: false,
-    warmUpS: 2,
-    windowS: 5,
-    rounds: 8,
-    maxRounds: 16,
-    seed: 1,
+    design: "alternating",
+    minutes: 17,
+    warmUpS: 6,
+    windowS: 1,
+    rounds: 3,
     scenarios: controlScenarios(),
-  }),
+  },
 };
 
 /** The names that {@linkcode namedPlan} knows. */

@@ -1,8 +1,4 @@
-/**
- * Names that were mistyped: what was meant, and errors for what is not known.
- *
- * @module
- */
+/** Names that were mistyped: what was meant, and errors for what is not known. */
 
 import { UsageError } from "./errors.ts";
 
@@ -22,19 +18,7 @@ function editDistance(a: string, b: string): number {
   return rows[a.length]![b.length]!;
 }
 
-/**
- * The known name that somebody may have meant, by edit distance and whatever the case.
- *
- * @returns The nearest one; null where none is within a third of its length.
- *
- * @example
- * ```ts
- * import { nearest } from "./nearest.ts";
- *
- * console.assert(nearest("quikc", ["smoke", "quick"]) === "quick");
- * console.assert(nearest("nightly", ["smoke", "quick"]) === null);
- * ```
- */
+/** The known name that somebody may have meant, whatever the case; null where none is near. */
 export function nearest(name: string, known: readonly string[]): string | null {
   const distances = known.map((one) => editDistance(name.toLowerCase(), one.toLowerCase()));
   const best = distances.indexOf(Math.min(...distances));
@@ -54,9 +38,6 @@ export function didYouMean(name: string, known: readonly string[]): string {
  * Checks the keys of an object of options, which a script or a cell may have mistyped.
  *
  * @param what What is called, for the message: `runStudy()`.
- * @param options The options.
- * @param known All keys that there are, as those of this object.
- * @throws {UsageError} If another key is there.
  */
 export function checkKeys<T extends object>(
   what: string,
@@ -79,16 +60,6 @@ export function checkKeys<T extends object>(
  *
  * @param what What they are, for the message.
  * @param given The values. @default all
- * @param all The values that there are.
- * @returns The values.
- * @throws {UsageError} Naming the first other one, with the nearest that there is.
- *
- * @example
- * ```ts
- * import { checkChoices } from "./nearest.ts";
- *
- * console.assert(checkChoices("path", ["pooled"], ["direct", "pooled"])[0] === "pooled");
- * ```
  */
 export function checkChoices<T extends string>(
   what: string,

@@ -1,10 +1,11 @@
 // test lane: checkout
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
-import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LocalEngine } from "./engine/local.ts";
 import { loadPolars } from "./frames/polars.ts";
 import { readRequests } from "./frames/run_files.ts";
+import { waitUntil } from "./hosts/wait.ts";
 import { describeLoop } from "./figures/options.ts";
 import { changePlan, namedPlan, type Plan } from "./plan.ts";
 import { checkOwnUsers } from "./scenario.ts";
@@ -120,8 +121,16 @@ Deno.test("an app whose answers are not its routes', or that is not there, fails
     silent!.cause!,
     /^Shop direct: nothing answered on port \d+ within 10 s; the app's log is em/,
   );
-  const stray = `setsid timeout 20 ${environmentPaths().python} server.py & exec sleep 60`;
-  const [[strange]] = await run(direct(makeShop("stray_shop", { command: ["sh", "-c", stray] })));
+  const place = join(Deno.makeTempDirSync(), "port");
+  const tell = ["sh", "-c", 'echo "$PORT" >"$0.tmp" && mv "$0.tmp" "$0" && exec sleep 60', place];
+  const taken = waitUntil(() => existsSync(place) || null, { what: "the app", timeoutS: 60 });
+  const stranger = taken.then(() => {
+    const port = Number(readFileSync(place, "utf8"));
+    const answer = () => new Response("{}");
+    return Deno.serve({ hostname: "127.0.0.1", port, onListen() {} }, answer);
+  });
+  const [[strange]] = await run(direct(makeShop("stray_shop", { command: tell })));
+  await (await stranger).shutdown();
   match(strange!.cause!, /^Shop direct: another program answers on the app's port \d+/);
 });
 

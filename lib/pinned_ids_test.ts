@@ -10,10 +10,11 @@ import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
  */
 const PLANS = {
   smoke: ["a932e9e0d176251d", "dd24fa1b409f4ca6"],
-  quick: ["a2de893aef076564", "87a0e302459bf625"],
+  frameworks: ["e6dd7b5b425d87ce", "87a0e302459bf625"],
+  quick: ["bf0dfc617d43da23", "87a0e302459bf625"],
   reference: ["5dac552458b0c62c", "919ed39fb619959e"],
   seed: ["b0bd4c7a55b6fb81", "fd2763da50906c88"],
-  control: ["49edf76e57236871", "39affcfba8837487"],
+  control: ["9124aa3291e219c9", "7ffc038a30c4e857"],
 };
 const SCENARIOS: [Partial<Scenario>, string][] = [
   [{}, "django-direct-100u-6159ca62"],

@@ -1,19 +1,16 @@
 /**
- * A plan is a named list of scenarios with durations and rounds. Plans are values: expanding one
- * into runs, and the order of those runs, needs nothing but the plan itself.
- *
- * @module
+ * A plan is a named list of scenarios with durations and rounds. Plans are values: expanding one into
+ * runs, and the order of those runs, needs nothing but the plan itself.
  */
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { z } from "zod";
+import { z } from "zod";
 import { addRecordedApp, type AppRecord, recordApp } from "./apps/app.ts";
 import { UsageError } from "./errors.ts";
-import { explainFault } from "./json.ts";
+import { explainFault, readJson } from "./json.ts";
 import { FRAMEWORKS, NAMED_PLANS, PLAN_NAMES } from "./named_plans.ts";
 import { checkChoices, checkKeys, didYouMean } from "./nearest.ts";
-import { PLAN_FILE } from "./plan_fields.ts";
 import {
   createScenario,
   hasOwnUsers,
@@ -29,48 +26,87 @@ import {
 
 export { FRAMEWORKS, PLAN_NAMES } from "./named_plans.ts";
 
-/**
- * The open loop that follows a plan's closed-loop runs: all arms again, at arrival rates that are
- * shares of what the weaker of two compared arms answered in the closed loop.
- */
-export interface OpenLoopPlan {
-  /** Shares of that capacity, above 0. */
-  shares: number[];
-  /** Passes over all of its scenarios. */
-  rounds: number;
-  /** Seconds between the start of the load and the measurement window. */
-  warmUpS: number;
-  /** Length of the measurement window in seconds. */
-  windowS: number;
-}
+const NAME = "a text of lower-case letters, digits, - and _";
+const COUNT = "a whole number of at least 1";
+const SECONDS = "a number of at least 0";
+const ABOVE = "a number above 0";
+const SHARES = "a list of numbers above 0";
+const SCENARIOS = "a list of scenarios";
 
-/** A named list of scenarios, and how long and how often each is run. */
-export interface Plan {
-  /** The plan's name; the study's name begins with it. */
-  name: string;
-  /** One sentence: what the plan is for. */
+/** How arms that are compared are measured; `consecutive` where a plan does not say. */
+export const DESIGNS = ["alternating", "consecutive"] as const;
+
+/** An arm's warm-up takes at least so many seconds where arms take turns. */
+export const LEAST_WARM_UP_S = 6;
+
+const count = () => z.int(COUNT).min(1, COUNT);
+const warmUpS = z.number(SECONDS).min(0, SECONDS)
+  .describe("Seconds between the start of the load and the measurement window.");
+const windowS = z.number(ABOVE).gt(0, ABOVE)
+  .describe("Length of the measurement window in seconds.");
+
+const OPEN_LOOP = z.strictObject({
+  shares: z.array(z.number(ABOVE).gt(0, ABOVE), SHARES).min(1, SHARES)
+    .describe(
+      "Arrival rates as shares of what the weaker of two compared arms answered; each above 0.",
+    ),
+  rounds: count().describe("Passes over all of its scenarios."),
+  warmUpS,
+  windowS,
+}, "an object");
+
+const APP = z.union(
+  [z.string(), z.looseObject({ folder: z.string() })],
+  "the path of a folder, or a record of one",
+);
+
+/**
+ * A plan file; `$schema` is an editor's own, which finds the schema by it. Each message says what its
+ * field must be; the settings of a scenario have rules of their own.
+ */
+export const PLAN_FILE = z.strictObject({
+  $schema: z.string("a text").optional(),
+  name: z.string(NAME).regex(/^[a-z0-9][a-z0-9_-]*$/, NAME)
+    .describe("The plan's name; the study's name begins with it."),
+  purpose: z.string("a text").optional()
+    .describe("One sentence: what the plan is for."),
+  functionalCheck: z.boolean("true or false").optional()
+    .describe("True when the plan is too short to conclude anything; every report of it says so."),
+  warmUpS,
+  windowS,
+  design: z.enum(DESIGNS, `one of ${DESIGNS.join(", ")}`).optional()
+    .describe(
+      "alternating: arms that are compared stand side by side and take turns under load, slice by " +
+        "slice of about windowS, and rounds are starts; consecutive: one scenario at a time.",
+    ),
+  minutes: z.number(ABOVE).gt(0, ABOVE).optional()
+    .describe("Minutes that all starts of an alternating study take together, about."),
+  rounds: count().describe("Passes over all scenarios."),
+  maxRounds: count().optional()
+    .describe("Rounds to which undecided comparisons are extended at most; no fewer than rounds."),
+  seed: z.int("a whole number").optional()
+    .describe("Seed of the order within each round and of the load's choices."),
+  scenarios: z.array(z.record(z.string(), z.unknown(), "an object"), SCENARIOS).min(1, SCENARIOS)
+    .describe("The cells: whatever differs from the defaults."),
+  apps: z.record(z.string(), APP, "an object of folders by name").optional()
+    .describe(
+      "Folders of apps that are not in apps/, by name; a scenario may name a path instead.",
+    ),
+  openLoop: OPEN_LOOP.optional()
+    .describe("The open loop that follows: all arms again, at arrival rates."),
+}, "an object");
+
+export type PlanFile = z.infer<typeof PLAN_FILE>;
+
+/** A named list of scenarios, and how long and how often each is run: a {@linkcode PLAN_FILE}, complete. */
+export interface Plan extends Omit<PlanFile, "$schema" | "scenarios" | "apps"> {
   purpose: string;
-  /** True when the plan is too short to conclude anything; every report of it says so. */
   functionalCheck: boolean;
-  /** Seconds between the start of the load and the measurement window; the ramp is part of it. */
-  warmUpS: number;
-  /** Length of the measurement window in seconds. */
-  windowS: number;
-  /** Passes over all scenarios. */
-  rounds: number;
-  /**
-   * Rounds to which the scenarios of undecided comparisons are extended at most; no fewer than
-   * `rounds`. @default rounds, so that nothing is extended
-   */
-  maxRounds?: number;
-  /** Seed of the order within each round and of the load's choices. */
   seed: number;
   /** The cells, in the order in which tables list them. */
   scenarios: Scenario[];
   /** The apps of scenarios that are not in `apps/`, by name. @default none */
   apps?: Record<string, AppRecord>;
-  /** The open loop that follows. @default none */
-  openLoop?: OpenLoopPlan;
 }
 
 /** One run to do: a scenario in a round, and its place in the order of the study. */
@@ -95,20 +131,19 @@ export interface PlannedRun {
  * ```ts
  * import { namedPlan } from "poolscope";
  *
- * console.assert(namedPlan("quick").rounds === 5);
+ * console.assert(namedPlan("frameworks").rounds === 3);
  * ```
  */
 export function namedPlan(name: string): Plan {
   if (name.endsWith(".json")) return readPlanFile(name);
-  const build = Object.hasOwn(NAMED_PLANS, name) ? NAMED_PLANS[name] : undefined;
-  if (build === undefined) {
-    throw new UsageError(
-      `Cannot use plan "${name}": no such plan${didYouMean(name, PLAN_NAMES)}; the plans are ${
-        PLAN_NAMES.join(", ")
-      }, or give a file that ends with .json`,
-    );
+  if (Object.hasOwn(NAMED_PLANS, name)) {
+    return parsePlan(JSON.stringify({ name, ...NAMED_PLANS[name] }), name);
   }
-  return build();
+  throw new UsageError(
+    `Cannot use plan "${name}": no such plan${didYouMean(name, PLAN_NAMES)}; the plans are ${
+      PLAN_NAMES.join(", ")
+    }, or give a file that ends with .json`,
+  );
 }
 
 function readPlanFile(file: string): Plan {
@@ -116,12 +151,10 @@ function readPlanFile(file: string): Plan {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new UsageError(
-      `Cannot read plan "${file}": ${
-        (error as Error).message.split("\n")[0]
-      }; give an existing file`,
-      { cause: error },
-    );
+    const [reason] = (error as Error).message.split("\n");
+    throw new UsageError(`Cannot read plan "${file}": ${reason}; give an existing file`, {
+      cause: error,
+    });
   }
   return parsePlan(text, file);
 }
@@ -150,20 +183,12 @@ export function parsePlan(text: string, source: string): Plan {
   const fail = (what: string): never => {
     throw new UsageError(`Cannot read plan "${source}": ${what}`);
   };
-  let given: unknown;
-  try {
-    given = JSON.parse(text);
-  } catch (error) {
-    return fail(`it is not JSON (${(error as Error).message})`);
-  }
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    return fail("it is not an object");
-  }
+  const given = readJson(text, `plan "${source}"`);
   const fault = explainFault(PLAN_FILE, given);
-  if (fault !== null) return fail(fault);
-  const value = given as z.infer<typeof PLAN_FILE>;
-  const paths = value.apps as Record<string, string | AppRecord> | undefined;
-  for (const record of Object.values(paths ?? {})) addRecordedApp(record);
+  if (fault !== null) fail(fault);
+  const value = given as PlanFile;
+  const apps = Object.values(value.apps ?? {}) as (string | AppRecord)[];
+  for (const app of apps) addRecordedApp(app);
   const scenarios = value.scenarios.map((scenario, i) => {
     try {
       return createScenario(scenario as Scenario);
@@ -171,43 +196,53 @@ export function parsePlan(text: string, source: string): Plan {
       return fail(`scenario ${i + 1}: ${(error as Error).message}`);
     }
   });
+  const { maxRounds, openLoop } = value;
+  // Its hash goes by the order of the fields.
   const plan: Plan = {
     name: value.name,
     purpose: value.purpose ?? `The plan of ${source}.`,
     functionalCheck: value.functionalCheck ?? false,
     warmUpS: value.warmUpS,
     windowS: value.windowS,
+    ...(value.design !== undefined && { design: value.design }),
+    ...(value.minutes !== undefined && { minutes: value.minutes }),
     rounds: value.rounds,
-    ...(value.maxRounds === undefined ? {} : { maxRounds: value.maxRounds }),
+    ...(maxRounds !== undefined && { maxRounds }),
     seed: value.seed ?? 1,
     scenarios,
     ...recordApps(scenarios),
-    ...(value.openLoop === undefined ? {} : { openLoop: value.openLoop }),
+    ...(openLoop !== undefined && { openLoop }),
   };
-  if (plan.maxRounds !== undefined && plan.maxRounds < plan.rounds) {
-    fail(`maxRounds is ${plan.maxRounds}, below rounds ${plan.rounds}`);
+  if (maxRounds !== undefined && maxRounds < plan.rounds) {
+    fail(`maxRounds is ${maxRounds}, below rounds ${plan.rounds}`);
   }
-  if (plan.openLoop !== undefined && scenarios.every(({ users }) => users === null)) {
+  if (openLoop !== undefined && scenarios.every(({ users }) => users === null)) {
     fail("it has an openLoop and no scenario with users, whose throughput that would go by");
   }
+  if (value.minutes !== undefined && value.design !== "alternating") {
+    fail('it has minutes, and not the design "alternating", whose length they are');
+  }
+  checkCopies(scenarios, fail);
+  return plan;
+}
+
+/** Refuses two scenarios of the same values, and copies of none. */
+function checkCopies(scenarios: readonly Scenario[], fail: (what: string) => never): void {
   const ids = new Set(scenarios.map(scenarioId));
   if (ids.size < scenarios.length) {
     fail(
       "two scenarios have the same values; use rounds to repeat a scenario, or replica for an A/A copy",
     );
   }
-  scenarios.forEach((scenario, i) => {
-    if (scenario.replica > 0 && !ids.has(scenarioId({ ...scenario, replica: 0 }))) {
-      fail(
-        `scenario ${i + 1} is a copy of one that the plan does not have; add it without replica`,
-      );
-    }
-  });
-  return plan;
+  for (const [i, scenario] of scenarios.entries()) {
+    if (scenario.replica === 0 || ids.has(scenarioId({ ...scenario, replica: 0 }))) continue;
+    fail(`scenario ${i + 1} is a copy of one that the plan does not have; add it without replica`);
+  }
 }
 
 /** What narrows or changes a plan: the filters and overrides of the command line. */
-export interface PlanChanges {
+export interface PlanChanges
+  extends Partial<Pick<Plan, "warmUpS" | "windowS" | "seed" | "design" | "minutes">> {
   /** Keep only these frameworks. @default all */
   frameworks?: string[];
   /**
@@ -233,17 +268,10 @@ export interface PlanChanges {
   rounds?: number;
   /** Rounds of undecided comparisons. @default the plan's; with `rounds`, no more than those */
   maxRounds?: number;
-  /** @default the plan's */
-  warmUpS?: number;
-  /** @default the plan's */
-  windowS?: number;
   /** False leaves the open loop out that follows. @default the plan's */
   openLoop?: false;
-  /** @default the plan's */
-  seed?: number;
 }
 
-/** The keys of {@linkcode PlanChanges}. */
 const CHANGES: Record<keyof PlanChanges, true> = {
   frameworks: true,
   apps: true,
@@ -255,6 +283,8 @@ const CHANGES: Record<keyof PlanChanges, true> = {
   maxRounds: true,
   warmUpS: true,
   windowS: true,
+  design: true,
+  minutes: true,
   openLoop: true,
   seed: true,
 };
@@ -269,66 +299,71 @@ const CHANGES: Record<keyof PlanChanges, true> = {
  * ```ts
  * import { changePlan, namedPlan } from "poolscope";
  *
- * const quick = namedPlan("quick");
- * const plan = changePlan(quick, { frameworks: [quick.scenarios[0]!.framework], users: [500] });
+ * const all = namedPlan("frameworks");
+ * const plan = changePlan(all, { frameworks: [all.scenarios[0]!.framework], users: [500] });
  * console.assert(plan.scenarios.length === 2);
  * ```
  */
 export function changePlan(plan: Plan, changes: PlanChanges): Plan {
   checkKeys<PlanChanges>("a plan's changes", changes, CHANGES);
-  const cells = changeCells(plan, changes);
-  const { openLoop, maxRounds: planned, ...rest } = plan;
-  const maxRounds = changes.maxRounds ?? (changes.rounds === undefined ? planned : undefined);
-  const given = cells.some((cell) => cell.users !== null);
+  const { rounds = Infinity, warmUpS = Infinity, windowS = Infinity } = changes;
+  const scenarios = changeCells(plan, changes);
+  const { openLoop } = plan;
+  const closed = scenarios.some(({ users }) => users !== null);
   // What an app of a plan that stays as it is has become since is not asked.
-  const follows = given && (changes.apps === undefined || !cells.every(hasOwnUsers));
-  const followUp = openLoop === undefined || changes.openLoop === false || !follows ? {} : {
-    openLoop: {
-      ...openLoop,
-      rounds: Math.min(openLoop.rounds, changes.rounds ?? Infinity),
-      warmUpS: Math.min(openLoop.warmUpS, changes.warmUpS ?? Infinity),
-      windowS: Math.min(openLoop.windowS, changes.windowS ?? Infinity),
-    },
-  };
-  const narrowed: Plan = {
-    ...rest,
-    ...followUp,
+  const follows = closed && (changes.apps === undefined || !scenarios.every(hasOwnUsers));
+  const design = changes.design ?? plan.design;
+  const changed: Plan = {
+    ...plan,
+    design,
+    minutes: changes.minutes ??
+      (design === "alternating" ? minutesFor(plan, scenarios.length) : undefined),
+    maxRounds: changes.maxRounds ?? (changes.rounds === undefined ? plan.maxRounds : undefined),
     rounds: changes.rounds ?? plan.rounds,
-    ...(maxRounds === undefined ? {} : { maxRounds }),
     warmUpS: changes.warmUpS ?? plan.warmUpS,
     windowS: changes.windowS ?? plan.windowS,
     seed: changes.seed ?? plan.seed,
-    scenarios: cells,
+    scenarios,
+    openLoop: openLoop === undefined || changes.openLoop === false || !follows ? undefined : {
+      ...openLoop,
+      rounds: Math.min(openLoop.rounds, rounds),
+      warmUpS: Math.min(openLoop.warmUpS, warmUpS),
+      windowS: Math.min(openLoop.windowS, windowS),
+    },
   };
-  return parsePlan(JSON.stringify(narrowed), plan.name);
+  return parsePlan(JSON.stringify(changed), plan.name);
+}
+
+/** No fewer minutes than this are left of a plan's where it is narrowed: few arms may be slow ones. */
+const LEAST_MINUTES = 4;
+
+/** A plan's minutes when it has so many cells instead of its own. */
+function minutesFor({ minutes, scenarios }: Plan, cells: number): number | undefined {
+  if (minutes === undefined || cells === scenarios.length) return minutes;
+  const scaled = Math.round(10 * minutes * cells / scenarios.length) / 10;
+  return Math.max(Math.min(minutes, LEAST_MINUTES), scaled);
 }
 
 /** The cells that a plan's changes leave, with what they change. */
 function changeCells(plan: Plan, changes: PlanChanges): Scenario[] {
-  const own = [...new Set(plan.scenarios.map(({ framework }) => framework))];
-  const known = [...new Set([...FRAMEWORKS, ...own])];
+  const known = [...new Set([...FRAMEWORKS, ...plan.scenarios.map((one) => one.framework)])];
   const frameworks = checkChoices("framework", changes.frameworks, known);
   const paths = checkChoices("path", changes.paths, PATHS);
   const settings = checkSettings(changes.settings);
   const levels = changedLevels(changes, settings);
-  const wanted = changes.apps === undefined
-    ? plan.scenarios.filter(({ framework }) => frameworks.includes(framework))
-    : changes.apps.flatMap((app) => giveToApp(plan.scenarios, app));
-  const kept = wanted.filter(({ path }) => paths.includes(path));
-  const cells = new Map<string, Scenario>();
+  const given = changes.apps?.flatMap((app) => giveToApp(plan.scenarios, app));
+  const kept = (given ?? plan.scenarios.filter((one) => frameworks.includes(one.framework)))
+    .filter(({ path, replica }) => paths.includes(path) && replica === 0);
   // A plan's scenarios name every setting, so what a changed one implies has to be changed too.
-  const changed = (scenario: Scenario, level: Partial<LoadLevel> = {}) =>
+  const changed = (scenario: Scenario, level?: LoadLevel) =>
     createScenario({ ...scenario, ...level, ...pgbouncerFor(settings), ...settings });
-  for (const scenario of kept.filter(({ replica }) => replica === 0)) {
-    const { users, arrivalRate } = scenario;
-    for (const level of levels.length > 0 ? levels : [{ users, arrivalRate }]) {
-      const cell = changed(scenario, level);
-      cells.set(scenarioId(cell), cell);
-    }
+  const cells = new Map<string, Scenario>();
+  const add = (cell: Scenario) => cells.set(scenarioId(cell), cell);
+  for (const scenario of kept) {
+    if (levels.length === 0) add(changed(scenario));
+    for (const level of levels) add(changed(scenario, level));
   }
-  const copies = (changes.apps === undefined ? plan.scenarios : wanted).filter(({ replica }) =>
-    replica > 0
-  );
+  const copies = (given ?? plan.scenarios).filter(({ replica }) => replica > 0);
   const keptCopies = copies.map((copy) => ({ ...changed(copy), replica: copy.replica }))
     .filter((copy) => cells.has(scenarioId({ ...copy, replica: 0 })));
   // A plan with an A/A arm keeps one, whatever is left of it.
@@ -336,7 +371,7 @@ function changeCells(plan: Plan, changes: PlanChanges): Scenario[] {
   if (copies.length > 0 && keptCopies.length === 0 && last !== undefined) {
     keptCopies.push({ ...last, replica: 1 });
   }
-  for (const copy of keptCopies) cells.set(scenarioId(copy), copy);
+  keptCopies.forEach(add);
   if (cells.size > 0) return [...cells.values()];
   throw new UsageError(
     `Cannot narrow plan "${plan.name}": no scenario is left for ${frameworks.join(", ")} × ${
@@ -345,13 +380,17 @@ function changeCells(plan: Plan, changes: PlanChanges): Scenario[] {
   );
 }
 
-/** Settings for every scenario of a plan. */
+/** Settings for every scenario of a plan; one of one loop ends the plan's other loop. */
 function checkSettings(given: ScenarioValues = {}): ScenarioValues {
-  const settings = withOneLoop(given);
-  if (settings.replica === undefined) return settings;
-  throw new UsageError(
-    "Cannot set replica for every scenario: it names one copy of a scenario, for a plan file",
-  );
+  const { users, arrivalRate, replica } = given;
+  if (replica !== undefined) {
+    throw new UsageError(
+      "Cannot set replica for every scenario: it names one copy of a scenario, for a plan file",
+    );
+  }
+  if (arrivalRate != null && users === undefined) return { ...given, users: null };
+  if (users != null && arrivalRate === undefined) return { ...given, arrivalRate: null };
+  return given;
 }
 
 /** The levels of load that a plan is given instead of its own; none where it keeps them. */
@@ -360,14 +399,12 @@ function changedLevels(
   settings: ScenarioValues,
 ): LoadLevel[] {
   for (const n of users) {
-    if (!Number.isInteger(n) || n < 1) {
-      throw new UsageError(`Cannot use users "${n}": must be a whole number of at least 1`);
-    }
+    if (Number.isInteger(n) && n >= 1) continue;
+    throw new UsageError(`Cannot use users "${n}": must be a whole number of at least 1`);
   }
   for (const rate of arrivalRates) {
-    if (!(rate > 0 && Number.isFinite(rate))) {
-      throw new UsageError(`Cannot use arrival rate "${rate}": must be a number above 0`);
-    }
+    if (Number.isFinite(rate) && rate > 0) continue;
+    throw new UsageError(`Cannot use arrival rate "${rate}": must be a number above 0`);
   }
   const levels: LoadLevel[] = [
     ...users.map((users) => ({ users, arrivalRate: null })),
@@ -387,16 +424,11 @@ function giveToApp(scenarios: readonly Scenario[], app: string): Scenario[] {
   const [first] = scenarios;
   return scenarios.filter(({ framework }) => framework === first!.framework).map((scenario) => {
     const { framework, path, users, arrivalRate } = scenario;
-    const defaults = createScenario({ framework, path, users, arrivalRate });
+    const cell = { path, users, arrivalRate };
+    const defaults = createScenario({ framework, ...cell });
     const set = Object.entries(scenario)
       .filter(([key, value]) => value !== defaults[key as keyof Scenario]);
-    return createScenario({
-      ...Object.fromEntries(set),
-      framework: app,
-      path,
-      users,
-      arrivalRate,
-    });
+    return createScenario({ ...Object.fromEntries(set), framework: app, ...cell });
   });
 }
 
@@ -408,14 +440,6 @@ function recordApps(scenarios: readonly Scenario[]): Pick<Plan, "apps"> {
     return record === null ? [] : [[name, record]];
   });
   return records.length === 0 ? {} : { apps: Object.fromEntries(records) };
-}
-
-/** A setting of one loop ends the plan's other loop. */
-function withOneLoop(settings: ScenarioValues): ScenarioValues {
-  const { users, arrivalRate } = settings;
-  if (arrivalRate != null && users === undefined) return { ...settings, users: null };
-  if (users != null && arrivalRate === undefined) return { ...settings, arrivalRate: null };
-  return settings;
 }
 
 /**
@@ -458,8 +482,8 @@ function mulberry32(seed: number): () => number {
  * ```ts
  * import { namedPlan, planRuns } from "poolscope";
  *
- * const runs = planRuns(namedPlan("quick"));
- * console.assert(runs.length === 60 && runs[0]!.round === 1 && runs[59]!.round === 5);
+ * const runs = planRuns(namedPlan("frameworks"));
+ * console.assert(runs.length === 36 && runs[0]!.round === 1 && runs[35]!.round === 3);
  * ```
  */
 export function planRuns(plan: Plan, rounds: number = plan.rounds): PlannedRun[] {

@@ -22,7 +22,8 @@ Deno.test("namedPlan() has the plans of the README with their cells and rounds",
     return [plan.scenarios.length, users, plan.rounds, plan.windowS, plan.functionalCheck];
   };
   deepEqual(shape("smoke"), [6, [10], 1, 3, true]);
-  deepEqual(shape("quick"), [12, [10, 100], 5, 7, false]);
+  deepEqual(shape("frameworks"), [12, [10, 100], 3, 1, false]);
+  deepEqual(shape("quick"), shape("frameworks"));
   deepEqual(shape("reference"), [25, [10, 100, 500, 1000], 6, 60, false]);
   deepEqual(shape("seed"), [12, [500, 1000], 1, 60, false]);
 });
@@ -36,7 +37,7 @@ Deno.test("namedPlan() extends undecided comparisons of reference alone, and giv
       framework === "django" && path === "pooled" && users === 1000
     ),
   ]);
-  for (const name of ["smoke", "quick", "seed"]) {
+  for (const name of ["smoke", "frameworks", "quick", "seed"]) {
     equal(namedPlan(name).maxRounds, undefined);
     equal(namedPlan(name).scenarios.every(({ replica }) => replica === 0), true);
   }
@@ -62,7 +63,7 @@ Deno.test("namedPlan() keeps the published settings with their flaws in seed", (
 Deno.test("namedPlan() names the plans when there is none of that name", () => {
   throws(
     () => namedPlan("toString"),
-    /no such plan; the plans are smoke, quick, reference, seed, control/,
+    /no such plan; the plans are smoke, frameworks, quick, reference, seed, control/,
   );
   throws(() => namedPlan("nowhere.json"), /Cannot read plan "nowhere\.json"/);
 });
@@ -85,7 +86,10 @@ Deno.test("parsePlan() reads back what it wrote, and names what is wrong", () =>
       { ...plan, openLoop: { ...plan.openLoop, share: 1 } },
       /unknown field "openLoop\.share" \(did you mean "shares"\?\)/,
     ],
-    [{ ...plan, maxRounds: 4 }, /maxRounds is 4, below rounds 5/],
+    [{ ...plan, maxRounds: 2 }, /maxRounds is 2, below rounds 3/],
+    [{ ...plan, design: "other" }, /field "design" is "other", must be one of alternating, consec/],
+    [{ ...plan, minutes: 0 }, /field "minutes" is 0, must be a number above 0/],
+    [{ ...plan, design: "consecutive" }, /it has minutes, and not the design "alternating"/],
     [{ ...plan, maxRounds: "10" }, /field "maxRounds" is "10"/],
     [
       { ...plan, scenarios: [{ framework: "flask", path: "direct", users: 1, replica: 1 }] },
@@ -158,6 +162,18 @@ Deno.test("changePlan() keeps an A/A arm, of its cell or of the last that is lef
   throws(() => copies({ settings: { replica: 1 } }), /Cannot set replica for every scenario/);
 });
 
+Deno.test("changePlan() keeps the time that each comparison gets, and no less than some minutes", () => {
+  const plan = namedPlan("frameworks");
+  const minutes = (changes: Parameters<typeof changePlan>[1]) => changePlan(plan, changes).minutes;
+  equal(minutes({}), 12);
+  equal(minutes({ seed: 9 }), 12);
+  equal(minutes({ frameworks: ["flask", "django"] }), 8);
+  equal(minutes({ frameworks: ["flask"], users: [500] }), 4);
+  equal(minutes({ users: [10, 50, 100] }), 18);
+  equal(minutes({ users: [10], minutes: 1.5 }), 1.5);
+  equal(minutes({ design: "consecutive" }), undefined);
+});
+
 Deno.test("changePlan() turns a closed loop into an open one and back", () => {
   const plan = namedPlan("quick");
   const levels = ({ scenarios }: Plan) =>
@@ -204,7 +220,7 @@ Deno.test("planRuns() runs each scenario once per round in an order that the see
   const plan = namedPlan("quick");
   const runs = planRuns(plan);
   const ids = plan.scenarios.map(scenarioId).sort();
-  const orders = [1, 2, 3, 4, 5].map((round) =>
+  const orders = [1, 2, 3].map((round) =>
     runs.filter((run) => run.round === round).map((run) => run.id)
   );
   for (const order of orders) deepEqual([...order].sort(), ids);
@@ -217,7 +233,7 @@ Deno.test("planRuns() runs each scenario once per round in an order that the see
 Deno.test("planRuns() beyond the plan's rounds goes on where they end", () => {
   const plan = namedPlan("quick");
   const longer = planRuns(plan, 8);
-  deepEqual(longer.slice(0, 60), planRuns(plan));
+  deepEqual(longer.slice(0, 36), planRuns(plan));
   deepEqual(longer.map((run) => run.order), longer.map((_, i) => i + 1));
   // The same as of a plan that had so many rounds from the start.
   deepEqual(longer, planRuns({ ...plan, rounds: 8 }));

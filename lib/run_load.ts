@@ -1,39 +1,27 @@
-/**
- * A load on a service that already runs: nothing but the load generator is started. It writes the
- * files of a study's run and reads them as a study's run is read.
- *
- * @module
- */
+/** A load on a service that already runs: nothing but the load generator is started. */
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { cpus, release, tmpdir, totalmem } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Owned, sweep } from "./engine/cleanup.ts";
-import { parseHostCpu, parseMemoryInUse } from "./engine/proc.ts";
-import { LocalProcess } from "./engine/process.ts";
-import { PoolscopeError, UsageError } from "./errors.ts";
-import { readLocustTotals } from "./frames/locust.ts";
-import { explainExit, locustCommand, LOCUSTFILE } from "./load/locust.ts";
-import {
-  checkCounts,
-  convertRequests,
-  type ErrorCount,
-  type LiveSample,
-  readFinal,
-  readLive,
-} from "./load/requests.ts";
-import { judgeOpenFiles } from "./setup/doctor.ts";
-import { serviceEnvironment } from "./setup/environment.ts";
-import { ensurePython } from "./setup/python.ts";
+import { judgeOpenFiles } from "./doctor/doctor.ts";
+import { firstLine, PoolscopeError, UsageError } from "./errors.ts";
+import type { Host, Instance } from "./hosts/host.ts";
+import { LocalHost } from "./hosts/local/local_host.ts";
+import { sweep } from "./hosts/owned.ts";
+import { collectRun, followLoad } from "./load/generator.ts";
+import { locustCommand, LOCUSTFILE } from "./load/locust.ts";
+import type { ErrorCount, LiveSample } from "./load/requests.ts";
 import type { LoadLevel, Scenario } from "./scenario.ts";
+import { COUNT, NOT_NEGATIVE, POSITIVE, type Rule } from "./settings.ts";
+import { ensurePython, installedVersions } from "./setup/python.ts";
 import { hashRunFiles, writeAtomic } from "./store/files.ts";
 import { RESOURCE_COLUMNS, ROOT, runsFolder, SCHEMA_VERSION } from "./store/layout.ts";
 import type { LoadManifest } from "./store/load_manifest.ts";
+import { csvLines, usageRows } from "./telemetry/rows.ts";
+import { nowUs } from "./telemetry/sample_loop.ts";
 
-/** What to load, and how. */
 export interface RunLoadOptions extends LoadLevel {
   /** Scheme, host and port; a path in it is the route, where none is given. */
   url: string;
@@ -43,49 +31,29 @@ export interface RunLoadOptions extends LoadLevel {
   arrivals?: Scenario["arrivals"];
   /** @default "lean", or "fast" for https */
   client?: Scenario["client"];
-  /** Length of the measurement window in seconds. @default 20 */
-  durationS?: number;
-  /** Seconds before it; users are started in them. @default 2 */
-  warmUpS?: number;
-  /** Processes that generate the load. @default 1 */
-  processes?: number;
+  /** Length of the measurement window in seconds. */
+  durationS: number;
+  /** Seconds before it; users are started in them. */
+  warmUpS: number;
+  /** Processes that generate the load. */
+  processes: number;
   /** The folder to write; it must not exist. @default one below data/runs/ with host and time */
   out?: string;
-  /** Seed of the load's random choices. @default 1 */
-  seed?: number;
-  /** Called each second with the load's figures. */
-  onLive?: (sample: LiveSample) => void;
-  /** Called with each line of the setup. */
-  log?: (line: string) => void;
+  /** Seed of the load's random choices. */
+  seed: number;
+  onLive: (sample: LiveSample) => void;
+  log: (line: string) => void;
   /** Ends the load; what was measured by then is kept. */
   signal?: AbortSignal;
 }
 
-/** A load that has ended. */
-export interface LoadRun {
-  /** Its folder. */
-  folder: string;
-  manifest: LoadManifest;
-  /** Why the generator did not do its work; null when it did, whatever the service answered. */
-  fault: string | null;
-}
-
-/** Where the load goes. */
-interface Target {
-  origin: string;
-  hostname: string;
-  port: number;
-  routes: string[];
-}
+type Target = ReturnType<typeof parseTarget>;
 
 /** How long the service may take for its first answer, in seconds. */
 const ANSWER_LIMIT_S = 10;
 
-/** How long the generator may take beyond its window, in seconds. */
-const END_LIMIT_S = 30;
-
-/** Reads a URL and its routes. */
-function parseTarget(text: string, given: string[] | undefined): Target {
+/** Where the load goes: reads a URL and its routes. */
+function parseTarget({ url: text, routes: given = [] }: RunLoadOptions) {
   const fail = (what: string): never => {
     throw new UsageError(`Cannot load "${text.replace(/\/\/.*@/, "//")}": ${what}`);
   };
@@ -102,12 +70,10 @@ function parseTarget(text: string, given: string[] | undefined): Target {
     fail("it holds a user name or password, which would be written into the run's files");
   }
   const own = url.pathname + url.search;
-  if (given !== undefined && given.length > 0 && own !== "/") {
+  if (given.length > 0 && own !== "/") {
     fail(`it has a path of its own; give paths by --route alone: --route ${own}`);
   }
-  const routes = given !== undefined && given.length > 0
-    ? given.map((route) => encodeRoute(route, url))
-    : [own];
+  const routes = given.length > 0 ? given.map((route) => encodeRoute(route, url)) : [own];
   if (new Set(routes).size < routes.length) {
     throw new UsageError("Cannot use routes: one of them is given twice");
   }
@@ -128,14 +94,9 @@ function encodeRoute(route: string, { origin }: URL): string {
   return pathname + search;
 }
 
-function checkNumber(name: string, value: number, least: number, whole: boolean): void {
-  if (Number.isFinite(value) && value >= least && (!whole || Number.isInteger(value))) return;
-  const kind = whole ? "a whole number" : "a number";
-  throw new UsageError(
-    `Cannot use ${name} ${value}: it must be ${kind} ${
-      least === 0 && !whole ? "of at least 0" : least < 1 ? "above 0" : `of at least ${least}`
-    }`,
-  );
+function checkNumber(name: string, value: number | null, rule: Rule): void {
+  if (value === null || rule.accepts(value)) return;
+  throw new UsageError(`Cannot use ${name} ${value}: it must be ${rule.words}`);
 }
 
 /** One request, as a client would send it; whatever comes of it, somebody must be there. */
@@ -191,18 +152,19 @@ function defaultFolder({ hostname, port }: Target): string {
 }
 
 /**
- * Loads a service that already runs, with nothing else being started: Python and Locust are all that
- * is set up.
+ * Loads a service that already runs; Python and Locust are all that is set up.
  *
- * @returns The load, also when it was interrupted or every request failed.
+ * @returns The load's folder, also when it was interrupted or every request failed; and why the
+ * generator did not do its work, null when it did.
  * @throws {UsageError} If an option is not one.
  * @throws {PoolscopeError} If nothing answers at the URL or the generator fails.
  * @throws The signal's reason when it is aborted before the load begins.
  */
-export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
-  const { users, signal, log = () => {} } = options;
-  const { warmUpS = 2, durationS = 20 } = options;
-  const target = parseTarget(options.url, options.routes);
+export async function runLoad(options: RunLoadOptions) {
+  const { users, arrivalRate, arrivals = "constant", processes, seed, warmUpS, durationS } =
+    options;
+  const { signal, log } = options;
+  const target = parseTarget(options);
   checkOptions(options);
   const client = chooseClient(options, target);
   const folder = options.out === undefined ? defaultFolder(target) : resolve(options.out);
@@ -223,34 +185,33 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
   const python = await ensurePython({ parts: ["locust"], log, signal });
 
   makeFolder(folder);
-  const command = commandFor(target, { ...options, client }, python.python, folder);
+  const level = { users, arrivalRate, arrivals, client };
+  const command = commandFor(target, options, level, python.python, folder);
   writeFileSync(command.startFile, "");
   const started = new Date();
   const ended = await drive(command, python.folder, folder, warmUpS + durationS, options);
-  const { final, errors, trouble } = await collect(folder, ended);
+  const { final, errors, trouble } = ended;
   const measured = final !== null && final.windowEndUs >= final.loadStartUs + warmUpS * 1e6;
   const correct = final === null ? 0 : final.requests - final.failures;
   const cause = trouble ??
     (measured && correct === 0 ? describeFailures(final.requests, errors) : null);
+  const { locust = "unknown" } = installedVersions(python.folder, ["locust"]);
   const manifest: LoadManifest = {
     schemaVersion: SCHEMA_VERSION,
     kind: "load",
     url: target.origin,
     routes: target.routes,
-    users,
-    arrivalRate: options.arrivalRate,
-    arrivals: options.arrivals ?? "constant",
-    client,
-    processes: options.processes ?? 1,
-    seed: options.seed ?? 1,
+    ...level,
+    processes,
+    seed,
     status: cause === null ? "ok" : "failed",
     cause,
-    interrupted: ended.interrupted,
+    interrupted: signal?.aborted ?? false,
     times: { started: started.toISOString(), ended: new Date().toISOString() },
     warmUpS,
     windowS: durationS,
     window: measured ? { startUs: final.windowStartUs, endUs: final.windowEndUs } : null,
-    versions: { python: python.version, locust: locustVersion() },
+    versions: { python: python.version, locust },
     host: {
       cpus: cpus().length,
       cpuModel: cpus()[0]?.model ?? "unknown",
@@ -261,20 +222,16 @@ export async function runLoad(options: RunLoadOptions): Promise<LoadRun> {
     files: await hashRunFiles(folder),
   };
   writeAtomic(join(folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n");
-  return { folder, manifest, fault: trouble };
+  return { folder, fault: trouble };
 }
 
-function checkOptions(
-  { users, arrivalRate, durationS = 20, warmUpS = 2, processes = 1 }: RunLoadOptions,
-): void {
-  if ((users === null) === (arrivalRate === null)) {
-    throw new UsageError("Cannot load: give either users (closed loop) or an arrival rate (open)");
-  }
-  if (users !== null) checkNumber("users", users, 1, true);
-  if (arrivalRate !== null) checkNumber("arrival rate", arrivalRate, Number.MIN_VALUE, false);
-  checkNumber("duration", durationS, Number.MIN_VALUE, false);
-  checkNumber("warm-up", warmUpS, 0, false);
-  checkNumber("processes", processes, 1, true);
+function checkOptions(options: RunLoadOptions): void {
+  const { users, arrivalRate, durationS, warmUpS, processes } = options;
+  checkNumber("users", users, COUNT);
+  checkNumber("arrival rate", arrivalRate, POSITIVE);
+  checkNumber("duration", durationS, POSITIVE);
+  checkNumber("warm-up", warmUpS, NOT_NEGATIVE);
+  checkNumber("processes", processes, COUNT);
 }
 
 function chooseClient({ client }: RunLoadOptions, { origin }: Target): Scenario["client"] {
@@ -290,12 +247,11 @@ function chooseClient({ client }: RunLoadOptions, { origin }: Target): Scenario[
 /** Writes the routes of a load, and gives the generator's command for it. */
 function commandFor(
   target: Target,
-  options: RunLoadOptions & Pick<Scenario, "client">,
+  { users, durationS, warmUpS, processes, seed }: RunLoadOptions,
+  level: Pick<Scenario, "users" | "arrivalRate" | "arrivals" | "client">,
   python: string,
   folder: string,
-): ReturnType<typeof locustCommand> {
-  const { users, arrivalRate, arrivals = "constant", client } = options;
-  const { durationS = 20, warmUpS = 2, processes = 1, seed = 1 } = options;
+) {
   const contract = join(folder, "routes.json");
   const routes = target.routes.map((path) => ({ name: `GET ${path}`, path, weight: 1 }));
   writeFileSync(contract, JSON.stringify({ routes }, null, 2) + "\n");
@@ -310,10 +266,7 @@ function commandFor(
     locustfile: LOCUSTFILE,
     windowS: durationS,
     scenario: {
-      users,
-      arrivalRate,
-      arrivals,
-      client,
+      ...level,
       thinkTimeMinS: 0,
       thinkTimeMaxS: 0,
       // All users run before the window begins.
@@ -328,127 +281,54 @@ function makeFolder(folder: string): void {
   } catch (error) {
     throw new PoolscopeError(
       `Cannot write ${relative(ROOT, folder)}: ${
-        (error as Error).message.split("\n")[0]
+        firstLine(error)
       }; choose another --out below an existing folder of yours (${dirname(folder)})`,
       { cause: error },
     );
   }
 }
 
-/** How the generator ended. */
-interface Ended {
-  exitCode: number | null;
-  interrupted: boolean;
-  /** Why it should not have ended so; null when it should. */
-  trouble: string | null;
-}
-
 /** Runs the generator to its end, or to the signal. */
 async function drive(
-  command: { argv: string[]; env: Record<string, string> },
+  command: ReturnType<typeof locustCommand>,
   environment: string,
   folder: string,
   loadS: number,
   { onLive, signal }: RunLoadOptions,
-): Promise<Ended> {
-  await using owned = Owned.withKeeper();
-  const home = join(tmpdir(), `${owned.id}-home`);
-  owned.addFolder(home);
-  mkdirSync(home, { mode: 0o700 });
-  const locust = LocalProcess.start({
-    name: "locust",
-    argv: command.argv,
-    cwd: ROOT,
-    owned,
+) {
+  await using host = new LocalHost({ folder: tmpdir(), limits: false });
+  const [python, ...args] = command.argv;
+  const locust = host.place({
+    service: "locust",
+    program: { command: [python!], path: [join(environment, "bin")], folder: ROOT },
+    logFile: join(folder, "logs", "locust.log"),
+    folder,
     // Each of its processes waits up to 5 s for the others.
     graceS: 10,
-    logFile: join(folder, "logs", "locust.log"),
-    env: serviceEnvironment(home, { PATH: `${environment}/bin:/usr/bin:/bin`, ...command.env }),
   });
-  let trouble: string | null = null;
   try {
-    using _resources = recordResources(locust, folder);
-    const deadline = performance.now() + (loadS + END_LIMIT_S) * 1000;
-    const aborted = new Promise<void>((resolve) => {
-      signal?.addEventListener("abort", () => resolve(), { once: true });
-    });
-    let shown: number | null = null;
-    while (locust.exit === null && !signal?.aborted) {
-      if (performance.now() > deadline) {
-        trouble = `the generator did not end ${END_LIMIT_S} s after the load; see logs/locust.log`;
-        break;
-      }
-      await Promise.race([
-        locust.exited,
-        aborted,
-        sleep(200),
-      ]);
-      const live = readLive(folder);
-      if (live !== null && live.timeS !== shown) onLive?.(live);
-      shown = live?.timeS ?? shown;
-    }
+    await locust.start({ args, env: command.env });
+    using _resources = recordResources(locust, host, folder);
+    const ended = await followLoad(locust, folder, { loadS, signal, onLive });
+    await locust.collect(folder);
+    return { ...ended, ...await collectRun(folder, ended.trouble) };
   } finally {
-    const alone = locust.exit !== null;
-    await locust.stop();
-    owned.removeFolder(home);
-    const { code, signal: by } = await locust.exited;
-    // One that was asked to end before it could listen has ended as it was asked to.
-    if (alone || by !== "SIGTERM") trouble ??= explainExit(code, by, locust.logTail(20));
+    await locust.remove();
   }
-  for (const name of [".live.json", ".start"]) rmSync(join(folder, name), { force: true });
-  return { exitCode: locust.exit!.code, interrupted: signal?.aborted ?? false, trouble };
 }
 
 /** Writes what generator and host use, a row per second, until it is disposed. */
-function recordResources(locust: LocalProcess, folder: string): Disposable {
+function recordResources(locust: Instance, host: Host, folder: string): Disposable {
   const file = join(folder, "resources.csv");
   writeFileSync(file, RESOURCE_COLUMNS.join(",") + "\n");
-  const sample = () => {
-    const timeUs = Math.round((performance.timeOrigin + performance.now()) * 1000);
-    const host = parseHostCpu(readFileSync("/proc/stat", "utf8"));
-    const rows = [locust.usage(), {
-      service: "host",
-      cpuS: host.busyS,
-      throttledS: host.stolenS,
-      processes: 0,
-      contextSwitches: null,
-      memoryMiB: parseMemoryInUse(readFileSync("/proc/meminfo", "utf8")),
-    }];
-    const text = rows.map((usage) =>
-      [
-        timeUs,
-        usage.service,
-        usage.cpuS.toFixed(6),
-        usage.throttledS.toFixed(6),
-        usage.memoryMiB.toFixed(2),
-        usage.processes,
-        usage.contextSwitches ?? "",
-      ].join(",") + "\n"
-    ).join("");
-    writeFileSync(file, text, { flag: "a" });
+  const sample = async () => {
+    const usages = await Promise.all([locust.usage(), host.usage()]);
+    const lines = csvLines(RESOURCE_COLUMNS, usageRows(nowUs(), usages));
+    writeFileSync(file, lines, { flag: "a" });
   };
   sample();
   const timer = setInterval(sample, 1000);
   return { [Symbol.dispose]: () => clearInterval(timer) };
-}
-
-/** Turns what the generator recorded into the run's files, and says what in them disagrees. */
-async function collect(folder: string, ended: Ended) {
-  const result = { final: null, errors: [], trouble: ended.trouble } as {
-    final: ReturnType<typeof readFinal> | null;
-    errors: ErrorCount[];
-    trouble: string | null;
-  };
-  try {
-    const counts = await convertRequests(folder);
-    result.final = readFinal(folder);
-    result.errors = counts.errors;
-    result.trouble ??= checkCounts(counts, result.final, readLocustTotals(folder));
-  } catch (error) {
-    if (!(error instanceof PoolscopeError)) throw error;
-    result.trouble ??= error.message.split("\n")[0]!;
-  }
-  return result;
 }
 
 function describeFailures(requests: number, errors: ErrorCount[]): string {
@@ -459,10 +339,4 @@ function describeFailures(requests: number, errors: ErrorCount[]): string {
   return requests === 0
     ? `no request was answered within the window (${what})`
     : `all ${requests} requests failed, most of them with "${what}"`;
-}
-
-/** As the lock of the generator's packages says. */
-function locustVersion(): string {
-  const lock = readFileSync(join(ROOT, "locust", "requirements.txt"), "utf8");
-  return /^locust==([^\s\\;]+)/m.exec(lock)?.[1] ?? "unknown";
 }

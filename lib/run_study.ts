@@ -1,8 +1,6 @@
 /**
- * A whole study: every run that its plan asks for and that is not complete yet. The same call
- * serves the notebooks and `run-all`.
- *
- * @module
+ * A whole study: every run that its plan asks for and that is not complete yet. The same call serves the
+ * notebooks and `run-all`.
  */
 
 import { existsSync } from "node:fs";
@@ -10,12 +8,13 @@ import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { foresee } from "./diagnose/gates.ts";
 import { confirmationPlan } from "./diagnose/relief.ts";
-import { sweep } from "./engine/cleanup.ts";
+import { availableMemoryMiB } from "./hosts/linux/proc.ts";
+import { sweep } from "./hosts/owned.ts";
 import type { Engine } from "./engine/engine.ts";
 import { type App, readApp, readLocustfile } from "./apps/app.ts";
 import { headerEnvironment } from "./apps/headers.ts";
-import { appOptions } from "./engine/app_environment.ts";
-import { InputsChangedError, PoolscopeError, UsageError } from "./errors.ts";
+import { appOptions } from "./services/app.ts";
+import { firstLine, InputsChangedError, PoolscopeError, UsageError } from "./errors.ts";
 import {
   changePlan,
   namedPlan,
@@ -29,14 +28,17 @@ import {
 import { checkChoices, checkKeys } from "./nearest.ts";
 import { EXPORTED_STUDY, interruptible, isInKernel } from "./notebooks/guard.ts";
 import { notebookView } from "./notebooks/progress.ts";
+import { describeComparisons } from "./report/answer.ts";
 import { readRun } from "./report/read_run.ts";
 import { expectStudy } from "./report/checked.ts";
 import { loadStudy, type Study } from "./report/study.ts";
-import { checkInputs, type RunContext, runScenario } from "./run_scenario.ts";
+import { groupsWithRoom, loadOf, planS, withNeighbours } from "./groups.ts";
+import { runGroup } from "./run_group.ts";
+import { checkInputs, type RunContext } from "./run_record.ts";
 import { armLabels, checkOwnUsers, levelLabel, scenarioId } from "./scenario.ts";
 import { tryCommand } from "./setup/command.ts";
 import { hashInputs } from "./setup/inputs.ts";
-import { readFinal } from "./store/account.ts";
+import { isLowerBound } from "./stats/summarise.ts";
 import {
   EventLog,
   type MatrixCell,
@@ -55,9 +57,9 @@ import {
   studyName,
 } from "./store/layout.ts";
 import type { Manifest } from "./store/manifest.ts";
-import { findPending } from "./store/resume.ts";
 import {
   discardRefused,
+  findPending,
   findStudy,
   followUpStudy,
   isDecided,
@@ -79,7 +81,7 @@ export const ENGINES = ["auto", "docker", "local"] as const;
 export interface RunStudyOptions {
   /**
    * A plan's name, a plan file that ends with `.json`, or a plan.
-   * @default "quick", where one is to be run
+   * @default "frameworks", where one is to be run
    */
   plan?: string | Plan | null;
   /** Filters and settings that change the plan. @default none */
@@ -112,7 +114,6 @@ export interface RunStudyOptions {
   signal?: AbortSignal;
 }
 
-/** The keys of {@linkcode RunStudyOptions}. */
 const OPTIONS: Record<keyof RunStudyOptions, true> = {
   plan: true,
   changes: true,
@@ -137,8 +138,8 @@ const OPTIONS: Record<keyof RunStudyOptions, true> = {
  */
 export async function runStudy(options: RunStudyOptions = {}): Promise<Study> {
   checkKeys<RunStudyOptions>("runStudy()", options, OPTIONS);
-  const { name, folder, plan, resumed = true } = chooseStudy(options);
-  const study = conduct({ name, folder, plan, lockFolder: folder }, options);
+  const { folder, plan, resumed = true } = chooseStudy(options);
+  const study = conduct({ folder, plan, lockFolder: folder }, options);
   return await (resumed ? study : study.catch((error) => discardRefused(folder, error)));
 }
 
@@ -166,9 +167,7 @@ export async function runOpenLoop(
     );
   }
   const opened = followUpStudy(openLoopFolder(study.folder), () => study.openLoopPlan());
-  if (opened === null) return null;
-  const name = studyName(opened.folder);
-  return await conduct({ ...opened, name, lockFolder: study.folder, before: study }, options);
+  return opened && await conduct({ ...opened, lockFolder: study.folder, before: study }, options);
 }
 
 /**
@@ -197,9 +196,7 @@ export async function runConfirmation(
     confirmationFolder(study.folder),
     () => confirmationPlan(study.plan, study.verdicts),
   );
-  if (opened === null) return null;
-  const name = studyName(opened.folder);
-  return await conduct({ ...opened, name, lockFolder: study.folder, before: study }, options);
+  return opened && await conduct({ ...opened, lockFolder: study.folder, before: study }, options);
 }
 
 /** Whether this is a notebook of a study's report: it shows how far the study has come. */
@@ -207,9 +204,7 @@ function isExported(folder: string): boolean {
   return Deno.env.get(EXPORTED_STUDY) === folder;
 }
 
-/** A study that is to be run. */
 interface Conducted {
-  name: string;
   folder: string;
   plan: Plan;
   /** The folder whose lock is taken. */
@@ -218,18 +213,23 @@ interface Conducted {
   before?: Study;
 }
 
+const INTERRUPTED = "The study was interrupted; complete runs are kept";
+
 async function conduct(
-  { name, folder, plan, lockFolder, before: base }: Conducted,
+  { folder, plan, lockFolder, before: base }: Conducted,
   options: RunStudyOptions,
 ): Promise<Study> {
   if (isExported(lockFolder)) return await loadStudy(folder);
+  const name = studyName(folder);
   // Reading a complete study needs no lock.
   const before = await findPending(folder, knownRuns(folder, plan), options);
   const opened = before.runs.length === 0 ? await loadStudy(folder) : null;
   if (opened?.complete) return settle(opened);
   if (options.start === false) {
-    const { length } = opened?.missing ?? before.runs;
-    throw new UsageError(refuseToStart(name, plan, length));
+    const load = describeLoad(plan, opened?.missing ?? before.runs);
+    throw new UsageError(
+      `Cannot open study "${name}": ${load}, are to come, and start is false; leave start out to run them, or see what is there with openStudy("${name}")`,
+    );
   }
   checkApps(plan);
 
@@ -238,17 +238,17 @@ async function conduct(
   const known = knownRuns(folder, plan);
   const { runs: unfinished, damaged } = await findPending(folder, known, options);
   // Every planned run is there and no further one was begun: the numbers say which are wanted.
-  const pending = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
+  const wanted = unfinished.length > 0 ? unfinished : (await loadStudy(folder)).missing;
+  const pending = withNeighbours(plan, known, wanted);
   const runs = [...new Set([...known, ...pending])];
   const made = completeManifests(folder, runs, pending);
   checkPlan(name, plan, made);
   const others = [...base?.manifests ?? [], ...made];
   checkFiles(name, others, options.engine);
-  if (isInKernel()) announceLoad(name, plan, pending.length);
+  if (isInKernel()) announceLoad(name, plan, pending);
   markDecided(folder, null);
   const warnings = await checkMachine(plan);
-  const view = options.onEvent ?? notebookView();
-  using events = new EventLog(join(folder, "events.jsonl"), [view]);
+  using events = new EventLog(join(folder, "events.jsonl"), [options.onEvent ?? notebookView()]);
   const begun = performance.now();
   events.emit({
     event: "study_started",
@@ -267,10 +267,7 @@ async function conduct(
   for (const { run, file, problem } of damaged) {
     note(`Running ${run.id}, round ${run.round} again: its ${file} ${problem}`);
   }
-  using interrupt = interruptible(
-    options.signal,
-    "The study was interrupted; complete runs are kept",
-  );
+  using interrupt = interruptible(options.signal, INTERRUPTED);
   const { signal } = interrupt;
   signal.addEventListener("abort", () => events.emit({ event: "interrupted" }), { once: true });
   const setup = (text: string) => events.emit({ event: "setup", text });
@@ -305,16 +302,27 @@ async function runToCompletion(
 ): Promise<Study> {
   const { folder, plan, events, signal, others = [] } = context;
   const labels = armLabels(plan.scenarios);
-  for (const run of pending) {
+  const note = (text: string) => events.emit({ event: "note", text });
+  const groups = groupsWithRoom(plan, pending, availableMemoryMiB(), note);
+  for (const [i, group] of groups.entries()) {
     signal.throwIfAborted();
-    const { id: scenarioId, round, order } = run;
-    const label = `${labels.get(scenarioId)}, ${levelLabel(run.scenario)}`;
-    events.emit({ event: "run_started", order, scenarioId, round, label });
-    const manifest = await runScenario(run, context);
-    others.push(manifest);
-    const outcome = await headline(folder, manifest);
-    const tookS = wallClockS(manifest);
-    events.emit({ event: "run_finished", order, scenarioId, round, ...outcome, tookS });
+    for (const { id: scenarioId, round, order, scenario } of group) {
+      const label = `${labels.get(scenarioId)}, ${levelLabel(scenario)}`;
+      events.emit({ event: "run_started", order, scenarioId, round, label });
+    }
+    const manifests = await runGroup(group, context);
+    others.push(...manifests);
+    for (const [i, run] of group.entries()) {
+      const outcome = await headline(folder, run);
+      const { id: scenarioId, round, order } = run;
+      // Each has its share of the time that they took together.
+      const tookS = wallClockS(manifests[i]!) / group.length;
+      events.emit({ event: "run_finished", order, scenarioId, round, ...outcome, tookS });
+    }
+    const { round } = group[0]!;
+    if (plan.design !== "alternating" || groups[i + 1]?.[0]?.round === round) continue;
+    const comparisons = describeComparisons(await loadStudy(folder));
+    events.emit({ event: "look", starts: round, of: plan.rounds, comparisons });
   }
   // A look at the data: comparisons that stay undecided get further rounds, up to the budget.
   const study = await loadStudy(folder);
@@ -367,11 +375,10 @@ async function describeMatrix(
   pending: PlannedRun[],
 ): Promise<StudyMatrix> {
   const labels = armLabels(plan.scenarios);
-  const waiting = new Set(pending.map(({ order }) => order));
   const cells = new Map<string, MatrixCell>();
   for (const planned of runs) {
-    const { id, order, round, scenario: { users, arrivalRate } } = planned;
-    const read = waiting.has(order) ? null : await readRun(folder, planned);
+    const { id, round, scenario: { users, arrivalRate } } = planned;
+    const read = pending.includes(planned) ? null : await readRun(folder, planned);
     const cell = cells.get(id) ??
       { scenarioId: id, arm: labels.get(id)!, users, arrivalRate, rounds: [] };
     cell.rounds[round - 1] = read?.manifest
@@ -379,7 +386,7 @@ async function describeMatrix(
       : null;
     cells.set(id, cell);
   }
-  const { warmUpS, windowS } = plan;
+  const { warmUpS, windowS } = loadOf(plan);
   return { warmUpS, windowS, cells: plan.scenarios.map((cell) => cells.get(scenarioId(cell))!) };
 }
 
@@ -388,42 +395,37 @@ function wallClockS({ times }: Manifest): number {
 }
 
 /** The load of some runs in words: `57 runs, 14 min 15 s of load`. */
-function describeLoad({ warmUpS, windowS }: Plan, runs: number): string {
-  const load = formatDuration(runs * (warmUpS + windowS));
-  return `${runs} run${runs === 1 ? "" : "s"}, ${load} of load and some seconds around each run`;
-}
-
-function refuseToStart(name: string, plan: Plan, runs: number): string {
-  const load = describeLoad(plan, runs);
-  return `Cannot open study "${name}": ${load}, are to come, and start is false; leave start out to run them, or see what is there with openStudy("${name}")`;
+function describeLoad(plan: Plan, runs: readonly PlannedRun[]): string {
+  const { length } = runs;
+  const load = formatDuration(planS(plan, runs));
+  return `${length} run${
+    length === 1 ? "" : "s"
+  }, ${load} of load and some seconds around each run`;
 }
 
 /** More load than this is announced in a notebook, where a cell may be run by mistake. */
 const ANNOUNCED_S = 60;
 
 /** Says what a cell is going to do, in what stays of its output. */
-function announceLoad(name: string, plan: Plan, runs: number): void {
-  if (runs * (plan.warmUpS + plan.windowS) <= ANNOUNCED_S) return;
+function announceLoad(name: string, plan: Plan, runs: readonly PlannedRun[]): void {
+  if (planS(plan, runs) <= ANNOUNCED_S) return;
   console.log(notebookWords.announce(name, plan.name, describeLoad(plan, runs)));
 }
 
-/** Which study is meant, and its plan. */
-function chooseStudy(
-  options: RunStudyOptions,
-): { name: string; folder: string; plan: Plan; resumed?: boolean } {
+function chooseStudy(options: RunStudyOptions): { folder: string; plan: Plan; resumed?: boolean } {
   const { engine, start } = options;
   if (engine !== undefined) checkChoices("engine", [engine], ENGINES);
   const name = options.study ?? undefined;
   const existing = (study: string) => {
     const folder = studyFolder(study);
-    return { name: study, folder, plan: readPlan(folder) };
+    return { folder, plan: readPlan(folder) };
   };
   const known = name !== undefined && existsSync(join(studyFolder(name), "plan.json"))
     ? existing(name)
     : null;
   // Whatever is opened in the end: what is asked for must be something.
   const given = typeof options.plan === "string" ? namedPlan(options.plan) : options.plan ?? null;
-  const base = given ?? known?.plan ?? namedPlan("quick");
+  const base = given ?? known?.plan ?? namedPlan("frameworks");
   const plan = changePlan(base, options.changes ?? {});
   const changed = planHash(plan) !== planHash(base);
   if (known !== null) {
@@ -446,7 +448,7 @@ function chooseStudy(
   if (start === false) {
     throw new UsageError(
       `Cannot open a study of plan "${plan.name}": none in data/runs is complete, and start is false; leave start out to run it (${
-        describeLoad(plan, planRuns(plan).length)
+        describeLoad(plan, planRuns(plan))
       })`,
     );
   }
@@ -468,7 +470,7 @@ function checkApps(plan: Plan): void {
 
 /** The doctor's quick part, for what this plan asks of the machine. */
 async function checkMachine({ scenarios }: Plan): Promise<string[]> {
-  const { quickCheck } = await import("./setup/doctor.ts");
+  const { quickCheck } = await import("./doctor/doctor.ts");
   const largest = (key: "users" | "maxClientConn" | "listenBacklog") =>
     Math.max(...scenarios.map((scenario) => scenario[key] ?? 0));
   return await quickCheck({
@@ -478,7 +480,6 @@ async function checkMachine({ scenarios }: Plan): Promise<string[]> {
   });
 }
 
-/** What every refusal of Docker ends with. */
 const OFFER = "or use --engine local";
 
 /** Opens the engine that was asked for, its apps built; for `auto`, the best one that works here. */
@@ -488,21 +489,21 @@ export async function openEngine(
   { engine = "auto", dockerHost }: RunStudyOptions,
   log: (line: string) => void,
   signal: AbortSignal,
-  apps: readonly App[] = [],
+  apps: readonly App[],
 ): Promise<Engine> {
   // A study that was begun stays where it was begun: its runs are compared with each other.
   const begun = engine === "auto" ? made[0]?.engine : undefined;
   const choice = begun ?? engine;
   if (choice !== "local") {
-    const { dockerEnvironment, findDocker } = await import("./engine/docker_host.ts");
+    const { dockerEnvironment, findDocker } = await import("./hosts/docker/daemon.ts");
     const found = await findDocker(dockerEnvironment(dockerHost));
     if (typeof found !== "string") {
       const { DockerEngine } = await import("./engine/docker.ts");
       try {
-        return await DockerEngine.open({ host: found.host, study, log, signal, apps });
+        return await DockerEngine.open({ daemon: found.daemon, study, log, signal, apps });
       } catch (error) {
         signal.throwIfAborted();
-        const why = (error as Error).message.split("\n")[0]!;
+        const why = firstLine(error);
         if (choice === "docker") throw new PoolscopeError(`${why}; ${OFFER}`, { cause: error });
         log(`Docker cannot be used: ${why}`);
       }
@@ -547,10 +548,8 @@ function checkPlan(name: string, plan: Plan, made: readonly Manifest[]): void {
   }
 }
 
-/** The manifests of the runs that are kept. */
 function completeManifests(folder: string, runs: PlannedRun[], pending: PlannedRun[]): Manifest[] {
-  const waiting = new Set(pending.map(({ order }) => order));
-  return runs.filter(({ order }) => !waiting.has(order))
+  return runs.filter((run) => !pending.includes(run))
     .flatMap(({ id, round }) => readManifest(runFolder(folder, id, round)) ?? []);
 }
 
@@ -575,26 +574,12 @@ async function describeMachine(engine: Engine): Promise<RunContext["machine"]> {
 /** How a finished run is announced: its outcome, as a report will have it, and its numbers. */
 async function headline(
   folder: string,
-  manifest: Manifest,
+  planned: PlannedRun,
 ): Promise<Pick<RunFinished, "status" | "cause" | "rps" | "p95Ms" | "p95IsBound">> {
-  const { status, cause } = manifest;
-  const none = { status, cause, rps: null, p95Ms: null };
-  if (manifest.window === null) return none;
-  // Without a file of requests a failed run has no numbers; its cause says why.
-  if (manifest.files["requests.csv"] === undefined) return none;
-  const { readRequests, readResources } = await import("./frames/run_files.ts");
-  const { judge } = await import("./report/read_run.ts");
-  const { isLowerBound, summariseRun } = await import("./stats/summarise.ts");
-  const own = runFolder(folder, manifest.scenarioId, manifest.round);
-  const ok = status === "ok";
-  const sources = {
-    final: ok ? readFinal(own) : null,
-    resources: ok ? await readResources(own) : null,
-  };
-  const measured = summariseRun(manifest, await readRequests(own), undefined, null, sources);
-  const run = judge(manifest, measured);
-  const { rps } = run;
+  const { run, manifest } = (await readRun(folder, planned))!;
+  const { status, cause, rps } = run;
+  if (!run.measured) return { status, cause, rps: null, p95Ms: null };
   // Windows of a functional check are too short for a percentile to mean anything.
-  const p95Ms = manifest.plan.functionalCheck ? null : run.p95Ms;
-  return { status: run.status, cause: run.cause, rps, p95Ms, p95IsBound: isLowerBound(run, 95) };
+  const p95Ms = manifest!.plan.functionalCheck ? null : run.p95Ms;
+  return { status, cause, rps, p95Ms, p95IsBound: isLowerBound(run, 95) };
 }

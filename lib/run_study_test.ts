@@ -4,7 +4,7 @@ import { cpSync, existsSync, readdirSync, rmSync, utimesSync, writeFileSync } fr
 import { join } from "node:path";
 import { InputsChangedError, UsageError } from "./errors.ts";
 import { exportStudy } from "./export_study.ts";
-import { syntheticPlan, type SyntheticRun, syntheticStudy } from "./frames/testing.ts";
+import { syntheticPlan, type SyntheticRun, syntheticStudy } from "./testing/synthetic_study.ts";
 import { EXPORTED_STUDY } from "./notebooks/guard.ts";
 import type { Plan, PlannedRun } from "./plan.ts";
 import { runConfirmation, runOpenLoop, runStudy, type RunStudyOptions } from "./run_study.ts";

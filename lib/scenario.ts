@@ -1,8 +1,6 @@
 /**
- * A scenario is one cell of a comparison: a flat record of everything that is set, with an id that
- * is derived from the values. Nothing is started here; bad values fail before anything runs.
- *
- * @module
+ * A scenario is one cell of a comparison: a flat record of everything that is set, with an id that is
+ * derived from the values. Nothing is started here; bad values fail before anything runs.
  */
 
 import { createHash } from "node:crypto";
@@ -17,21 +15,18 @@ import {
   type ServerSettings,
 } from "./server_settings.ts";
 import {
-  accepts,
-  defaultOf,
-  describeRule,
   nameInTable,
   type REUSES,
   type Scenario,
   SCENARIO_KEYS,
   scenarioKeys,
   type ScenarioValues,
+  type Setting,
   settingOf,
   SETTINGS,
 } from "./settings.ts";
 
-export { ARRIVALS, CLIENTS, PATHS, POOL_MODES, REUSES } from "./settings.ts";
-export { SCENARIO_KEYS, scenarioKeys } from "./settings.ts";
+export { ARRIVALS, CLIENTS, PATHS, REUSES, SCENARIO_KEYS, scenarioKeys } from "./settings.ts";
 export type { Path, Scenario, ScenarioKey, ScenarioValues } from "./settings.ts";
 
 /** The name of an app, which is its folder's. */
@@ -55,10 +50,7 @@ export interface Leg {
  * database, as far from the app, and who encrypts one way encrypts all.
  */
 export function pgbouncerFor(
-  { preparedStatements, rttAppDbMs, tlsAppDb }: Pick<
-    ScenarioValues,
-    "preparedStatements" | "rttAppDbMs" | "tlsAppDb"
-  >,
+  { preparedStatements, rttAppDbMs, tlsAppDb }: ScenarioValues,
 ): Partial<Scenario> {
   return {
     ...(preparedStatements !== undefined && {
@@ -85,33 +77,34 @@ export function legsOf(scenario: Scenario): Leg[] {
     return [{ name: "appDb", rttMs: scenario.rttAppDbMs, tls: scenario.tlsAppDb }];
   }
   return [
-    {
-      name: "appPgbouncer",
-      rttMs: scenario.rttAppPgbouncerMs,
-      tls: scenario.tlsAppPgbouncer,
-    },
+    { name: "appPgbouncer", rttMs: scenario.rttAppPgbouncerMs, tls: scenario.tlsAppPgbouncer },
     { name: "pgbouncerDb", rttMs: scenario.rttPgbouncerDbMs, tls: scenario.tlsPgbouncerDb },
   ];
 }
 
+function refuse(what: string): never {
+  throw new UsageError(`Cannot build scenario: ${what}`);
+}
+
 /** Three places of which one way round is shorter than the straight way favour one of the paths. */
-function checkDistances(scenario: Scenario): void {
-  const { rttAppDbMs, rttAppPgbouncerMs, rttPgbouncerDbMs } = scenario;
+function checkDistances({ rttAppDbMs, rttAppPgbouncerMs, rttPgbouncerDbMs }: Scenario): void {
   const least = Math.abs(rttAppPgbouncerMs - rttPgbouncerDbMs);
   const most = rttAppPgbouncerMs + rttPgbouncerDbMs;
   if (rttAppDbMs < least - 1e-9 || rttAppDbMs > most + 1e-9) {
-    throw new UsageError(
-      `Cannot build scenario: rttAppDbMs is ${rttAppDbMs}, but with ${rttAppPgbouncerMs} ms from the app to PgBouncer and ${rttPgbouncerDbMs} ms from there to PostgreSQL it lies between ${least} and ${most}; set all three`,
+    refuse(
+      `rttAppDbMs is ${rttAppDbMs}, but with ${rttAppPgbouncerMs} ms from the app to PgBouncer and ${rttPgbouncerDbMs} ms from there to PostgreSQL it lies between ${least} and ${most}; set all three`,
     );
   }
 }
 
 const KNOWN_SETTINGS = [...SCENARIO_KEYS, "pgbouncer.NAME", "postgres.NAME"].join(", ");
 
-function checkServerSetting(key: string, value: unknown): ServerSettings {
-  const { server, name } = serverSetting(key)!;
+/** A setting of a server by its own name, checked; null where it is none. */
+function ofServer(key: string, value: unknown): ServerSettings | null {
+  const theirs = serverSetting(key);
+  if (theirs === null) return null;
   const own = key as ServerSettingName;
-  return { [own]: readServerSetting(own, value, nameInTable(server, name)) };
+  return { [own]: readServerSetting(own, value, nameInTable(theirs.server, theirs.name)) };
 }
 
 /**
@@ -134,28 +127,20 @@ export function createScenario(
 ): Scenario {
   const ofServers: ServerSettings = {};
   for (const [key, value] of Object.entries(values)) {
-    if (serverSetting(key)) {
-      Object.assign(ofServers, checkServerSetting(key, value));
+    const theirs = ofServer(key, value);
+    if (theirs !== null) {
+      Object.assign(ofServers, theirs);
       continue;
     }
     const rule = settingOf(key)?.rule;
     if (rule === undefined) {
-      throw new UsageError(
-        `Cannot build scenario: unknown setting "${key}"${
-          didYouMean(key, SCENARIO_KEYS)
-        }; known settings are ${KNOWN_SETTINGS}`,
-      );
+      const meant = didYouMean(key, SCENARIO_KEYS);
+      return refuse(`unknown setting "${key}"${meant}; known settings are ${KNOWN_SETTINGS}`);
     }
-    if (!accepts(rule, value)) {
-      throw new UsageError(
-        `Cannot build scenario: ${key} is ${JSON.stringify(value)}, must be ${describeRule(rule)}`,
-      );
-    }
+    if (!rule.accepts(value)) refuse(`${key} is ${JSON.stringify(value)}, must be ${rule.words}`);
   }
   for (const key of ["framework", "path"] as const) {
-    if (values[key] === undefined) {
-      throw new UsageError(`Cannot build scenario: ${key} is missing`);
-    }
+    if (values[key] === undefined) refuse(`${key} is missing`);
   }
   const app = findApp(values.framework);
   const given: ScenarioValues = {
@@ -167,14 +152,9 @@ export function createScenario(
   };
   const scenario = Object.fromEntries(
     scenarioKeys([given])
-      .map((key) => [key, given[key] === undefined ? defaultOf(key) : given[key]]),
+      .map((key) => [key, given[key] === undefined ? settingOf(key)!.default : given[key]]),
   ) as Scenario;
   checkLoad(scenario);
-  if (scenario.thinkTimeMaxS < scenario.thinkTimeMinS) {
-    throw new UsageError(
-      `Cannot build scenario: thinkTimeMaxS is ${scenario.thinkTimeMaxS}, below thinkTimeMinS ${scenario.thinkTimeMinS}`,
-    );
-  }
   checkAppSettings(app, scenario);
   checkDistances(scenario);
   return scenario;
@@ -183,17 +163,16 @@ export function createScenario(
 /**
  * Refuses what the users of an app's own locustfile decide: they send what and when they want, and a
  * scenario says how many there are.
- *
- * @throws {UsageError} Naming the setting.
  */
 export function checkOwnUsers(scenario: Scenario): void {
   const { title, locustfile } = readApp(scenario.framework);
   if (locustfile === undefined) return;
-  const decided = ["arrivalRate", "client", "thinkTimeMinS", "thinkTimeMaxS"] as const;
-  for (const key of decided.filter((key) => scenario[key] !== defaultOf(key))) {
+  for (const key of ["arrivalRate", "client", "thinkTimeMinS", "thinkTimeMaxS"] as const) {
+    const value = scenario[key];
+    if (value === SETTINGS[key].default) continue;
     throw new UsageError(
       `Cannot run ${armName(scenario)}: ${key} is ${
-        JSON.stringify(scenario[key])
+        JSON.stringify(value)
       }, but the users of ${title}'s ${locustfile} decide when and how they send; set users`,
     );
   }
@@ -209,28 +188,29 @@ function findApp(framework: string): App {
   if (framework.includes("/")) return readApp(addAppFolder(framework));
   const names = appFolders().map(({ name }) => name);
   if (names.includes(framework)) return readApp(framework);
-  throw new UsageError(
-    `Cannot build scenario: framework is "${framework}"${
-      didYouMean(framework, names)
-    }, must be one of ${names.join(", ")}, or the path of an app's folder`,
+  const meant = didYouMean(framework, names);
+  return refuse(
+    `framework is "${framework}"${meant}, must be one of ${
+      names.join(", ")
+    }, or the path of an app's folder`,
   );
 }
 
 /** Either a number of users or an arrival rate, and nothing that would have no effect unnoticed. */
-function checkLoad({ users, arrivalRate, arrivals }: Scenario): void {
+function checkLoad(scenario: Scenario): void {
+  const { users, arrivalRate, arrivals, thinkTimeMinS, thinkTimeMaxS } = scenario;
   const choose = "give users for a closed loop or arrivalRate for an open one";
-  if (users === null && arrivalRate === null) {
-    throw new UsageError(`Cannot build scenario: users is missing; ${choose}`);
-  }
+  if (users === null && arrivalRate === null) refuse(`users is missing; ${choose}`);
   if (users !== null && arrivalRate !== null) {
-    throw new UsageError(
-      `Cannot build scenario: users is ${users} and arrivalRate is ${arrivalRate}; ${choose}`,
-    );
+    refuse(`users is ${users} and arrivalRate is ${arrivalRate}; ${choose}`);
   }
   if (arrivalRate === null && arrivals !== "constant") {
-    throw new UsageError(
-      `Cannot build scenario: arrivals is "${arrivals}" in a closed loop, which has none; give arrivalRate instead of users`,
+    refuse(
+      `arrivals is "${arrivals}" in a closed loop, which has none; give arrivalRate instead of users`,
     );
+  }
+  if (thinkTimeMaxS < thinkTimeMinS) {
+    refuse(`thinkTimeMaxS is ${thinkTimeMaxS}, below thinkTimeMinS ${thinkTimeMinS}`);
   }
 }
 
@@ -250,7 +230,8 @@ export function parseSetting(text: string): Partial<Scenario> {
   const at = text.indexOf("=");
   const key = text.slice(0, at);
   const raw = text.slice(at + 1);
-  if (serverSetting(key)) return checkServerSetting(key, raw);
+  const theirs = at > 0 ? ofServer(key, raw) : null;
+  if (theirs !== null) return theirs;
   const rule = at > 0 ? settingOf(key)?.rule : undefined;
   if (rule === undefined) {
     throw new UsageError(
@@ -259,24 +240,26 @@ export function parseSetting(text: string): Partial<Scenario> {
       }: expected SETTING=VALUE with SETTING one of ${KNOWN_SETTINGS}`,
     );
   }
-  let value: unknown = raw;
-  if (rule === "boolean") value = raw === "true" ? true : raw === "false" ? false : raw;
-  else if (typeof rule === "object" && "min" in rule) {
-    value = raw === "none" && rule.orNull ? null : Number(raw || NaN);
-  }
-  if (!accepts(rule, value)) {
-    throw new UsageError(`Cannot read --set "${text}": ${key} must be ${describeRule(rule)}`);
-  }
-  return { [key]: value } as Partial<Scenario>;
+  const value = rule.parse === undefined ? raw : rule.parse(raw);
+  if (rule.accepts(value)) return { [key]: value } as Partial<Scenario>;
+  throw new UsageError(`Cannot read --set "${text}": ${key} must be ${rule.words}`);
+}
+
+/** The settings of a scenario that stay, in the table's order. */
+function keepSettings(
+  scenario: Partial<Scenario>,
+  stays: (row: Setting, isDefault: boolean) => boolean,
+): Partial<Scenario> {
+  const kept = scenarioKeys([scenario]).filter((key) => {
+    const row = settingOf(key)!;
+    return key in scenario && stays(row, scenario[key] === row.default);
+  });
+  return Object.fromEntries(kept.map((key) => [key, scenario[key]])) as Partial<Scenario>;
 }
 
 /** A scenario for hashing: without what came later, where that is at its default. */
 export function withoutLaterDefaults(scenario: Scenario): Partial<Scenario> {
-  return Object.fromEntries(
-    scenarioKeys([scenario])
-      .filter((key) => settingOf(key)!.since === undefined || scenario[key] !== defaultOf(key))
-      .map((key) => [key, scenario[key]]),
-  ) as Partial<Scenario>;
+  return keepSettings(scenario, ({ since }, isDefault) => since === undefined || !isDefault);
 }
 
 /**
@@ -285,12 +268,10 @@ export function withoutLaterDefaults(scenario: Scenario): Partial<Scenario> {
  */
 function actingSettings(scenario: Scenario): Partial<Scenario> {
   const ofLoop = scenario.arrivalRate === null ? "closed" : "open";
-  return Object.fromEntries(
-    Object.entries(withoutLaterDefaults(scenario)).filter(([key]) => {
-      const { path = scenario.path, loop = ofLoop } = settingOf(key)!;
-      return path === scenario.path && loop === ofLoop;
-    }),
-  ) as Partial<Scenario>;
+  return keepSettings(
+    withoutLaterDefaults(scenario),
+    ({ path = scenario.path, loop = ofLoop }) => path === scenario.path && loop === ofLoop,
+  );
 }
 
 /**
@@ -339,29 +320,21 @@ export function compareLevels(a: LoadLevel, b: LoadLevel): number {
 
 /** The different levels among some scenarios, in order; see {@linkcode compareLevels}. */
 export function loadLevels(scenarios: readonly LoadLevel[]): LoadLevel[] {
-  const levels = new Map<string, LoadLevel>();
-  for (const { users, arrivalRate } of scenarios) {
-    levels.set(levelLabel({ users, arrivalRate }), { users, arrivalRate });
-  }
-  return [...levels.values()].sort(compareLevels);
+  const levels = scenarios.map(({ users, arrivalRate }) => ({ users, arrivalRate }));
+  const byLabel = new Map(levels.map((level) => [levelLabel(level), level]));
+  return [...byLabel.values()].sort(compareLevels);
 }
 
 /** What a comparison compares: the settings of a scenario, whatever its load level. */
 function armSettings(scenario: Scenario): Partial<Scenario> {
-  return Object.fromEntries(
-    Object.entries(actingSettings(scenario)).filter(([key, value]) => {
-      const { level, loop } = settingOf(key)!;
-      // What only one kind of loop has tells arms apart only where it is not the default.
-      return !level && !(loop && value === defaultOf(key));
-    }),
-  ) as Partial<Scenario>;
+  // What only one kind of loop has tells arms apart only where it is not the default.
+  return keepSettings(
+    actingSettings(scenario),
+    ({ level, loop }, isDefault) => !level && !(loop && isDefault),
+  );
 }
 
-/**
- * The name of an arm by framework and path, which causes begin with: `Shop direct`.
- *
- * @param scenario A scenario of the arm.
- */
+/** The name of an arm by app and path, which causes begin with: `Shop direct`. */
 export function armName({ framework, path }: Pick<Scenario, "framework" | "path">): string {
   return `${appTitle(framework)} ${path}`;
 }
@@ -385,23 +358,19 @@ export function armName({ framework, path }: Pick<Scenario, "framework" | "path"
  * ```
  */
 export function armLabels(scenarios: Scenario[]): Map<string, string> {
-  const groups = new Map<string, Scenario[]>();
-  for (const scenario of scenarios) {
-    const group = armName(scenario);
-    groups.set(group, [...(groups.get(group) ?? []), scenario]);
-  }
   const labels = new Map<string, string>();
-  for (const [group, members] of groups) {
+  for (const [group, members] of Map.groupBy(scenarios, armName)) {
+    const arms = members.map(armSettings);
     const varying = scenarioKeys(members).filter((key) =>
-      key !== "replica" && new Set(members.map((member) => armSettings(member)[key])).size > 1
+      key !== "replica" && new Set(arms.map((arm) => arm[key])).size > 1
     );
     for (const member of members) {
       const suffix = varying.map((key) =>
         `, ${key}=${member[key] === undefined ? "default" : member[key]}`
-      ).join("");
+      );
       const { replica } = member;
       const copy = replica === 0 ? "" : `, A/A${replica === 1 ? "" : ` ${replica}`}`;
-      labels.set(scenarioId(member), group + suffix + copy);
+      labels.set(scenarioId(member), group + suffix.join("") + copy);
     }
   }
   return labels;

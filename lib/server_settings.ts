@@ -1,8 +1,6 @@
 /**
- * Settings of PgBouncer and PostgreSQL by their own names, as in `pgbouncer.reserve_pool_size`: any
- * that the version in use has, but for those that Poolscope needs for itself or has a name for.
- *
- * @module
+ * Settings of PgBouncer and PostgreSQL by their own names, as in `pgbouncer.reserve_pool_size`: any that
+ * the version in use has, but for those that Poolscope needs for itself or has a name for.
  */
 
 import { UsageError } from "./errors.ts";
@@ -10,7 +8,6 @@ import { UsageError } from "./errors.ts";
 /** The servers whose settings can be given, with their titles. */
 export const SERVERS = { pgbouncer: "PgBouncer", postgres: "PostgreSQL" } as const;
 
-/** One of {@linkcode SERVERS}. */
 export type Server = keyof typeof SERVERS;
 
 /** The name of a server's setting in a scenario: the server, a dot, and the server's own name. */
@@ -20,67 +17,33 @@ export type ServerSettingName = `${Server}.${string}`;
 export type ServerSettings = { [name: ServerSettingName]: string };
 
 /** Names that cannot be given, and why; a star stands for any ending. */
-export const REFUSED: Record<Server, { names: string; reason: string }[]> = {
-  pgbouncer: [
-    {
-      names: "listen_addr listen_port unix_socket_* peer_id",
-      reason: "Poolscope chooses where it listens",
-    },
-    {
-      names: "auth_* admin_users stats_users",
-      reason: "Poolscope logs in with roles and passwords of its own",
-    },
-    {
-      names:
-        "client_tls_sslmode client_tls_ca_file client_tls_cert_file client_tls_key_file server_tls_sslmode server_tls_ca_file server_tls_cert_file server_tls_key_file",
-      reason: "Poolscope makes the certificates; use tlsAppPgbouncer and tlsPgbouncerDb",
-    },
-    { names: "logfile syslog*", reason: "Poolscope reads its log" },
-    {
-      names: "pidfile user conffile job_name service_name resolv_conf",
-      reason: "Poolscope starts the process, with files of each run",
-    },
-  ],
-  postgres: [
-    {
-      names: "listen_addresses port unix_socket_* bonjour*",
-      reason: "Poolscope chooses where it listens",
-    },
-    {
-      names: "data_directory config_file hba_file ident_file external_pid_file",
-      reason: "Poolscope makes the data folder",
-    },
-    {
-      names: "password_encryption krb_* gss_* db_user_namespace",
-      reason: "Poolscope logs in with roles and passwords of its own",
-    },
-    {
-      names: "ssl ssl_ca_file ssl_cert_file ssl_key_file ssl_crl_* ssl_passphrase_*",
-      reason: "Poolscope makes the certificates; use tlsAppDb and tlsPgbouncerDb",
-    },
-    {
-      names:
-        "log_destination logging_collector log_directory log_filename log_file_mode log_rotation_* syslog_* event_source lc_messages",
-      reason: "Poolscope reads its log",
-    },
-    {
-      names: "superuser_reserved_connections reserved_connections",
-      reason: "Poolscope reserves connections for itself; use maxConnections",
-    },
-    {
-      names:
-        "shared_preload_libraries pg_stat_statements.* compute_query_id track_activities track_counts",
-      reason: "Poolscope counts statements and waits by it",
-    },
-    { names: "timezone log_timezone", reason: "all apps are compared in UTC" },
-  ],
+export const REFUSED: Record<Server, Record<string, string>> = {
+  pgbouncer: {
+    "listen_addr listen_port unix_socket_* peer_id": "Poolscope chooses where it listens",
+    "auth_* admin_users stats_users": "Poolscope logs in with roles and passwords of its own",
+    "client_tls_sslmode client_tls_ca_file client_tls_cert_file client_tls_key_file server_tls_sslmode server_tls_ca_file server_tls_cert_file server_tls_key_file":
+      "Poolscope makes the certificates; use tlsAppPgbouncer and tlsPgbouncerDb",
+    "logfile syslog*": "Poolscope reads its log",
+    "pidfile user conffile job_name service_name resolv_conf":
+      "Poolscope starts the process, with files of each run",
+  },
+  postgres: {
+    "listen_addresses port unix_socket_* bonjour*": "Poolscope chooses where it listens",
+    "data_directory config_file hba_file ident_file external_pid_file":
+      "Poolscope makes the data folder",
+    "password_encryption krb_* gss_* db_user_namespace":
+      "Poolscope logs in with roles and passwords of its own",
+    "ssl ssl_ca_file ssl_cert_file ssl_key_file ssl_crl_* ssl_passphrase_*":
+      "Poolscope makes the certificates; use tlsAppDb and tlsPgbouncerDb",
+    "log_destination logging_collector log_directory log_filename log_file_mode log_rotation_* syslog_* event_source lc_messages":
+      "Poolscope reads its log",
+    "superuser_reserved_connections reserved_connections":
+      "Poolscope reserves connections for itself; use maxConnections",
+    "shared_preload_libraries pg_stat_statements.* compute_query_id track_activities track_counts":
+      "Poolscope counts statements and waits by it",
+    "timezone log_timezone": "all apps are compared in UTC",
+  },
 };
-
-function isRefused(name: string, names: string): boolean {
-  return names.split(" ").some((one) =>
-    one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one
-  );
-}
 
 /** The server and the server's own name of a setting; null where it is none of a server's. */
 export function serverSetting(name: string): { server: Server; name: string } | null {
@@ -93,18 +56,8 @@ export function serverSetting(name: string): { server: Server; name: string } | 
 /**
  * Checks a setting of a server before anything starts: whether the server has it, it says itself.
  *
- * @param name Its name in a scenario.
- * @param value Text, number or boolean.
  * @param named Poolscope's own name of it, where there is one.
  * @returns The value as text.
- * @throws {UsageError} If it would break the setup, or if Poolscope has a name of its own for it.
- *
- * @example
- * ```ts
- * import { readServerSetting } from "./server_settings.ts";
- *
- * console.assert(readServerSetting("pgbouncer.reserve_pool_size", 5, undefined) === "5");
- * ```
  */
 export function readServerSetting(
   name: ServerSettingName,
@@ -119,8 +72,11 @@ export function readServerSetting(
     fail(`${SERVERS[server]}'s names have only lower-case letters, digits, _ and dots`);
   }
   if (named !== undefined) fail(`it is Poolscope's ${named}; set ${named} instead`);
-  const refused = REFUSED[server].find(({ names }) => isRefused(theirs, names));
-  if (refused !== undefined) fail(`${refused.reason}; leave it out`);
+  for (const [names, reason] of Object.entries(REFUSED[server])) {
+    const isMeant = (one: string) =>
+      one.endsWith("*") ? theirs.startsWith(one.slice(0, -1)) : one === theirs;
+    if (names.split(" ").some(isMeant)) fail(`${reason}; leave it out`);
+  }
   const text = typeof value === "string" ? value.trim() : String(value);
   const isValue = ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
   // A line break would be another setting.
@@ -131,11 +87,7 @@ export function readServerSetting(
   return text;
 }
 
-/**
- * The settings of one server in a scenario.
- *
- * @returns Values by the server's own names, in order.
- */
+/** The settings of one server in a scenario, by the server's own names, in order. */
 export function settingsOfServer(scenario: object, server: Server): Record<string, string> {
   return Object.fromEntries(
     Object.entries(scenario).flatMap(([key, value]) => {

@@ -1,6 +1,6 @@
 // test lane: checkout
 import { deepEqual, equal, match, notEqual, rejects, throws } from "node:assert/strict";
-import { checkServerSettings, refusalIn, type ServerPrograms } from "./engine/server_programs.ts";
+import { checkServerSettings, refusalIn, type ServerPrograms } from "./services/server_checks.ts";
 import { UsageError } from "./errors.ts";
 import { changePlan, namedPlan, parsePlan, planHash } from "./plan.ts";
 import {

@@ -22,7 +22,7 @@ const PLAN = parsePlan(
     maxRounds: 4,
     // A run that is still warming up is rejected, and a comparison without rounds asks for none. Users
     // who think are steady on a machine that is not.
-    warmUpS: 3,
+    warmUpS: 5,
     windowS: 3,
     scenarios: [0, 1, 2].map((replica) => ({
       framework: "flask",

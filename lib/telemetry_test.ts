@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DataFrame } from "nodejs-polars";
 import { LocalEngine } from "./engine/local.ts";
-import { listProcesses } from "./engine/proc.ts";
-import type { LocalProcess } from "./engine/process.ts";
+import { listProcesses } from "./hosts/linux/proc.ts";
+import type { LocalInstance } from "./hosts/local/instance.ts";
 import { readAppTimes, readPgbouncer, readPostgres, readResources } from "./frames/run_files.ts";
 import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
@@ -30,7 +30,7 @@ const tools = await setUp();
 async function sampled(
   changes: Partial<Scenario>,
   intervalMs: number,
-  work: (run: { url: string; sampler: Sampler; process(name: string): LocalProcess }) => unknown,
+  work: (run: { url: string; sampler: Sampler; process(name: string): LocalInstance }) => unknown,
   check: (folder: string) => Promise<void>,
 ): Promise<void> {
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-telemetry-" });
@@ -39,16 +39,15 @@ async function sampled(
     await using _sleepless = new SleeplessCores();
     await using engine = new LocalEngine(tools);
     const scenario = createScenario({ framework: "django", path: "direct", users: 4, ...changes });
-    await engine.startDatabase(scenario);
     const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
     await using services = await engine.startRun(run, folder);
     await verifyApp(services, scenario);
     {
-      await using sampler = await Sampler.start(services, folder, { intervalMs });
+      await using sampler = await Sampler.start(services, folder, intervalMs);
       await work({
         url: services.appUrl,
         sampler,
-        process: (name) => services.services.get(name) as LocalProcess,
+        process: (name) => services.services.get(name) as LocalInstance,
       });
     }
     await check(folder);

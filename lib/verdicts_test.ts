@@ -10,7 +10,7 @@ import { MIN_RISE } from "./diagnose/relief.ts";
 import type { Bottleneck } from "./bottlenecks.ts";
 import { judgeBottleneck } from "./diagnose/verdict.ts";
 import { loadPolars } from "./frames/polars.ts";
-import { explainPairs } from "./report/evidence.ts";
+import { explainPairs } from "./report/pooler.ts";
 import { createScenario } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import type { PathRatio } from "./stats/summary.ts";

@@ -69,9 +69,9 @@ Deno.test("a run whose version did not come up is not said to have had the setup
   try {
     const tools = await setUp();
     await using engine = new LocalEngine(tools);
-    const startDatabase = () => Promise.reject(new PoolscopeError("Cannot start it"));
+    const startRun = () => Promise.reject(new PoolscopeError("Cannot start it"));
     const plan = planOf([{ postgresVersion: "17" }, {}]);
-    const [manifests] = await runPlan(plan, override(engine, { startDatabase }), `${folder}/study`);
+    const [manifests] = await runPlan(plan, override(engine, { startRun }), `${folder}/study`);
     const failed = manifests.map(({ cause, scenario, versions, images }) => [
       cause,
       scenario.postgresVersion,

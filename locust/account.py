@@ -79,12 +79,14 @@ class LiveFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / ".live.json"
-        gevent.get_hub().threadpool.apply(int)  # the thread starts now, not under load
+        gevent.get_hub().threadpool.spawn(int)  # the thread starts now, not under load
         self._writing: gevent.event.AsyncResult | None = None
         self._removed = False
 
     def write(self, live: dict, service_us: list[int]) -> None:
         """`service_us` is sorted. Other greenlets run meanwhile."""
+        while self._writing is not None and not self._writing.ready():
+            self._writing.wait()  # two at once would take each other's temporary file
         if self._removed:
             return
         p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None

@@ -67,6 +67,7 @@ class Endpoint:
         self.prefix = parts.path.rstrip("/")
         self.origin = f"http://{parts.netloc}"
         self.requests = None  # what the locustfile has prepared
+        self.opened = 0  # connections so far
         self.timeout_ns = int(timeout_s * 1e9)
         self.addresses = [
             (family, address)
@@ -266,6 +267,7 @@ class Connection:
             code = sock.connect_ex(address)
             if code in (0, errno.EINPROGRESS):
                 opened += 1
+                self.endpoint.opened += 1
                 self.connected = False
                 self._send_later(self.unsent)
                 return

@@ -6,7 +6,8 @@ By hand, with Locust's own web UI:
 
 Closed loop: each user keeps one connection open and sends one request after another. With an
 arrival rate, open loop: requests are sent at times that are set beforehand, whatever the server
-does (arrivals.py); it is then one user per process that sends them all.
+does (arrivals.py); it is then one user per process that sends them all. With a file of arms, their
+users take turns (arms.py).
 
 Environment, all optional:
 
@@ -25,6 +26,7 @@ POOLSCOPE_LOCUSTFILE         a locustfile whose user classes send the requests i
 POOLSCOPE_CLIENT             "lean", or "fast" for Locust's FastHttpUser (default: lean)
 POOLSCOPE_TIMEOUT_S          a server that is silent for so long fails the request (default: 60)
 POOLSCOPE_RUN_FOLDER         see recorder.py
+POOLSCOPE_ARMS               see arms.py; contract, seed, host and think time are then each arm's own
 """
 
 import gc
@@ -39,7 +41,9 @@ import gevent
 import gevent.resolver.blocking
 import recorder
 import share
+from arms import Arm, ArmTasks, read_group
 from arrivals import Arrivals, LeanSender
+from blocks import BlocksRecorder
 from clock import EPOCH_OFFSET_US
 from fast import FastSender, FastUser
 from lean import LeanUser
@@ -49,12 +53,13 @@ from own_users import load_users
 from routes import Route, read_routes
 from settings import choice, number
 
-ROUTES = read_routes(
-    Path(
-        os.environ.get("POOLSCOPE_CONTRACT")
-        or Path(__file__).resolve().parent.parent / "apps" / "contract.json"
-    )
+GROUP = read_group()
+"""The arms that take turns; None for a run of its own."""
+CONTRACT = Path(
+    os.environ.get("POOLSCOPE_CONTRACT")
+    or Path(__file__).resolve().parent.parent / "apps" / "contract.json"
 )
+ROUTES = read_routes(CONTRACT) if GROUP is None else []
 SEED = int(os.environ.get("POOLSCOPE_SEED", "1"))
 THINK_TIME_S = (number("POOLSCOPE_THINK_TIME_MIN_S", 0), number("POOLSCOPE_THINK_TIME_MAX_S", 0))
 ARRIVAL_RATE = number("POOLSCOPE_ARRIVAL_RATE", 0)
@@ -67,7 +72,7 @@ OWN_LOCUSTFILE = os.environ.get("POOLSCOPE_LOCUSTFILE")
 arrivals: Arrivals | None = None
 """The open loop of this process; None in a closed loop."""
 
-recording: recorder.Recorder | recorder.MasterRecorder | None = None
+recording: recorder.LoadRecorder | recorder.MasterRecorder | None = None
 
 
 @events.init.add_listener
@@ -84,7 +89,11 @@ def on_init(environment, **_) -> None:
     # What lives by now stays: Python would search it for garbage again and again, for tens of ms.
     gc.collect()
     gc.freeze()
-    recording = recorder.install(environment, SEED, arrivals)
+    if GROUP is not None:
+        recording = BlocksRecorder(environment, GROUP)
+        recorder.wait_for_start_file()
+    else:
+        recording = recorder.install(environment, SEED, arrivals)
 
 
 def on_test_start(**_) -> None:
@@ -111,6 +120,7 @@ class ClosedLoop:
 
     wait_time = between(*THINK_TIME_S)
     timeout_s = TIMEOUT_S
+    seed = SEED
 
     in_flight: tuple[tuple[str, str], int] | None = None
     """(method, name) and start, in perf_counter nanoseconds, of the request without an answer."""
@@ -119,8 +129,9 @@ class ClosedLoop:
 
     def __init__(self, environment) -> None:
         super().__init__(environment)
-        seed = share.current.seed(SEED) if share.current else SEED
-        self.random = random.Random(seed * 1_000_003 + next(self.numbers))
+        seed = share.current.seed(self.seed) if share.current else self.seed
+        self.number = next(self.numbers)
+        self.random = random.Random(seed * 1_000_003 + self.number)
 
 
 class LeanTasks(TaskSet):
@@ -144,14 +155,16 @@ class LeanTasks(TaskSet):
             pass
 
 
-class LeanAppUser(ClosedLoop, LeanUser):
+class LeanClosedLoop(ClosedLoop, LeanUser):
     """Keeps one connection open and has one request in flight, if any."""
 
-    tasks = [LeanTasks]
+    abstract = True
+    routes = ROUTES
 
     def __init__(self, environment) -> None:
         super().__init__(environment)
-        self.requests = prepare(self.endpoint)
+        self.requests = prepare(self.endpoint, self.routes)
+        self.event = environment.events.request
 
     def send(self, route: Route) -> None:
         """Sends one request of a route, with random parameters, and checks the answer."""
@@ -165,9 +178,41 @@ class LeanAppUser(ClosedLoop, LeanUser):
             elif connection.error is not None:
                 gevent.sleep(0)  # nothing was waited for, and others must have their turn
             url = self.endpoint.origin + path
-            connection.fire(self.environment.events.request, route, url, self.context())
+            connection.fire(self.event, route, url, self.context())
         finally:
             self.in_flight = None
+
+
+class LeanAppUser(LeanClosedLoop):
+    """A user of the run's only app."""
+
+    tasks = [LeanTasks]
+
+
+class ArmUser(LeanClosedLoop):
+    """A user of one of several arms, which sends when it is its arm's turn."""
+
+    abstract = True
+    tasks = [ArmTasks]
+    arm: Arm
+
+    def __init__(self, environment) -> None:
+        super().__init__(environment)
+        self.event = self.arm.event
+        self.arm.endpoint = self.endpoint
+
+
+def user_class_of(arm: Arm) -> type[ArmUser]:
+    attributes = {
+        "abstract": False,
+        "arm": arm,
+        "host": arm.host,
+        "fixed_count": arm.users,
+        "routes": arm.routes,
+        "seed": arm.seed,
+        "numbers": itertools.count(1),
+    }
+    return type(arm.name, (ArmUser,), attributes)
 
 
 class FastAppUser(ClosedLoop, FastUser):
@@ -184,11 +229,11 @@ class FastAppUser(ClosedLoop, FastUser):
             self.in_flight = None
 
 
-def prepare(endpoint) -> dict[Route, Callable]:
+def prepare(endpoint, routes: list[Route]) -> dict[Route, Callable]:
     """The requests of all routes, made once for all users."""
     if endpoint.requests is None:
         endpoint.requests = {
-            route: route.prepare(endpoint.prefix, endpoint.headers) for route in ROUTES
+            route: route.prepare(endpoint.prefix, endpoint.headers) for route in routes
         }
     return endpoint.requests
 
@@ -209,7 +254,7 @@ class LeanArrivalUser(LeanUser):
     def __init__(self, environment) -> None:
         super().__init__(environment)
         endpoint = self.endpoint
-        requests = prepare(endpoint)
+        requests = prepare(endpoint, ROUTES)
         arrivals.make_sender = lambda: LeanSender(arrivals, endpoint, requests)
 
 
@@ -226,10 +271,12 @@ class FastArrivalUser(FastUser):
 
 
 # Locust runs those of the user classes that are not abstract.
-KIND = None if OWN_LOCUSTFILE else (CLIENT, ARRIVAL_RATE > 0)
+KIND = None if OWN_LOCUSTFILE or GROUP else (CLIENT, ARRIVAL_RATE > 0)
 LeanAppUser.abstract = KIND != ("lean", False)
 FastAppUser.abstract = KIND != ("fast", False)
 LeanArrivalUser.abstract = KIND != ("lean", True)
 FastArrivalUser.abstract = KIND != ("fast", True)
-if OWN_LOCUSTFILE:
+if GROUP is not None:
+    globals().update({arm.name: user_class_of(arm) for arm in GROUP.arms})
+elif OWN_LOCUSTFILE:
     globals().update(load_users(Path(OWN_LOCUSTFILE)))

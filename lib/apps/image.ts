@@ -1,13 +1,8 @@
-/**
- * Apps that come as a container's image, which only Docker can run.
- *
- * @module
- */
+/** Apps that come as a container's image, which only Docker can run. */
 
 import { PoolscopeError } from "../errors.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** The runtime `image`. */
 export const IMAGE: Runtime = {
   needs: () => [],
   prepare: (app) =>

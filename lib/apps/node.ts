@@ -1,15 +1,10 @@
-/**
- * Apps of Node.js: `npm ci` in a copy, which leaves the reader's own node_modules alone.
- *
- * @module
- */
+/** Apps of Node.js: `npm ci` in a copy, which leaves the reader's own node_modules alone. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { App } from "./app.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** The runtime `node`. */
 export const NODE: Runtime = {
   needs: () => ["node", "npm"],
   async prepare(app, workshop) {

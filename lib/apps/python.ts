@@ -1,13 +1,8 @@
-/**
- * Apps of Python: a virtual environment from a lock of pip's; they run where they are.
- *
- * @module
- */
+/** Apps of Python: a virtual environment from a lock of pip's; they run where they are. */
 
 import { join } from "node:path";
 import type { Runtime } from "./runtime.ts";
 
-/** The runtime `python`. */
 export const PYTHON: Runtime = {
   needs: () => [],
   async prepare(app, workshop) {

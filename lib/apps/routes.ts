@@ -1,9 +1,4 @@
-/**
- * The routes of an app: the requests of the load, what they must answer, and what they ask of the
- * database.
- *
- * @module
- */
+/** The routes of an app: requests of the load, their answers, and what they ask of the database. */
 
 import { z } from "zod";
 
@@ -82,13 +77,8 @@ export const CONTRACT = z.strictObject({
   written: TEXT.optional(),
 });
 
-/** A route. */
 export type Route = z.infer<typeof ROUTE>;
-/** How a parameter's values come about. */
 export type Parameter = z.infer<typeof PARAMETER>;
-/** What stands where a value of a case differs. */
 export type Varying = z.infer<typeof VARYING>;
-/** One request and its answer. */
 export type ContractCase = z.infer<typeof CASE>;
-/** What an app answers. */
 export type Contract = z.infer<typeof CONTRACT>;

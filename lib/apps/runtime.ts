@@ -1,8 +1,6 @@
 /**
  * What an app runs on. Each runtime is one file, which says how an app is installed and built and what
  * a start finds; how that is done on this machine is the business of whoever gives the workshop.
- *
- * @module
  */
 
 import type { App } from "./app.ts";
@@ -15,23 +13,17 @@ import { PYTHON } from "./python.ts";
 export interface Workshop {
   /** A virtual environment with the packages of the app's lock, and their versions. */
   environment(app: App): Promise<{ folder: string; versions: Record<string, string> }>;
-  /**
-   * A copy of the app's folder in which these commands have run, once for each content of the folder.
-   *
-   * @returns The copy.
-   */
+  /** A copy of the app's folder in which these commands have run, once for each of its contents. */
   build(app: App, commands: string[][]): Promise<string>;
   /** The first line that a command prints, in the app's folder. */
   ask(app: App, command: string[]): Promise<string>;
 }
 
-/** An app that can be started. */
 export interface ReadyApp {
   /** The folder that its command runs in. */
   folder: string;
   /** Folders of programs, searched before the system's. */
   programs: string[];
-  /** Versions of what it runs on. */
   versions: Record<string, string>;
 }
 
@@ -39,11 +31,7 @@ export interface ReadyApp {
 export interface Runtime {
   /** The programs that must be on PATH. */
   needs(app: App): string[];
-  /**
-   * Installs and builds what is missing.
-   *
-   * @throws {PoolscopeError} If it cannot, in one line.
-   */
+  /** Installs and builds what is missing, or says in one line why it cannot. */
   prepare(app: App, workshop: Workshop): Promise<ReadyApp>;
 }
 

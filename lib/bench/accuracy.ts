@@ -1,7 +1,5 @@
 /**
  * `deno task bench accuracy`: are an open loop's percentiles those of the server's own schedule?
- *
- * @module
  */
 
 import { join } from "node:path";

@@ -1,11 +1,7 @@
-/**
- * A ratio of pairs at equal speed of the machine.
- *
- * @module
- */
+/** A ratio of pairs at equal speed of the machine. */
 
-import { type Pair, pairedRatio } from "../stats/ratio.ts";
-import { studentTQuantile } from "../stats/student_t.ts";
+import { type Pair, pairedRatio } from "../stats/interval.ts";
+import { studentTQuantile } from "../stats/probability.ts";
 import type { Estimate } from "../stats/summary.ts";
 
 /** Two values of one round, and how fast the machine was at each of them. */

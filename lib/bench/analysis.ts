@@ -1,8 +1,4 @@
-/**
- * `deno task bench analysis`: how long the summary of 5,000,000 requests takes, against pandas.
- *
- * @module
- */
+/** `deno task bench analysis`: how long the summary of 5,000,000 requests takes, against pandas. */
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,20 +6,18 @@ import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { loadPolars } from "../frames/polars.ts";
 import { readRequests } from "../frames/run_files.ts";
-import { syntheticManifest } from "../frames/testing.ts";
+import { syntheticManifest } from "../testing/synthetic_study.ts";
 import { namedPlan, type Plan, planRuns } from "../plan.ts";
 import { type CommandOptions, runCommand } from "../setup/command.ts";
 import { toolEnvironment } from "../setup/environment.ts";
 import { findPython } from "../setup/python.ts";
 import { compareScenarios } from "../stats/comparisons.ts";
-import { checkLittlesLaw } from "../stats/littles_law.ts";
 import { sortedUs } from "../stats/latency.ts";
 import { median, nearestRank } from "../stats/percentile.ts";
-import { meanServiceS, windowSeries } from "../stats/series.ts";
-import { checkSteadyState, STEADY_PARTS } from "../stats/steady_state.ts";
-import { measureCut, summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
+import { checkLittlesLaw, checkSteadyState, STEADY_PARTS } from "../stats/steady_state.ts";
+import { measure, summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
-import { cutWindow, type Window } from "../stats/window.ts";
+import { cutWindow, meanServiceS, type Window, windowSeries } from "../stats/window.ts";
 import { REQUEST_COLUMNS } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type { BenchOptions } from "./options.ts";
@@ -135,9 +129,9 @@ function summarise(plan: Plan, runs: LoadedRun[]): unknown {
   const windows = runs.map(({ manifest, requests }) => {
     const window = manifest.window!;
     const cut = cutWindow(requests, window);
-    const measures = measureCut(cut, window, false);
+    const measures = measure(cut);
     summaries.push({ ...unmeasuredRun({ ...manifest, arm: "" }), ...measures });
-    const series = windowSeries(cut, window, STEADY_PARTS);
+    const series = windowSeries(cut, STEADY_PARTS);
     const lengthS = (window.endUs - window.startUs) / 1e6;
     const serviceS = meanServiceS(series);
     return {

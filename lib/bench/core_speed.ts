@@ -1,8 +1,4 @@
-/**
- * How fast the machine's cores are, while others use them.
- *
- * @module
- */
+/** How fast the machine's cores are, while others use them. */
 
 import { availableParallelism } from "node:os";
 import { PoolscopeError } from "../errors.ts";

@@ -1,13 +1,11 @@
 /**
  * `deno task bench generator`: requests per second of one core, for Poolscope's client, Locust's
  * FastHttpUser, and wrk and k6 where they are installed. A static server has the other core.
- *
- * @module
  */
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { seededRandom } from "../frames/testing.ts";
+import { seededRandom } from "../testing/synthetic_study.ts";
 import { readFinal } from "../load/requests.ts";
 import { findOnPath, runCommand } from "../setup/command.ts";
 import { median } from "../stats/percentile.ts";

@@ -2,12 +2,10 @@
  * Intervals that could have been chosen for a ratio of two arms, on the logarithms of their
  * throughput. `deno task bench statistics` compares their coverage at few rounds; Poolscope uses
  * {@linkcode pairedT}.
- *
- * @module
  */
 
 import { meanInterval } from "../stats/interval.ts";
-import { studentTQuantile } from "../stats/student_t.ts";
+import { studentTQuantile } from "../stats/probability.ts";
 import type { Random } from "./random.ts";
 
 /** The logarithms of the two arms' throughput, by round. */

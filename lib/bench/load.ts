@@ -1,8 +1,4 @@
-/**
- * What the generator's benchmarks share: a server on one core, and Locust on another.
- *
- * @module
- */
+/** What the generator's benchmarks share: a server on one core, and Locust on another. */
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";

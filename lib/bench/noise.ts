@@ -1,8 +1,4 @@
-/**
- * Noise of real runs, to be drawn again.
- *
- * @module
- */
+/** Noise of real runs, to be drawn again. */
 
 import { join } from "node:path";
 import { readRecordedRuns, type RecordedRun } from "../frames/recorded_runs.ts";

@@ -1,8 +1,4 @@
-/**
- * A seeded generator of random numbers.
- *
- * @module
- */
+/** A seeded generator of random numbers. */
 
 /** Draws from a seed: the same seed gives the same draws. */
 export interface Random {

@@ -1,7 +1,5 @@
 /**
  * Real A/A pairs: one scenario under two names, to see how often equal things are called different.
- *
- * @module
  */
 
 import { mkdirSync, rmSync } from "node:fs";

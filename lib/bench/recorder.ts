@@ -1,7 +1,5 @@
 /**
  * `deno task bench recorder`: what a row per request costs the generator, and whether any is missing.
- *
- * @module
  */
 
 import { readFileSync } from "node:fs";

@@ -1,13 +1,9 @@
-/**
- * `deno task bench statistics`: do the intervals and verdicts hold, on noise of real runs?
- *
- * @module
- */
+/** `deno task bench statistics`: do the intervals and verdicts hold, on noise of real runs? */
 
 import { existsSync } from "node:fs";
 import { readPairedRuns } from "../frames/recorded_runs.ts";
 import { namedPlan } from "../plan.ts";
-import { binomialTail } from "../stats/binomial.ts";
+import { binomialTail } from "../stats/probability.ts";
 import { pairScenarios } from "../stats/comparisons.ts";
 import { stoppingRule } from "../stats/family.ts";
 import {

@@ -1,7 +1,7 @@
 // test lane: checkout
 import assert from "node:assert/strict";
 import { createScenario, scenarioId } from "../scenario.ts";
-import { binomialTail } from "../stats/binomial.ts";
+import { binomialTail } from "../stats/probability.ts";
 import { stoppingRule } from "../stats/family.ts";
 import { unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";

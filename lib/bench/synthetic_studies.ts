@@ -1,8 +1,4 @@
-/**
- * Studies made of recorded noise, decided by the rules that real ones are decided by.
- *
- * @module
- */
+/** Studies made of recorded noise, decided by the rules that real ones are decided by. */
 
 import { type Comparison, decideFamily, type StoppingRule } from "../stats/family.ts";
 import type { Noise } from "./noise.ts";

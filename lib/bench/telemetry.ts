@@ -1,15 +1,12 @@
-/**
- * `deno task bench telemetry`: what the samplers cost the run that they watch.
- *
- * @module
- */
+/** `deno task bench telemetry`: what the samplers cost the run that they watch. */
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "../engine/database.ts";
-import type { RunServices } from "../engine/engine.ts";
-import { parseHostCpu } from "../engine/proc.ts";
+import { readApp } from "../apps/app.ts";
+import { connect } from "../services/database.ts";
+import type { RunServices } from "../engine/run_services.ts";
+import { parseHostCpu } from "../hosts/linux/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { requestColumns } from "../frames/columns.ts";
 import { readRequests } from "../frames/run_files.ts";
@@ -19,7 +16,7 @@ import { openEngine } from "../run_study.ts";
 import { FRAMEWORKS } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { percentile } from "../stats/percentile.ts";
-import { pairedRatio } from "../stats/ratio.ts";
+import { pairedRatio } from "../stats/interval.ts";
 import { ROOT } from "../store/layout.ts";
 import { nowUs } from "../telemetry/sample_loop.ts";
 import { Sampler } from "../telemetry/sampler.ts";
@@ -93,19 +90,22 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-bench-" });
   mkdirSync(join(folder, "logs"));
   try {
-    await using engine = await openEngine("bench", [], { engine: kind }, log, signal);
+    await using engine = await openEngine("bench", [], { engine: kind }, log, signal, [
+      readApp(FRAMEWORKS[0]!),
+    ]);
     // The fastest app and the steadiest: there are more requests to count.
     const scenario = createScenario({ framework: FRAMEWORKS[0], path: "pooled", users: 50 });
     const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
-    await engine.startDatabase(scenario);
     const blocks: [on: Block, off: Block][] = [];
     const python = await benchPython(signal);
     let speeds: CoreTimes[];
     const contract = writeContract(folder);
     {
       await using services = await engine.startRun(run, folder);
-      const locust = services.startLoad(locustCommand({
-        ...services.generator,
+      await using load = services.placeLoad(folder);
+      const locust = load.start(locustCommand({
+        ...load.place,
+        host: services.target,
         scenario,
         seed,
         warmUpS: WARM_UP_S,
@@ -131,7 +131,7 @@ export async function benchTelemetry(options: BenchOptions): Promise<TelemetryRe
       }
       speeds = await watches.stop();
       await locust.stop();
-      await locust.collect();
+      await locust.collect(folder);
     }
     await convertRequests(folder);
     const measured = await measureBlocks(folder, blocks, speeds);

@@ -1,8 +1,4 @@
-/**
- * Cases of known bottlenecks: a scenario with one put into it, and what takes it away.
- *
- * @module
- */
+/** Cases of known bottlenecks: a scenario with one put into it, and what takes it away. */
 
 import { type Bottleneck, BOTTLENECKS } from "../bottlenecks.ts";
 import { readApp } from "../apps/app.ts";

@@ -1,22 +1,18 @@
-/**
- * `deno task bench verdicts`: is the bottleneck that was put into a run the one that is named?
- *
- * @module
- */
+/** `deno task bench verdicts`: is the bottleneck that was put into a run the one that is named? */
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MIN_RISE } from "../diagnose/relief.ts";
 import { agreeOnVerdict, type Verdict } from "../diagnose/verdict.ts";
-import type { ControlGroup } from "../engine/cgroup.ts";
-import { connect } from "../engine/database.ts";
-import type { RunServices } from "../engine/engine.ts";
+import { connect } from "../services/database.ts";
+import type { LoadService } from "../engine/load_service.ts";
+import type { RunServices } from "../engine/run_services.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { loadPolars } from "../frames/polars.ts";
 import type { Plan, PlannedRun } from "../plan.ts";
 import { readRun } from "../report/read_run.ts";
-import { runScenario } from "../run_scenario.ts";
+import { runScenario } from "../run_group.ts";
 import { scenarioId } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
 import type { RunSummary } from "../stats/summary.ts";
@@ -49,32 +45,29 @@ const WINDOW_S = 3;
 /** A local engine that puts bottlenecks into its runs which no setting of a scenario makes. */
 export class InjectingEngine extends LocalEngine {
   injection: Injection = {};
-  #groups = new Map<string, ControlGroup>();
 
-  override createGroup(service: string): ControlGroup | null {
-    const group = super.createGroup(service);
-    if (group !== null) this.#groups.set(service, group);
-    return group;
-  }
-
-  override async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
-    const services = await super.startRun(run, folder);
+  override async startRun(run: PlannedRun, folder: string, place?: number): Promise<RunServices> {
+    const services = await super.startRun(run, folder, place);
     const { counter, generatorCpus, burners = 0 } = this.injection;
     if (counter !== undefined) await addCounter(services, counter);
-    const startLoad = services.startLoad.bind(services);
-    services.startLoad = (command) => {
-      const locust = startLoad(command);
-      const release = locust.release.bind(locust);
-      return Object.assign(locust, {
-        release: () => {
-          if (generatorCpus !== undefined) {
-            this.#groups.get("locust")!.setLimits({ cpus: generatorCpus, memoryMiB: null });
-          }
-          const others = startBurners(burners);
-          locust.exited.then(() => others.forEach((child) => child.kill("SIGKILL")));
-          return release();
-        },
-      });
+    const placeLoad = services.placeLoad.bind(services);
+    services.placeLoad = (...where) => {
+      const load = placeLoad(...where);
+      const start: LoadService["start"] = (command) => {
+        const locust = load.start(command);
+        const release = locust.release.bind(locust);
+        return Object.assign(locust, {
+          release: async () => {
+            if (generatorCpus !== undefined) {
+              await locust.limit({ cpus: generatorCpus, memoryMiB: null });
+            }
+            const others = startBurners(burners);
+            locust.exited.then(() => others.forEach((child) => child.kill("SIGKILL")));
+            await release();
+          },
+        });
+      };
+      return { ...load, start };
     };
     return services;
   }

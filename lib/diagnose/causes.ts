@@ -1,22 +1,18 @@
-/**
- * Why a run failed, in one sentence: a table of facts about the services and of patterns over their
- * logs and over the errors that ended the run.
- *
- * @module
- */
+/** Why a run failed, in one sentence. */
 
 import { readApp } from "../apps/app.ts";
 import { comparePool, connectionBudget, connectionsLeft } from "../connections.ts";
 import { armName, type Scenario } from "../scenario.ts";
-import { causeWords as causes } from "../wording/causes.ts";
+import { formatPart, nounFor } from "../wording/format.ts";
+import { titleOf } from "../wording/services.ts";
 
-/** How far a run came. */
-export type Step = "start" | "verify" | "load";
+/** The steps of a run in which it can fail, in words. */
+const STEPS = { start: "during the start", verify: "before the load", load: "during the load" };
 
-/** What is known about a run. */
+export type Step = keyof typeof STEPS;
+
 export interface Evidence {
   scenario: Scenario;
-  /** The step in which it ended. */
   step: Step;
   /** The end of each service's log, by service. */
   logs: Record<string, string>;
@@ -24,13 +20,9 @@ export interface Evidence {
   exited: Record<string, number>;
   /** Processes that the kernel killed at a service's memory limit, by service. */
   memoryKills: Record<string, number>;
-  /** Services that their own health check called unhealthy, with what it said. @default none */
-  unhealthy?: Record<string, string>;
   /** What PgBouncer's console told when the run failed; null where it was not asked. @default null */
   pooler?: {
-    /** Whether it has had a server connection for the run's database. */
     connected: boolean;
-    /** Clients that wait for one. */
     waiting: number;
     /** Where `[databases]` sends it, as in `127.0.0.1:5432`; null where it has no such database. */
     target: string | null;
@@ -39,7 +31,6 @@ export interface Evidence {
   freeMiB: number | null;
   /** Requests answered in the window, failures among them. */
   requests: number;
-  /** Failed requests in the window. */
   failures: number;
   /** Distinct errors of the window's requests with their counts, the most frequent first. */
   errors: { error: string; count: number; example: string }[];
@@ -47,7 +38,6 @@ export interface Evidence {
   thrown: string | null;
 }
 
-/** A line of the table; its sentences stand in lib/wording/causes.ts. */
 type Rule =
   & {
     /** Whether this alone fails a run, however few of its requests failed. @default false */
@@ -55,12 +45,16 @@ type Rule =
   }
   & ({
     /** The services whose log is searched; `thrown` for the error that ended the run. */
-    where: (string | "thrown")[];
+    where: string[];
     pattern: RegExp;
-    /** The sentence, or null where the rule does not apply after all. */
-    say: (evidence: Evidence, match: RegExpMatchArray, where: string) => string | null;
+    /**
+     * The sentence, in which `$1` stands for the pattern's first group and `$0` for all that it
+     * matched; null where the rule does not apply after all.
+     */
+    cause:
+      | string
+      | ((evidence: Evidence, match: RegExpMatchArray, where: string) => string | null);
   } | {
-    /** A rule about other facts than texts. */
     fact: (evidence: Evidence) => string | null;
   });
 
@@ -77,184 +71,216 @@ const RULES: Rule[] = [
   {
     where: ["thrown"],
     pattern: /another program answers on the app's port [^\n]*/,
-    say: (_, match) => match[0],
+    cause: "$0",
   },
   {
     where: ["app"],
     pattern: /Address already in use/i,
-    say: ({ exited }) => exited.app === undefined ? null : causes.portTaken,
+    cause: ({ exited }) =>
+      exited.app === undefined ? null : "another program had the app's port before the app",
   },
   {
     where: ["thrown"],
     pattern: /^(?:unexpected error: )?(Cannot [^:]+)?.*(?:No space left on device|ENOSPC)/i,
-    say: (_, match) => causes.diskFullAt(match[1]),
+    cause: (_, [, attempt = "cannot write the run's files"]) =>
+      `the disk is full (no space left on device): ${attempt.replace("Cannot", "cannot")}`,
   },
   {
     where: [...SERVICES, "locust"],
     // The last is the drivers' name for PostgreSQL's code 53100.
     pattern: /No space left on device|ENOSPC|\bDiskFull/i,
-    say: (_, __, where) => causes.diskFullSays(where),
+    cause: (_, __, where) => `the disk is full (no space left on device, says ${nameOf(where)})`,
   },
   {
-    fact: ({ freeMiB }) => freeMiB === null || freeMiB >= FULL_DISK_MIB ? null : causes.diskFull,
+    fact: ({ freeMiB }) =>
+      freeMiB === null || freeMiB >= FULL_DISK_MIB
+        ? null
+        : "the disk is full: there is no space left for the run's files",
   },
   { fact: outOfMemory, fatal: true },
   {
     where: ["thrown"],
     pattern: /^(\w+) is out of memory (before the load: .*)/,
-    say: (_, match) => causes.outOfMemory(match[1]!, match[2]!),
+    cause: (_, [, service, rest]) => `${nameOf(service!)} ran out of memory ${rest}`,
   },
   {
     // PostgreSQL then ends the connections of all others, and recovers.
     where: ["postgres"],
     pattern: /\(PID \d+\) was terminated by signal (\d+)/,
-    say: (evidence, match) =>
-      evidence.exited.postgres !== undefined
-        ? null
-        : causes.lostProcess(match[1]!) + affected(evidence),
+    cause: (evidence, [, signal]) =>
+      evidence.exited.postgres !== undefined ? null : affecting(
+        evidence,
+        `PostgreSQL lost a server process (killed by signal ${signal}) and restarted`,
+      ),
     fatal: true,
   },
   { fact: exits, fatal: true },
-  { fact: ailments, fatal: true },
   {
     fact: (evidence) => {
       const cause = evidence.step === "load" ? causeOfApp(evidence, true) : null;
-      return cause === null ? null : cause + affected(evidence);
+      return cause && affecting(evidence, cause);
     },
     fatal: true,
   },
   {
     where: ["app", "postgres", "pgbouncer"],
     pattern: /sorry, too many clients already|remaining connection slots are reserved/,
-    say: (evidence) => causes.tooManyClients(budgetAgainstLimit(evidence)),
+    cause: ({ scenario }) =>
+      `PostgreSQL refused connections (too many clients already): ${compareBudget(scenario)}`,
   },
   {
     where: ["pgbouncer", "app"],
     pattern: /unsupported (?:startup parameter(?: in options)?: ([\w.]+)|(options) startup)/,
-    say: (_, match) => causes.startupParameter(match[1] ?? match[2]!),
+    cause: "PgBouncer refuses the startup parameter $1$2: add it to ignore_startup_parameters " +
+      "(it is then ignored), or set it another way",
   },
   {
+    // One sentence for all drivers, whose own words differ.
     where: ["app", "postgres"],
     pattern: /prepared statement "[^"]*" (?:already exists|does not exist|requires \d)/,
-    say: ({ scenario }) =>
-      scenario.path !== "pooled" || scenario.poolMode === "session" ? null : causes.lostStatements,
+    cause: ({ scenario: { path, poolMode } }) =>
+      path !== "pooled" || poolMode === "session" ? null : "clients lost their prepared " +
+        "statements to each other, as PgBouncer tracks them in pool_mode transaction only with " +
+        "max_prepared_statements above 0: set maxPreparedStatements=200, poolMode=session or " +
+        "preparedStatements=false",
   },
   {
     where: ["pgbouncer", "app"],
     pattern: /transaction blocks not allowed in statement pooling mode/,
-    say: () => causes.noTransactions,
+    cause: "the app uses transactions, which pool_mode statement does not allow: set " +
+      "poolMode=transaction or poolMode=session",
   },
   {
     where: ["pgbouncer"],
     pattern: /no such user: (\S+)/,
-    say: (_, match) => causes.noUser(match[1]!),
+    cause: "PgBouncer refuses the app's login (no such user: $1): give the user a line in " +
+      "auth_file, or set an auth_user that can look it up",
   },
   {
     where: ["pgbouncer"],
     pattern: / (?:\([^)]*\)|[^/\s]+)\/(\S+)@\S+ password authentication failed/,
-    say: (_, match) => causes.wrongPassword(match[1]!),
+    cause: 'PgBouncer refuses the app\'s login (password authentication failed for user "$1"): ' +
+      "correct the user's line in auth_file",
   },
   {
     where: ["pgbouncer"],
     pattern: /error in auth_query: (?:[A-Z]+: +)?(.+)/,
-    say: (_, match) => causes.authQuery(match[1]!),
+    cause: "PgBouncer cannot look up the app's user (auth_query: $1): give auth_user the right " +
+      "to it, or the user a line in auth_file",
   },
   {
     where: ["pgbouncer"],
     pattern: /server login failed: (?:[A-Z]+ +)?(.+)/,
-    say: (_, match) => causes.serverLogin(match[1]!),
+    cause: "PgBouncer cannot log in to PostgreSQL ($1): correct user, password and dbname in " +
+      "[databases] and auth_file",
   },
   {
     where: ["pgbouncer"],
     pattern: /DNS lookup failed: ([^\s:]+)/,
-    say: (_, match) => causes.noAddress(match[1]!),
+    cause: "PgBouncer finds no address for $1 (DNS lookup failed): correct host in [databases]",
   },
   {
     where: ["pgbouncer"],
     pattern: /no such database: (\S+)/,
-    say: (_, match) => causes.noDatabase(match[1]!),
+    cause: "PgBouncer refuses the app (no such database: $1): add the name to [databases]",
   },
   { fact: unreachable },
   {
     where: ["app", "pgbouncer"],
     pattern: /query_wait_timeout/,
-    say: ({ scenario }) => causes.waitTimeout(scenario.queryWaitTimeoutS, scenario.defaultPoolSize),
+    cause: ({ scenario: { queryWaitTimeoutS, defaultPoolSize } }) =>
+      "PgBouncer disconnected clients that waited longer than query_wait_timeout " +
+      `${queryWaitTimeoutS} s for a server connection (default_pool_size ${defaultPoolSize})`,
   },
   {
     where: ["app", "pgbouncer"],
     pattern: /no more connections allowed \(max_client_conn\)/,
-    say: ({ scenario }) => causes.maxClients(scenario.maxClientConn),
+    cause: ({ scenario: { maxClientConn } }) =>
+      `PgBouncer refused connections: max_client_conn ${maxClientConn} is reached`,
   },
   { fact: (evidence) => causeOfApp(evidence, false) },
   {
     where: ["app"],
     pattern: /the database system is (in recovery mode|not yet accepting connections|starting up)/,
-    say: (evidence, match) => causes.notReady(match[1]!) + affected(evidence),
+    cause: (evidence, [, state]) =>
+      affecting(evidence, `PostgreSQL refused connections because it is ${state}`),
   },
   {
     // Some drivers name the port.
     where: ["app"],
     pattern:
       /port (\d+) failed: Connection refused|Connect call failed \('[^']*', (\d+)\)|ECONNREFUSED \S+?:(\d+)|dial tcp \S+?:(\d+): connect: connection refused|ConnectionRefusedError/,
-    say: ({ scenario }, match) => {
-      const port = match.slice(1).find((group) => group !== undefined);
-      return causes.nothingListens(scenario.path === "pooled" ? "pgbouncer" : "postgres", port);
+    cause: ({ scenario }, [, ...groups]) => {
+      const server = titleOf(scenario.path === "pooled" ? "pgbouncer" : "postgres");
+      const port = groups.find((group) => group !== undefined);
+      const place = port === undefined ? "where it connects" : `on port ${port}`;
+      return `the app's connections to ${server} were refused: nothing listens ${place}`;
     },
   },
   {
     where: ["app"],
     pattern: /terminating connection due to administrator command/,
-    say: (evidence) => causes.administrator + affected(evidence),
+    cause: (evidence) =>
+      affecting(evidence, "an administrator's command ended connections to PostgreSQL"),
   },
   {
     where: ["pgbouncer"],
     pattern: /pooler error: (.+)/,
-    say: (_, match) => causes.poolerError(match[1]!),
+    cause: "PgBouncer closed clients' connections ($1)",
   },
   {
     where: ["thrown"],
     pattern: /answered on port (\d+) within/,
-    say: ({ logs }, match) => {
+    cause: ({ logs }, [, asked]) => {
       // What servers of Python say.
-      const listens = /(?:running on|Listening at:) http:\/\/[^\s:]+:(\d+)/.exec(logs.app ?? "");
-      return listens === null || listens[1] === match[1]
+      const said = /(?:running on|Listening at:) http:\/\/[^\s:]+:(\d+)/.exec(logs.app ?? "");
+      return said === null || said[1] === asked
         ? null
-        : causes.wrongPort(listens[1]!, match[1]!);
+        : `the app listens on port ${said[1]} instead of ${asked}`;
     },
   },
   {
     where: ["thrown"],
     pattern: /^[^]+/,
-    say: ({ logs }, match) => {
-      const reason = /status 5\d\d/.test(match[0]) ? quoteError(logs.app) : null;
-      return oneLine(match[0]) + (reason === null ? "" : causes.appLog(reason));
-    },
+    cause: ({ logs }, [error]) =>
+      oneLine(error) + (/status 5\d\d/.test(error) ? quoteAppLog(logs.app) : ""),
   },
   { fact: failedRequests },
 ];
 
+function nameOf(service: string): string {
+  return service === "locust" ? "Locust" : titleOf(service);
+}
+
+/** A sentence in which `$1` stands for the first group of a match. */
+function fill(sentence: string, match: RegExpMatchArray): string {
+  return sentence.replace(/\$(\d)/g, (_, group) => match[group] ?? "");
+}
+
 /** What the app's own log tells, by the patterns of its `app.json`. */
 function causeOfApp({ scenario, logs: { app = "" } }: Evidence, fatal: boolean): string | null {
-  for (const one of readApp(scenario.framework).logs.filter((log) => log.fatal === fatal)) {
-    const match = new RegExp(one.pattern).exec(app);
-    if (match !== null) return one.cause.replace(/\$(\d)/g, (_, group) => match[group] ?? "");
+  for (const rule of readApp(scenario.framework).logs) {
+    const match = rule.fatal === fatal ? app.match(rule.pattern) : null;
+    if (match !== null) return fill(rule.cause, match);
   }
   return null;
 }
 
 /** What the app's or PgBouncer's connections add up to, beside what PostgreSQL leaves them. */
-function budgetAgainstLimit({ scenario }: Evidence): string {
+function compareBudget(scenario: Scenario): string {
   if (scenario.path === "pooled") return comparePool(scenario);
-  const { maxConnections } = scenario;
-  const { concurrency } = readApp(scenario.framework);
-  const perWorker = concurrency === "event_loop" ? scenario.poolSize : scenario.threads;
+  const { users, workers, poolSize, threads, maxConnections } = scenario;
   const budget = connectionBudget(scenario);
-  const asked = Number.isFinite(budget)
-    ? causes.budget.workers(scenario.workers, perWorker)
-    : scenario.users === null
-    ? causes.budget.requests
-    : causes.budget.users(scenario.users);
-  return causes.budget.compare(asked, budget > connectionsLeft(scenario), maxConnections);
+  const relation = budget > connectionsLeft(scenario) ? ">" : "against";
+  const limit = `${relation} max_connections ${maxConnections}`;
+  if (Number.isFinite(budget)) {
+    const { concurrency } = readApp(scenario.framework);
+    const perWorker = concurrency === "event_loop" ? poolSize : threads;
+    return `${workers} ${nounFor(workers, "worker")} × ${perWorker} ${limit}`;
+  }
+  return users === null
+    ? `a connection for each request under way ${limit}`
+    : `a connection for each request of ${users} ${nounFor(users, "user")} ${limit}`;
 }
 
 /** A server that does not answer where PgBouncer looks for it: its log has no line of that. */
@@ -262,92 +288,87 @@ function unreachable({ pooler, logs: { pgbouncer = "" } }: Evidence): string | n
   if (pooler == null || pooler.connected || pooler.target === null) return null;
   if (/pooler error: (?!query_wait_timeout)/.test(pgbouncer)) return null;
   return pooler.waiting > 0 || /query_wait_timeout/.test(pgbouncer)
-    ? causes.unreachable(pooler.target)
+    ? `PgBouncer gets no connection to PostgreSQL at ${pooler.target}: correct host and port in [databases]`
     : null;
 }
 
 /** The kernel's own count tells; a log cannot, as whoever is killed writes nothing. */
 function outOfMemory(evidence: Evidence): string | null {
   const { scenario, memoryKills } = evidence;
+  const service = SERVICES.find((name) => (memoryKills[name] ?? 0) > 0);
+  if (service === undefined) return null;
   const limits: Record<string, number | null> = {
     postgres: scenario.dbMemoryMiB,
     pgbouncer: scenario.pgbouncerMemoryMiB,
     app: scenario.appMemoryMiB,
   };
-  for (const service of SERVICES) {
-    const kills = memoryKills[service] ?? 0;
-    if (kills === 0) continue;
-    return causes.memoryKills(service, limits[service] ?? null, kills) + affected(evidence);
-  }
-  return null;
+  const limit = limits[service] == null ? "" : ` at its limit of ${limits[service]} MiB`;
+  const kills = `processes killed by the kernel: ${memoryKills[service]}`;
+  return affecting(evidence, `${nameOf(service)} ran out of memory${limit} (${kills})`);
 }
 
 function exits({ exited, logs, step, requests, failures }: Evidence): string | null {
-  for (const service of SERVICES) {
-    const code = exited[service];
-    if (code === undefined) continue;
-    if (code > 128) {
-      return causes.killed(service, code - 128, step, requests, failures);
-    }
-    return causes.exited(service, code, step, quoteError(logs[service]));
+  const service = SERVICES.find((name) => exited[name] !== undefined);
+  if (service === undefined) return null;
+  const code = exited[service]!;
+  if (code > 128) {
+    const load = requests === 0
+      ? ""
+      : `, after ${requests} ${nounFor(requests, "request")} of which ${failures} failed`;
+    return `${nameOf(service)} was killed by signal ${code - 128} ${STEPS[step]}${load}`;
   }
-  return null;
-}
-
-function ailments(evidence: Evidence): string | null {
-  for (const service of SERVICES) {
-    const said = evidence.unhealthy?.[service];
-    if (said === undefined) continue;
-    const last = quoteError(evidence.logs[service]);
-    return causes.unhealthy(service, evidence.step, oneLine(said, QUOTE_LENGTH)) +
-      affected(evidence) + (last === null ? "" : causes.lastLog(last));
-  }
-  return null;
+  const quote = quoteError(logs[service]);
+  return `${nameOf(service)} exited with code ${code} ${STEPS[step]}` + (quote && ` (${quote})`);
 }
 
 /** What remains when nothing else is known: how many requests met which error. */
 function failedRequests({ requests, failures, errors, logs }: Evidence): string {
-  if (requests === 0) return causes.noAnswer;
-  const [first] = errors.filter(({ error }) => error !== "unfinished");
-  if (first === undefined) return causes.failed(failures, requests);
-  const reason = /^HTTP 5/.test(first.error) ? quoteError(logs.app) : null;
-  return causes.failedWith(failures, requests, first.error, first.count) +
-    (reason === null ? "" : causes.appLog(reason));
+  if (requests === 0) return "no request was answered in the window";
+  const some = countFailed(requests, failures);
+  const first = errors.find(({ error }) => error !== "unfinished");
+  if (first === undefined) return some;
+  const failed = failures === requests && requests > 1 ? `all ${requests} requests failed` : some;
+  const part = first.count === failures ? " with" : `, ${first.count} of them with`;
+  return `${failed}${part} "${first.error}"` +
+    (/^HTTP 5/.test(first.error) ? quoteAppLog(logs.app) : "");
 }
 
-/** How many requests a fault cost, where any were answered. */
-function affected({ requests, failures }: Evidence): string {
-  return causes.affected(requests, failures);
+function countFailed(requests: number, failures: number): string {
+  return `${formatPart(failures, requests, "request")} failed`;
+}
+
+/** A cause with the number of requests that it cost, where any were answered. */
+function affecting({ requests, failures }: Evidence, cause: string): string {
+  return requests === 0 ? cause : `${cause}: ${countFailed(requests, failures)}`;
 }
 
 /** Lines that tell of an error: a language's, an app's of a request, PgBouncer's of its configuration. */
 const TELLING =
   /^(?:[\w.]*(?:Error|Exception|Exit)|Cannot start|panic)\b|(?:GET|POST) \S+ failed: |UTC \[\d+\] ERROR /;
 
-/** What a log says of its last error, else its last line; null when it is empty. */
-function quoteError(log = ""): string | null {
+/** What of a line of a log is not its cause. */
+const WRAPPERS = [
+  /^\S+ \S+ UTC \[\d+\] [A-Z]+:? +/,
+  /^.*?\b(?:GET|POST) \S+ failed: /,
+  /^.*\bconnection to server at "[^"]*", port \d+ failed: /,
+  /^.*?(?=\b(?:FATAL|PANIC): )/,
+  /\/\S+\/(?=pgbouncer\.ini|userlist\.txt)/,
+];
+
+/** What a log says of its last error, else its last line; empty where the log is. */
+function quoteError(log = ""): string {
   const lines = log.split("\n").map((line) => line.trim()).filter((line) => line !== "");
   const telling = lines.filter((line) => TELLING.test(line));
   // That a connection is gone is what follows from a cause that another line tells.
   const line =
     telling.findLast((line) => !/server closed the|connection (?:is|was) closed/.test(line)) ??
-      telling.at(-1) ?? lines.at(-1);
-  return line === undefined ? null : oneLine(withoutWrappers(line), QUOTE_LENGTH);
+      telling.at(-1) ?? lines.at(-1) ?? "";
+  return oneLine(WRAPPERS.reduce((text, part) => text.replace(part, ""), line), QUOTE_LENGTH);
 }
 
-/**
- * A line of a log from its cause on: without time, request, the folder of PgBouncer's files, and
- * whatever drivers and libraries put before a server's own words.
- */
-function withoutWrappers(line: string): string {
-  const wrappers = [
-    /^\S+ \S+ UTC \[\d+\] [A-Z]+:? +/,
-    /^.*?\b(?:GET|POST) \S+ failed: /,
-    /^.*\bconnection to server at "[^"]*", port \d+ failed: /,
-    /^.*?(?=\b(?:FATAL|PANIC): )/,
-    /\/\S+\/(?=pgbouncer\.ini|userlist\.txt)/,
-  ];
-  return wrappers.reduce((text, wrapper) => text.replace(wrapper, ""), line);
+function quoteAppLog(log: string | undefined): string {
+  const quote = quoteError(log);
+  return quote && `; the app's log says: ${quote}`;
 }
 
 function oneLine(text: string, length = Infinity): string {
@@ -357,19 +378,18 @@ function oneLine(text: string, length = Infinity): string {
 
 function apply(rule: Rule, evidence: Evidence): string | null {
   if ("fact" in rule) return rule.fact(evidence);
-  for (const where of rule.where) {
-    const text = where === "thrown" ? evidence.thrown : evidence.logs[where];
-    const match = text?.match(rule.pattern);
-    const sentence = match ? rule.say(evidence, match, where) : null;
+  const { where, pattern, cause } = rule;
+  for (const place of where) {
+    const text = place === "thrown" ? evidence.thrown : evidence.logs[place];
+    const match = text?.match(pattern) ?? null;
+    if (match === null) continue;
+    const sentence = typeof cause === "string" ? fill(cause, match) : cause(evidence, match, place);
     if (sentence !== null) return sentence;
   }
   return null;
 }
 
-/**
- * Whether something happened that fails a run even when nearly all of its requests succeeded: a
- * service or one of its processes was lost.
- */
+/** Whether a loss fails the run even when nearly all of its requests succeeded. */
 export function hasLostProcess(evidence: Evidence): boolean {
   return RULES.some((rule) => rule.fatal === true && apply(rule, evidence) !== null);
 }

@@ -134,21 +134,6 @@ Deno.test("hasLostProcess() is true for a crash that cost few requests, false fo
   );
 });
 
-Deno.test("findCause() tells which service is unhealthy, what its check says, and its last line", () => {
-  equal(
-    cause({
-      step: "load",
-      unhealthy: { app: "its health check says: timed out" },
-      logs: { app: "starting\nworker 7 hangs" },
-      requests: 100,
-      failures: 2,
-    }),
-    "FastAPI direct: the app became unhealthy during the load, its health check says: timed out" +
-      ": 2 of 100 requests failed; its log ends with: worker 7 hangs",
-  );
-  equal(hasLostProcess({ ...none, unhealthy: { pgbouncer: "its health check fails" } }), true);
-});
-
 const pooled = createScenario({ framework: "flask", path: "pooled", users: 64 });
 /** What Flask's log says when nothing but a broken connection reached it. */
 const CLOSED =

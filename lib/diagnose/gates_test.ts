@@ -5,7 +5,8 @@ import { createScenario, type Scenario } from "../scenario.ts";
 import { NO_CONDITIONS, type RunConditions } from "../stats/conditions.ts";
 import { unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
-import { firedGates, foresee, GATES, gatesOfRun, type GateStudy, rejectRun } from "./gates.ts";
+import { GATES, type GateStudy } from "./gate_table.ts";
+import { firedGates, foresee, gatesOfRun, isCounted, rejectRun } from "./gates.ts";
 
 const scenario = createScenario({ framework: "flask", path: "direct", users: 100 });
 
@@ -16,6 +17,7 @@ function run(conditions: Partial<RunConditions>, changes: Partial<RunSummary> = 
     ...unmeasuredRun({ ...head, status: "ok" }),
     measured: true,
     requests: 5000,
+    timed: 5000,
     p50Ms: 20,
     ...changes,
     conditions: { ...NO_CONDITIONS, verified: true, ...conditions },
@@ -175,4 +177,85 @@ Deno.test("versions_differ names what is not the same in all runs, unless arms a
   deepEqual(look([{}], [{ postgres: "17.1" }, { postgresVersion: "17" }]), []);
   deepEqual(look([{}], [{ flask: "2.3" }]), ["flask: 3.1, 2.3"]);
   deepEqual(look([{}], [{ flask: "2.3" }, { framework: "django" }]), []);
+});
+
+Deno.test("a run that is rejected for its latencies alone has its throughput counted", () => {
+  const late = { generator: { ...generator, lagMeanMs: 11 } };
+  const unsteady = steady(trend(0.2, 0.0005));
+  const unserved = { littlesLaw: { users: 89, ratio: 0.89, holds: false } };
+  const counted = (conditions: Partial<RunConditions>) =>
+    isCounted(run(conditions, { counted: true }));
+  deepEqual([{}, unsteady, unserved, late].map(counted), [true, true, true, false]);
+});
+
+Deno.test("few_samples goes by what percentiles are taken of", () => {
+  deepEqual(gatesOfRun(run({}, { requests: 900, timed: 399 })), ["few_samples"]);
+  deepEqual(gatesOfRun(run({}, { requests: 900, timed: 400 })), []);
+});
+
+Deno.test("gates advise nothing that the program does by itself where arms take turns", () => {
+  const unserved = run({ littlesLaw: { users: 89, ratio: 0.89, holds: false } });
+  const told = (design?: Plan["design"], rounds = 2) => {
+    const plan = { scenarios: [scenario], rounds, design };
+    const context = { cores: null, cpuSets: [] };
+    const study = { plan, runs: [unserved], manifests: [], scenarios: [], ratios: [], context };
+    return firedGates(study as unknown as GateStudy).map(({ gate }) => gate);
+  };
+  match(told()[0]!.next, /--warm-up/);
+  const [law, start] = told("alternating", 1);
+  deepEqual([law!.id, start!.id], ["littles_law", "single_round"]);
+  ok(law!.next.includes("--window") && !law!.next.includes("--warm-up"));
+  deepEqual([start!.title, start!.next], ["One start", "two starts or more (`--rounds`)"]);
+  for (const { id, inTurns, next } of GATES) {
+    ok(!next.includes("--warm-up") || inTurns?.next?.includes("--warm-up") === false, id);
+    for (const text of Object.values(inTurns ?? {})) ok(!/\.$/.test(text), id);
+  }
+});
+
+Deno.test("fixed_order looks at no run that took turns: each block has an order of its own", () => {
+  const { study } = GATES.find(({ id }) => id === "fixed_order")!;
+  const seen = (slices?: number) =>
+    study!({
+      manifests: ["a", "b"].flatMap((scenarioId, order) =>
+        [1, 2].map((round) => ({ scenarioId, round, order, slices }))
+      ),
+    } as unknown as GateStudy);
+  deepEqual(seen(), ["2 cells in the same order in all 2 rounds"]);
+  deepEqual(seen(20), []);
+});
+
+Deno.test("blocks that others disturbed are left out; a start with too few left is rejected", () => {
+  const slices = (n: number) =>
+    Array.from({ length: n }, (_, i) => {
+      return {
+        block: i + 1,
+        place: 1,
+        rps: 100,
+        earlyRps: 100,
+        lateRps: 100,
+        serviceMs: 1,
+        timesUs: new Float64Array(),
+      };
+    });
+  const busy = { host: { ...host, others: 0.3 } };
+  const sliced = (n: number, leftOut: number) => run({ ...busy, leftOut }, { slices: slices(n) });
+  // Where too many would be, none is: then the machine was as it was.
+  deepEqual(gatesOfRun(sliced(20, 0)), ["host_load"]);
+  deepEqual(gatesOfRun(sliced(4, 16)), ["blocks_left_out"]);
+  equal(rejectRun(sliced(4, 16)), null);
+  equal(rejectRun(sliced(3, 17)), "too few blocks left: other programs took 17 of 20 blocks");
+  deepEqual(gatesOfRun(run(busy)), ["host_load"]);
+});
+
+Deno.test("a drift that both arms of each block meet is told, and rejects nothing", () => {
+  const drifting = (p: number | null) => {
+    const trend = { change: -0.4, robustChange: -0.4, p };
+    const state = p === null ? "too_short" : "drifting";
+    return { steady: { state, throughput: trend, serviceTime: trend } } as const;
+  };
+  const inTurns = (p: number | null) => run(drifting(p), { slices: [] });
+  deepEqual(gatesOfRun(inTurns(0.0001)), ["drift_in_turns"]);
+  equal(rejectRun(inTurns(0.0001)), null);
+  deepEqual(gatesOfRun(inTurns(null)), []);
+  deepEqual(gatesOfRun(run(drifting(0.0001))), ["no_steady_state"]);
 });

@@ -1,19 +1,15 @@
-/**
- * What takes a bottleneck away, so that a verdict can be put to the test: with the named resource
- * relieved, throughput must rise.
- *
- * @module
- */
+/** Takes a bottleneck away to put a verdict to the test: throughput must then rise. */
 
 import { readApp, SETTING_IN_TEXT } from "../apps/app.ts";
 import type { Bottleneck } from "../bottlenecks.ts";
-import { UsageError } from "../errors.ts";
 import { connectionBudget } from "../connections.ts";
-import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import { UsageError } from "../errors.ts";
 import type { Plan } from "../plan.ts";
-import { pairedRatio } from "../stats/ratio.ts";
+import { followUpPlan } from "../stats/capacity.ts";
+import { pairedRatio } from "../stats/interval.ts";
+import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { Estimate, RunSummary } from "../stats/summary.ts";
-import { adviceWords as say } from "../wording/bottlenecks.ts";
+import { formatCount } from "../wording/format.ts";
 import type { ScenarioVerdict, Verdict } from "./verdict.ts";
 
 /** How much more of something a relief gives. */
@@ -23,70 +19,64 @@ const MAX_USERS = 10_000;
 /** PostgreSQL gives each connection memory of its own. */
 const MAX_CONNECTIONS = 500;
 
-/** A change of a scenario's settings, or why there is none that would help. */
-export type Relief = { change: Partial<Scenario> } | { none: string };
+/** Gives the settings that relieve a scenario, or a sentence that says why none does. */
+type ReliefRule = (scenario: Scenario) => Partial<Scenario> | string;
 
-type ReliefRule = (scenario: Scenario) => Relief;
-
-/** A quota is lifted; without one, the cores themselves are used up. */
-function lift(key: "dbCpus" | "appCpus" | "pgbouncerCpus", without: ReliefRule): ReliefRule {
-  const change: Partial<Scenario> = {};
-  change[key] = null;
-  return (scenario) => scenario[key] === null ? without(scenario) : { change };
-}
-
-/** What relieves each bottleneck. */
-export const RELIEFS: Record<Bottleneck, ReliefRule> = {
-  load_limited: ({ users, arrivalRate }) =>
-    users === null
-      ? { change: { arrivalRate: MORE * arrivalRate! } }
-      : users >= MAX_USERS
-      ? { none: say.users(users) }
-      : { change: { users: Math.min(MAX_USERS, MORE * users) } },
+/** What relieves each bottleneck; where there is a quota on CPU, it is lifted. */
+const RELIEFS: Record<Bottleneck, ReliefRule> = {
+  load_limited: ({ users, arrivalRate }) => {
+    if (users === null) return { arrivalRate: MORE * arrivalRate! };
+    return users >= MAX_USERS
+      ? `the scenario already has ${formatCount(users, "user")}`
+      : { users: Math.min(MAX_USERS, MORE * users) };
+  },
   generator: ({ client }) =>
-    client === "fast" ? { change: { client: "lean" } } : { none: say.generator },
-  host_cpu: () => ({ none: say.hostCpu }),
-  app_cpu: lift("appCpus", ({ workers }) => ({ change: { workers: 2 * workers } })),
+    client === "fast"
+      ? { client: "lean" }
+      : "no setting makes the generator faster: give it dedicated cores",
+  host_cpu: () => "no setting adds cores: use a larger machine, or end other programs on it",
+  app_cpu: ({ appCpus, workers }) =>
+    appCpus === null ? { workers: 2 * workers } : { appCpus: null },
   workers: ({ threads, poolSize }) => ({
-    change: { threads: MORE * threads, poolSize: Math.max(poolSize, MORE * threads) },
+    threads: MORE * threads,
+    poolSize: Math.max(poolSize, MORE * threads),
   }),
-  app_pool: ({ poolSize }) => ({ change: { poolSize: MORE * poolSize } }),
-  pgbouncer_cpu: lift("pgbouncerCpus", () => ({ none: say.pgbouncerCpu })),
+  app_pool: ({ poolSize }) => ({ poolSize: MORE * poolSize }),
+  pgbouncer_cpu: ({ pgbouncerCpus }) =>
+    pgbouncerCpus === null
+      ? "PgBouncer runs on one core: start several that share a port (so_reuseport)"
+      : { pgbouncerCpus: null },
   pgbouncer_queue: (scenario) => {
     // In session mode, whoever is left out of the pool gets nothing.
     const least = scenario.poolMode === "session" ? connectionBudget(scenario) : 0;
     const defaultPoolSize = Math.max(MORE * scenario.defaultPoolSize, least);
-    const maxConnections = Math.max(scenario.maxConnections, defaultPoolSize + 20);
-    return { change: { defaultPoolSize, maxConnections } };
+    return {
+      defaultPoolSize,
+      maxConnections: Math.max(scenario.maxConnections, defaultPoolSize + 20),
+    };
   },
-  database_quota: lift("dbCpus", () => ({ none: say.noQuota })),
-  database_locks: () => ({ none: say.locks }),
+  database_quota: ({ dbCpus }) => dbCpus === null ? "PostgreSQL has no quota" : { dbCpus: null },
+  database_locks: () =>
+    "no setting shortens transactions: see which statements wait in logs and wait_events",
   connection_setup: ({ framework, reuse }) => {
-    if (reuse !== "per_request") return { none: say.keepsConnections(reuse) };
+    if (reuse !== "per_request") {
+      return `the app opens new connections, although it is to keep them (${reuse})`;
+    }
     const kept = readApp(framework).reuse.find((way) => way !== "per_request");
-    return kept === undefined ? { none: say.cannotKeep } : { change: { reuse: kept } };
+    return kept === undefined ? "the app cannot keep its connections" : { reuse: kept };
   },
-  refused_connections: ({ path, maxConnections, maxClientConn }) =>
-    path === "pooled" && maxClientConn < MAX_USERS
-      ? { change: { maxClientConn: MAX_USERS } }
-      : maxConnections >= MAX_CONNECTIONS
-      ? { none: say.maxConnections(maxConnections) }
-      : { change: { maxConnections: Math.min(MAX_CONNECTIONS, MORE * maxConnections) } },
+  refused_connections: ({ path, maxConnections, maxClientConn }) => {
+    if (path === "pooled" && maxClientConn < MAX_USERS) return { maxClientConn: MAX_USERS };
+    return maxConnections >= MAX_CONNECTIONS
+      ? `max_connections is ${maxConnections} already: use fewer connections`
+      : { maxConnections: Math.min(MAX_CONNECTIONS, MORE * maxConnections) };
+  },
 };
 
-/** A scenario with its named bottleneck relieved. */
-export interface RelievedScenario {
-  scenario: Scenario;
-  /** What was changed, as in `dbCpus 0.5 → none`. */
-  what: string;
-}
-
 /**
- * The scenario with the named resource relieved.
+ * The scenario with the named resource relieved, and what was changed, as in `dbCpus 0.5 → none`.
  *
- * @param scenario The scenario.
- * @param verdict What limited it.
- * @returns The relieved scenario, or a sentence that says why no setting relieves it.
+ * @returns A sentence that says why, where no setting relieves it.
  *
  * @example
  * ```ts
@@ -97,14 +87,21 @@ export interface RelievedScenario {
  * console.assert(typeof relieved === "object" && relieved.what === "dbCpus 0.5 → none");
  * ```
  */
-export function relieve(scenario: Scenario, verdict: Verdict): RelievedScenario | string {
-  if (verdict === "unknown") return say.unknown;
-  const relief = RELIEFS[verdict](scenario);
-  if ("none" in relief) return relief.none;
+export function relieve(
+  scenario: Scenario,
+  verdict: Verdict,
+): { scenario: Scenario; what: string } | string {
+  if (verdict === "unknown") return "what limited it is not known";
+  const change = RELIEFS[verdict](scenario);
+  if (typeof change === "string") return change;
   try {
-    const relieved = createScenario({ ...scenario, ...relief.change });
-    if (scenarioId(relieved) === scenarioId(scenario)) return say.noEffect;
-    return { scenario: relieved, what: describeChange(scenario, relieved) };
+    const relieved = createScenario({ ...scenario, ...change });
+    if (scenarioId(relieved) === scenarioId(scenario)) return "the setting does not act here";
+    const show = (value: unknown) => value === null ? "none" : String(value ?? "default");
+    const changes = (Object.keys(relieved) as (keyof Scenario)[])
+      .filter((key) => scenario[key] !== relieved[key])
+      .map((key) => `${key} ${show(scenario[key])} → ${show(relieved[key])}`);
+    return { scenario: relieved, what: changes.join(", ") };
   } catch (error) {
     if (error instanceof UsageError) return error.message;
     throw error;
@@ -119,26 +116,20 @@ const WITHOUT_RELIEF: Verdict[] = ["host_cpu", "database_locks"];
  * scenario; null where it says nothing, or nothing that would change these.
  */
 function adviceOf(scenario: Scenario, verdict: Verdict): string | null {
-  const { advice } = readApp(scenario.framework);
-  const text = verdict === "unknown" ? undefined : advice[verdict];
+  const text = verdict === "unknown" ? undefined : readApp(scenario.framework).advice[verdict];
   if (text === undefined) return null;
   if (WITHOUT_RELIEF.includes(verdict)) return text;
   const relieved = relieve(scenario, verdict);
   if (typeof relieved === "string") return null;
-  const values = relieved.scenario;
-  const named = [...text.matchAll(SETTING_IN_TEXT)].map(([, name]) => name as keyof Scenario);
-  if (named.some((name) => values[name] === scenario[name])) return null;
+  const valueOf = (of: Scenario, name: string) => of[name as keyof Scenario];
+  const names = [...text.matchAll(SETTING_IN_TEXT)].map(([, name]) => name!);
+  if (names.some((name) => valueOf(relieved.scenario, name) === valueOf(scenario, name))) {
+    return null;
+  }
   return text.replace(
     SETTING_IN_TEXT,
-    (_, name) => String(values[name as keyof Scenario] ?? "none"),
+    (_, name) => String(valueOf(relieved.scenario, name) ?? "none"),
   );
-}
-
-function describeChange(before: Scenario, after: Scenario): string {
-  const changes = (Object.keys(after) as (keyof Scenario)[])
-    .filter((key) => before[key] !== after[key])
-    .map((key) => ({ setting: key, before: before[key], after: after[key] }));
-  return say.changes(changes);
 }
 
 /** Rounds of a test: the least whose interval of a paired ratio is of any use. */
@@ -148,92 +139,69 @@ const MAX_CONFIRM_WINDOW_S = 10;
 /** Less than this is no relief. */
 export const MIN_RISE = 1.1;
 
-/**
- * The plan that puts verdicts to the test: each scenario and itself relieved, in every round. Copies
- * stay behind.
- *
- * @param plan The study's plan.
- * @param verdicts What limited its scenarios.
- * @returns Null where no setting relieves any of them.
- */
+/** The plan that puts verdicts to the test: each scenario, but for copies, and itself relieved. */
 export function confirmationPlan(
   plan: Plan,
   verdicts: readonly ScenarioVerdict[],
 ): Plan | null {
-  const cells = new Map<string, Scenario>();
-  for (const { scenario: { scenario }, verdict } of verdicts) {
+  const cells = verdicts.flatMap(({ scenario: { scenario }, verdict }) => {
     const relieved = relieve(scenario, verdict);
-    if (scenario.replica > 0 || typeof relieved === "string") continue;
-    for (const cell of [scenario, relieved.scenario]) cells.set(scenarioId(cell), cell);
-  }
-  if (cells.size === 0) return null;
-  return {
-    name: `${plan.name}-confirmation`,
-    purpose: say.purpose,
-    functionalCheck: plan.functionalCheck,
+    if (scenario.replica > 0 || typeof relieved === "string") return [];
+    return [scenario, relieved.scenario];
+  });
+  return followUpPlan(plan, "confirmation", cells, {
+    purpose: "Each scenario in turn with itself relieved of what is said to limit it.",
     warmUpS: plan.warmUpS,
-    windowS: Math.min(plan.windowS, MAX_CONFIRM_WINDOW_S),
+    // Of arms that take turns, a plan's windowS is a turn.
+    windowS: plan.design === "alternating"
+      ? MAX_CONFIRM_WINDOW_S
+      : Math.min(plan.windowS, MAX_CONFIRM_WINDOW_S),
     rounds: plan.functionalCheck ? plan.rounds : CONFIRM_ROUNDS,
-    seed: plan.seed,
-    scenarios: [...cells.values()],
-    ...(plan.apps && { apps: plan.apps }),
-  };
+  });
 }
 
-/** What became of a verdict that was put to the test. */
-export interface Confirmation {
-  verdict: ScenarioVerdict;
-  /** What was changed; or why nothing was, and then there is no ratio. */
-  what: string;
-  /** What the app's own description says to do; null where it says nothing. */
-  advice: string | null;
-  /** Relieved over original throughput of correct answers, with its 95% interval. */
-  ratio: Estimate | null;
-  /** Rounds behind it. */
-  n: number;
-  /**
-   * `confirmed`: throughput rose. `refuted`: it did not rise by a tenth. `undecided`: the interval
-   * reaches from no rise to one of a tenth or more, or there is none. `untested`: nothing was run.
-   */
-  outcome: "confirmed" | "refuted" | "undecided" | "untested";
-}
+export type Confirmation = ReturnType<typeof readConfirmations>[number];
 
 /**
- * What a test says of verdicts. Runs of which requests failed count with their correct answers: to
- * be spared the failures is the relief. Those that gates reject do not count.
- *
- * @param verdicts The verdicts of a study.
- * @param runs The runs of their test.
+ * What the runs of a test say of a study's verdicts. Runs of which requests failed count with their
+ * correct answers: to be spared the failures is the relief. Those that gates reject do not count.
  */
 export function readConfirmations(
   verdicts: readonly ScenarioVerdict[],
   runs: readonly RunSummary[],
-): Confirmation[] {
+) {
   const counted = runs.filter(({ status, measured, rps }) =>
     measured && rps > 0 && status !== "rejected"
   );
-  const byRound = (id: string) =>
-    new Map(counted.filter((run) => run.scenarioId === id).map(({ round, rps }) => [round, rps]));
-  return verdicts.filter(({ scenario }) => scenario.scenario.replica === 0).map((verdict) => {
-    const relieved = relieve(verdict.scenario.scenario, verdict.verdict);
-    const advice = adviceOf(verdict.scenario.scenario, verdict.verdict);
-    const untested = { verdict, advice, ratio: null, n: 0, outcome: "untested" as const };
-    if (typeof relieved === "string") return { ...untested, what: relieved };
-    const [before, after] = [verdict.scenario.scenario, relieved.scenario]
-      .map((scenario) => byRound(scenarioId(scenario))) as [
-        Map<number, number>,
-        Map<number, number>,
-      ];
-    const pairs = [...before].filter(([round]) => after.has(round))
-      .map(([round, base]) => ({ base, other: after.get(round)! }));
-    if (pairs.length === 0) return { ...untested, what: relieved.what };
-    const ratio = pairedRatio(pairs)!;
-    const { length: n } = pairs;
-    return { verdict, what: relieved.what, advice, ratio, n, outcome: outcomeOf(ratio) };
+  return verdicts.filter(({ scenario: { scenario } }) => scenario.replica === 0).map((verdict) => {
+    const { scenario: { scenario }, verdict: bottleneck } = verdict;
+    const relieved = relieve(scenario, bottleneck);
+    const runsOf = (of: Scenario) => counted.filter((run) => run.scenarioId === scenarioId(of));
+    const after = typeof relieved === "string" ? [] : runsOf(relieved.scenario);
+    const pairs = runsOf(scenario).flatMap(({ round, rps: base }) =>
+      after.filter((run) => run.round === round).map(({ rps: other }) => ({ base, other }))
+    );
+    const ratio = pairedRatio(pairs);
+    return {
+      verdict,
+      /** What was changed; or why nothing was, and then there is no ratio. */
+      what: typeof relieved === "string" ? relieved : relieved.what,
+      /** What the app's own description says to do; null where it says nothing. */
+      advice: adviceOf(scenario, bottleneck),
+      /** Relieved over original throughput of correct answers, with its 95% interval. */
+      ratio,
+      n: pairs.length,
+      outcome: outcomeOf(ratio),
+    };
   });
 }
 
-function outcomeOf({ low, high }: Estimate): Confirmation["outcome"] {
-  if (low === null || high === null) return "undecided";
-  return low > 1 ? "confirmed" : high < MIN_RISE ? "refuted" : "undecided";
+/**
+ * `confirmed`: throughput rose. `refuted`: it did not rise by a tenth. `undecided`: the interval
+ * reaches from no rise to one of a tenth or more, or there is none. `untested`: nothing was run.
+ */
+function outcomeOf(ratio: Estimate | null): "confirmed" | "refuted" | "undecided" | "untested" {
+  if (ratio === null) return "untested";
+  if (ratio.low === null || ratio.high === null) return "undecided";
+  return ratio.low > 1 ? "confirmed" : ratio.high < MIN_RISE ? "refuted" : "undecided";
 }

@@ -1,6 +1,6 @@
 // test lane: checkout
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { syntheticPlan } from "../frames/testing.ts";
+import { syntheticPlan } from "../testing/synthetic_study.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import { summariseScenarios, unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";

@@ -1,8 +1,6 @@
 /**
  * Which of a Docker host's cores each service runs on, so that generator, app, pooler and database
  * do not take each other's time.
- *
- * @module
  */
 
 /** Each service needs a core of its own. */
@@ -12,7 +10,6 @@ const FEWEST_CORES = 4;
  * Divides the cores. Locust and PgBouncer use one core each; the database gets what its quota can
  * use, and the app the rest. Both paths of a pair are divided alike.
  *
- * @param cores How many there are.
  * @param dbCpus The database's quota in cores; null for none.
  * @returns The cores by service, as `cpuset.cpus` takes them; null when there are too few.
  *

@@ -1,28 +1,23 @@
 /**
- * Titles that claim exactly what the data support. A difference inside the noise is
- * "indistinguishable" where a small one would have been found, "too noisy" elsewhere; a single run
- * decides nothing.
- * Throughput is tested; of latency is told where the runs lie.
- *
- * @module
+ * Titles that claim exactly what the data support. Throughput is tested; of latency is told where
+ * the runs lie.
  */
 
 import { RATIO_TO_FIND } from "../stats/detectable.ts";
 import type { ComparisonVerdict } from "../stats/family.ts";
-import { compareRanges, type RangeRelation } from "../stats/ratio.ts";
+import { compareRanges, type RangeRelation } from "../stats/interval.ts";
+import type { LatencyRatios } from "../stats/latency_ratios.ts";
 import { isLowerBound } from "../stats/summarise.ts";
-import type { LoadLevel, Path } from "../scenario.ts";
+import type { LoadLevel } from "../scenario.ts";
 import type { Estimate, PathRatio, ScenarioSummary, ThroughputRatio } from "../stats/summary.ts";
 import { claimWords } from "../wording/claims.ts";
 
-/** What a test says of a comparison; `open` while further rounds are to come. */
-export type ComparisonState = ComparisonVerdict | "open";
-
 /**
- * What a title says of a comparison: its verdict, `noisy` where it found no difference and leaves a
- * large one possible, `ahead` or `behind` where pooled's factor has only a bound.
+ * What a title says of a comparison: its verdict, `open` while further rounds are to come, `noisy`
+ * where it found no difference and leaves a large one possible, `ahead` or `behind` where pooled's
+ * factor has only a bound.
  */
-export type FigureClaim = ComparisonState | "noisy" | "ahead" | "behind";
+type FigureClaim = ComparisonVerdict | "open" | "noisy" | "ahead" | "behind";
 
 /** One comparison of a pooled with a direct scenario. */
 export interface PathComparison<V = FigureClaim> extends LoadLevel {
@@ -52,10 +47,8 @@ export function pairName(
     differences: readonly string[];
   },
 ): string {
-  const notes = [
-    label.includes("reuse=") ? [] : [reuse],
-    differences.length === 0 ? [] : [claimWords.differ(differences)],
-  ].flat();
+  const notes = label.includes("reuse=") ? [] : [reuse as string];
+  if (differences.length > 0) notes.push(claimWords.differ(differences));
   return claimWords.pair(label, notes);
 }
 
@@ -75,14 +68,11 @@ export function whatFailed(
 /** The verdict on a ratio; nothing is called indistinguishable while rounds are to come. */
 export function verdictOf(
   { verdict, open }: Pick<ThroughputRatio, "verdict" | "open">,
-): ComparisonState {
+): ComparisonVerdict | "open" {
   return open && verdict === "indistinguishable" ? "open" : verdict;
 }
 
-/**
- * The largest difference that a comparison without a verdict leaves possible, as a share of direct's
- * throughput: what its interval reaches to, or what it would have missed, if that is more.
- */
+/** The largest difference that is left possible: by the interval, or by what it would have missed. */
 export function unresolved(
   { ratio, detectable }: Pick<ThroughputRatio, "ratio" | "detectable">,
 ): number {
@@ -93,7 +83,6 @@ export function unresolved(
 /** Above this, a comparison is too noisy to say that there is no difference: a slowdown of 20%. */
 const MAX_UNRESOLVED = 1 - RATIO_TO_FIND;
 
-/** What may be claimed of a ratio, in a title and in the answer alike. */
 export function claimOf(ratio: ThroughputRatio): FigureClaim {
   const verdict = verdictOf(ratio);
   if (verdict === "indistinguishable" && unresolved(ratio) > MAX_UNRESOLVED) return "noisy";
@@ -103,19 +92,20 @@ export function claimOf(ratio: ThroughputRatio): FigureClaim {
   return verdict;
 }
 
-/** Throughput ratios as comparisons. */
+function isBound(verdict: string): boolean {
+  return verdict === "ahead" || verdict === "behind";
+}
+
+function comparedOf(ratio: PathRatio) {
+  const { users, arrivalRate } = ratio;
+  return { name: pairName(ratio), users, arrivalRate, missing: whatFailed(ratio) };
+}
+
 export function throughputComparisons(ratios: readonly PathRatio[]): PathComparison[] {
   return ratios.map((ratio) => {
     const verdict = claimOf(ratio);
-    const bounded = verdict === "ahead" || verdict === "behind";
-    return {
-      name: pairName(ratio),
-      users: ratio.users,
-      arrivalRate: ratio.arrivalRate,
-      verdict,
-      ratio: (bounded ? ratio.bound?.factor : ratio.ratio?.value) ?? null,
-      missing: whatFailed(ratio),
-    };
+    const factor = isBound(verdict) ? ratio.bound?.factor : ratio.ratio?.value;
+    return { ...comparedOf(ratio), verdict, ratio: factor ?? null };
   });
 }
 
@@ -124,95 +114,98 @@ export const PERCENTILES = [50, 90, 95, 99] as const;
 /** One of {@linkcode PERCENTILES}. */
 export type Percentile = typeof PERCENTILES[number];
 
-/** A percentile of a scenario over its runs. */
 export function percentileOf(scenario: ScenarioSummary, percentile: Percentile): Estimate | null {
   return (scenario.responseMs ?? scenario.serviceMs)[`p${percentile}`];
 }
 
+/** What is said of two latencies: by their runs' ranges, or by the interval of their ratio. */
+export type LatencyRelation = RangeRelation | "higher" | "lower" | "indistinguishable";
+
+function relationOf({ low, high }: Estimate): LatencyRelation {
+  if (low === null || high === null) return "single";
+  return low > 1 ? "higher" : high < 1 ? "lower" : "indistinguishable";
+}
+
 /**
- * Latency percentiles of paired scenarios, by the ranges of their runs. A lower bound can be the
- * higher of two, never surely the lower.
+ * By the intervals of their ratios where arms take turns, else by the ranges of their runs. A lower
+ * bound can be the higher of two, never surely the lower.
  */
 export function latencyComparisons(
   ratios: readonly PathRatio[],
   scenarios: readonly ScenarioSummary[],
   percentile: Percentile,
-): PathComparison<RangeRelation>[] {
+): PathComparison<LatencyRelation>[] {
   const byId = new Map(scenarios.map((scenario) => [scenario.scenarioId, scenario]));
-  return ratios.flatMap((ratio) => {
+  return ratios.flatMap((ratio): PathComparison<LatencyRelation>[] => {
+    const inTurns = ratio.latency?.[percentile as keyof LatencyRatios] ?? null;
+    if (inTurns !== null) {
+      return [{ ...comparedOf(ratio), verdict: relationOf(inTurns), ratio: inTurns.value }];
+    }
     const [direct, pooled] = [byId.get(ratio.direct), byId.get(ratio.pooled)];
     if (direct === undefined || pooled === undefined) return [];
     const [base, other] = [percentileOf(direct, percentile), percentileOf(pooled, percentile)];
-    let verdict = compareRanges(
+    const relation = compareRanges(
       { estimate: base, n: direct.n },
       { estimate: other, n: pooled.n },
     );
-    if (verdict === "above" && isLowerBound(direct, percentile)) verdict = "overlap";
-    if (verdict === "below" && isLowerBound(pooled, percentile)) verdict = "overlap";
-    return [{
-      name: pairName(ratio),
-      users: ratio.users,
-      arrivalRate: ratio.arrivalRate,
-      verdict,
-      ratio: base === null || other === null ? null : other.value / base.value,
-      missing: [...ratio.failedPaths, ...ratio.rejectedPaths].length > 0 ||
-          (base !== null && other !== null)
-        ? whatFailed(ratio)
-        : claimWords.tooFewRequests,
-    }];
+    const isOpen = (relation === "above" && isLowerBound(direct, percentile)) ||
+      (relation === "below" && isLowerBound(pooled, percentile));
+    const verdict: RangeRelation = isOpen ? "overlap" : relation;
+    const compared = { ...comparedOf(ratio), verdict };
+    if (base !== null && other !== null) return [{ ...compared, ratio: other.value / base.value }];
+    const isKnown = ratio.failedPaths.length + ratio.rejectedPaths.length > 0;
+    const missing = isKnown ? compared.missing : claimWords.tooFewRequests;
+    return [{ ...compared, ratio: null, missing }];
   });
 }
 
-interface Part {
-  name: string;
-  /** The name, with its load where the pair's verdict depends on it. */
-  cell: string;
-  ratios: number[];
-  missing: string[];
+/** Comparisons by name and verdict; the cell names the load where the verdict depends on it. */
+function partsOf(comparisons: readonly PathComparison<string>[]) {
+  return [...Map.groupBy(comparisons, ({ name }) => name)].flatMap(([name, own]) => {
+    const byVerdict = [...Map.groupBy(own, ({ verdict }) => verdict)];
+    return byVerdict.map(([verdict, members]) => ({
+      verdict,
+      name,
+      cell: byVerdict.length === 1 ? name : claimWords.cell(name, members),
+      factor: (isBound(verdict) ? claimWords.atLeast : claimWords.factor)(
+        members.flatMap(({ ratio }) => ratio ?? []),
+      ),
+      missing: [...new Set(members.map(({ missing }) => missing))],
+    }));
+  });
 }
 
-function partsByVerdict<V>(comparisons: readonly PathComparison<V>[]): Map<V, Part[]> {
-  const parts = new Map<V, Part[]>();
-  for (const name of new Set(comparisons.map((comparison) => comparison.name))) {
-    const own = comparisons.filter((comparison) => comparison.name === name);
-    const verdicts = new Set(own.map((comparison) => comparison.verdict));
-    for (const verdict of verdicts) {
-      const members = own.filter((comparison) => comparison.verdict === verdict);
-      const part = {
-        name,
-        cell: verdicts.size === 1 ? name : claimWords.cell(name, members),
-        ratios: members.flatMap((member) => member.ratio === null ? [] : [member.ratio]),
-        missing: [...new Set(members.map((member) => member.missing))],
-      };
-      parts.set(verdict, [...(parts.get(verdict) ?? []), part]);
-    }
+type Part = ReturnType<typeof partsOf>[number];
+
+/** A claim: what is apart, what is undecided, what ran only once, and what failed. */
+function claim(
+  measure: string,
+  comparisons: readonly PathComparison<string>[],
+  undecided: readonly (keyof typeof claimWords.verdict)[],
+  apartOf: (ofVerdict: (verdict: string) => Part[]) => string[],
+): string {
+  const parts = partsOf(comparisons);
+  const ofVerdict = (verdict: string) => parts.filter((part) => part.verdict === verdict);
+  const cellsOf = (verdict: string) => ofVerdict(verdict).map(({ cell }) => cell);
+  const missing = ofVerdict("none").map(({ missing, cell }) => claimWords.missing(missing, cell));
+  const single = cellsOf("single");
+  if (parts.length === 0) return claimWords.clauses([claimWords.noPair(measure)]);
+  if (parts.every(({ verdict }) => verdict === "single" || verdict === "none")) {
+    if (single.length === 0) return claimWords.nothing(measure, missing);
+    return claimWords.clauses([claimWords.oneRun(measure), ...missing]);
   }
-  return parts;
-}
-
-function namesOf<V>(parts: ReadonlyMap<V, Part[]>, verdict: V, by: "name" | "cell"): string[] {
-  return (parts.get(verdict) ?? []).map((part) => part[by]);
-}
-
-/** What failed, a clause for each pair. */
-function missingOf(parts: ReadonlyMap<string, Part[]>): string[] {
-  return (parts.get("none") ?? []).map(({ cell, missing }) => claimWords.missing(missing, cell));
-}
-
-/** What ran only once, and what failed, after a claim. */
-function restOf(parts: ReadonlyMap<string, Part[]>): string[] {
-  const single = namesOf(parts, "single", "cell");
-  return [...(single.length > 0 ? [claimWords.oneRunOf(single)] : []), ...missingOf(parts)];
-}
-
-/** What is said where nothing was compared: no pair, one run, or nothing but failures. */
-function emptyClaim(measure: string, parts: ReadonlyMap<string, Part[]>): string | null {
-  if (parts.size === 0) return claimWords.clauses([claimWords.noPair(measure)]);
-  if ([...parts.keys()].some((verdict) => verdict !== "single" && verdict !== "none")) return null;
-  const missing = missingOf(parts);
-  return parts.has("single")
-    ? claimWords.clauses([claimWords.oneRun(measure), ...missing])
-    : claimWords.nothing(measure, missing);
+  const apart = apartOf(ofVerdict);
+  const known = undecided.filter((verdict) => ofVerdict(verdict).length > 0);
+  const others = known.map((verdict, i) => {
+    const cells = cellsOf(verdict);
+    if (apart.length > 0) return claimWords.elsewhere(verdict, cells);
+    if (i > 0) return claimWords.undecided(verdict, cells);
+    // Where the others of a pair failed or ran once, the rest of the title says so.
+    const names = known.length > 1 ? cells : ofVerdict(verdict).map(({ name }) => name);
+    return claimWords.alike(measure, verdict, names);
+  });
+  const once = single.length > 0 ? [claimWords.oneRunOf(single)] : [];
+  return claimWords.clauses([...apart, ...others, ...once, ...missing]);
 }
 
 /**
@@ -225,54 +218,20 @@ function emptyClaim(measure: string, parts: ReadonlyMap<string, Part[]>): string
  * ```ts
  * import { pathClaim } from "poolscope";
  *
- * const comparison = { name: "Shop (app_pool)", users: 100, arrivalRate: null, missing: "" };
- * console.assert(
- *   pathClaim("throughput", [{ ...comparison, verdict: "indistinguishable", ratio: 1.1 }]) ===
- *     "Direct and pooled throughput are indistinguishable for Shop (app_pool)",
- * );
+ * const pair = { name: "Shop (app_pool)", users: 100, arrivalRate: null, missing: "" };
+ * const claim = pathClaim("throughput", [{ ...pair, verdict: "indistinguishable", ratio: 1.1 }]);
+ * console.assert(claim === "Direct and pooled throughput are indistinguishable for Shop (app_pool)");
  * ```
  */
-export function pathClaim(
-  measure: string,
-  comparisons: readonly PathComparison[],
-): string {
-  const parts = partsByVerdict(comparisons);
-  const empty = emptyClaim(measure, parts);
-  if (empty !== null) return empty;
-  const leads = [
-    leadOf(measure, ["pooled", "direct"], parts, ["higher", "lower", "ahead"]),
-    leadOf(measure, ["direct", "pooled"], parts, ["behind"]),
-  ].flat();
-  const alike = (["indistinguishable", "noisy", "open"] as const)
-    .filter((verdict) => parts.has(verdict));
-  const others = alike.map((verdict, i) => {
-    const cells = namesOf(parts, verdict, "cell");
-    if (leads.length > 0) return claimWords.elsewhere(verdict, cells);
-    // Where the others of a pair failed or ran once, the rest of the title says so.
-    const names = alike.length > 1 ? cells : namesOf(parts, verdict, "name");
-    return i === 0
-      ? claimWords.alike(measure, verdict, names)
-      : claimWords.undecided(verdict, names);
+export function pathClaim(measure: string, comparisons: readonly PathComparison[]): string {
+  return claim(measure, comparisons, ["indistinguishable", "noisy", "open"], (ofVerdict) => {
+    const pooled = ["higher", "lower", "ahead"].flatMap(ofVerdict);
+    const direct = ofVerdict("behind");
+    return [
+      ...(pooled.length > 0 ? [claimWords.lead(measure, ["pooled", "direct"], pooled)] : []),
+      ...(direct.length > 0 ? [claimWords.lead(measure, ["direct", "pooled"], direct)] : []),
+    ];
   });
-  return claimWords.clauses([...leads, ...others, ...restOf(parts)]);
-}
-
-/** How far one path's measure is from the other's, where that is known or has a bound. */
-function leadOf(
-  measure: string,
-  paths: readonly [Path, Path],
-  parts: ReadonlyMap<FigureClaim, Part[]>,
-  claims: readonly FigureClaim[],
-): string[] {
-  const factors = claims.flatMap((claim) =>
-    (parts.get(claim) ?? []).map(({ cell, ratios }) => ({
-      factor: claim === "ahead" || claim === "behind"
-        ? claimWords.atLeast(ratios)
-        : claimWords.factor(ratios),
-      cell,
-    }))
-  );
-  return factors.length === 0 ? [] : [claimWords.lead(measure, paths, factors)];
 }
 
 /**
@@ -286,36 +245,26 @@ function leadOf(
  * ```ts
  * import { rangeClaim } from "poolscope";
  *
- * const comparison = { name: "Shop (app_pool)", users: 100, arrivalRate: null, missing: "" };
- * console.assert(
- *   rangeClaim("P95 service time", [{ ...comparison, verdict: "above", ratio: 2 }]) ===
- *     "In every run, pooled P95 service time is above direct's: 2.00× for Shop (app_pool)",
- * );
+ * const pair = { name: "Shop (app_pool)", users: 100, arrivalRate: null, missing: "" };
+ * const claim = rangeClaim("P95 service time", [{ ...pair, verdict: "above", ratio: 2 }]);
+ * console.assert(claim.endsWith("is above direct's: 2.00× for Shop (app_pool)"));
  * ```
  */
 export function rangeClaim(
   measure: string,
-  comparisons: readonly PathComparison<RangeRelation>[],
+  comparisons: readonly PathComparison<LatencyRelation>[],
 ): string {
-  const parts = partsByVerdict(comparisons);
-  const empty = emptyClaim(measure, parts);
-  if (empty !== null) return empty;
-  const apart = (["above", "below"] as const).filter((relation) => parts.has(relation))
-    .map((relation, i) => {
-      const factors = parts.get(relation)!.map(({ cell, ratios }) => ({
-        factor: claimWords.factor(ratios),
-        cell,
-      }));
-      return i === 0
-        ? claimWords.apart(measure, relation, factors)
-        : claimWords.alsoApart(relation, factors);
-    });
-  const undecided = (["overlap", "few"] as const).filter((relation) => parts.has(relation));
-  const others = undecided.map((relation, i) => {
-    const cells = namesOf(parts, relation, "cell");
-    if (apart.length + i > 0) return claimWords.elsewhere(relation, cells);
-    const names = undecided.length > 1 ? cells : namesOf(parts, relation, "name");
-    return claimWords[relation](measure, names);
-  });
-  return claimWords.clauses([...apart, ...others, ...restOf(parts)]);
+  return claim(
+    measure,
+    comparisons,
+    ["indistinguishable", "overlap", "few"],
+    (ofVerdict) => {
+      const inTurns = ["higher", "lower"].flatMap(ofVerdict);
+      return [
+        ...(inTurns.length > 0 ? [claimWords.lead(measure, ["pooled", "direct"], inTurns)] : []),
+        ...(["above", "below"] as const).filter((relation) => ofVerdict(relation).length > 0)
+          .map((relation, i) => claimWords.apart(measure, relation, ofVerdict(relation), i === 0)),
+      ];
+    },
+  );
 }

@@ -1,11 +1,11 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import type { PathComparison } from "./claims.ts";
 import {
   claimOf,
   latencyComparisons,
   pairName,
   pathClaim,
+  type PathComparison,
   rangeClaim,
   verdictOf,
 } from "./claims.ts";
@@ -191,4 +191,22 @@ Deno.test("latencyComparisons() never takes a lower bound for the lower value", 
   assert.equal(verdict(false, false), "above");
   assert.equal(verdict(false, true), "above");
   assert.equal(verdict(true, false), "overlap");
+});
+
+Deno.test("rangeClaim() of arms in turn goes by the interval of the ratio, and names no runs", () => {
+  const pair = { name: "Shop (app_pool)", users: 10, arrivalRate: null, missing: "" };
+  const claim = (verdict: "higher" | "lower" | "indistinguishable", ratio: number) =>
+    rangeClaim("P95 service time", [{ ...pair, verdict, ratio }]);
+  assert.equal(
+    claim("higher", 1.22),
+    "Pooled P95 service time is 1.22× direct's for Shop (app_pool)",
+  );
+  assert.equal(
+    claim("lower", 0.8),
+    "Pooled P95 service time is 0.80× direct's for Shop (app_pool)",
+  );
+  assert.equal(
+    claim("indistinguishable", 1.01),
+    "Direct and pooled P95 service time are indistinguishable for Shop (app_pool)",
+  );
 });

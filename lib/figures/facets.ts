@@ -1,94 +1,78 @@
-/**
- * Which arms are drawn together.
- *
- * @module
- */
+/** Small plots side by side: which arms are drawn together, and where. */
 
+import * as Plot from "@observablehq/plot";
 import type { PathRatio, ScenarioSummary } from "../stats/summary.ts";
 import { legendWords } from "../wording/figures.ts";
+import { framed, MUTED, wrapLabel } from "./style.ts";
+import { BODY_WIDTH } from "./figure.ts";
 
-/** One small plot: a framework (and settings), with the direct and the pooled arm side by side. */
-export interface Facet {
-  label: string;
-  /** How the app keeps its connections, and settings that differ between its two arms. */
-  note: string;
-  scenarios: ScenarioSummary[];
-}
-
-/**
- * Groups scenarios so that each pooled arm is beside the direct arm that it is compared with. An
- * arm without a counterpart has a facet of its own.
- *
- * @param scenarios The scenarios, in the order of the facets.
- * @param ratios The pairs.
- */
-export function facetsOf(
-  scenarios: readonly ScenarioSummary[],
+/** The pairs that a scenario belongs to; one without a counterpart stands alone, by its arm. */
+export function pairsOf(
+  { scenarioId, arm }: Pick<ScenarioSummary, "scenarioId" | "arm">,
   ratios: readonly PathRatio[],
-): Facet[] {
-  const facets = new Map<string, Facet>();
-  const add = (label: string, note: string, scenario: ScenarioSummary) => {
-    const facet = facets.get(label) ?? { label, note, scenarios: [] };
-    if (!facet.scenarios.includes(scenario)) facet.scenarios.push(scenario);
-    facets.set(label, facet);
-  };
-  for (const scenario of scenarios) {
-    const pairs = ratios.filter(({ direct, pooled }) =>
-      direct === scenario.scenarioId || pooled === scenario.scenarioId
-    );
-    const { reuse } = scenario.scenario;
-    for (const { label, differences } of pairs) {
-      add(label, legendWords.reuse(reuse, differences), scenario);
-    }
-    if (pairs.length === 0) {
-      const label = scenario.arm.replace(/ (direct|pooled)(?=,|$)/, "");
-      add(label, legendWords.reuse(reuse, []), scenario);
-    }
-  }
-  return [...facets.values()];
+): Pick<PathRatio, "label" | "differences">[] {
+  const pairs = ratios.filter(({ direct, pooled }) => [direct, pooled].includes(scenarioId));
+  if (pairs.length > 0) return pairs;
+  return [{ label: arm.replace(/ (direct|pooled)(?=,|$)/, ""), differences: [] }];
 }
 
-/** Where the i-th small plot stands, in rows of so many columns. */
-export function placeOf(i: number, columns: number): { fx: number; fy: number } {
-  return { fx: i % columns, fy: Math.floor(i / columns) };
+/** Each pooled arm beside the direct arm that it is compared with; one without has its own facet. */
+export function facetsOf(scenarios: readonly ScenarioSummary[], ratios: readonly PathRatio[]) {
+  const placed = scenarios.flatMap((scenario) =>
+    pairsOf(scenario, ratios).map(({ label, differences }) => ({
+      label,
+      note: legendWords.reuse(scenario.scenario.reuse, differences),
+      scenario,
+    }))
+  );
+  return [...Map.groupBy(placed, ({ label }) => label).values()].map((members) => ({
+    ...members[0]!,
+    scenarios: [...new Set(members.map(({ scenario }) => scenario))],
+  }));
 }
 
-/** A text above a small plot. */
-export const FACET_HEADER = {
-  fx: "fx",
-  fy: "fy",
-  frameAnchor: "top-left",
-  lineAnchor: "bottom",
-} as const;
+/** One small plot; the note says how the app keeps its connections, and which settings differ. */
+export type Facet = ReturnType<typeof facetsOf>[number];
 
-/**
- * Options of a plot of small plots; each row of them brings the room of its own header and axis.
- *
- * @param columns Small plots beside each other.
- * @param rows Rows of them.
- * @param frameHeight The height of each, without header and axis, in pixels.
- * @param headerHeight Room for the header.
- */
-export function gridOptions(
-  columns: number,
-  rows: number,
-  frameHeight: number,
-  headerHeight: number,
-) {
-  const marginBottom = 28;
-  const gap = headerHeight + marginBottom;
-  const numbers = (length: number) => Array.from({ length }, (_, i) => i);
+/** Small plots in a grid, each row with room for its headers and axis. */
+export function facetGrid(facets: readonly Pick<Facet, "label" | "note">[]) {
+  const columns = facets.length === 4 ? 2 : Math.min(3, facets.length);
+  const placeOf = (i: number) => ({ fx: i % columns, fy: Math.floor(i / columns) });
+  const rows = Math.ceil(facets.length / columns);
+  const wrap = (text: string, size: number) => wrapLabel(text, BODY_WIDTH / columns - 24, size);
+  const headers = facets.map(({ label, note }, i) => ({
+    ...placeOf(i),
+    label: wrap(label, 13),
+    note: wrap(note, 12),
+  }));
+  const lines = (key: "label" | "note") => Math.max(...headers.map((one) => one[key].length));
+  const noteLines = lines("note");
+  const header = { fx: "fx", fy: "fy", frameAnchor: "top-left", lineAnchor: "bottom" } as const;
+  const bold = { fontSize: 13, fontWeight: 600, ariaDescription: "facet" };
+  const text = (key: "label" | "note") => (one: typeof headers[number]) => one[key].join("\n");
+  const height = rows === 1 ? 230 : 180;
+  const [above, below, left] = [16 + 16 * lines("label") + 15 * noteLines, 28, 46];
+  const gap = above + below;
+  // One or two small plots stay small: they read like the others.
+  const width = Math.min(BODY_WIDTH, left + columns * 380);
   return {
-    height: rows * (frameHeight + gap),
-    marginTop: headerHeight,
-    marginRight: 8,
-    marginBottom,
-    fx: { domain: numbers(columns), axis: null, padding: 0.08 },
-    fy: {
-      domain: numbers(rows),
-      axis: null,
-      paddingInner: rows === 1 ? 0 : gap / (frameHeight + gap),
-      paddingOuter: 0,
+    placeOf,
+    columns,
+    frameWidth: 0.92 * (width - left) / columns,
+    headers: [
+      Plot.text(headers, { ...header, ...bold, text: text("label"), dy: -12 - 15 * noteLines }),
+      Plot.text(headers, { ...header, text: text("note"), dy: -9, fill: MUTED }),
+    ],
+    options: {
+      width,
+      ...framed(rows * (height + gap) - gap, [above, 8, below, left]),
+      fx: { domain: [...Array(columns).keys()], axis: null, padding: 0.08 },
+      fy: {
+        domain: [...Array(rows).keys()],
+        axis: null,
+        paddingInner: rows === 1 ? 0 : gap / (height + gap),
+        paddingOuter: 0,
+      },
     },
   };
 }

@@ -1,22 +1,20 @@
 // test lane: checkout
 import assert from "node:assert/strict";
 import { parseHTML } from "linkedom";
-import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../testing/synthetic_study.ts";
 import { FRAMEWORKS, namedPlan, type Plan, type PlannedRun } from "../plan.ts";
 import { createScenario, PATHS } from "../scenario.ts";
 import { loadStudy, type Study } from "../report/study.ts";
 import { p95ComparisonFigure, rpsComparisonFigure } from "./comparison.ts";
 import { distributionFigure } from "./distribution.ts";
 import type { Figure } from "./figure.ts";
-import { latencyFigure } from "./latency.ts";
+import { latencyFigure, openLoopFigure, openLoopPercentile, throughputFigure } from "./levels.ts";
 import { scenarioMatrixFigure } from "./matrix.ts";
 import { ratioFigure } from "./ratio.ts";
-import { openLoopFigure, openLoopPercentile } from "./open_loop.ts";
-import { resourceFigure } from "./resource.ts";
-import { linearTicks, logTicks } from "./scales.ts";
-import { textWidth, wrapLabel } from "./text.ts";
-import { throughputFigure } from "./throughput.ts";
+import { resourceFigure } from "./over_time.ts";
+import { logTicks, textWidth, wrapLabel } from "./style.ts";
 import { waterfallFigure } from "./waterfall.ts";
+import { compareScenarios } from "../stats/comparisons.ts";
 import { waterfalls } from "../stats/waterfall.ts";
 
 async function studyOf(plan: Plan, describe: (run: PlannedRun) => SyntheticRun): Promise<Study> {
@@ -63,6 +61,10 @@ Deno.test("throughputFigure() draws every scenario, interval, run and failure on
   assert.equal(marks(figure, "partly failed").length, 2);
   assert.equal(marks(figure, "run").length, 11 * 4 - 2);
   assert.equal(marks(figure, "facet").length, 3);
+  assert.deepEqual(
+    marks(figure, "tick").map((text) => text.textContent),
+    ["0", "50", "100", "150", "200"],
+  );
 });
 
 Deno.test("throughputFigure() says why something failed, and what its intervals are", () => {
@@ -102,11 +104,40 @@ Deno.test("ratioFigure() has a row for every pair, and a cross where there is no
   assert.match(textOf(figure), /2\.01× \[1\.98, 2\.04\]/);
 });
 
+Deno.test("figures say of how many blocks ratios are made", () => {
+  const slicesOf = (rps: number) =>
+    Array.from({ length: 13 }, (_, i) => {
+      const own = rps * (1 + 0.05 * (i % 2));
+      return {
+        block: i + 1,
+        place: 1,
+        rps: own,
+        earlyRps: own,
+        lateRps: own,
+        serviceMs: 1,
+        timesUs: new Float64Array(),
+      };
+    });
+  const runs = study.runs.map((run) => ({ ...run, slices: slicesOf(run.rps) }));
+  const { ratios } = compareScenarios(study.plan, study.scenarios, runs);
+  const text = textOf(ratioFigure(ratios, study));
+  assert.match(text, /n = 39 to 52 blocks in 3 to 4 starts per row; ratio of the answers in all/);
+  assert.match(text, /2\.01×/);
+  const throughput = textOf(throughputFigure(study.scenarios, { ...study, ratios }));
+  assert.match(throughput, /the title goes by ratios paired by block/);
+  const first = compareScenarios(study.plan, study.scenarios, runs.filter((one) => one.round < 2));
+  assert.match(textOf(ratioFigure(first.ratios, study)), /without the differences from one start/);
+});
+
 Deno.test("rpsComparisonFigure() and p95ComparisonFigure() label every value", () => {
   for (const draw of [rpsComparisonFigure, p95ComparisonFigure]) {
     const figure = draw(study.scenarios, study);
     assert.equal(marks(figure, "scenario").length, 11);
     assert.equal(marks(figure, "value").length, 11);
+    // A text with an outline and no colour of its own would not be seen.
+    for (const text of marks(figure, "value")) {
+      assert.match(text.parentElement!.getAttribute("fill")!, /^#[0-9a-f]{6}$/);
+    }
     assert.equal(marks(figure, "failed").length, 1);
     assert.equal(marks(figure, "partly failed").length, 2);
     assert.equal(marks(figure, "level").length, 2);
@@ -119,7 +150,10 @@ Deno.test("scenarioMatrixFigure() has a cell for every scenario", () => {
   assert.equal(marks(figure, "arm").length, 6);
   assert.match(textOf(figure), /3 of 4/);
   assert.match(textOf(figure), /up to 64 connections → PgBouncer: 20/);
-  assert.match(scenarioMatrixFigure(namedPlan("quick")).title, /^6 arms × 2 numbers of users × 5/);
+  assert.match(
+    scenarioMatrixFigure(namedPlan("quick")).title,
+    /^6 arms × 2 numbers of users × 3 starts/,
+  );
 });
 
 Deno.test("distributionFigure() draws a line for every scenario with an answer", async () => {
@@ -301,9 +335,8 @@ Deno.test("wrapText() breaks between words and keeps no-break spaces", () => {
   assert.ok(lines.some((line) => line.includes("60\u00a0s")));
 });
 
-Deno.test("logTicks() and linearTicks() are round and few", () => {
+Deno.test("logTicks() are round and few", () => {
   assert.deepEqual(logTicks([9, 220]), [10, 20, 50, 100, 200]);
   assert.deepEqual(logTicks([1, 100_000], 6), [1, 10, 100, 1000, 10_000, 100_000]);
   assert.deepEqual(logTicks([0.15, 3]), [0.2, 0.5, 1, 2]);
-  assert.deepEqual(linearTicks(870, 5), [0, 200, 400, 600, 800]);
 });

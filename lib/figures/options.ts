@@ -1,19 +1,23 @@
-/**
- * What figures of a study have in common: their options, captions and the sentences on failures.
- *
- * @module
- */
+/** What figures of a study have in common: options, measures, captions, sentences on failures. */
 
-import type { LoadLevel } from "../scenario.ts";
+import { levelLabel, type LoadLevel, PATHS } from "../scenario.ts";
 import type { StudyContext } from "../stats/context.ts";
 import { leastRequests } from "../stats/latency.ts";
 import { isLowerBound, shortCause } from "../stats/summarise.ts";
-import type { PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
-import { type Percentile, percentileOf } from "./claims.ts";
+import type { Estimate, PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import { claimWords, measureWords } from "../wording/claims.ts";
 import { axisWords, captionWords, figureTitles, legendWords } from "../wording/figures.ts";
-import { composeFigure, type Figure, type LegendEntry } from "./figure.ts";
-import { FAILED, INK, PATH_STYLE, REJECTED } from "./theme.ts";
+import {
+  latencyComparisons,
+  pathClaim,
+  type Percentile,
+  percentileOf,
+  rangeClaim,
+  throughputComparisons,
+} from "./claims.ts";
+import { composeFigure, type Drawing, type Figure, type LegendEntry } from "./figure.ts";
+import { INK, OUTCOME_STYLE, PATH_STYLE } from "./style.ts";
+import { formatBound } from "../wording/format.ts";
 
 /**
  * Options of a figure over scenarios. A `Study` has all of these fields but `title`, so that it can
@@ -22,6 +26,8 @@ import { FAILED, INK, PATH_STYLE, REJECTED } from "./theme.ts";
 export interface FigureOptions {
   /** The single runs, drawn as small dots. @default none */
   runs?: readonly RunSummary[];
+  /** The scenarios, where these are not what is drawn. @default none */
+  scenarios?: readonly ScenarioSummary[];
   /** Pooled over direct, for the claim and the pairing into facets. @default none */
   ratios?: readonly PathRatio[];
   /** The circumstances that the caption names. @default none */
@@ -30,74 +36,44 @@ export interface FigureOptions {
   title?: string;
 }
 
-/** How many runs that count are behind each scenario: `n = 5 runs per cell`. */
-export function describeN(scenarios: readonly ScenarioSummary[]): string {
-  const counts = scenarios.filter((scenario) => scenario.n > 0).map((scenario) => scenario.n);
-  return counts.length === 0 ? captionWords.noRun : captionWords.runsPerCell(counts);
-}
-
-/** What the spread of several runs is, in a caption; that a single run has none. */
-export function describeSpread(
-  scenarios: readonly ScenarioSummary[],
-  kind: keyof typeof captionWords.spread,
-): string[] {
-  if (scenarios.some(({ n }) => n > 1)) return [captionWords.spread[kind]];
-  return scenarios.some(({ n }) => n === 1) ? [captionWords.noSpread(kind)] : [];
-}
-
-/** A caption: its parts, then window, limits and what else holds for the whole study. */
-export function caption(parts: string[], context?: StudyContext): string {
-  const all = context === undefined ? parts : [
-    ...parts,
-    captionWords.windows(context.windowS),
-    context.database,
-    context.network ?? [],
-    context.cores === null
-      ? []
-      : context.cpuSets.length > 0
-      ? [captionWords.ownCores]
-      : [captionWords.sharedCores(context.cores)],
-    context.functionalCheck ? [captionWords.functionalCheck] : [],
-  ].flat();
-  return captionWords.all(all);
-}
-
-/** What every scenario's failed runs died of, one sentence for each cause. */
-export function failureSentences(scenarios: readonly ScenarioSummary[]): string[] {
-  const sentence = (own: readonly ScenarioSummary[]) => {
-    const [first] = own as [ScenarioSummary];
-    const { arm, n, failedRuns } = first;
-    const cell = claimWords.cell(arm, own);
-    return n === 0
-      ? claimWords.cellFailed(cell, shortCause(first))
-      : claimWords.runsFailed(cell, failedRuns, n + failedRuns, shortCause(first));
-  };
-  const failed = scenarios.filter(({ failedRuns }) => failedRuns > 0);
-  const alike = Map.groupBy(failed, (one) => {
-    const extent = one.n === 0 ? "" : `${one.failedRuns} of ${one.n + one.failedRuns}`;
-    return [one.arm, extent, shortCause(one)].join("\n");
-  });
-  return [...alike.values()].map(sentence);
-}
-
-function latencyKind(levels: readonly LoadLevel[]): "service" | "response" | "latency" {
-  const open = levels.filter(({ users }) => users === null).length;
-  if (open === 0) return "service";
-  return open === levels.length ? "response" : "latency";
+/** The windows of a study, or the slices of arms that took turns. */
+export function describeWindows(
+  { windowS, turns }: Pick<StudyContext, "windowS" | "turns">,
+): string {
+  return turns === null ? captionWords.windows(windowS) : captionWords.slices(turns.sliceS);
 }
 
 /**
- * Which latency scenarios have: service time in a closed loop, response time in an open one.
- *
- * @returns `latency` where there are both.
+ * A caption: its own parts, as far as they are texts, then window, limits and what else holds for the
+ * whole study.
  */
-export function latencyName(levels: readonly LoadLevel[]): string {
-  return measureWords[latencyKind(levels)];
+export function caption(parts: readonly (string | null | false)[], context?: StudyContext): string {
+  const all = [...parts];
+  if (context !== undefined) {
+    const { database, network, cores, cpuSets, functionalCheck } = context;
+    const shared = cores !== null && captionWords.sharedCores(cores);
+    all.push(
+      describeWindows(context),
+      database,
+      network,
+      cores !== null && cpuSets.length > 0 ? captionWords.ownCores : shared,
+      functionalCheck && captionWords.functionalCheck,
+    );
+  }
+  return captionWords.all(all.filter((part) => typeof part === "string"));
 }
 
-/** The latency's name as an axis has it: from when to when. */
-export function latencyAxis(levels: readonly LoadLevel[]): string {
-  return axisWords[latencyKind(levels)];
+/** The loops of some scenarios: closed at numbers of users, open at arrival rates. */
+export function loopsOf(levels: readonly LoadLevel[]): "closed" | "open" | "both" {
+  const open = levels.filter(({ users }) => users === null).length;
+  if (open === 0) return "closed";
+  return open === levels.length ? "open" : "both";
+}
+
+/** Service time in a closed loop, response time in an open one, `latency` where there are both. */
+export function latencyName(levels: readonly LoadLevel[]): string {
+  const { service: closed, response: open, latency: both } = measureWords;
+  return { closed, open, both }[loopsOf(levels)];
 }
 
 /** What sets the pace of some scenarios: think time in a closed loop, arrivals in an open one. */
@@ -113,32 +89,49 @@ export function describeLoop(
   return [...new Set(loops)].join("; ");
 }
 
+function cellsOf(
+  scenarios: readonly ScenarioSummary[],
+  describe = (own: readonly ScenarioSummary[]) => claimWords.cell(own[0]!.arm, own),
+): string[] {
+  return [...Map.groupBy(scenarios, ({ arm }) => arm).values()].map((own) => describe(own));
+}
+
 /** Which scenarios have too few requests for a percentile; null where all have enough. */
 export function tooFewRequests(
   scenarios: readonly ScenarioSummary[],
   percentile: Percentile,
 ): string | null {
-  const few = scenarios.filter((scenario) =>
-    scenario.n > 0 && percentileOf(scenario, percentile) === null
-  );
+  const few = scenarios.filter((one) => one.n > 0 && percentileOf(one, percentile) === null);
   if (few.length === 0) return null;
-  const arms = [...new Set(few.map(({ arm }) => arm))].map((arm) =>
-    claimWords.cell(arm, few.filter((scenario) => scenario.arm === arm))
-  );
-  return captionWords.tooFewRequests(percentile, leastRequests(percentile), arms);
+  return captionWords.tooFewRequests(percentile, leastRequests(percentile), cellsOf(few));
+}
+
+/** What every scenario's failed runs died of, one sentence for each cause. */
+export function failureSentences(scenarios: readonly ScenarioSummary[]): string[] {
+  const failed = scenarios.filter(({ failedRuns }) => failedRuns > 0);
+  const alike = Map.groupBy(failed, (one) => {
+    const extent = one.n === 0 ? "" : `${one.failedRuns} of ${one.n + one.failedRuns}`;
+    return [one.arm, extent, shortCause(one)].join("\n");
+  });
+  return [...alike.values()].map((own) => {
+    const { arm, n, failedRuns } = own[0]!;
+    const [cell, cause] = [claimWords.cell(arm, own), shortCause(own[0]!)];
+    return n === 0
+      ? claimWords.cellFailed(cell, cause)
+      : claimWords.runsFailed(cell, failedRuns, n + failedRuns, cause);
+  });
 }
 
 /** Which scenarios have rejected runs, one sentence for each reason. */
 export function rejectionSentences(scenarios: readonly ScenarioSummary[]): string[] {
   const rejected = scenarios.filter(({ rejectedRuns }) => rejectedRuns > 0);
   // What was seen differs from run to run; what stands before the colon is the reason.
-  const reasonOf = ({ rejection }: ScenarioSummary) => rejection!.split(": ")[0]!;
-  return [...new Set(rejected.map(reasonOf))].map((reason) => {
-    const own = rejected.filter((scenario) => reasonOf(scenario) === reason);
-    if (own.length === 1) return claimWords.because(describeRejected(own), own[0]!.rejection!);
-    const arms = [...new Set(own.map(({ arm }) => arm))];
-    const cells = arms.map((arm) => describeRejected(own.filter((one) => one.arm === arm)));
-    return claimWords.shared(reason, cells);
+  const byReason = Map.groupBy(rejected, ({ rejection }) => rejection!.split(": ")[0]!);
+  return [...byReason].map(([reason, own]) => {
+    const cells = cellsOf(own, describeRejected);
+    return own.length === 1
+      ? claimWords.because(cells[0]!, own[0]!.rejection!)
+      : claimWords.shared(reason, cells);
   });
 }
 
@@ -150,58 +143,181 @@ function describeRejected(own: readonly ScenarioSummary[]): string {
   return runs === all ? cell : claimWords.runsOf(cell, runs, all);
 }
 
-/**
- * The legend of the two paths, and of failures and lower bounds where there are some.
- *
- * @param scenarios What is drawn.
- * @param extra Further entries, after the paths.
- * @param percentile The percentile that the figure shows, which can be a lower bound. @default none
- */
-export function pathLegend(
-  scenarios: readonly ScenarioSummary[],
-  extra: LegendEntry[] = [],
-  percentile: number | null = null,
-): LegendEntry[] {
-  const paths = (["direct", "pooled"] as const)
-    .filter((path) => scenarios.some((scenario) => scenario.path === path))
-    .map((path): LegendEntry => ({ label: path, ...PATH_STYLE[path] }));
-  const failed = scenarios.some((scenario) => scenario.failedRuns > 0);
-  const lowerBound = percentile !== null &&
-    scenarios.some((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile));
-  return [
-    ...paths,
-    ...extra,
-    ...(failed ? [{ label: claimWords.failed, color: FAILED, symbol: "times" as const }] : []),
-    ...(scenarios.some((scenario) => scenario.rejectedRuns > 0)
-      ? [{ label: claimWords.rejected, color: REJECTED, symbol: "triangle" as const }]
-      : []),
-    ...(lowerBound ? [{ label: legendWords.lowerBound, color: INK, symbol: "ring" as const }] : []),
-  ];
+const OUTCOMES = ["failed", "rejected"] as const;
+
+/** How the runs of a scenario ended that do not count. */
+export function outcomesOf(
+  { failedRuns, rejectedRuns }: Pick<ScenarioSummary, "failedRuns" | "rejectedRuns">,
+): typeof OUTCOMES[number][] {
+  const runs = { failed: failedRuns, rejected: rejectedRuns };
+  return OUTCOMES.filter((outcome) => runs[outcome] > 0);
 }
 
-/**
- * What stands for a figure that compares in a functional check: its windows are too short for that.
- *
- * @param measure What is not compared.
- * @param context The study's circumstances.
- * @returns Null for a study that is no functional check.
- */
-export function checkFigure(measure: string, context?: StudyContext): Figure | null {
+export function outcomeLegend(scenarios: readonly ScenarioSummary[]): LegendEntry[] {
+  const outcomes = new Set(scenarios.flatMap(outcomesOf));
+  return OUTCOMES.filter((outcome) => outcomes.has(outcome))
+    .map((outcome) => ({ label: claimWords[outcome], mark: { ...OUTCOME_STYLE[outcome], r: 4 } }));
+}
+
+/** A figure that says what there is nothing of: an empty study must not break a report. */
+export function emptyFigure(title: string, context?: StudyContext): Figure {
+  return composeFigure({ title, caption: caption([captionWords.nothing], context) });
+}
+
+/** Instead of a figure without rows, and in a functional check, which is too short to compare. */
+export function noticeFigure(
+  rows: readonly unknown[],
+  title: string,
+  measure: string,
+  context?: StudyContext,
+): Figure | null {
+  if (rows.length === 0) return emptyFigure(title, context);
   if (!context?.functionalCheck) return null;
   return composeFigure({
     title: figureTitles.checkOnly(measure),
-    body: { markup: "", width: 0, height: 0 },
-    caption: captionWords.tooShort(context.windowS),
+    caption: captionWords[context.turns === null ? "tooShort" : "tooFewSlices"](context.windowS),
   });
 }
 
-/**
- * A figure of nothing, which says so: an empty study must not break a report.
- *
- * @param title What there is nothing of.
- * @param context The study's circumstances.
- */
-export function emptyFigure(title: string, context?: StudyContext): Figure {
-  const body = { markup: "", width: 0, height: 0 };
-  return composeFigure({ title, body, caption: caption([captionWords.nothing], context) });
+export interface Measure {
+  name: string;
+  /** The value of a scenario; null when no run succeeded. */
+  estimate: (scenario: ScenarioSummary) => Estimate | null;
+  run: (run: RunSummary) => number | null;
+  axis: string;
+  /** The percentile that is drawn, which can be a lower bound; null for another measure. */
+  percentile: Percentile | null;
+  note: string | null;
+  claim: (ratios: readonly PathRatio[]) => string;
+}
+
+export const THROUGHPUT: Measure = {
+  name: measureWords.throughput,
+  estimate: ({ rps }) => rps,
+  run: ({ rps }) => rps,
+  axis: axisWords.throughput,
+  percentile: null,
+  note: null,
+  claim: (ratios) => pathClaim(measureWords.throughput, throughputComparisons(ratios)),
+};
+
+/** A percentile of the latency that these scenarios have. */
+export function latencyMeasure(
+  scenarios: readonly ScenarioSummary[],
+  percentile: Percentile,
+): Measure {
+  const name = measureWords.percentile(percentile, latencyName(scenarios));
+  return {
+    name: measureWords.latency,
+    estimate: (scenario) => percentileOf(scenario, percentile),
+    run: ({ responseMs, serviceMs }) => (responseMs ?? serviceMs)[`p${percentile}`],
+    axis: measureWords.percentile(percentile, axisWords.latency[loopsOf(scenarios)]),
+    percentile,
+    note: tooFewRequests(scenarios, percentile),
+    claim: (ratios) => rangeClaim(name, latencyComparisons(ratios, scenarios, percentile)),
+  };
+}
+
+/** The values of scenarios as they are drawn, with their texts; null where there is none. */
+export function valuesOf(scenarios: readonly ScenarioSummary[], { estimate, percentile }: Measure) {
+  return scenarios.map((scenario) => {
+    const { arm, path } = scenario;
+    const none: Record<keyof Estimate, number | null> = { value: null, low: null, high: null };
+    const known = estimate(scenario) ?? none;
+    const bound = percentile !== null && isLowerBound(scenario, percentile);
+    const text = known.value === null ? "" : formatBound(known.value, bound);
+    const style = PATH_STYLE[path];
+    const level = levelLabel(scenario);
+    // Where the value with its interval ends.
+    const end = known.high ?? known.value;
+    return { scenario, arm, level, path, ...style, ...known, end, bound, text };
+  });
+}
+
+export type Value = ReturnType<typeof valuesOf>[number];
+
+/** Intervals beyond twice the largest value would flatten everything else. */
+export function scaleOf(values: readonly Value[], logAbove: number) {
+  const known = values.flatMap(({ value }) => value ?? []);
+  const largest = Math.max(...known, 0) || 1;
+  const smallest = Math.min(...known.filter((value) => value > 0), largest);
+  const isLog = largest / smallest > logAbove;
+  const ends = values.flatMap(({ low, high }) => [low ?? [], high ?? []].flat());
+  const top = Math.min(Math.max(largest, ...ends), 2 * largest);
+  const bottom = isLog ? Math.max(Math.min(smallest, ...ends), smallest / 3) / 1.5 : 0;
+  const domain: [number, number] = [bottom, top];
+  return { isLog, domain, isClipped: ends.some((end) => end < bottom || end > top) };
+}
+
+/** The values of which runs do not count, once for each way in which these ended. */
+export function outcomeRows<V extends Value>(values: readonly V[]) {
+  return values.flatMap((value) => {
+    const isWhole = value.scenario.n === 0;
+    return outcomesOf(value.scenario).slice(0, isWhole ? 1 : 2)
+      .map((outcome, i) => ({ ...value, outcome, isWhole, i }));
+  });
+}
+
+interface Drawn {
+  body: Drawing;
+  isLog: boolean;
+  /** Whether spreads reach beyond the scale. */
+  isClipped: boolean;
+  /** The end of the subtitle. */
+  reading: string;
+  legend?: LegendEntry[];
+  /** The mark of both paths. @default {each one's own} */
+  symbol?: "square";
+}
+
+/** The two paths, further entries, what failed or was rejected, and lower bounds. */
+function pathLegend(
+  scenarios: readonly ScenarioSummary[],
+  percentile: number | null,
+  { legend = [], symbol }: Drawn,
+): LegendEntry[] {
+  const hasBound = percentile !== null &&
+    scenarios.some((scenario) => scenario.n > 0 && isLowerBound(scenario, percentile));
+  const bound = { r: 4.5, fill: "#fff", stroke: INK };
+  return [
+    ...PATHS.filter((path) => scenarios.some((scenario) => scenario.path === path))
+      .map((path) => ({
+        label: path,
+        mark: { fill: PATH_STYLE[path].color, symbol: symbol ?? PATH_STYLE[path].symbol },
+      })),
+    ...legend,
+    ...outcomeLegend(scenarios),
+    ...(hasBound ? [{ label: legendWords.lowerBound, mark: bound }] : []),
+  ];
+}
+
+/** A measure over scenarios with its claim and its caption, drawn where there is something to compare. */
+export function measureFigure(
+  scenarios: readonly ScenarioSummary[],
+  measure: Measure,
+  { ratios = [], context, title }: FigureOptions,
+  draw: () => Drawn,
+): Figure {
+  const notice = noticeFigure(scenarios, figureTitles.noRun, measure.name, context);
+  if (notice !== null) return notice;
+  const drawn = draw();
+  const spread = measure.percentile === null ? "interval" : "range";
+  const byBlock = spread === "interval" && ratios.some(({ blocks }) => blocks > 0);
+  const counts = scenarios.map(({ n }) => n).filter((n) => n > 0);
+  const noSpread = counts.length > 0 && captionWords.noSpread(spread);
+  return composeFigure({
+    title: title ?? measure.claim(ratios),
+    subtitle: axisWords.measure(measure.axis, drawn.isLog, drawn.reading),
+    legend: pathLegend(scenarios, measure.percentile, drawn),
+    body: drawn.body,
+    failures: failureSentences(scenarios),
+    rejections: rejectionSentences(scenarios),
+    caption: caption([
+      counts.length === 0 ? captionWords.noRun : captionWords.runsPerCell(counts),
+      counts.some((n) => n > 1) ? captionWords.spread[byBlock ? "blocks" : spread] : noSpread,
+      measure.percentile !== null && describeLoop(scenarios),
+      measure.note,
+      drawn.isClipped && captionWords.longSpread(spread),
+    ], context),
+  });
 }

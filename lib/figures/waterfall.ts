@@ -1,13 +1,12 @@
-/**
- * Where the time of a mean request went, a stacked bar for each scenario.
- *
- * @module
- */
+/** Where the time of a mean request went, a stacked bar for each scenario. */
 
 import * as Plot from "@observablehq/plot";
 import { levelLabel, loadLevels } from "../scenario.ts";
-import { type Stage, STAGES, type Waterfall } from "../stats/waterfall.ts";
-import { TICK_BELOW } from "./axes.ts";
+import { type Stage, STAGES, type Waterfall, type WaterfallPart } from "../stats/waterfall.ts";
+import { claimWords, measureWords } from "../wording/claims.ts";
+import { axisWords, captionWords, figureTitles, stageWords } from "../wording/figures.ts";
+import { capitalise, formatNumber } from "../wording/format.ts";
+import { framed, gridLines, INK, LABELS, LINE_COLOR, MUTED, numbers, textWidth } from "./style.ts";
 import {
   BODY_WIDTH,
   composeFigure,
@@ -15,166 +14,84 @@ import {
   drawPlot,
   type Figure,
   type LegendEntry,
+  stack,
 } from "./figure.ts";
-import { claimWords, measureWords } from "../wording/claims.ts";
-import { axisWords, captionWords, figureTitles, stageWords } from "../wording/figures.ts";
-import { capitalise, formatNumber } from "../wording/format.ts";
-import { caption, checkFigure, emptyFigure, type FigureOptions } from "./options.ts";
-import { linearTicks } from "./scales.ts";
-import { textWidth } from "./text.ts";
-import { GRID, INK, MUTED, SERVICE_COLOR } from "./theme.ts";
+import { caption, type FigureOptions, noticeFigure } from "./options.ts";
 
-/** The colour of each stage: that of whose time it is. */
-const STAGE_COLOR: Record<Stage, string> = {
-  generator_lag: SERVICE_COLOR.locust!,
-  http: "#f1f3f5",
-  rest: "#f1f3f5",
-  app: SERVICE_COLOR.app!,
-  app_pool: "#f2a65a",
-  connect: "#f0d264",
-  pgbouncer_queue: SERVICE_COLOR.pgbouncer!,
-  pgbouncer_starved: "#00543d",
-  pgbouncer_server: "#86c1e8",
-  database_wait: "#86c1e8",
-  execution: SERVICE_COLOR.postgres!,
+/** The colour of each stage, that of whose time it is, and of the text on it. */
+const STAGE_STYLE: Record<Stage, [fill: string, ink?: string]> = {
+  generator_lag: [LINE_COLOR.locust, "#fff"],
+  http: ["#f1f3f5"],
+  rest: ["#f1f3f5"],
+  app: [LINE_COLOR.app, "#fff"],
+  app_pool: ["#f2a65a"],
+  connect: ["#f0d264"],
+  pgbouncer_queue: [LINE_COLOR.pgbouncer, "#fff"],
+  pgbouncer_starved: ["#00543d", "#fff"],
+  pgbouncer_server: ["#86c1e8"],
+  database_wait: ["#86c1e8"],
+  execution: [LINE_COLOR.postgres, "#fff"],
 };
 
-/** Stages on which text is white. */
-const DARK: Stage[] = ["generator_lag", "app", "pgbouncer_queue", "pgbouncer_starved", "execution"];
-
-const ROW_HEIGHT = 36;
 const FONT_SIZE = 12;
 
-/** A part as it is drawn. */
-interface Segment {
-  arm: string;
-  stage: Stage;
-  measured: boolean;
-  /** Where it begins and ends, in milliseconds from the bar's begin. */
-  from: number;
-  to: number;
-  /** What stands on it; empty where it is too narrow. */
-  text: string;
-}
-
 /** The parts of a bar; what the clocks of three programs make negative is nothing. */
-function segmentsOf({ arm, parts }: Waterfall, msPerPixel: number): Segment[] {
-  let at = 0;
+function segmentsOf({ arm, parts }: Waterfall, msPerPixel: number) {
+  let to = 0;
   return parts.filter(({ ms }) => ms > 0).map(({ stage, ms, measured }) => {
+    const from = to;
+    to += ms;
     const value = formatNumber(ms);
     const room = ms / msPerPixel - 8;
-    const texts = [`${stageWords[stage].label} ${value}`, value];
-    const text = texts.find((text) => textWidth(text, FONT_SIZE) <= room) ?? "";
-    const from = at;
-    at += ms;
-    return { arm, stage, measured, from, to: at, text };
+    const { label } = stageWords[stage];
+    const text = [`${label} ${value}`, value].find((text) => textWidth(text, FONT_SIZE) <= room);
+    const [fill, ink = INK] = STAGE_STYLE[stage];
+    return { arm, measured, from, to, middle: (from + to) / 2, fill, ink, text };
   });
 }
 
-/** The parts of all bars, with what stands on them. */
-function barMarks(segments: Segment[]): Plot.Markish[] {
-  const bar = {
-    y: "arm",
-    x1: "from",
-    x2: "to",
-    fill: ({ stage }: Segment) => STAGE_COLOR[stage],
-  };
+function barMarks(segments: ReturnType<typeof segmentsOf>): Plot.Markish[] {
+  const bar = { y: "arm", x1: "from", x2: "to", fill: "fill" };
+  const dashed = { stroke: MUTED, strokeDasharray: "3 3", inset: 0.75 };
+  const value = { y: "arm", x: "middle", text: "text", fill: "ink", fontSize: FONT_SIZE };
+  const parts = segments.filter(({ measured }) => measured);
+  const remainders = segments.filter(({ measured }) => !measured);
   return [
-    Plot.barX(segments.filter(({ measured }) => measured), {
-      ...bar,
-      stroke: "#fff",
-      strokeWidth: 1,
-      ariaDescription: "part",
-    }),
-    Plot.barX(segments.filter(({ measured }) => !measured), {
-      ...bar,
-      stroke: MUTED,
-      strokeDasharray: "3 3",
-      inset: 0.75,
-      ariaDescription: "remainder",
-    }),
-    Plot.text(segments.filter(({ text }) => text !== ""), {
-      y: "arm",
-      text: "text",
-      fontSize: FONT_SIZE,
-      ariaDescription: "value",
-      x: ({ from, to }: Segment) => (from + to) / 2,
-      fill: ({ stage }: Segment) => DARK.includes(stage) ? "#fff" : INK,
-    }),
+    Plot.barX(parts, { ...bar, stroke: "#fff", ariaDescription: "part" }),
+    Plot.barX(remainders, { ...bar, ...dashed, ariaDescription: "remainder" }),
+    Plot.text(segments, { ...value, ariaDescription: "value" }),
   ];
 }
 
-/** The bars of one load level, with a scale of their own. */
 function drawLevel(level: string, rows: readonly Waterfall[], marginLeft: number): Drawing {
-  const most = Math.max(...rows.map(({ totalMs }) => totalMs));
+  // Negative parts are not drawn, so that a bar can be longer than its total.
+  const ends = rows.map(({ parts }) => parts.reduce((sum, { ms }) => sum + Math.max(0, ms), 0));
+  const most = Math.max(...ends);
   const totals = rows.map(({ totalMs }) => `${formatNumber(totalMs)}\u00a0ms`);
-  const marginRight = Math.max(...totals.map((text) => 1.1 * textWidth(text, 12.5))) + 14;
-  const [marginTop, marginBottom] = [30, 26];
+  const marginRight = 14 + Math.max(...totals.map((text) => 1.1 * textWidth(text, 12.5)));
   const msPerPixel = most / (BODY_WIDTH - marginLeft - marginRight);
-  const ticks = linearTicks(most, 6);
+  const bold = { fontWeight: 600, textAnchor: "start" } as const;
+  const title = { frameAnchor: "top-left", dx: -marginLeft, dy: -22, fontSize: 13 } as const;
+  const total = { y: "arm", x: ends, dx: 8, fontSize: 12.5, fill: INK, stroke: "#fff" };
   return drawPlot({
-    width: BODY_WIDTH,
-    height: marginTop + marginBottom + rows.length * ROW_HEIGHT,
-    marginTop,
-    marginBottom,
-    marginLeft,
-    marginRight,
-    x: { domain: [0, most], axis: null },
-    y: { domain: rows.map(({ arm }) => arm), padding: 0.22, axis: null },
-    color: { type: "identity" },
+    ...framed(36 * rows.length, [30, marginRight, 26, marginLeft]),
+    x: { domain: [0, most] },
+    y: { domain: rows.map(({ arm }) => arm), padding: 0.22 },
     marks: [
-      Plot.gridX({ ticks, stroke: GRID, strokeOpacity: 1 }),
-      Plot.text(ticks, {
-        ...TICK_BELOW,
-        x: (tick: number) => tick,
-        text: (tick: number) => formatNumber(tick),
-      }),
-      Plot.axisY({ label: null, tickSize: 0, fontSize: 13, color: INK }),
-      Plot.text([level], {
-        text: (text: string) => text,
-        frameAnchor: "top-left",
-        dx: -marginLeft,
-        dy: -22,
-        fontSize: 13,
-        fontWeight: 600,
-        textAnchor: "start",
-        ariaDescription: "level",
-      }),
+      Plot.gridX(gridLines(6)),
+      Plot.axisX(numbers(6)),
+      Plot.axisY({ ...LABELS, fontSize: 13 }),
+      Plot.text([level], { ...bold, ...title, ariaDescription: "level" }),
       ...barMarks(rows.flatMap((row) => segmentsOf(row, msPerPixel))),
-      Plot.text(rows, {
-        y: "arm",
-        x: "totalMs",
-        textAnchor: "start",
-        dx: 8,
-        fontSize: 12.5,
-        fontWeight: 600,
-        fill: INK,
-        stroke: "#fff",
-        strokeWidth: 3,
-        ariaDescription: "total",
-        text: (_: Waterfall, i: number) => totals[i]!,
-      }),
+      Plot.text(rows, { ...bold, ...total, text: totals, ariaDescription: "total" }),
     ],
   });
 }
 
-/** Drawings below each other. */
-function stack(drawings: readonly Drawing[]): Drawing {
-  let height = 0;
-  const markup = drawings.map((drawing) => {
-    const group = `<g transform="translate(0,${height})">${drawing.markup}</g>`;
-    height += drawing.height;
-    return group;
-  });
-  return { markup: markup.join(""), width: BODY_WIDTH, height };
-}
-
-/** The largest part of a bar. */
 function largest({ parts }: Waterfall): { stage: Stage; ms: number } {
   return parts.reduce((most, part) => part.ms > most.ms ? part : most);
 }
 
-/** Where the largest part of the time went, in one sentence without its full stop. */
 function claim(rows: readonly Waterfall[]): string {
   const share = (row: Waterfall) => largest(row).ms / row.totalMs;
   const [first] = rows;
@@ -182,16 +99,25 @@ function claim(rows: readonly Waterfall[]): string {
     const cell = claimWords.cell(first!.arm, [first!]);
     return figureTitles.largestOfOne(cell, largest(first!).stage, share(first!));
   }
-  const groups = [...Map.groupBy(rows, (row) => largest(row).stage)]
-    .sort(([, a], [, b]) => b.length - a.length);
-  const [[stage, own]] = groups as [[Stage, Waterfall[]]];
-  if (groups.length === 1) return figureTitles.largestOfAll(stage, own.map(share));
-  const counts = groups.map(([stage, { length }]) => ({ stage, n: length }));
-  return figureTitles.largest(counts, rows.length);
+  const counts = [...Map.groupBy(rows, (row) => largest(row).stage)]
+    .map(([stage, { length: n }]) => ({ stage, n }))
+    .sort((a, b) => b.n - a.n);
+  return counts.length === 1
+    ? figureTitles.largestOfAll(counts[0]!.stage, rows.map(share))
+    : figureTitles.largest(counts, rows.length);
 }
 
-/** Options of {@linkcode waterfallFigure}; a `Study` will do. */
-export type WaterfallFigureOptions = Pick<FigureOptions, "context" | "title">;
+/** The legend of stages; the frame of a remainder is dashed as on its bar. */
+function legendOf(stages: readonly Stage[], parts: readonly WaterfallPart[]): LegendEntry[] {
+  const dashed = { stroke: MUTED, strokeWidth: 1, strokeDasharray: "2 2" };
+  return stages.map((stage) => {
+    const isLeft = parts.some((part) => part.stage === stage && !part.measured);
+    return {
+      label: stageWords[stage].label,
+      mark: { symbol: "square", fill: STAGE_STYLE[stage][0], ...(isLeft ? dashed : {}) },
+    };
+  });
+}
 
 /**
  * Where the time of a mean request went: a stacked bar for each scenario, its parts in the order in
@@ -204,36 +130,26 @@ export type WaterfallFigureOptions = Pick<FigureOptions, "context" | "title">;
  */
 export function waterfallFigure(
   rows: readonly Waterfall[],
-  options: WaterfallFigureOptions = {},
+  { context, title }: Pick<FigureOptions, "context" | "title"> = {},
 ): Figure {
-  const { context, title } = options;
-  if (rows.length === 0) return emptyFigure(figureTitles.noWaterfall, context);
-  const check = checkFigure(measureWords.whereTimeWent, context);
-  if (check !== null) return check;
-  const stages = STAGES.filter((stage) =>
-    rows.some(({ parts }) => parts.some((part) => part.stage === stage && part.ms > 0))
-  );
-  const legend = stages.map((stage): LegendEntry => {
-    const left = rows.some(({ parts }) =>
-      parts.some((one) => one.stage === stage && !one.measured)
-    );
-    const { label } = stageWords[stage];
-    return { label, color: STAGE_COLOR[stage], symbol: left ? "frame" : "square" };
-  });
-  const marginLeft = Math.max(...rows.map(({ arm }) => textWidth(arm, 13))) + 12;
-  const drawings = loadLevels(rows).map((level) => {
-    const label = levelLabel(level);
-    return drawLevel(label, rows.filter((row) => levelLabel(row) === label), marginLeft);
-  });
+  const notice = noticeFigure(rows, figureTitles.noWaterfall, measureWords.whereTimeWent, context);
+  if (notice !== null) return notice;
+  const parts = rows.flatMap((row) => row.parts).filter(({ ms }) => ms > 0);
+  const stages = STAGES.filter((stage) => parts.some((part) => part.stage === stage));
+  const marginLeft = 12 + Math.max(...rows.map(({ arm }) => textWidth(arm, 13)));
+  const levels = Map.groupBy(rows, levelLabel);
   return composeFigure({
     title: title ?? capitalise(claim(rows)),
     subtitle: axisWords.waterfall,
-    legend,
-    body: stack(drawings),
+    legend: legendOf(stages, parts),
+    body: stack(
+      loadLevels(rows).map(levelLabel)
+        .map((level) => drawLevel(level, levels.get(level)!, marginLeft)),
+    ),
     caption: caption([
       captionWords.runsPerBar(rows.map(({ n }) => n)),
       captionWords.dashed,
-      ...(stages.includes("pgbouncer_starved") ? [captionWords.starved] : []),
+      stages.includes("pgbouncer_starved") && captionWords.starved,
     ], context),
   });
 }

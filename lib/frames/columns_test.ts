@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RequestColumns, requestColumns } from "./columns.ts";
 import { readRequests } from "./run_files.ts";
-import { requestsCsv, type SyntheticRequest } from "./testing.ts";
+import { requestsCsv, type SyntheticRequest } from "../testing/synthetic_study.ts";
 
 async function columnsOf(rows: SyntheticRequest[]): Promise<RequestColumns> {
   const folder = mkdtempSync(join(tmpdir(), "poolscope-test-"));

@@ -1,19 +1,15 @@
-/**
- * Locust's own CSV files, of any version from 1.0 on and of anyone, as typed dataframes.
- *
- * @module
- */
+/** Locust's own CSV files, of any version from 1.0 on and of anyone, as typed dataframes. */
 
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { UsageError } from "../errors.ts";
+import { FileError, UsageError } from "../errors.ts";
 import type { LocustTotals } from "../store/account.ts";
 import { readText } from "../store/files.ts";
-import { type CsvRecord, csvRecords } from "./csv_records.ts";
-import { FrameError } from "./frame_error.ts";
+import { csvRecords } from "./csv_records.ts";
 import { loadPolars } from "./polars.ts";
-import type { Column } from "./read_csv.ts";
+import type { ValueKind } from "../store/layout.ts";
+import { describeLength, quoteHeader } from "./read_csv.ts";
 
 /** The CSV files of one run of Locust; a file that is not there is null. */
 export interface LocustRun {
@@ -28,43 +24,32 @@ export interface LocustRun {
 }
 
 type LocustFile = keyof LocustRun;
-type LocustColumn = Omit<Column, "header" | "optional">;
+type LocustColumn = readonly [name: string, kind: ValueKind];
 
-const integer = (name: string): LocustColumn => ({ name, kind: "integer" });
-const number = (name: string): LocustColumn => ({ name, kind: "number" });
-const text = (name: string): LocustColumn => ({ name, kind: "text" });
-
-/** Every column that some version of Locust writes, beside the percentiles. */
+/** Every column that some version of Locust writes, beside the percentiles and `Total` columns. */
 const COLUMNS: Record<string, LocustColumn> = {
-  "Timestamp": integer("timestamp_s"),
-  "User Count": integer("user_count"),
-  "Type": text("type"),
-  "Method": text("method"),
-  "Name": text("name"),
-  "Request Count": integer("request_count"),
-  "Failure Count": integer("failure_count"),
-  "Median Response Time": number("median_ms"),
-  "Average Response Time": number("average_ms"),
-  "Min Response Time": number("min_ms"),
-  "Max Response Time": number("max_ms"),
-  "Average Content Size": number("average_content_bytes"),
-  "Requests/s": number("requests_per_s"),
-  "Failures/s": number("failures_per_s"),
-  "Total Request Count": integer("total_request_count"),
-  "Total Failure Count": integer("total_failure_count"),
-  "Total Median Response Time": number("total_median_ms"),
-  "Total Average Response Time": number("total_average_ms"),
-  "Total Min Response Time": number("total_min_ms"),
-  "Total Max Response Time": number("total_max_ms"),
-  "Total Average Content Size": number("total_average_content_bytes"),
-  "Error": text("error"),
-  "Occurrences": integer("occurrences"),
-  "First Seen": text("first_seen"),
-  "Last Seen": text("last_seen"),
-  "Count": integer("count"),
-  "Message": text("message"),
-  "Traceback": text("traceback"),
-  "Nodes": text("nodes"),
+  "Timestamp": ["timestamp_s", "integer"],
+  "User Count": ["user_count", "integer"],
+  "Type": ["type", "text"],
+  "Method": ["method", "text"],
+  "Name": ["name", "text"],
+  "Request Count": ["request_count", "integer"],
+  "Failure Count": ["failure_count", "integer"],
+  "Median Response Time": ["median_ms", "number"],
+  "Average Response Time": ["average_ms", "number"],
+  "Min Response Time": ["min_ms", "number"],
+  "Max Response Time": ["max_ms", "number"],
+  "Average Content Size": ["average_content_bytes", "number"],
+  "Requests/s": ["requests_per_s", "number"],
+  "Failures/s": ["failures_per_s", "number"],
+  "Error": ["error", "text"],
+  "Occurrences": ["occurrences", "integer"],
+  "First Seen": ["first_seen", "text"],
+  "Last Seen": ["last_seen", "text"],
+  "Count": ["count", "integer"],
+  "Message": ["message", "text"],
+  "Traceback": ["traceback", "text"],
+  "Nodes": ["nodes", "text"],
 };
 
 /** The end of each file's name, and the columns that tell it from the other files. */
@@ -75,7 +60,7 @@ const FILES: Record<LocustFile, { suffix: string; required: string[] }> = {
   exceptions: { suffix: "_exceptions.csv", required: ["Count", "Message", "Traceback"] },
 };
 
-const MAX_QUOTED_HEADER = 120;
+const NAMES = Object.keys(FILES) as LocustFile[];
 
 /**
  * Reads the CSV files that Locust wrote under one `--csv` prefix.
@@ -89,7 +74,7 @@ const MAX_QUOTED_HEADER = 120;
  * @param prefix What `--csv` was given, as in `results/run`; the path of one of the files also does.
  * @returns A dataframe for each file; null for a file that is not there.
  * @throws {UsageError} If none of the four files is there.
- * @throws {FrameError} If a file is another one, or damaged; the message names file and line.
+ * @throws {FileError} If a file is another one, or damaged; the message names file and line.
  *
  * @example
  * ```ts
@@ -104,139 +89,119 @@ const MAX_QUOTED_HEADER = 120;
  * ```
  */
 export async function loadLocust(prefix: string): Promise<LocustRun> {
-  const names = Object.keys(FILES) as LocustFile[];
-  const base = names.map((name) => FILES[name].suffix)
-    .reduce((path, suffix) => path.endsWith(suffix) ? path.slice(0, -suffix.length) : path, prefix);
+  const base = Object.values(FILES).reduce(
+    (path, { suffix }) => path.endsWith(suffix) ? path.slice(0, -suffix.length) : path,
+    prefix,
+  );
   const tables = readTables(base);
-  if (Object.keys(tables).length === 0) {
-    const looked = names.map((name) => basename(base) + FILES[name].suffix).join(", ");
-    throw new UsageError(
-      `Cannot load Locust's CSVs "${prefix}": there is none of ${looked} in ${
-        dirname(resolve(base))
-      }; give the path that --csv was given`,
-    );
-  }
   const run: LocustRun = { stats: null, history: null, failures: null, exceptions: null };
-  for (const name of names) if (tables[name]) run[name] = await toFrame(tables[name]);
-  return run;
+  for (const [name, table] of tables) run[name] = await toFrame(table);
+  if (tables.size > 0) return run;
+  const files = NAMES.map((name) => basename(base) + FILES[name].suffix).join(", ");
+  const folder = dirname(resolve(base));
+  throw new UsageError(
+    `Cannot load Locust's CSVs "${prefix}": there is none of ${files} in ${folder}; give the path that --csv was given`,
+  );
 }
 
-/** A file's columns and, for each of them, its values. */
-interface Table {
+/** Reads one of Locust's CSV files; its path ends with `_stats.csv` or another of Locust's endings. */
+export async function readLocustFile(file: string): Promise<DataFrame> {
+  return await toFrame(readTable(file));
+}
+
+interface LocustTable {
   columns: LocustColumn[];
   values: (string | number | null)[][];
 }
 
-/** What the files that are there say. */
-function readTables(base: string): Partial<Record<LocustFile, Table>> {
-  const there = (Object.keys(FILES) as LocustFile[])
-    .filter((name) => existsSync(base + FILES[name].suffix));
-  return Object.fromEntries(
-    there.map((name) => [name, readTable(base + FILES[name].suffix, name)]),
+async function toFrame({ columns, values }: LocustTable): Promise<DataFrame> {
+  const pl = await loadPolars();
+  const dtypes = { integer: pl.Int64, number: pl.Float64, text: pl.Utf8 };
+  return pl.DataFrame(
+    columns.map(([name, kind], i) => pl.Series(name, values[i]!, dtypes[kind])),
   );
 }
 
-/**
- * Reads one of Locust's CSV files.
- *
- * @param file Its path, which ends with `_stats.csv` or another of Locust's endings.
- * @throws {FrameError} If it is missing, another file, or damaged.
- */
-export async function readLocustFile(file: string): Promise<DataFrame> {
-  const name = (Object.keys(FILES) as LocustFile[])
-    .find((name) => file.endsWith(FILES[name].suffix))!;
-  return await toFrame(readTable(file, name));
+function readTables(base: string): Map<LocustFile, LocustTable> {
+  const there = NAMES.filter((name) => existsSync(base + FILES[name].suffix));
+  return new Map(there.map((name) => [name, readTable(base + FILES[name].suffix)]));
 }
 
-function readTable(file: string, name: LocustFile): Table {
+function readTable(file: string): LocustTable {
   const records = csvRecords(readText(file));
-  const first = records.next().value as CsvRecord | undefined;
-  if (first === undefined) throw new FrameError(file, 1, "it has no header");
-  checkHeader(file, name, first.fields);
-  const columns = first.fields.map((header): LocustColumn =>
-    COLUMNS[header] ?? percentileColumn(header) ?? text(header)
-  );
-  const values: Table["values"] = columns.map(() => []);
+  const headers = records.next().value?.fields as string[] | undefined;
+  if (headers === undefined) throw new FileError(file, 1, "it has no header");
+  checkHeader(file, headers);
+  const columns = headers.map(columnOf);
+  const values: LocustTable["values"] = columns.map(() => []);
   for (const { line, fields } of records) {
     if (fields.length !== columns.length) {
-      const kind = fields.length < columns.length ? "truncated" : "too long";
-      throw new FrameError(
-        file,
-        line,
-        `${fields.length} fields where ${columns.length} belong: the row is ${kind}; delete it to read the others`,
-      );
+      const what = describeLength(fields.length, columns.length);
+      throw new FileError(file, line, `${what}; delete it to read the others`);
     }
-    for (const [i, column] of columns.entries()) {
-      values[i]!.push(parseValue(file, line, first.fields[i]!, column, fields[i]!));
+    for (const [i, [, kind]] of columns.entries()) {
+      const value = parseValue(fields[i]!, kind);
+      if (value === undefined) {
+        const must = kind === "integer" ? "a whole number" : "a number";
+        const what = `${headers[i]} is ${JSON.stringify(fields[i])}, must be ${must}`;
+        throw new FileError(file, line, what);
+      }
+      values[i]!.push(value);
     }
   }
   return { columns, values };
 }
 
-async function toFrame({ columns, values }: Table): Promise<DataFrame> {
-  const pl = await loadPolars();
-  const dtypes = { integer: pl.Int64, number: pl.Float64, text: pl.Utf8 };
-  return pl.DataFrame(
-    columns.map(({ name, kind }, i) => pl.Series(name, values[i]!, dtypes[kind])),
-  );
-}
-
-function checkHeader(file: string, name: LocustFile, headers: string[]): void {
-  const { required, suffix } = FILES[name];
+function checkHeader(file: string, headers: string[]): void {
+  const { required, suffix } = Object.values(FILES).find(({ suffix }) => file.endsWith(suffix))!;
+  const quoted = quoteHeader(headers.join(","));
   const twice = headers.find((header, i) => headers.indexOf(header) !== i);
-  if (twice === undefined && required.every((header) => headers.includes(header))) return;
-  const seen = headers.join(",");
-  const quoted = seen.length > MAX_QUOTED_HEADER ? `${seen.slice(0, MAX_QUOTED_HEADER)}…` : seen;
-  throw new FrameError(
-    file,
-    1,
-    twice === undefined
-      ? `Locust's ${suffix} has the columns ${required.join(", ")}, and here stands "${quoted}"`
-      : `the column "${twice}" stands twice in "${quoted}"`,
-  );
+  if (twice !== undefined) {
+    throw new FileError(file, 1, `the column "${twice}" stands twice in ${quoted}`);
+  }
+  if (required.every((header) => headers.includes(header))) return;
+  const what = `Locust's ${suffix} has the columns ${
+    required.join(", ")
+  }, and here stands ${quoted}`;
+  throw new FileError(file, 1, what);
 }
 
-/** A percentile's column, as in `99.9%` of `p99_9_ms`; null for any other header. */
-function percentileColumn(header: string): LocustColumn | null {
+/** A column by its header; of a percentile, such as `99.9%`, it is `p99_9_ms`. */
+function columnOf(header: string): LocustColumn {
   const [, percent] = /^(\d+(?:\.\d+)?)%$/.exec(header) ?? [];
-  return percent === undefined ? null : number(`p${percent.replace(".", "_")}_ms`);
+  if (percent !== undefined) return [`p${percent.replace(".", "_")}_ms`, "number"];
+  const [prefix, rest] = header.startsWith("Total ") ? ["total_", header.slice(6)] : ["", header];
+  const [name, kind] = COLUMNS[rest] ?? [];
+  return name === undefined ? [header, "text"] : [prefix + name, kind!];
 }
 
-function parseValue(
-  file: string,
-  line: number,
-  header: string,
-  { kind }: LocustColumn,
-  field: string,
-): string | number | null {
+/** A field's value; undefined where it is none of its kind. */
+function parseValue(field: string, kind: ValueKind): string | number | null | undefined {
   if (field === "") return null;
   if (kind === "text") return field;
   if (field === "N/A") return null;
   const value = field.trim() === "" ? NaN : Number(field);
-  if (kind === "integer" ? Number.isSafeInteger(value) : Number.isFinite(value)) return value;
-  const must = kind === "integer" ? "a whole number" : "a number";
-  throw new FrameError(file, line, `${header} is ${JSON.stringify(field)}, must be ${must}`);
+  const isValid = kind === "integer" ? Number.isSafeInteger(value) : Number.isFinite(value);
+  return isValid ? value : undefined;
 }
 
-/**
- * What Locust's own CSVs say that a run of a study counted.
- *
- * @param folder The run's folder, which holds them under the prefix `locust`.
- * @throws {FileError} If a file is missing or damaged, or there is no total.
- */
+/** What Locust's own CSVs, which a run's folder holds under the prefix `locust`, have counted. */
 export function readLocustTotals(folder: string): LocustTotals {
-  const { stats, exceptions } = readTables(join(folder, "locust"));
-  const missing = (file: string, what: string) => new FrameError(join(folder, file), null, what);
-  if (stats === undefined) throw missing("locust_stats.csv", "no such file");
-  if (exceptions === undefined) throw missing("locust_exceptions.csv", "no such file");
-  const column = ({ columns, values }: Table, name: string) =>
-    values[columns.findIndex((column) => column.name === name)]!;
-  const total = column(stats, "name").lastIndexOf("Aggregated");
+  const base = join(folder, "locust");
+  const tables = readTables(base);
+  const fail = (name: LocustFile, what: string): never => {
+    throw new FileError(base + FILES[name].suffix, null, what);
+  };
+  const column = (name: LocustFile, wanted: string) => {
+    const { columns, values } = tables.get(name) ?? fail(name, "no such file");
+    return values[columns.findIndex(([column]) => column === wanted)]!;
+  };
+  const total = column("stats", "name").lastIndexOf("Aggregated");
+  const raised = column("exceptions", "count").map(Number);
   const [requests, failures] = ["request_count", "failure_count"]
-    .map((name) => column(stats, name)[total]);
+    .map((wanted) => column("stats", wanted)[total]);
   if (typeof requests !== "number" || typeof failures !== "number") {
-    throw missing("locust_stats.csv", 'it has no row "Aggregated" with counts');
+    return fail("stats", 'it has no row "Aggregated" with counts');
   }
-  const raised = column(exceptions, "count").map(Number);
   return { requests, failures, exceptions: raised.reduce((sum, count) => sum + count, 0) };
 }

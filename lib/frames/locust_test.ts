@@ -4,9 +4,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
-import { UsageError } from "../errors.ts";
+import { FileError, UsageError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
-import { FrameError } from "./frame_error.ts";
 import { loadLocust, readLocustFile, readLocustTotals } from "./locust.ts";
 
 /** Files of real runs of Locust 1.0 to 2.47, by version. */
@@ -163,5 +162,5 @@ Deno.test("readLocustTotals() throws when there is no total, or a file is missin
   });
   assert.throws(() => readLocustTotals(folder.path), /no row "Aggregated"/);
   rmSync(join(folder.path, "locust_exceptions.csv"));
-  assert.throws(() => readLocustTotals(folder.path), FrameError);
+  assert.throws(() => readLocustTotals(folder.path), FileError);
 });

@@ -1,8 +1,6 @@
 /**
  * Loads Polars on first use: its native library would slow the start of every command that only
  * checks its arguments.
- *
- * @module
  */
 
 type Polars = typeof import("nodejs-polars").default;
@@ -14,10 +12,7 @@ export async function loadPolars(): Promise<Polars> {
   return loaded ??= (await import("nodejs-polars")).default;
 }
 
-/**
- * Polars for code that works on a dataframe: whoever holds a dataframe got it from a reader, which
- * has loaded Polars.
- */
+/** Polars for code that works on a dataframe, whose reader has loaded it. */
 export function polars(): Polars {
   if (loaded === undefined) {
     throw new Error("Polars is not loaded: await loadPolars() or a reader of lib/frames first");

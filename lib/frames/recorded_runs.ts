@@ -1,90 +1,51 @@
-/**
- * The recorded runs that the benchmarks draw their noise from: small CSV files below
- * `data/published/`.
- *
- * @module
- */
+/** The recorded runs below `data/published/` that the benchmarks draw their noise from. */
 
-import { type Column, readCsv } from "./read_csv.ts";
+import { readCsv } from "./read_csv.ts";
 
-const text = (header: string, optional = false): Column => ({
-  header,
-  name: header,
-  kind: "text",
-  optional,
-});
-const integer = (header: string): Column => ({ header, name: header, kind: "integer" });
-const number = (header: string, optional = false): Column => ({
-  header,
-  name: header,
-  kind: "number",
-  optional,
-});
+const RECORDED_RUN = {
+  scenario_id: "text",
+  round: "integer",
+  framework: "text",
+  path: "text",
+  users: "integer",
+  status: "text",
+  requests: "integer",
+  failures: "integer",
+  unfinished: "integer",
+  rps: "number",
+  p50_ms: "number?",
+  p95_ms: "number?",
+  p99_ms: "number?",
+  percentiles_are_lower_bounds: "text",
+  cause: "text?",
+} as const;
 
-/** A run of a published study. */
-export interface RecordedRun {
-  scenario_id: string;
-  /** From 1. */
-  round: number;
-  status: "ok" | "failed";
-  /** Correct answers per second. */
-  rps: number;
-}
+const PAIRED_RUN = {
+  pair: "integer",
+  scenario_id: "text",
+  round: "integer",
+  name: "text",
+  rps: "number",
+} as const;
 
-/**
- * Reads the `runs.csv` of a published study.
- *
- * @throws {FrameError} If it is missing, truncated or has another header.
- */
+/** A row without missing values. */
+type RowOf<Kinds> = { [C in keyof Kinds]: Kinds[C] extends "text" ? string : number };
+
+/** A run of a published study; `rps` are correct answers per second. */
+export type RecordedRun = Pick<
+  RowOf<typeof RECORDED_RUN>,
+  "scenario_id" | "round" | "status" | "rps"
+>;
+
+/** One run of an A/A pair: the same scenario under two names, `a` and `b`, given at random. */
+export type PairedRun = RowOf<typeof PAIRED_RUN>;
+
+export const PAIRED_RUN_COLUMNS = Object.keys(PAIRED_RUN) as (keyof PairedRun)[];
+
 export async function readRecordedRuns(file: string): Promise<RecordedRun[]> {
-  const frame = await readCsv(file, [
-    text("scenario_id"),
-    integer("round"),
-    text("framework"),
-    text("path"),
-    integer("users"),
-    text("status"),
-    integer("requests"),
-    integer("failures"),
-    integer("unfinished"),
-    number("rps"),
-    number("p50_ms", true),
-    number("p95_ms", true),
-    number("p99_ms", true),
-    text("percentiles_are_lower_bounds"),
-    text("cause", true),
-  ]);
-  return frame.toRecords() as unknown as RecordedRun[];
+  return (await readCsv(file, RECORDED_RUN)).toRecords() as RecordedRun[];
 }
 
-/** One run of an A/A pair: the same scenario under two names. */
-export interface PairedRun {
-  /** The pair. */
-  pair: number;
-  scenario_id: string;
-  /** Round of the pair, from 1. */
-  round: number;
-  /** The name that the run was given at random. */
-  name: "a" | "b";
-  /** Correct answers per second. */
-  rps: number;
-}
-
-/** The columns of a file of A/A pairs. */
-export const PAIRED_RUN_COLUMNS = ["pair", "scenario_id", "round", "name", "rps"] as const;
-
-/**
- * Reads a file of A/A pairs.
- *
- * @throws {FrameError} If it is missing, truncated or has another header.
- */
 export async function readPairedRuns(file: string): Promise<PairedRun[]> {
-  const frame = await readCsv(file, [
-    integer("pair"),
-    text("scenario_id"),
-    integer("round"),
-    text("name"),
-    number("rps"),
-  ]);
-  return frame.toRecords() as unknown as PairedRun[];
+  return (await readCsv(file, PAIRED_RUN)).toRecords() as PairedRun[];
 }

@@ -1,147 +1,53 @@
-/**
- * The CSV files of a run as dataframes with fixed dtypes and snake_case columns.
- *
- * @module
- */
+/** The CSV files of a run as dataframes with fixed dtypes and snake_case columns. */
 
 import { join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
+import { FileError } from "../errors.ts";
+import { EARLIER_COLUMNS, RUN_COLUMNS } from "../store/layout.ts";
 import {
-  APP_COLUMNS,
-  EARLIER_COLUMNS,
-  PGBOUNCER_COLUMNS,
-  POSTGRES_COLUMNS,
-  REQUEST_COLUMNS,
-  RESOURCE_COLUMNS,
-} from "../store/layout.ts";
-import { FrameError } from "./frame_error.ts";
-import { loadPolars } from "./polars.ts";
-import { type Column, readCsv, readHeader } from "./read_csv.ts";
+  type OwnTime,
+  ownTimeOf,
+  requestsInOwnTime,
+  resourcesInOwnTime,
+  samplesInOwnTime,
+} from "./own_time.ts";
+import { readCsv } from "./read_csv.ts";
 
-type RequestColumn = typeof REQUEST_COLUMNS[number];
-type ResourceColumn = typeof RESOURCE_COLUMNS[number];
-
-/** Columns that are text, and those that may be empty; all others are whole numbers. */
-const REQUEST_TEXT: RequestColumn[] = ["route", "error"];
-const REQUEST_OPTIONAL: RequestColumn[] = ["intended_start_us", "response_us", "error"];
-const RESOURCE_TEXT: ResourceColumn[] = ["service"];
-const RESOURCE_WHOLE: ResourceColumn[] = ["time_us", "processes", "context_switches"];
-
-const number = (header: string, name: string): Column => ({ header, name, kind: "number" });
-const integer = (header: string, name: string): Column => ({ header, name, kind: "integer" });
-const text = (header: string, name: string, optional = false): Column => ({
-  header,
-  name,
-  kind: "text",
-  optional,
-});
+type Conversion = (frame: DataFrame, own: OwnTime) => DataFrame;
 
 /**
- * Reads `requests.csv`, one row per request. `intended_start_us` and `response_us` are null in a
- * closed loop; `error` is null for a correct answer.
- *
- * @param folder The run's folder.
- * @throws {FrameError} If the file is missing, empty, truncated or has another header.
+ * Makes the reader of a file in a run's folder, in the run's own time; columns that an earlier version
+ * lacks are null.
  */
-export function readRequests(folder: string): Promise<DataFrame> {
-  return readCsv(
-    join(folder, "requests.csv"),
-    REQUEST_COLUMNS.map((name) => ({
-      header: name,
-      name,
-      kind: REQUEST_TEXT.includes(name) ? "text" : "integer",
-      optional: REQUEST_OPTIONAL.includes(name),
-    })),
-  );
+function readerOf(name: keyof typeof RUN_COLUMNS, inOwnTime: Conversion) {
+  const earlier: Partial<Record<string, number>> = EARLIER_COLUMNS;
+  return async (folder: string): Promise<DataFrame> => {
+    const frame = await readCsv(join(folder, name), RUN_COLUMNS[name], earlier[name]);
+    const own = ownTimeOf(folder);
+    return own === null ? frame : inOwnTime(frame, own);
+  };
 }
 
-/** Reads `resources.csv`: cumulative CPU seconds and memory, a row per service and second. */
-export function readResources(folder: string): Promise<DataFrame> {
-  return readVersions(
-    folder,
-    "resources.csv",
-    RESOURCE_COLUMNS.map((name) => ({
-      header: name,
-      name,
-      kind: RESOURCE_TEXT.includes(name)
-        ? "text"
-        : RESOURCE_WHOLE.includes(name)
-        ? "integer"
-        : "number",
-      optional: name !== "time_us" && name !== "service",
-    })),
-  );
+/** Makes the reader of a time series, whose rows must follow each other in time. */
+function seriesReaderOf(name: "postgres.csv" | "pgbouncer.csv") {
+  const read = readerOf(name, (frame, own) => samplesInOwnTime(frame, own, false));
+  return async (folder: string): Promise<DataFrame> => {
+    const frame = await read(folder);
+    const times = frame.getColumn("time_us").toArray().map(Number);
+    const back = times.findIndex((timeUs, i) => i > 0 && timeUs <= times[i - 1]!);
+    if (back < 0) return frame;
+    throw new FileError(join(folder, name), back + 2, "its time is not after the line before");
+  };
 }
 
-/** Reads a file, in which columns that an earlier version did not write are null. */
-async function readVersions(
-  folder: string,
-  name: keyof typeof EARLIER_COLUMNS,
-  columns: Column[],
-): Promise<DataFrame> {
-  const file = join(folder, name);
-  const earlier = columns.slice(0, EARLIER_COLUMNS[name]);
-  const header = earlier.map((column) => column.header).join(",");
-  const isEarlier = readHeader(file) === header;
-  const frame = await readCsv(file, isEarlier ? earlier : columns);
-  if (!isEarlier) return frame;
-  const { lit } = await loadPolars();
-  return frame.withColumns(
-    ...columns.slice(earlier.length).map(({ name }) => lit(null).alias(name)),
-  );
-}
+const allSamples: Conversion = (frame, own) => samplesInOwnTime(frame, own, true);
 
-/** Reads a time series whose rows follow each other in time. */
-async function readSeries(
-  folder: string,
-  name: "postgres.csv" | "pgbouncer.csv",
-  columns: Column[],
-): Promise<DataFrame> {
-  const frame = await readVersions(folder, name, columns);
-  const times = frame.getColumn("time_us").toArray().map(Number);
-  const back = times.findIndex((timeUs, i) => i > 0 && timeUs <= times[i - 1]!);
-  if (back >= 0) {
-    throw new FrameError(join(folder, name), back + 2, "its time is not after the line before");
-  }
-  return frame;
-}
-
-/** Reads `app.csv`: what requests took, as the app saw it, a row per worker process and second. */
-export function readAppTimes(folder: string): Promise<DataFrame> {
-  return readCsv(join(folder, "app.csv"), APP_COLUMNS.map((name) => integer(name, name)));
-}
-
-/** Reads `postgres.csv`: connections by state and cumulative counters of the run's database. */
-export function readPostgres(folder: string): Promise<DataFrame> {
-  return readSeries(
-    folder,
-    "postgres.csv",
-    POSTGRES_COLUMNS.map((name) =>
-      name === "wait_events" ? text(name, name, true) : integer(name, name)
-    ),
-  );
-}
-
-/** Reads `pgbouncer.csv`: its pools and cumulative totals; no rows when the path is direct. */
-export function readPgbouncer(folder: string): Promise<DataFrame> {
-  return readSeries(
-    folder,
-    "pgbouncer.csv",
-    PGBOUNCER_COLUMNS.map((name) => ({
-      ...integer(name, name),
-      optional: name === "last_client_id",
-    })),
-  );
-}
-
-/** Reads `statements.csv`: what the app had PostgreSQL execute, a row per statement and reading. */
-export function readStatements(folder: string): Promise<DataFrame> {
-  return readCsv(join(folder, "statements.csv"), [
-    integer("time_us", "time_us"),
-    text("query_id", "query_id"),
-    integer("calls", "calls"),
-    integer("rows", "rows"),
-    number("exec_ms", "exec_ms"),
-    text("query", "query"),
-  ]);
-}
+// The columns are described in store/layout.ts. What may be missing there is null.
+export const readRequests = readerOf("requests.csv", requestsInOwnTime);
+export const readResources = readerOf("resources.csv", resourcesInOwnTime);
+/** As {@linkcode readResources}, with times by the clock. */
+export const readResourcesByClock = readerOf("resources.csv", (frame) => frame);
+export const readAppTimes = readerOf("app.csv", allSamples);
+export const readPostgres = seriesReaderOf("postgres.csv");
+export const readPgbouncer = seriesReaderOf("pgbouncer.csv");
+export const readStatements = readerOf("statements.csv", allSamples);

@@ -4,19 +4,19 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PGBOUNCER_COLUMNS, POSTGRES_COLUMNS, RESOURCE_COLUMNS } from "../store/layout.ts";
-import { FrameError } from "./frame_error.ts";
+import { FileError } from "../errors.ts";
 import { readPgbouncer, readPostgres, readRequests, readResources } from "./run_files.ts";
-import { requestsCsv, syntheticPlan, syntheticStudy } from "./testing.ts";
+import { requestsCsv, syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
 
 const one = [{ startUs: 1_700_000_000_000_000, serviceUs: 5000 }];
 
-async function failure(text: string | null): Promise<FrameError> {
+async function failure(text: string | null): Promise<FileError> {
   const folder = mkdtempSync(join(tmpdir(), "poolscope-test-"));
   try {
     if (text !== null) writeFileSync(join(folder, "requests.csv"), text);
     await readRequests(folder);
   } catch (error) {
-    assert.ok(error instanceof FrameError, String(error));
+    assert.ok(error instanceof FileError, String(error));
     assert.ok(!error.message.includes("\n"), "one line");
     assert.match(error.message, /requests\.csv/);
     return error;
@@ -88,10 +88,10 @@ Deno.test("readPostgres() names the line whose time is not after the one before"
   const file = join(study.firstRun, "postgres.csv");
   const lines = readFileSync(file, "utf8").trimEnd().split("\n");
   appendFileSync(file, lines.at(-1)! + "\n");
-  await assert.rejects(readPostgres(study.firstRun), (error: FrameError) => {
+  await assert.rejects(readPostgres(study.firstRun), (error: FileError) => {
     assert.equal(error.line, lines.length + 1);
     assert.match(error.message, /postgres\.csv, line 7: its time is not after the line before/);
-    return error instanceof FrameError;
+    return error instanceof FileError;
   });
 });
 
@@ -129,7 +129,7 @@ Deno.test("readRequests() names line, column and value of what is no number", as
   assert.match(error.message, /service_us is "soon", must be an integer/);
 });
 
-Deno.test("a FrameError does not show where the checkout lies", async () => {
+Deno.test("a FileError does not show where the checkout lies", async () => {
   using study = syntheticStudy(syntheticPlan({ users: [10], rounds: 1 }));
   appendFileSync(join(study.firstRun, "requests.csv"), "cut");
   await assert.rejects(readRequests(study.firstRun), (error: Error) => {

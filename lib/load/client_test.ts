@@ -8,9 +8,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
-import { ROOT, TOOLS } from "../store/layout.ts";
+import { ROOT } from "../store/layout.ts";
 import { explainExit, locustCommand, LOCUSTFILE } from "./locust.ts";
 import { convertRequests } from "./requests.ts";
+import { testPython } from "./testing/python.ts";
 import { ScriptedServer, type Step } from "./testing/scripted_server.ts";
 
 const BODY = '{"id":1,"name":"Ada"}';
@@ -135,7 +136,7 @@ async function run(
     writeFileSync(contract, JSON.stringify({ routes: [route], cases: [] }));
     const { argv, env, startFile } = locustCommand({
       locustfile: LOCUSTFILE,
-      python: Deno.env.get("POOLSCOPE_TEST_PYTHON") ?? join(TOOLS, "venv", "bin", "python"),
+      python: testPython(),
       host,
       scenario: {
         users: 1,

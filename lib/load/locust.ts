@@ -1,23 +1,25 @@
-/**
- * Locust's command line and exit codes. Nothing is started here.
- *
- * @module
- */
+/** Locust's command line and exit codes. Nothing is started here. */
 
 import { join } from "node:path";
-import type { GeneratorPlace, LoadCommand } from "../engine/engine.ts";
 import type { Scenario } from "../scenario.ts";
 import { ROOT } from "../store/layout.ts";
 
-/** What one run of Locust needs. */
+/** Where the load generator finds things, as it sees them itself. */
+export interface GeneratorPlace {
+  python: string;
+  locustfile: string;
+  /** Where the app answers, without a slash at the end. */
+  host: string;
+  folder: string;
+}
+
+type LoadSetting =
+  | ("users" | "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS")
+  | ("arrivalRate" | "arrivals" | "client");
+
 export interface LoadOptions extends GeneratorPlace {
   /** Users or arrival rate, think time and client are taken from it. */
-  scenario: Pick<
-    Scenario,
-    | ("users" | "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS")
-    | ("arrivalRate" | "arrivals" | "client")
-  >;
-  /** Seed of the load's random choices. */
+  scenario: Pick<Scenario, LoadSetting>;
   seed: number;
   /** Seconds from the start of the load to the measurement window. */
   warmUpS: number;
@@ -29,20 +31,12 @@ export interface LoadOptions extends GeneratorPlace {
   contract?: string;
   /** The routes, where no file has them yet. @default none */
   routes?: readonly unknown[];
-  /**
-   * Text of a locustfile whose user classes send the requests, in a closed loop.
-   * @default {those of {@linkcode LOCUSTFILE}}
-   */
+  /** A locustfile whose user classes send the requests. @default those of LOCUSTFILE */
   ownLocustfile?: string;
   /** What stands for variables in the routes' headers, by `headerEnvironment`. @default nothing */
   headerEnvironment?: Record<string, string>;
 }
 
-const START_FILE = ".start";
-const ROUTES_FILE = ".routes.json";
-const OWN_LOCUSTFILE = ".locustfile.py";
-
-/** The locustfile of this checkout. */
 export const LOCUSTFILE: string = join(ROOT, "locust", "locustfile.py");
 
 /**
@@ -53,61 +47,138 @@ export const LOCUSTFILE: string = join(ROOT, "locust", "locustfile.py");
  */
 export function locustCommand(options: LoadOptions): LoadCommand {
   const { scenario, folder, processes = 1, routes, ownLocustfile } = options;
-  const startFile = join(folder, START_FILE);
   const routesFile = join(folder, ROUTES_FILE);
-  const ownFile = join(folder, OWN_LOCUSTFILE);
+  const ownFile = join(folder, ".locustfile.py");
   const contract = options.contract ?? (routes && routesFile);
-  // In an open loop, each process has one user, which sends all of its arrivals.
-  const [users, spawnRate] = scenario.arrivalRate === null
-    ? [scenario.users, scenario.spawnRate]
-    : [processes, 100];
-  return {
-    startFile,
+  const isOpen = scenario.arrivalRate !== null;
+  return commandOf(options, {
+    flags: {
+      host: options.host,
+      // In an open loop, each process has one user, which sends all of its arrivals.
+      users: isOpen ? processes : scenario.users,
+      "spawn-rate": isOpen ? 100 : scenario.spawnRate,
+      ...(processes > 1 && { processes }),
+      csv: join(folder, "locust"),
+    },
     files: {
       ...(routes && { [routesFile]: JSON.stringify({ routes }) }),
       ...(ownLocustfile !== undefined && { [ownFile]: ownLocustfile }),
     },
-    argv: [
-      options.python,
-      "-m",
-      "locust",
-      "--headless",
-      "--locustfile",
-      options.locustfile,
-      "--host",
-      options.host,
-      "--users",
-      String(users),
-      "--spawn-rate",
-      String(spawnRate),
-      ...(processes > 1 ? ["--processes", String(processes)] : []),
-      "--csv",
-      join(folder, "locust"),
-      "--csv-full-history",
-      "--only-summary",
-      // Users are not waited for: what has no answer when the window ends is recorded as such.
-      "--stop-timeout",
-      "0",
-      // Failed requests are results: any other code is Locust's own trouble.
-      "--exit-code-on-error",
-      "0",
-    ],
     env: {
-      POOLSCOPE_RUN_FOLDER: folder,
-      POOLSCOPE_START_FILE: startFile,
       POOLSCOPE_WARM_UP_S: String(options.warmUpS),
       POOLSCOPE_WINDOW_S: String(options.windowS),
       POOLSCOPE_SEED: String(options.seed),
       POOLSCOPE_THINK_TIME_MIN_S: String(scenario.thinkTimeMinS),
       POOLSCOPE_THINK_TIME_MAX_S: String(scenario.thinkTimeMaxS),
       POOLSCOPE_CLIENT: scenario.client,
-      ...(scenario.arrivalRate === null ? {} : {
+      ...(isOpen && {
         POOLSCOPE_ARRIVAL_RATE: String(scenario.arrivalRate),
         POOLSCOPE_ARRIVALS: scenario.arrivals,
       }),
-      ...(contract === undefined ? {} : { POOLSCOPE_CONTRACT: contract }),
+      ...(contract !== undefined && { POOLSCOPE_CONTRACT: contract }),
       ...(ownLocustfile !== undefined && { POOLSCOPE_LOCUSTFILE: ownFile }),
-      ...options.headerEnvironment,
+    },
+  });
+}
+
+/** One arm of a group: its app, its users and the folder of its files. */
+export interface ArmLoad extends Pick<GeneratorPlace, "host" | "folder"> {
+  /** What its users request. */
+  routes: readonly unknown[];
+  /** A closed loop, by the lean client. */
+  scenario: { users: number } & Pick<Scenario, "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS">;
+  /** Of its users' random choices; arms of the same seed request the same. */
+  seed: number;
+}
+
+export interface GroupLoadOptions extends Omit<GeneratorPlace, "host"> {
+  arms: readonly ArmLoad[];
+  /** Shortest slice in seconds; an arm that is slow to answer gets longer ones. */
+  sliceS: number;
+  /** Shortest warm-up of each arm in seconds, its ramp included. */
+  warmUpS: number;
+  /** Seconds from the first block's begin to about the last one's end. */
+  blocksS: number;
+  /** Of the order of the arms. */
+  seed: number;
+  /** What stands for variables in the routes' headers, by `headerEnvironment`. @default nothing */
+  headerEnvironment?: Record<string, string>;
+}
+
+/**
+ * The command that loads several arms in turn: after a warm-up of each, in blocks in which each has
+ * one slice. Each arm's folder gets the files of a run and `slices.csv`; `.live.json` is in the
+ * group's folder. Otherwise it is as {@linkcode locustCommand}.
+ */
+export function groupCommand(options: GroupLoadOptions): LoadCommand {
+  const { arms, folder, sliceS, warmUpS, blocksS, seed } = options;
+  const armsFile = join(folder, ".arms.json");
+  const users = arms.reduce((sum, { scenario }) => sum + scenario.users, 0);
+  const routesFile = (arm: ArmLoad) => join(folder, `.routes-${arms.indexOf(arm)}.json`);
+  const armSettings = arms.map((arm) => ({
+    folder: arm.folder,
+    host: arm.host,
+    contract: routesFile(arm),
+    users: arm.scenario.users,
+    spawnRate: arm.scenario.spawnRate,
+    thinkTimeMinS: arm.scenario.thinkTimeMinS,
+    thinkTimeMaxS: arm.scenario.thinkTimeMaxS,
+    seed: arm.seed,
+  }));
+  return commandOf(options, {
+    // All users are there from the start; those of each arm join one by one in its warm-up.
+    flags: { users, "spawn-rate": users },
+    files: {
+      [armsFile]: JSON.stringify({ sliceS, warmUpS, blocksS, seed, arms: armSettings }),
+      ...Object.fromEntries(
+        arms.map((arm) => [routesFile(arm), JSON.stringify({ routes: arm.routes })]),
+      ),
+    },
+    env: { POOLSCOPE_ARMS: armsFile },
+  });
+}
+
+/** How to start the load generator. */
+export interface LoadCommand {
+  /** The load begins when it is there. */
+  startFile: string;
+  /** Texts of files that it reads, by the paths at which it sees them. */
+  files: Record<string, string>;
+  argv: string[];
+  env: Record<string, string>;
+}
+
+const ROUTES_FILE = ".routes.json";
+
+/** What both kinds of load have in common. */
+function commandOf(
+  { python, locustfile, folder, headerEnvironment }: Omit<GeneratorPlace, "host"> & {
+    headerEnvironment?: Record<string, string>;
+  },
+  { flags, files, env }: Pick<LoadCommand, "files" | "env"> & {
+    flags: Record<string, string | number | null>;
+  },
+): LoadCommand {
+  const startFile = join(folder, ".start");
+  const allFlags = {
+    locustfile,
+    ...flags,
+    // Users are not waited for: what has no answer when the window ends is recorded as such.
+    "stop-timeout": 0,
+    // Failed requests are results: any other code is Locust's own trouble.
+    "exit-code-on-error": 0,
+  };
+  return {
+    startFile,
+    files,
+    argv: [python, "-m", "locust", "--headless", "--only-summary"]
+      .concat("csv" in flags ? ["--csv-full-history"] : [])
+      .concat(Object.entries(allFlags).flatMap(([flag, value]) => [`--${flag}`, String(value)])),
+    env: {
+      POOLSCOPE_RUN_FOLDER: folder,
+      POOLSCOPE_START_FILE: startFile,
+      ...env,
+      ...headerEnvironment,
     },
   };
 }
@@ -118,25 +189,16 @@ const LOG_PREFIX = /^\[[^\]]*\] \S+\/([A-Z]+)\/[\w.-]+: /;
 /**
  * Says why Locust ended when it should not have.
  *
- * @param code Its exit code.
- * @param signal The signal that ended it, or null.
- * @param logTail The end of its log.
  * @returns One sentence, or null when it ended well, whether or not requests failed.
  */
 export function explainExit(code: number, signal: string | null, logTail: string): string | null {
   if (code === 0 && signal === null) return null;
   const how = signal === null ? `stopped with exit code ${code}` : `was ended by ${signal}`;
-  // Whoever is killed has nothing to say about it.
-  const line = tellingLine(logTail, signal === null);
-  return `Locust ${how}${line === null ? "" : `: ${line}`}`;
-}
-
-/** The last line of the log that tells of an error, else the last line of all if that may do. */
-function tellingLine(logTail: string, anyLine: boolean): string | null {
   const lines = logTail.split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
   const isError = (line: string) =>
     ["ERROR", "CRITICAL"].includes(LOG_PREFIX.exec(line)?.[1] ?? "") ||
     /^(\w+\.)*\w*(Error|Exception|Interrupt)\b/.test(line) || / error: /.test(line);
-  const line = lines.findLast(isError) ?? (anyLine ? lines.at(-1) : undefined);
-  return line === undefined ? null : line.replace(LOG_PREFIX, "").trim();
+  // Whoever is killed has nothing to say about it.
+  const line = lines.findLast(isError) ?? (signal === null ? lines.at(-1) : undefined);
+  return `Locust ${how}` + (line === undefined ? "" : `: ${line.replace(LOG_PREFIX, "").trim()}`);
 }

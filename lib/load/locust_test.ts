@@ -1,7 +1,7 @@
 // test lane: checkout
 import assert from "node:assert/strict";
 import { createScenario } from "../scenario.ts";
-import { explainExit, locustCommand } from "./locust.ts";
+import { explainExit, groupCommand, locustCommand } from "./locust.ts";
 
 const options = {
   python: "python3",
@@ -60,6 +60,52 @@ Deno.test("locustCommand() has one user per process for an arrival rate", () => 
   assert.equal(env.POOLSCOPE_ARRIVALS, "poisson");
   assert.equal(env.POOLSCOPE_CLIENT, "fast");
   assert.equal(env.POOLSCOPE_CONTRACT, "/c.json");
+});
+
+Deno.test("groupCommand() has the users of all arms, and tells of each in a file", () => {
+  const arm = (folder: string, users: number) => ({
+    folder,
+    host: "http://127.0.0.1:8000",
+    routes: [{ name: "GET /posts", path: "/posts", weight: 1 }],
+    scenario: { users, spawnRate: 5, thinkTimeMinS: 0, thinkTimeMaxS: 0.5 },
+    seed: 9,
+  });
+  const { argv, env, files, startFile } = groupCommand({
+    python: "python3",
+    locustfile: "/here/locustfile.py",
+    folder: "/group",
+    sliceS: 1,
+    warmUpS: 6,
+    blocksS: 40,
+    seed: 7,
+    arms: [arm("/group/a", 10), arm("/group/b", 30)],
+    headerEnvironment: { POOLSCOPE_HEADER_TOKEN: "secret" },
+  });
+  const valueOf = (flag: string) => argv[argv.indexOf(flag) + 1];
+  assert.deepEqual([valueOf("--users"), valueOf("--spawn-rate")], ["40", "40"]);
+  assert.ok(!argv.includes("--host") && !argv.includes("--csv"));
+  assert.equal(startFile, "/group/.start");
+  assert.deepEqual(env, {
+    POOLSCOPE_RUN_FOLDER: "/group",
+    POOLSCOPE_START_FILE: startFile,
+    POOLSCOPE_ARMS: "/group/.arms.json",
+    POOLSCOPE_HEADER_TOKEN: "secret",
+  });
+  const { arms, ...schedule } = JSON.parse(files["/group/.arms.json"]!);
+  assert.deepEqual(schedule, { sliceS: 1, warmUpS: 6, blocksS: 40, seed: 7 });
+  assert.deepEqual(arms[1], {
+    folder: "/group/b",
+    host: "http://127.0.0.1:8000",
+    contract: "/group/.routes-1.json",
+    users: 30,
+    spawnRate: 5,
+    thinkTimeMinS: 0,
+    thinkTimeMaxS: 0.5,
+    seed: 9,
+  });
+  assert.deepEqual(JSON.parse(files["/group/.routes-0.json"]!), {
+    routes: [{ name: "GET /posts", path: "/posts", weight: 1 }],
+  });
 });
 
 Deno.test("explainExit() has nothing to say when Locust ended well", () => {

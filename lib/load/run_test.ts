@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ROOT, TOOLS } from "../store/layout.ts";
+import { ROOT } from "../store/layout.ts";
 import type { FinalAccount } from "../store/manifest.ts";
 import { explainExit, locustCommand } from "./locust.ts";
 import {
@@ -18,6 +18,7 @@ import {
 } from "./requests.ts";
 import { readLocustTotals } from "../frames/locust.ts";
 import { type Behaviour, MisbehavingServer } from "./testing/misbehaving_server.ts";
+import { testPython } from "./testing/python.ts";
 
 interface Run {
   /** Closed loop; with none of the two, 20 users. */
@@ -56,15 +57,6 @@ interface Outcome {
   /** Rows of requests.csv, without the header. */
   rows: string[][];
   file: (name: string) => string;
-}
-
-function testPython(): string {
-  const python = Deno.env.get("POOLSCOPE_TEST_PYTHON") ?? join(TOOLS, "venv", "bin", "python");
-  assert.ok(
-    existsSync(python),
-    `Cannot test the load: there is no ${python}; run "deno task test", or set POOLSCOPE_TEST_PYTHON to a Python that has Locust`,
-  );
-  return python;
 }
 
 async function locust(

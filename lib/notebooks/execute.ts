@@ -1,68 +1,49 @@
 /**
  * Executes notebooks in the Deno kernel, with parameters, as papermill does: the executed copies go
  * to another folder, and they are saved before a failure is reported.
- *
- * @module
  */
 
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
-import { Owned } from "../engine/cleanup.ts";
+import { Owned } from "../hosts/owned.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import { type CommandResult, lastLine, tryCommand } from "../setup/command.ts";
 import { KERNEL_NAME } from "../setup/kernelspec.ts";
-import { environmentPaths, type PythonEnvironment } from "../setup/python.ts";
+import { environmentPaths, type PythonPaths } from "../setup/python.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 import { notebookWords as say } from "../wording/notebooks.ts";
 import { KERNEL_ERRORS, readKernelErrors } from "./guard.ts";
 import {
-  type Cell,
-  chooseNotebooks,
   formatNotebook,
+  isTagged,
   type Notebook,
   readNotebook,
   toLines,
   toText,
 } from "./notebook.ts";
 
-/** A value that a notebook's parameter can take. */
-export type ParameterValue =
-  | string
-  | number
-  | boolean
-  | null
-  | ParameterValue[]
-  | { [key: string]: ParameterValue };
+export type ParameterValues = Record<string, string | number | boolean | null>;
 
-/** Options of {@linkcode executeNotebooks}. */
 export interface ExecuteOptions {
-  /** The notebooks' paths. @default {those of a study's report} */
-  notebooks?: string[];
-  /** Values for parameters, by name; each must be declared by at least one of the notebooks. */
-  parameters?: Record<string, ParameterValue>;
+  notebooks: string[];
+  /** Values for parameters; each must be declared by at least one of the notebooks. */
+  parameters?: ParameterValues;
   /** The folder of the executed copies; they keep their names. */
   outputFolder: string;
   /** The environment that holds nbclient and the kernel's description. @default {the checkout's} */
-  python?: Pick<PythonEnvironment, "folder" | "python">;
+  python?: PythonPaths;
   /** How long one cell may take, in seconds. @default {no limit} */
   cellTimeoutS?: number;
-  /** Environment variables to add for the kernel. */
   env?: Record<string, string>;
-  /** Called with a line for each cell, for a display that the next one replaces. */
-  status?: (line: string, place: NotebookPlace) => void;
+  /** Called for each cell: a line, and notebooks done, fractions of them included, of all. */
+  status?: (line: string, place: { done: number; total: number }) => void;
   /** Called with each notebook that failed, at the end. @default the first failure is thrown */
   onFailure?: (notebook: string, error: PoolscopeError) => void;
   /** Stops the running cell and shuts the kernel down. */
   signal?: AbortSignal;
-}
-
-/** How far the execution has come: notebooks done, with fractions of those that run, of all. */
-export interface NotebookPlace {
-  done: number;
-  total: number;
 }
 
 const EXECUTE_PY = fileURLToPath(new URL("./execute.py", import.meta.url));
@@ -75,123 +56,84 @@ const MAX_KERNELS = 4;
  * The variables by which our own virtual environment's Jupyter finds our kernel, and no other, and
  * keeps its settings in `.poolscope/` instead of the user's home.
  */
-export function jupyterEnvironment(
-  python: Pick<PythonEnvironment, "folder">,
-): Record<string, string> {
+export function jupyterEnvironment({ folder }: { folder: string }): Record<string, string> {
   const kept = join(TOOLS, "jupyter");
   return {
-    JUPYTER_PATH: join(python.folder, "share", "jupyter"),
+    JUPYTER_PATH: join(folder, "share", "jupyter"),
     JUPYTER_PREFER_ENV_PATH: "1",
     JUPYTER_CONFIG_DIR: join(kept, "config"),
     JUPYTER_DATA_DIR: join(kept, "data"),
     JUPYTER_RUNTIME_DIR: join(kept, "runtime"),
     IPYTHONDIR: join(kept, "ipython"),
-    VIRTUAL_ENV: python.folder,
-    PATH: `${join(python.folder, "bin")}:${Deno.env.get("PATH") ?? ""}`,
+    VIRTUAL_ENV: folder,
+    PATH: `${join(folder, "bin")}:${Deno.env.get("PATH") ?? ""}`,
     DENO_NO_UPDATE_CHECK: "1",
   };
 }
 
-function hasTag(cell: Cell, tag: string): boolean {
-  return cell.cell_type === "code" && (cell.metadata.tags ?? []).includes(tag);
-}
-
-/**
- * The parameters that a notebook declares: one `let` for each, in a cell tagged `parameters`.
- *
- * @example
- * ```ts
- * import { declaredParameters } from "./execute.ts";
- *
- * const metadata = { tags: ["parameters"] };
- * const cells = [{ cell_type: "code", metadata, source: "let users = 100;\nlet plan = 'quick';" }];
- * const notebook = { cells, metadata: {}, nbformat: 4, nbformat_minor: 5 };
- * console.assert(declaredParameters(notebook).join() === "users,plan");
- * ```
- */
-export function declaredParameters(notebook: Notebook): string[] {
-  return notebook.cells
-    .filter((cell) => hasTag(cell, "parameters"))
-    .flatMap((cell) => [...toText(cell.source).matchAll(/^\s*let\s+([A-Za-z_$][\w$]*)/gm)])
+/** The parameters that a notebook declares: one `let` for each, in a cell tagged `parameters`. */
+function declaredParameters({ cells }: Notebook): string[] {
+  return cells.filter((cell) => isTagged(cell, "parameters"))
+    .flatMap(({ source }) => [...toText(source).matchAll(/^\s*let\s+([A-Za-z_$][\w$]*)/gm)])
     .map((match) => match[1]!);
 }
 
-function toLiteral(name: string, value: ParameterValue): string {
-  const finite = (inner: unknown): boolean =>
-    typeof inner === "number"
-      ? Number.isFinite(inner)
-      : inner === null || ["string", "boolean"].includes(typeof inner) ||
-        (typeof inner === "object" && Object.values(inner).every(finite));
-  if (!finite(value)) {
-    throw new UsageError(
-      `Cannot set parameter ${name}: ${String(value)} is not a value that JSON can hold`,
-    );
-  }
-  return JSON.stringify(value);
-}
-
-/**
- * Sets parameters of a notebook: a cell of assignments is inserted after the one that declares them.
- *
- * @param notebook The notebook.
- * @param parameters Values by name.
- * @param name What to call the notebook in messages.
- * @returns A new notebook.
- * @throws {UsageError} If the notebook does not declare one of them.
- */
-export function parametrize(
-  notebook: Notebook,
-  parameters: Record<string, ParameterValue>,
-  name: string,
-): Notebook {
-  const cells = notebook.cells.filter((cell) => !hasTag(cell, "injected-parameters"));
-  const entries = Object.entries(parameters);
-  if (entries.length === 0) return { ...notebook, cells };
+/** A notebook with a cell of assignments after the cell that declares the parameters. */
+function assign(notebook: Notebook, parameters: ParameterValues): Notebook {
+  const cells = notebook.cells.filter((cell) => !isTagged(cell, "injected-parameters"));
   const declared = declaredParameters(notebook);
-  for (const [parameter] of entries) {
-    if (!declared.includes(parameter)) {
-      throw new UsageError(
-        `Cannot set parameter "${parameter}" of ${name}: ${
-          declared.length === 0
-            ? "it declares none"
-            : `its parameters are ${[...new Set(declared)].join(", ")}${
-              didYouMean(parameter, declared)
-            }`
-        }`,
-      );
-    }
-  }
-  const last = cells.findLastIndex((cell) => hasTag(cell, "parameters"));
-  // An assignment is an expression, and the last one's value would be shown as the cell's result.
-  const source = entries.map(([key, value]) => `${key} = ${toLiteral(key, value)};\n`).join("") +
-    "void 0;";
-  cells.splice(last + 1, 0, {
+  const names = Object.keys(parameters).filter((name) => declared.includes(name));
+  if (names.length === 0) return { ...notebook, cells };
+  const lines = names.map((name) => `${name} = ${JSON.stringify(parameters[name])};\n`);
+  cells.splice(cells.findLastIndex((cell) => isTagged(cell, "parameters")) + 1, 0, {
     cell_type: "code",
     id: "injected-parameters",
     metadata: { tags: ["injected-parameters"] },
-    source: toLines(source),
+    // An assignment is an expression, and the last one's value would be shown as the cell's result.
+    source: toLines(lines.join("") + "void 0;"),
     execution_count: null,
     outputs: [],
   });
   return { ...notebook, cells };
 }
 
-/** What `execute.py` says, a line at a time; `notebook` is a place in its list of jobs. */
+/** Sets parameters of notebooks, in each those that it declares; at least one must. */
+export function parametrize(notebooks: Notebook[], parameters: ParameterValues): Notebook[] {
+  const known = [...new Set(notebooks.flatMap(declaredParameters))];
+  for (const [name, value] of Object.entries(parameters)) {
+    if (!known.includes(name)) {
+      const meant = didYouMean(name, known);
+      throw new UsageError(
+        `Cannot set parameter "${name}": ${
+          known.length === 0
+            ? "these notebooks declare none"
+            : `the notebooks' parameters are ${known.join(", ")}${meant}`
+        }`,
+      );
+    }
+    if (typeof value === "number" && !Number.isFinite(value)) {
+      throw new UsageError(
+        `Cannot set parameter ${name}: ${value} is not a value that JSON can hold`,
+      );
+    }
+  }
+  return notebooks.map((notebook) => assign(notebook, parameters));
+}
+
+/** A line of `execute.py`; `notebook` is a place in its list of jobs. */
 type Event =
   | { event: "cell"; notebook: number; number: number; total: number }
   | { event: "error"; notebook: number; cell: number | null; source: string; message: string }
   | { event: "done"; notebook: number };
 
 function parseEvent(line: string): Event | null {
-  if (!line.startsWith('{"event"')) return null;
   try {
-    return JSON.parse(line);
+    return line.startsWith('{"event"') ? JSON.parse(line) : null;
   } catch {
     return null;
   }
 }
 
-/** A source as one line of a message. */
 function quote(source: string): string {
   const line = source.split("\n").map((text) => text.trim()).filter(Boolean).join(" ⏎ ");
   return line.length > 160 ? `${line.slice(0, 159)}…` : line;
@@ -208,52 +150,40 @@ function workingFolderOf(notebook: string): string {
   }
 }
 
-/** One notebook's turn in `execute.py`. */
+/** One notebook's turn in `execute.py`: the file to execute, its copy, and the kernel's. */
 interface Job {
-  /** The file to execute. */
   input: string;
-  /** Where its executed copy goes. */
   output: string;
-  /** The kernel's working folder. */
   cwd: string;
-  /** Environment variables to add for the kernel. */
   env: Record<string, string>;
 }
 
-/** What came of one notebook. */
+/** How much of a notebook is done, from 0 to 1, and what broke it off. */
 interface Progress {
-  /** How much of it is done, from 0 to 1. */
   done: number;
-  /** What broke it off. */
   error: Extract<Event, { event: "error" }> | null;
 }
 
-/** What went wrong with a notebook; null where nothing did. */
-async function failureOf(
+async function explainFailure(
   { output, env }: Job,
   { done, error }: Progress,
   result: CommandResult,
-): Promise<PoolscopeError | null> {
+): Promise<string | null> {
   const name = basename(output);
-  if (error !== null && error.cell !== null) {
-    return new PoolscopeError(
-      `Cannot execute ${name}: cell ${error.cell} failed: ${quote(error.message)} (in: ${
-        quote(error.source)
-      }); see ${output}`,
-    );
+  if (error?.cell) {
+    const failed = `${quote(error.message)} (in: ${quote(error.source)})`;
+    return `Cannot execute ${name}: cell ${error.cell} failed: ${failed}; see ${output}`;
   }
   if (done < 1) {
     const why = error?.message ?? lastLine(result);
-    return new PoolscopeError(`Cannot execute ${name}: ${why} (exit status ${result.code})`);
+    return `Cannot execute ${name}: ${why} (exit status ${result.code})`;
   }
-  const outside = await readKernelErrors(env[KERNEL_ERRORS]!);
-  if (outside.length === 0) return null;
-  const errors = `${outside.length} error${outside.length === 1 ? "" : "s"}`;
-  return new PoolscopeError(
-    `Cannot trust ${name}: ${errors} outside of any cell, the first: ${
-      quote(outside[0]!.message)
-    }; see ${output}`,
-  );
+  const [first, ...others] = await readKernelErrors(env[KERNEL_ERRORS]!);
+  if (first === undefined) return null;
+  const errors = others.length === 0 ? "1 error" : `${others.length + 1} errors`;
+  return `Cannot trust ${name}: ${errors} outside of any cell, the first: ${
+    quote(first)
+  }; see ${output}`;
 }
 
 /** Executes the jobs. Returns what went wrong with each, null where nothing did. */
@@ -261,21 +191,21 @@ async function executeAll(
   jobs: Job[],
   scratch: string,
   { mark }: Owned,
-  options: ExecuteOptions,
-): Promise<(PoolscopeError | null)[]> {
-  const { python = environmentPaths(), cellTimeoutS, status, signal } = options;
+  { python = environmentPaths(), cellTimeoutS, status, signal }: ExecuteOptions,
+): Promise<(string | null)[]> {
   const progress = jobs.map((): Progress => ({ done: 0, error: null }));
   const onLine = (line: string) => {
     const event = parseEvent(line);
     if (event === null) return;
     const state = progress[event.notebook]!;
     if (event.event === "done") state.done = 1;
-    if (event.event === "error") state.error = event;
-    if (event.event === "cell") {
-      state.done = (event.number - 1) / event.total;
-      const name = basename(jobs[event.notebook]!.output);
+    else if (event.event === "error") state.error = event;
+    else {
+      const { number, total } = event;
+      state.done = (number - 1) / total;
       const done = progress.reduce((sum, each) => sum + each.done, 0);
-      status?.(say.cellOf(name, event.number, event.total), { done, total: jobs.length });
+      const name = basename(jobs[event.notebook]!.output);
+      status?.(say.cellOf(name, number, total), { done, total: jobs.length });
     }
   };
   const list = join(scratch, "jobs.json");
@@ -284,13 +214,10 @@ async function executeAll(
     python.python,
     EXECUTE_PY,
     list,
-    "--kernel",
-    KERNEL_NAME,
-    "--at-once",
-    String(Math.min(navigator.hardwareConcurrency, MAX_KERNELS)),
-    "--parent",
-    String(Deno.pid),
-    ...(cellTimeoutS === undefined ? [] : ["--timeout", String(cellTimeoutS)]),
+    `--kernel=${KERNEL_NAME}`,
+    `--at-once=${Math.min(navigator.hardwareConcurrency, MAX_KERNELS)}`,
+    `--parent=${Deno.pid}`,
+    ...(cellTimeoutS === undefined ? [] : [`--timeout=${cellTimeoutS}`]),
   ], {
     // The kernels' connection files go with the rest, however the execution ends.
     env: { ...jupyterEnvironment(python), ...mark, JUPYTER_RUNTIME_DIR: scratch },
@@ -298,49 +225,25 @@ async function executeAll(
     graceMs: STOP_GRACE_MS,
     onLine,
   });
-  return await Promise.all(jobs.map((job, index) => failureOf(job, progress[index]!, result)));
+  return await Promise.all(jobs.map((job, index) => explainFailure(job, progress[index]!, result)));
 }
 
 /**
  * Executes notebooks, as many side by side as there are processors. Everything is checked before the
  * first one starts.
  *
- * @param options Options for this call.
  * @returns The paths of the executed copies, in order, without those of notebooks that failed.
- * @throws {UsageError} If none of the notebooks declares one of the parameters.
- * @throws {PoolscopeError} If a cell fails and there is no `onFailure`; the message names the cell,
- * the copy up to it is saved.
+ * @throws {PoolscopeError} If a cell fails and there is no `onFailure`; the copy up to it is saved.
  */
 export async function executeNotebooks(options: ExecuteOptions): Promise<string[]> {
-  const { notebooks = await chooseNotebooks(), parameters = {}, outputFolder, signal } = options;
+  const { notebooks, outputFolder, signal, onFailure } = options;
   const read = await Promise.all(notebooks.map(readNotebook));
-  const declared = read.map((notebook) => new Set(declaredParameters(notebook)));
-  for (const name of Object.keys(parameters)) {
-    if (!declared.some((names) => names.has(name))) {
-      const known = [...new Set(declared.flatMap((names) => [...names]))];
-      throw new UsageError(
-        `Cannot set parameter "${name}": ${
-          known.length === 0
-            ? "these notebooks declare none"
-            : `the notebooks' parameters are ${known.join(", ")}${didYouMean(name, known)}`
-        }`,
-      );
-    }
-  }
-  const prepared = read.map((notebook, index) =>
-    parametrize(
-      notebook,
-      Object.fromEntries(
-        Object.entries(parameters).filter(([name]) => declared[index]!.has(name)),
-      ),
-      basename(notebooks[index]!),
-    )
-  );
+  const prepared = parametrize(read, options.parameters ?? {});
   await Deno.mkdir(outputFolder, { recursive: true });
   signal?.throwIfAborted();
   await using owned = Owned.withKeeper();
   const scratch = join(tmpdir(), `${owned.id}-notebooks`);
-  owned.addFolder(scratch);
+  owned.add("folders", scratch);
   await Deno.mkdir(scratch, { mode: 0o700 });
   try {
     const jobs = notebooks.map((path, index): Job => ({
@@ -353,13 +256,12 @@ export async function executeNotebooks(options: ExecuteOptions): Promise<string[
       await Deno.writeTextFile(jobs[index]!.input, formatNotebook(notebook));
     }
     const failures = await executeAll(jobs, scratch, owned, options);
-    for (const [index, failure] of failures.entries()) {
-      if (failure === null) continue;
-      if (options.onFailure === undefined) throw failure;
-      options.onFailure(notebooks[index]!, failure);
+    for (const [index, why] of failures.entries()) {
+      if (why === null) continue;
+      if (onFailure === undefined) throw new PoolscopeError(why);
+      onFailure(notebooks[index]!, new PoolscopeError(why));
     }
-    return notebooks.filter((_, index) => failures[index] === null)
-      .map((path) => join(outputFolder, basename(path)));
+    return jobs.filter((_, index) => failures[index] === null).map(({ output }) => output);
   } finally {
     owned.removeFolder(scratch);
   }

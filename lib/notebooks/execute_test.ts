@@ -3,9 +3,9 @@ import { deepStrictEqual as equal, ok, rejects, throws } from "node:assert/stric
 import { join } from "node:path";
 import { setUpNotebooks } from "../setup/mod.ts";
 import {
-  declaredParameters,
   executeNotebooks,
   type ExecuteOptions,
+  type ParameterValues,
   parametrize,
 } from "./execute.ts";
 import { convertToHtml } from "./html.ts";
@@ -83,27 +83,32 @@ Deno.test("parametrize() inserts assignments after the cell that declares them",
     code('let users = 100;\nlet plan: string = "quick";', ["parameters"]),
     code("users"),
   );
-  equal(declaredParameters(original), ["users", "plan"]);
-  const changed = parametrize(original, { plan: 'sm"oke', users: 7 }, "x.ipynb");
+  throws(() => parametrize([original], { x: 1 }), /parameters are users, plan$/);
+  const set = (notebook: Notebook, values: ParameterValues) => parametrize([notebook], values)[0]!;
+  const changed = set(original, { plan: 'sm"oke', users: 7 });
   equal(
     toText(changed.cells[2]?.source),
     'plan = "sm\\"oke";\nusers = 7;\nvoid 0;',
   );
   equal(changed.cells[2]?.metadata.tags, ["injected-parameters"]);
   // Again, and the earlier ones are gone; without any, nothing is inserted.
-  equal(parametrize(changed, { users: 8 }, "x.ipynb").cells.length, 4);
-  equal(parametrize(changed, {}, "x.ipynb").cells.length, 3);
+  equal(set(changed, { users: 8 }).cells.length, 4);
+  equal(set(changed, {}).cells.length, 3);
+  equal(parametrize([original, notebook(text("a"))], { users: 8 })[1], notebook(text("a")));
 });
 
 Deno.test("parametrize() refuses unknown parameters and what JSON cannot hold", () => {
   const original = notebook(code("let users = 100;", ["parameters"]));
-  throws(() => parametrize(original, { user: 1 }, "x.ipynb"), {
+  throws(() => parametrize([original], { user: 1 }), {
     name: "UsageError",
     message:
-      'Cannot set parameter "user" of x.ipynb: its parameters are users (did you mean "users"?)',
+      'Cannot set parameter "user": the notebooks\' parameters are users (did you mean "users"?)',
   });
-  throws(() => parametrize(original, { users: NaN }, "x.ipynb"), { name: "UsageError" });
-  throws(() => parametrize(notebook(code("1")), { users: 1 }, "x.ipynb"), /it declares none/);
+  throws(() => parametrize([original], { users: NaN }), { name: "UsageError" });
+  throws(
+    () => parametrize([notebook(code("1"))], { users: 1 }),
+    /these notebooks declare none/,
+  );
 });
 
 Deno.test("executeNotebooks() checks parameters before it starts anything", async () => {

@@ -1,9 +1,7 @@
 /**
  * Keeps a Deno kernel alive and honest. Without it an error thrown in a timer hangs the running cell
- * for ever, an unhandled rejection ends in silence, an interrupt kills the kernel, and JupyterLab
- * loses outputs.
- *
- * @module
+ * for ever, an unhandled rejection ends in silence, an interrupt kills the kernel, and JupyterLab loses
+ * outputs.
  */
 
 import { notebookWords } from "../wording/notebooks.ts";
@@ -13,16 +11,6 @@ export const KERNEL_ERRORS = "POOLSCOPE_KERNEL_ERRORS";
 
 /** The environment variable that names the folder of the study whose export executes notebooks. */
 export const EXPORTED_STUDY = "POOLSCOPE_EXPORTED_STUDY";
-
-/** One error that no cell could report. */
-export interface KernelError {
-  /** `error` or `unhandledrejection`. */
-  type: string;
-  /** Its first line. */
-  message: string;
-  /** Where it came from, if it was an Error. */
-  stack?: string;
-}
 
 const INSTALLED = Symbol.for("poolscope.kernelGuards");
 const interrupts = new Set<() => void>();
@@ -36,40 +24,26 @@ export function isInKernel(): boolean {
   }
 }
 
-function record(type: string, reason: unknown): void {
-  const error: KernelError = {
-    type,
-    message: reason instanceof Error ? `${reason.name}: ${reason.message}` : String(reason),
-    ...(reason instanceof Error && reason.stack ? { stack: reason.stack } : {}),
-  };
-  console.error(notebookWords.uncaught(error.stack ?? error.message));
+function record(reason: unknown): void {
+  const isError = reason instanceof Error;
+  const message = isError ? `${reason.name}: ${reason.message}` : String(reason);
+  console.error(notebookWords.uncaught((isError && reason.stack) || message));
   const path = Deno.env.get(KERNEL_ERRORS);
   if (!path) return;
   try {
-    Deno.writeTextFileSync(path, JSON.stringify(error) + "\n", { append: true });
+    Deno.writeTextFileSync(path, JSON.stringify(message) + "\n", { append: true });
   } catch {
     // The message above is all that can be done.
   }
 }
 
-/**
- * Calls `listener` when the user interrupts the kernel, so that what runs can stop.
- *
- * @returns Takes the listener off again.
- */
+/** Calls `listener` when the user interrupts the kernel; returns what takes it off again. */
 export function onKernelInterrupt(listener: () => void): () => void {
   interrupts.add(listener);
-  return () => {
-    interrupts.delete(listener);
-  };
+  return () => void interrupts.delete(listener);
 }
 
-/**
- * The given signal; in a notebook also the kernel's Stop button.
- *
- * @param given The caller's own signal.
- * @param message What the interrupted cell says.
- */
+/** The given signal; in a notebook also the kernel's Stop button. */
 export function interruptible(
   given: AbortSignal | undefined,
   message: string,
@@ -100,12 +74,7 @@ function flushBeforeIdle(): void {
   };
 }
 
-/**
- * Installs the guards, once, if this is a kernel: errors outside of cells are recorded and no longer
- * hang the running cell, the kernel survives an interrupt, and a cell's outputs come before its end.
- *
- * @returns Whether this is a kernel.
- */
+/** Installs the guards, once, if this is a kernel; returns whether it is. */
 export function installKernelGuards(): boolean {
   if (!isInKernel()) return false;
   const marks = globalThis as unknown as Record<symbol, boolean>;
@@ -114,11 +83,11 @@ export function installKernelGuards(): boolean {
   flushBeforeIdle();
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
-    record("error", event.error ?? event.message);
+    record(event.error ?? event.message);
   });
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    record("unhandledrejection", event.reason);
+    record(event.reason);
   });
   Deno.addSignalListener("SIGINT", () => {
     for (const listener of [...interrupts]) listener();
@@ -126,8 +95,8 @@ export function installKernelGuards(): boolean {
   return true;
 }
 
-/** Reads the file of recorded errors; empty when nothing was recorded. */
-export async function readKernelErrors(path: string): Promise<KernelError[]> {
+/** Reads the file of recorded errors, a message each; empty when nothing was recorded. */
+export async function readKernelErrors(path: string): Promise<string[]> {
   const text = await Deno.readTextFile(path).catch(() => "");
-  return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }

@@ -1,10 +1,7 @@
-/**
- * Notebook files: what is in them, read and written the way Jupyter writes them.
- *
- * @module
- */
+/** Notebook files: what is in them, read and written the way Jupyter writes them. */
 
 import { basename, join, resolve } from "node:path";
+import { z } from "zod";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 
@@ -17,42 +14,35 @@ export const STUDY_NOTEBOOKS = [
   "90_report.ipynb",
 ] as const;
 
-/**
- * Poolscope's own notebooks, in `notebooks/`. What else lies in that folder is the reader's, and is
- * executed only when asked for.
- */
+/** Poolscope's own notebooks in `notebooks/`; what else lies there is the reader's. */
 export const NOTEBOOKS: readonly string[] = [...STUDY_NOTEBOOKS, "50_locust_csv.ipynb"];
 
 /** Text as notebooks hold it: whole, or as a list of lines with their ends. */
-export type MultilineText = string | string[];
+const TEXT = z.union([z.string(), z.array(z.string())]);
+export type MultilineText = z.infer<typeof TEXT>;
 
-/** One cell of a notebook. */
-export interface Cell {
-  /** `code`, `markdown` or `raw`. */
-  cell_type: string;
-  /** The cell's own name; stays the same when the cell moves. */
-  id?: string;
-  /** Tags and what editors add. */
-  metadata: Record<string, unknown> & { tags?: string[] };
-  /** What the author wrote. */
-  source: MultilineText;
-  /** How many cells had been executed; code cells only. */
-  execution_count?: number | null;
-  /** What the kernel sent; code cells only. */
-  outputs?: Record<string, unknown>[];
-  [other: string]: unknown;
-}
+/** A cell of `code`, `markdown` or `raw`; its id stays the same when the cell moves. */
+const CELL = z.looseObject({
+  cell_type: z.string(),
+  id: z.string().optional(),
+  metadata: z.looseObject({ tags: z.array(z.string()).optional() }).default({}),
+  source: TEXT,
+  execution_count: z.number().nullish(),
+  outputs: z.array(z.record(z.string(), z.unknown())).optional(),
+});
+export type Cell = z.infer<typeof CELL>;
 
-/** A notebook of format 4. */
-export interface Notebook {
-  /** The cells in order. */
-  cells: Cell[];
-  /** Kernel, language and what editors add. */
-  metadata: Record<string, unknown>;
-  /** The format's major version. */
-  nbformat: number;
-  /** The format's minor version. */
-  nbformat_minor: number;
+const NOTEBOOK = z.object({
+  cells: z.array(CELL),
+  metadata: z.record(z.string(), z.unknown()).default({}),
+  nbformat: z.number().min(4).max(4),
+  nbformat_minor: z.number().default(5),
+});
+export type Notebook = z.infer<typeof NOTEBOOK>;
+
+/** Whether a cell is code with a tag. */
+export function isTagged({ cell_type, metadata: { tags } }: Cell, tag: string): boolean {
+  return cell_type === "code" && (tags ?? []).includes(tag);
 }
 
 /** A cell's or an output's text as one string. */
@@ -65,69 +55,68 @@ export function toLines(text: string): string[] {
   return text === "" ? [] : text.split(/(?<=\n)/);
 }
 
-/**
- * Parses a notebook.
- *
- * @param text The file's content.
- * @param name What to call it in messages.
- * @throws {PoolscopeError} If it is no notebook of format 4.
- */
+function cannotRead(name: string, what: string, cause?: unknown): PoolscopeError {
+  return new PoolscopeError(`Cannot read notebook ${name}: ${what}`, { cause });
+}
+
+/** Parses a notebook of format 4; errors call it by the name. */
 export function parseNotebook(text: string, name: string): Notebook {
-  let value: Partial<Notebook>;
+  let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new PoolscopeError(`Cannot read notebook ${name}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw cannotRead(name, (error as Error).message, error);
   }
-  if (value?.nbformat !== 4 || !Array.isArray(value.cells)) {
-    throw new PoolscopeError(
-      `Cannot read notebook ${name}: it is not of notebook format 4; save it anew with JupyterLab`,
-    );
-  }
-  return {
-    cells: value.cells.map((cell) => ({ ...cell, metadata: cell.metadata ?? {} })),
-    metadata: value.metadata ?? {},
-    nbformat: 4,
-    nbformat_minor: value.nbformat_minor ?? 5,
-  };
+  const { data } = NOTEBOOK.safeParse(value);
+  if (data !== undefined) return data;
+  throw cannotRead(name, "it is not of notebook format 4; save it anew with JupyterLab");
 }
 
-/** Reads a notebook's file. */
 export async function readNotebook(path: string): Promise<Notebook> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    throw new PoolscopeError(`Cannot read notebook ${path}: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  const text = await Deno.readTextFile(path).catch((error) => {
+    throw cannotRead(path, error.message, error);
+  });
   return parseNotebook(text, path);
 }
 
-function sortKeys(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sortKeys);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => a < b ? -1 : 1)
-      .map(([key, inner]) => [key, sortKeys(inner)]),
-  );
+function sortKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1));
 }
 
 /** A notebook as Jupyter writes it: sorted keys, one space per level, a newline at the end. */
 export function formatNotebook(notebook: Notebook): string {
   const cells = notebook.cells.map((cell) => ({ ...cell, source: toLines(toText(cell.source)) }));
-  return JSON.stringify(sortKeys({ ...notebook, cells }), null, 1) + "\n";
+  return JSON.stringify({ ...notebook, cells }, sortKeys, 1) + "\n";
 }
 
 /**
- * The paths of the notebooks that make a study's report, and of further ones after them.
+ * Takes out of a notebook's file what executing and editing leave in it, so that what is committed is
+ * what somebody wrote: outputs, execution counts, and all metadata but tags.
+ */
+export function stripText(text: string, name: string): string {
+  const { cells } = parseNotebook(text, name);
+  return formatNotebook({
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {
+      kernelspec: { display_name: "Deno", language: "typescript", name: "deno" },
+      language_info: { file_extension: ".ts", name: "typescript" },
+    },
+    cells: cells.map(({ cell_type, id, metadata: { tags }, source }, index) => ({
+      cell_type,
+      id: id ?? `cell-${index + 1}`,
+      metadata: tags?.length ? { tags } : {},
+      source,
+      ...(cell_type === "code" && { execution_count: null, outputs: [] }),
+    })),
+  });
+}
+
+/**
+ * The paths of the notebooks that make a study's report, and of the reader's after them.
  *
- * @param further The reader's notebooks, by path.
- * @throws {UsageError} If one of them cannot be read, or has the name of another.
+ * @throws {UsageError} If one of those cannot be read, or has the name of another.
  */
 export async function chooseNotebooks(further: readonly string[] = []): Promise<string[]> {
   const paths = STUDY_NOTEBOOKS.map((name) => join(ROOT, "notebooks", name));
@@ -137,11 +126,9 @@ export async function chooseNotebooks(further: readonly string[] = []): Promise<
         `Cannot execute notebook ${path}: another of the report has its name; rename it`,
       );
     }
-    try {
-      await readNotebook(path);
-    } catch (error) {
-      throw new UsageError((error as Error).message, { cause: error });
-    }
+    await readNotebook(path).catch((error) => {
+      throw new UsageError(error.message, { cause: error });
+    });
     paths.push(path);
   }
   return paths;

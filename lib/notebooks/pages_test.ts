@@ -8,7 +8,12 @@ import assert from "node:assert/strict";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { addRuns, syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import {
+  addRuns,
+  syntheticPlan,
+  type SyntheticRun,
+  syntheticStudy,
+} from "../testing/synthetic_study.ts";
 import * as poolscope from "../mod.ts";
 import { type Plan, type PlannedRun, planRuns } from "../plan.ts";
 import { exportTables } from "../report/export.ts";
@@ -102,7 +107,10 @@ const STATES: Record<string, State> = {
   },
   "not run, or aborted": { ...ok, absent: true, says: /No run is complete yet\./ },
   ...Object.fromEntries(
-    [...RUN_FILES, "manifest.json"].map((name): [string, State] => [
+    // Only the runs of one of the shapes have slices; damage_test damages them.
+    [...RUN_FILES, "manifest.json"].filter((name) => name !== "slices.csv").map((
+      name,
+    ): [string, State] => [
       `with a damaged ${name}`,
       { ...ok, damage: [name], says: new RegExp(name.replace(".", "\\.")) },
     ]),
@@ -118,6 +126,7 @@ const OPEN_LOOP = { shares: [0.5], rounds: 1, warmUpS: 1, windowS: 2 };
 const SHAPES: Record<string, Partial<Plan>> = {
   "both paths": { scenarios, openLoop: OPEN_LOOP },
   "direct only": { scenarios: scenarios.slice(0, 1), openLoop: OPEN_LOOP },
+  "arms in turn": { scenarios, design: "alternating" },
   "pooled only": { scenarios: scenarios.slice(1) },
   "an open loop only": {
     scenarios: scenarios.map((one) => createScenario({ ...one, users: null, arrivalRate: 50 })),
@@ -141,6 +150,7 @@ function writeRuns(folder: string, plan: Plan, stateOf: (run: PlannedRun) => key
     const { damage = [], cause } = STATES[stateOf(run)]!;
     for (const name of damage) {
       const file = join(runFolder(folder, run.id, run.round), name);
+      if (name === "slices.csv" && plan.design !== "alternating") continue;
       if (cause !== undefined) rmSync(file);
       else writeFileSync(file, "<!doctype html>\n");
     }

@@ -1,7 +1,6 @@
 // test lane: checkout
 import { deepStrictEqual as equal } from "node:assert/strict";
-import { formatNotebook, type Notebook, parseNotebook } from "./notebook.ts";
-import { stripText } from "./strip.ts";
+import { formatNotebook, type Notebook, parseNotebook, stripText } from "./notebook.ts";
 
 /** One notebook as somebody executed it: who and when differ, what was written does not. */
 function executed(count: number, version: string): Notebook {

@@ -1,8 +1,4 @@
-/**
- * The answer of a study to its question, with every number taken from it.
- *
- * @module
- */
+/** The answer of a study to its question, with every number taken from it. */
 
 import {
   judgeGain,
@@ -10,56 +6,49 @@ import {
   pairEvidence,
   sparesPostgres,
 } from "../diagnose/evidence.ts";
-import { claimOf, latencyComparisons, unresolved, verdictOf } from "../figures/claims.ts";
+import { claimOf, latencyComparisons, pairName, unresolved, verdictOf } from "../figures/claims.ts";
 import { latencyName } from "../figures/options.ts";
 import { RATIO_TO_FIND, roundsToFind } from "../stats/detectable.ts";
 import { median } from "../stats/percentile.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
+import type { DecidedComparison, EventFields } from "../store/events.ts";
 import { answerWords as say } from "../wording/answer.ts";
 import { claimWords } from "../wording/claims.ts";
 import { atLevels, formatRatioEstimate } from "../wording/format.ts";
-import { narrativeWords } from "../wording/study.ts";
-import { describeCheck } from "./check.ts";
-import { Markdown } from "./display.ts";
-import { explainPairs } from "./evidence.ts";
-import { readArmRatios } from "./ratios.ts";
+import { checkWords } from "../wording/study.ts";
+import { joinTexts, Markdown } from "./display.ts";
+import { explainPairs } from "./pooler.ts";
+import { describeCores, readArmRatios } from "./readings.ts";
 import type { Study } from "./study.ts";
 
-/** What is said of a comparison, in the order in which an answer says it. */
-const OUTCOMES = [
-  ...["helped", "cost", "unexplained", "alike", "noisy", "open", "single"] as const,
-  ...["onlyPooled", "pooledAhead", "unexplainedAhead", "directAhead", "none"] as const,
-];
-type Outcome = typeof OUTCOMES[number];
+/** The pairs of one app and its settings, at all levels of load. */
+type AppPairs = [PairEvidence, ...PairEvidence[]];
+
+type Outcome = keyof typeof say.headlines;
+
+const OUTCOMES = {
+  lower: "cost",
+  indistinguishable: "alike",
+  noisy: "noisy",
+  open: "open",
+  behind: "directAhead",
+} as const;
 
 function outcomeOf(one: PairEvidence): Outcome {
   const { pair } = one;
-  const explained = judgeGain(one) !== "unexplained";
   const claim = claimOf(pair);
-  switch (claim) {
-    case "higher":
-      return explained ? "helped" : "unexplained";
-    case "lower":
-      return "cost";
-    case "indistinguishable":
-      return "alike";
-    case "ahead":
-      return explained ? "pooledAhead" : "unexplainedAhead";
-    case "behind":
-      return "directAhead";
-    case "noisy":
-    case "open":
-      return claim;
-    default:
-      if (pair.failedPaths.join() === "direct") return "onlyPooled";
-      return pair.n === 0 ? "none" : "single";
-  }
+  const explained = judgeGain(one) !== "unexplained";
+  if (claim === "higher") return explained ? "helped" : "unexplained";
+  if (claim === "ahead") return explained ? "pooledAhead" : "unexplainedAhead";
+  if (claim !== "single" && claim !== "none") return OUTCOMES[claim];
+  if (pair.failedPaths.join() === "direct") return "onlyPooled";
+  return pair.n === 0 ? "none" : "single";
 }
 
-/** What the comparisons of one app answer, in a few words, with what would help where they do not. */
-function headline(study: Study, evidence: readonly [PairEvidence, ...PairEvidence[]]): string {
+/** The answer for one app in a few words, with what would help where there is none. */
+function headline(study: Study, evidence: AppPairs): string {
   const groups = Map.groupBy(evidence, outcomeOf);
-  const parts = OUTCOMES.flatMap((outcome) => {
+  const parts = (Object.keys(say.headlines) as Outcome[]).flatMap((outcome) => {
     const pairs = groups.get(outcome)?.map(({ pair }) => pair);
     return pairs === undefined ? [] : say.headlines[outcome](atLevels(pairs), {
       ratios: pairs.flatMap(({ ratio }) => ratio?.value ?? []),
@@ -74,59 +63,77 @@ function headline(study: Study, evidence: readonly [PairEvidence, ...PairEvidenc
   return say.headline(nameOf(evidence), parts, spares, help);
 }
 
-/** What it would take to tell a slowdown of 20% where the noise hides it. */
 function whatWouldHelp(study: Study, pairs: readonly PathRatio[]): string {
   const { plan, manifests, family, rule, context } = study;
-  const least = pairs.map(({ detectable }) => detectable ?? 0);
-  const found = least.includes(0)
+  const least = Math.min(...pairs.map(({ detectable }) => detectable ?? 0));
+  const found = least === 0
     ? say.foundNothing
-    : Math.min(...least) < RATIO_TO_FIND
-    ? say.couldMiss(Math.min(...least))
+    : least < RATIO_TO_FIND
+    ? say.couldMiss(least)
     : say.remains(Math.max(...pairs.map(unresolved)));
   const level = rule.alpha / context.comparisons;
-  const rounds = pairs.map(({ n, deviation }) => {
+  const rounds = pairs.map(({ n, blocks, deviation, df }) => {
+    if (blocks > 0) {
+      const dfOf = (rounds: number) => Math.max(1, Math.floor(df! * rounds / n));
+      return roundsToFind(RATIO_TO_FIND, deviation!, level, dfOf);
+    }
     // The scatter of two rounds is itself hardly known: there, that of all comparisons counts.
     const noise = n > 2 || family.noise === null ? deviation! : family.noise * Math.SQRT2;
     return roundsToFind(RATIO_TO_FIND, noise, level);
   });
-  if (rounds.includes(null)) return say.tooManyRounds(found, RATIO_TO_FIND);
+  const { turns } = context;
+  if (rounds.includes(null)) {
+    return say[turns === null ? "tooManyRounds" : "tooManyMinutes"](found, RATIO_TO_FIND);
+  }
   const [n, needed] = [Math.min(...pairs.map((pair) => pair.n)), Math.max(...rounds.map(Number))];
   // Where the interval alone reaches too far, as much again halves what chance may still do to it.
   const more = needed > n ? needed - n : n;
+  if (turns !== null) {
+    return say.moreMinutes(found, RATIO_TO_FIND, more * minutesOfStart(pairs.length, manifests));
+  }
   const overheadS = median(manifests.map((manifest) => manifest.overheadS)) ?? 0;
   const minutes = more * 2 * pairs.length * (plan.warmUpS + plan.windowS + overheadS) / 60;
   return say.moreRounds(found, RATIO_TO_FIND, more, minutes);
 }
 
-/** Where the runs' P95 latencies lie, in a few words. */
+/** Minutes that a start of each of some pairs took. */
+function minutesOfStart(pairs: number, manifests: Study["manifests"]): number {
+  const minutes = manifests.map(({ times: { started, ended } }) =>
+    (Date.parse(ended) - Date.parse(started)) / 60_000
+  );
+  return pairs * (median(minutes) ?? 0);
+}
+
 function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
-  const comparisons = latencyComparisons(pairs, study.scenarios, 95);
   const name = latencyName(pairs);
+  const inTurns = pairs.flatMap((pair) => {
+    const ratio = pair.latency?.[95] ?? null;
+    return ratio === null ? [] : [{ at: atLevels([pair]), ratio }];
+  });
+  if (inTurns.length > 0) return say.latencyInTurns(name, inTurns);
+  const comparisons = latencyComparisons(pairs, study.scenarios, 95);
+  const groups = Map.groupBy(comparisons, ({ verdict }) => verdict);
   const parts = (["below", "above"] as const).flatMap((relation) => {
-    const own = comparisons.filter((comparison) => comparison.verdict === relation);
-    const ratios = own.map(({ ratio }) => ratio!);
-    return own.length === 0 ? [] : say.latency(name, relation, atLevels(own), ratios);
+    const own = groups.get(relation);
+    return own ? say.latency(name, relation, atLevels(own), own.map(({ ratio }) => ratio!)) : [];
   });
   if (parts.length > 0) return parts.join(", ");
-  const overlapping = comparisons.filter(({ verdict }) => verdict === "overlap");
-  return overlapping.length > 0 ? say.overlap(name, atLevels(overlapping)) : say.tooFew(name);
+  const overlapping = groups.get("overlap");
+  return overlapping ? say.overlap(name, atLevels(overlapping)) : say.tooFew(name);
 }
 
 /** An app with its settings, as an answer names it. */
-function nameOf([{ pair: { label, reuse } }]: readonly [PairEvidence, ...PairEvidence[]]): string {
+function nameOf([{ pair: { label, reuse } }]: AppPairs): string {
   return label.includes("reuse=") ? label : say.app(label, reuse);
 }
 
-/** The numbers behind the answer for one app (and settings), over all levels of load. */
-function numbers(study: Study, evidence: readonly [PairEvidence, ...PairEvidence[]]): string {
+function numbers(study: Study, evidence: AppPairs): string {
   const pairs = evidence.map(({ pair }) => pair);
-  const [first] = pairs as [PathRatio, ...PathRatio[]];
   const states = ["higher", "lower", "indistinguishable", "open", "single"] as const;
+  const byState = Map.groupBy(pairs, verdictOf);
   const parts = states.flatMap((state) => {
-    const own = pairs.filter((pair) => verdictOf(pair) === state);
-    return own.length === 0
-      ? []
-      : say.throughput(state, atLevels(own), own.map(({ ratio }) => ratio!));
+    const own = byState.get(state);
+    return own ? say.throughput(state, atLevels(own), own.map(({ ratio }) => ratio!)) : [];
   });
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(say.missing(atLevels(pairs.filter((pair) => pair.missing === missing)), missing));
@@ -134,23 +141,32 @@ function numbers(study: Study, evidence: readonly [PairEvidence, ...PairEvidence
   parts.push(...explainPairs(evidence));
   const compared = pairs.filter(({ n }) => n > 1);
   if (compared.length > 0) parts.push(latencyAnswer(study, compared));
-  const rounds = pairs.filter(({ n }) => n > 0).map(({ n }) => n);
-  return say.numbers(nameOf(evidence), parts, rounds, first.differences);
+  const made = pairs.filter(({ n }) => n > 0);
+  return say.numbers(nameOf(evidence), parts, made, evidence[0].pair.differences);
 }
 
-/** What a copy says of how far the study can be believed, in one sentence. */
 function readCopy(pair: ArmRatio): string {
   const name = claimWords.cell(pair.baseArm, [pair]);
   const value = pair.ratio === null ? pair.missing! : formatRatioEstimate(pair.ratio);
-  switch (verdictOf(pair)) {
-    case "higher":
-    case "lower":
-      return say.copyDiffers(name, value);
-    case "indistinguishable":
-      return say.copyAgrees(name, value);
-    default:
-      return say.copyOpen(name, value);
-  }
+  const verdict = verdictOf(pair);
+  if (verdict === "indistinguishable") return say.copyAgrees(name, value);
+  const differs = verdict === "higher" || verdict === "lower";
+  return differs ? say.copyDiffers(name, value) : say.copyOpen(name, value);
+}
+
+/** The answer of a functional check: whether everything ran, was verified and was counted. */
+function describeCheck(study: Study): string {
+  const { plan, context } = study;
+  const broken = study.scenarios.filter(({ n }) => n === 0)
+    .map((one) => claimWords.cell(one.arm, [one]));
+  const planned = study.runs.length + study.missing.length;
+  return checkWords.answer(
+    study.counts().accepted,
+    planned,
+    broken,
+    plan.windowS,
+    context.turns !== null,
+  );
 }
 
 /**
@@ -160,38 +176,55 @@ function readCopy(pair: ArmRatio): string {
  * A comparison without a verdict says "no difference of more than" what its interval reaches to, or
  * what the study would have missed, whichever is more; above 20% it is "too noisy to say", with the
  * rounds and minutes that would find 20% in the noise that was measured.
- *
- * @param study The study.
  */
 export function conclusion(study: Study): Markdown {
-  if (study.context.functionalCheck) {
-    return new Markdown(describeCheck(study));
-  }
+  const { context, armRatios } = study;
+  if (context.functionalCheck) return new Markdown(describeCheck(study));
   if (study.ratios.length === 0) {
-    const arms = study.armRatios.length === 0 ? "" : `\n\n${readArmRatios(study)}`;
-    return new Markdown(say.noPair + arms);
+    return new Markdown(
+      joinTexts("\n\n", say.noPair, armRatios.length > 0 && readArmRatios(study)),
+    );
   }
-  const groups = [
-    ...Map.groupBy(pairEvidence(study), ({ pair: { label, reuse } }) => `${label} ${reuse}`)
-      .values(),
-  ] as [PairEvidence, ...PairEvidence[]][];
-  const { context } = study;
-  const scope = [
-    ...study.armRatios.filter(({ kind }) => kind === "replica").map(readCopy),
+  const byApp = Map.groupBy(pairEvidence(study), ({ pair }) => `${pair.label} ${pair.reuse}`);
+  const apps = [...byApp.values()] as AppPairs[];
+  const scope = joinTexts(
+    " ",
+    ...armRatios.filter(({ kind }) => kind === "replica").map(readCopy),
     say.scope(context.database, context.network),
-    context.cores === null
-      ? ""
-      : context.cpuSets.length > 0
-      ? narrativeWords.ownCores(context.cpuSets)
-      : say.sharedCores(context.cores),
+    describeCores(context, say.sharedCores),
     ...context.limitsWarnings.map((warning) => `**${warning}**`),
-    study.complete ? "" : say.incomplete(study.missing.length),
-  ].filter((sentence) => sentence !== "");
+    !study.complete && say.incomplete(study.missing.length),
+  );
   return new Markdown([
-    groups.map((own) => headline(study, own)).join("\n"),
+    apps.map((own) => headline(study, own)).join("\n"),
     `<details><summary>${say.inNumbers}</summary>`,
-    groups.map((own) => numbers(study, own)).join("\n"),
+    apps.map((own) => numbers(study, own)).join("\n"),
     "</details>",
-    scope.join(" "),
+    scope,
   ].join("\n\n"));
+}
+
+/** What came of a study, for the event at its report's end; a functional check compares nothing. */
+export function describeOutcome(
+  study: Study,
+): Pick<EventFields["report_finished"], "answer" | "comparisons"> {
+  return { answer: String(conclusion(study)), comparisons: describeComparisons(study) };
+}
+
+/** Every comparison of throughput as far as it has come; a functional check compares nothing. */
+export function describeComparisons(study: Study): DecidedComparison[] {
+  if (study.context.functionalCheck) return [];
+  return [
+    ...study.ratios.map((pair) => ({
+      pair,
+      label: say.pooledToDirect(pairName(pair), atLevels([pair])),
+    })),
+    ...study.armRatios.map((pair) => ({
+      pair,
+      label: say.armToArm(pair.otherArm, pair.baseArm, atLevels([pair])),
+    })),
+  ].map(({ pair: { n, ratio, verdict }, label }) => {
+    const { value = null, low = null, high = null } = ratio ?? {};
+    return { label, n, ratio: value, low, high, verdict };
+  });
 }

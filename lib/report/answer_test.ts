@@ -2,13 +2,12 @@
 import assert from "node:assert/strict";
 import { rpsComparisonFigure } from "../figures/comparison.ts";
 import { ratioFigure } from "../figures/ratio.ts";
-import { syntheticPlan, syntheticStudy } from "../frames/testing.ts";
+import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
 import { createScenario, type Scenario } from "../scenario.ts";
 import { conclusion } from "./answer.ts";
-import { readEvidence } from "./evidence.ts";
-import { readGates } from "./gates.ts";
-import { summaryReport } from "./markdown.ts";
-import { readThroughput } from "./narrative.ts";
+import { summaryReport } from "./export.ts";
+import { readEvidence } from "./pooler.ts";
+import { readGates, readThroughput } from "./readings.ts";
 import { loadStudy } from "./study.ts";
 import { ratioTable } from "./tables.ts";
 

@@ -1,9 +1,4 @@
-/**
- * What notebooks show of a study, with the arguments checked: a slip is told in one line with what is
- * accepted, not as an error from within a figure.
- *
- * @module
- */
+/** What notebooks show of a study, with the arguments checked: a slip is told in one line. */
 
 import { UsageError } from "../errors.ts";
 import { PERCENTILES } from "../figures/claims.ts";
@@ -26,104 +21,105 @@ function has(value: unknown, ...keys: string[]): boolean {
   return typeof value === "object" && value !== null && keys.every((key) => key in value);
 }
 
+const ofFields = (...keys: string[]) => (value: unknown) => has(value, ...keys);
+
 function argument(name: string, what: string, accepts: (value: unknown) => boolean): Check {
   return (value) => accepts(value) ? null : `${name} must be ${what}, and is ${describe(value)}`;
 }
 
 /** A list of which each item has these fields. */
 function list(name: string, what: string, ...keys: string[]): Check {
-  const accepts = (value: unknown) =>
-    Array.isArray(value) && value.every((one) => has(one, ...keys));
-  return argument(name, what, accepts);
+  return argument(name, what, (value) => Array.isArray(value) && value.every(ofFields(...keys)));
 }
 
-const isStudy = (value: unknown) => has(value, "runs", "scenarios", "context");
-const isPercentile = (value: unknown) =>
-  value === undefined || PERCENTILES.some((known) => known === value);
+function orMissing(accepts: (value: unknown) => boolean): (value: unknown) => boolean {
+  return (value) => value === undefined || accepts(value);
+}
+
+const isStudy = ofFields("runs", "scenarios", "context");
 
 const STUDY = argument("study", "a study, as runStudy() returns it", isStudy);
 const SCENARIOS = list("scenarios", "a study's scenarios, as results.scenarios", "n", "rps", "arm");
-const PERCENTILE = argument("percentile", `one of ${PERCENTILES.join(", ")}`, isPercentile);
-const isOptions = (value: unknown) => value === undefined || has(value);
-const OBJECT = argument("options", "an object, such as the study", isOptions);
+const PERCENTILE = argument(
+  "percentile",
+  `one of ${PERCENTILES.join(", ")}`,
+  orMissing((value) => PERCENTILES.some((known) => known === value)),
+);
+const OBJECT = argument("options", "an object, such as the study", orMissing(ofFields()));
 const OPTIONS: Check = (value) =>
   OBJECT(value) ?? PERCENTILE((value as { percentile?: unknown } | undefined)?.percentile);
 const followUp = (name: string, origin: string) =>
   argument(name, `${origin} or null`, (value) => value === null || isStudy(value));
+
+/** Checks that what is to be run on, confirmed or exported is a study, for the function named. */
+export function expectStudy(name: string, value: unknown): void {
+  expectAll(name, [STUDY], [value]);
+}
+
+function expectAll(name: string, checks: readonly Check[], values: readonly unknown[]): void {
+  for (const [i, check] of checks.entries()) {
+    const fault = check(values[i]);
+    if (fault !== null) throw new UsageError(`Cannot call ${name}(): ${fault}`);
+  }
+}
+
 const OPEN_LOOP = followUp("openLoop", "what runOpenLoop() returned");
 const CONFIRMATION = followUp("confirmation", "what results.confirmation() returned");
 const ID = argument(
   "scenarioId",
   "the id of one of results.scenarios",
-  (value) => value === undefined || typeof value === "string",
+  orMissing((value) => typeof value === "string"),
 );
+const RATIOS = list("ratios", "a study's pairs of paths, as results.ratios", "direct");
+const ARM_RATIOS = list("ratios", "a study's pairs of arms, as results.armRatios", "baseArm");
+const DISTRIBUTION = list("points", "what await results.distribution() returns", "percent");
+const CPU = list("points", "what await results.cpu(scenarioId) returns", "cores");
+const CONNECTIONS = list(
+  "points",
+  "what await results.connections(scenarioId) returns",
+  "connections",
+);
+const ROWS = list("rows", "what waterfalls(results) returns", "parts");
+const PLAN = argument("plan", "a plan, as results.plan", ofFields("scenarios", "rounds"));
+const LOAD = argument("load", "what await openLoad() returned", ofFields("curve"));
 
 /** The arguments of functions that take other things than a study. */
 const ARGUMENTS: Partial<Record<keyof typeof shown, Check[]>> = {
-  throughputFigure: [SCENARIOS, OPTIONS],
+  armRatioFigure: [ARM_RATIOS, OPTIONS],
+  confirmationTable: [STUDY, CONFIRMATION],
+  connectionsFigure: [CONNECTIONS, OPTIONS],
+  distributionFigure: [DISTRIBUTION, OPTIONS],
   latencyFigure: [SCENARIOS, OPTIONS],
-  rpsComparisonFigure: [SCENARIOS, OPTIONS],
-  p95ComparisonFigure: [SCENARIOS, OPTIONS],
-  ratioFigure: [list("ratios", "a study's pairs of paths, as results.ratios", "direct"), OPTIONS],
-  armRatioFigure: [
-    list("ratios", "a study's pairs of arms, as results.armRatios", "baseArm"),
-    OPTIONS,
-  ],
-  distributionFigure: [
-    list("points", "what await results.distribution() returns", "percent"),
-    OPTIONS,
-  ],
-  resourceFigure: [list("points", "what await results.cpu(scenarioId) returns", "cores"), OPTIONS],
-  connectionsFigure: [
-    list("points", "what await results.connections(scenarioId) returns", "connections"),
-    OPTIONS,
-  ],
-  waterfallFigure: [list("rows", "what waterfalls(results) returns", "parts"), OPTIONS],
-  scenarioMatrixFigure: [
-    argument("plan", "a plan, as results.plan", (value) => has(value, "scenarios", "rounds")),
-    OPTIONS,
-  ],
-  loadFigure: [argument("load", "what await openLoad() returned", (value) => has(value, "curve"))],
+  loadFigure: [LOAD],
   openLoopFigure: [OPEN_LOOP, OPTIONS],
   openLoopTable: [OPEN_LOOP],
-  readOpenLoop: [OPEN_LOOP, STUDY],
-  readLatency: [STUDY, PERCENTILE],
-  readVerdict: [STUDY, ID],
+  p95ComparisonFigure: [SCENARIOS, OPTIONS],
+  ratioFigure: [RATIOS, OPTIONS],
   readConfirmation: [STUDY, CONFIRMATION],
-  confirmationTable: [STUDY, CONFIRMATION],
+  readLatency: [STUDY, PERCENTILE],
+  readOpenLoop: [OPEN_LOOP, STUDY],
+  readVerdict: [STUDY, ID],
+  resourceFigure: [CPU, OPTIONS],
+  rpsComparisonFigure: [SCENARIOS, OPTIONS],
+  scenarioMatrixFigure: [PLAN, OPTIONS],
+  throughputFigure: [SCENARIOS, OPTIONS],
+  waterfallFigure: [ROWS, OPTIONS],
 };
 
-/**
- * Checks that what is to be run on, confirmed or exported is a study.
- *
- * @param name The function that is called, for the message.
- * @throws {UsageError} If it is not.
- */
-export function expectStudy(name: string, value: unknown): void {
-  const fault = STUDY(value);
-  if (fault !== null) throw new UsageError(`Cannot call ${name}(): ${fault}`);
+type Call = (...values: unknown[]) => unknown;
+
+function checkArguments([name, call]: [string, unknown]): [string, Call] {
+  const checks = ARGUMENTS[name as keyof typeof shown] ?? [STUDY];
+  return [name, (...values) => {
+    expectAll(name, checks, values);
+    return (call as Call)(...values);
+  }];
 }
-
-type Shown = (...values: unknown[]) => unknown;
-
-function checkArguments(name: string, call: Shown): Shown {
-  const expected = ARGUMENTS[name as keyof typeof shown] ?? [STUDY];
-  return (...values) => {
-    for (const [i, check] of expected.entries()) {
-      const fault = check(values[i]);
-      if (fault !== null) throw new UsageError(`Cannot call ${name}(): ${fault}`);
-    }
-    return call(...values);
-  };
-}
-
-const checked = Object.fromEntries(
-  Object.entries(shown).map(([name, call]) => [name, checkArguments(name, call as Shown)]),
-) as typeof shown;
 
 export const {
   armRatioFigure,
   armRatioTable,
+  carryOverTable,
   conclusion,
   confirmationTable,
   connectionsFigure,
@@ -141,6 +137,7 @@ export const {
   publishedTable,
   ratioFigure,
   ratioTable,
+  readAlternation,
   readArmRatios,
   readConfirmation,
   readEvidence,
@@ -160,7 +157,8 @@ export const {
   settingsTable,
   telemetryTable,
   throughputFigure,
+  turnsTable,
   verdictTable,
   waterfallFigure,
   waterfalls,
-} = checked;
+} = Object.fromEntries(Object.entries(shown).map(checkArguments)) as typeof shown;

@@ -1,7 +1,7 @@
 // test lane: checkout
 import assert from "node:assert/strict";
 import { UsageError } from "../errors.ts";
-import { syntheticPlan, syntheticStudy } from "../frames/testing.ts";
+import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
 import * as poolscope from "../mod.ts";
 import * as shown from "./shown.ts";
 import { loadStudy } from "./study.ts";

@@ -1,67 +1,62 @@
-/**
- * What notebooks and reports show beside figures: tables and text.
- *
- * @module
- */
+/** What notebooks and reports show beside figures: tables and text. */
 
-/** One value of a table. */
+import { escapeXml } from "../figures/style.ts";
+import { formatNumber } from "../wording/format.ts";
+
+/** One value of a table; null is shown as a dash. */
 export type CellValue = string | number | null;
 
-/** A column of a table. */
-export interface TableColumn {
-  /** The header. */
-  header: string;
-  /** Numbers are aligned right. @default "left" */
-  align?: "left" | "right";
+/** Numbers are aligned right, other values left. */
+type Align = "left" | "right";
+
+/** A column of a table or of a CSV file: its header, and its value of a row. */
+export type ColumnOf<Row> = readonly [
+  header: string,
+  value: (row: Row) => CellValue,
+  align?: Align,
+];
+
+/** A column that is aligned as numbers are. */
+export function right<Row>(header: string, value: (row: Row) => CellValue): ColumnOf<Row> {
+  return [header, value, "right"];
 }
 
-/** A column of words. */
-export function left(header: string): TableColumn {
-  return { header };
-}
-
-/** A column of numbers. */
-export function right(header: string): TableColumn {
-  return { header, align: "right" };
+/** A column of numbers in one format. */
+export function numeric<Row>(
+  header: string,
+  pick: (row: Row) => number | null | undefined,
+  format: (value: number) => string = formatNumber,
+): ColumnOf<Row> {
+  return right(header, (row) => {
+    const value = pick(row);
+    return value == null ? null : format(value);
+  });
 }
 
 /** A table, shown as HTML by Jupyter and written as Markdown for reports. */
 export class Table {
-  /** What the table says, above it. */
-  readonly caption: string;
-  readonly columns: readonly TableColumn[];
-  /** The cells as they are shown; null is shown as a dash. */
-  readonly rows: readonly (readonly CellValue[])[];
-  /** The rows that are marked as failed, by index. */
-  readonly marked: ReadonlySet<number>;
-
   /**
-   * @param caption What the table says.
+   * @param caption What the table says, above it.
    * @param columns The columns.
-   * @param rows The cells.
-   * @param marked Rows that failed.
+   * @param rows The cells as they are shown.
+   * @param marked The rows that are marked as failed, by index.
    */
   constructor(
-    caption: string,
-    columns: readonly TableColumn[],
-    rows: readonly (readonly CellValue[])[],
-    marked: ReadonlySet<number> = new Set(),
-  ) {
-    this.caption = caption;
-    this.columns = columns;
-    this.rows = rows;
-    this.marked = marked;
-  }
+    readonly caption: string,
+    readonly columns: readonly { header: string; align?: Align }[],
+    readonly rows: readonly (readonly CellValue[])[],
+    readonly marked: ReadonlySet<number> = new Set(),
+  ) {}
 
   /** The table as HTML with its styles inline. */
   html(): string {
-    const align = (i: number) => this.columns[i]?.align ?? "left";
-    const cell = (tag: string, value: CellValue, i: number, style = "") =>
-      `<${tag} style="text-align:${align(i)};padding:3px 5px;vertical-align:top;${
-        // A number and its unit, or the ends of an interval, read as one.
-        align(i) === "right" && tag === "td" ? "white-space:nowrap;" : ""}${style}">${
-        escapeHtml(show(value))
-      }</${tag}>`;
+    const cell = (tag: string, value: CellValue, i: number, style = "") => {
+      const align = this.columns[i]?.align ?? "left";
+      // A number and its unit, or the ends of an interval, read as one.
+      const wrap = align === "right" && tag === "td" ? "white-space:nowrap;" : "";
+      return `<${tag} style="text-align:${align};padding:3px 5px;vertical-align:top;${wrap}${style}">` +
+        `${escapeXml(show(value).trim())}</${tag}>`;
+    };
     const head = this.columns.map(({ header }, i) =>
       cell("th", header, i, "border-bottom:1px solid #7b8794;")
     );
@@ -70,9 +65,8 @@ export class Table {
       return `<tr${style}>${row.map((value, i) => cell("td", value, i)).join("")}</tr>`;
     });
     return `<table style="border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums">` +
-      `<caption style="text-align:left;padding:4px 10px;font-weight:600">${
-        escapeHtml(this.caption)
-      }</caption>` +
+      `<caption style="text-align:left;padding:4px 10px;font-weight:600">` +
+      `${escapeXml(this.caption)}</caption>` +
       `<thead><tr>${head.join("")}</tr></thead><tbody>${body.join("")}</tbody></table>`;
   }
 
@@ -80,7 +74,7 @@ export class Table {
   markdown(): string {
     const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
     const text = (value: CellValue) =>
-      show(value).replaceAll("|", "\\|").replaceAll(/\s*\n\s*/g, " ");
+      show(value).trim().replaceAll("|", "\\|").replaceAll(/\s*\n\s*/g, " ");
     return [
       `**${this.caption}**`,
       "",
@@ -88,6 +82,21 @@ export class Table {
       line(this.columns.map(({ align }) => align === "right" ? "---:" : "---")),
       ...this.rows.map((row) => line(row.map(text))),
     ].join("\n");
+  }
+
+  /** The table as aligned text, without its caption. */
+  lines(): string[] {
+    const header = this.columns.map((column) => column.header);
+    const rows = [header, ...this.rows.map((row) => row.map(show))];
+    const widths = header.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+    const pad = (cell: string, i: number) =>
+      this.columns[i]!.align === "right" ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!);
+    return rows.map((row) => row.map(pad).join("  ").trimEnd());
+  }
+
+  /** The same as {@linkcode Table.markdown}. */
+  toString(): string {
+    return this.markdown();
   }
 
   /** How Jupyter shows it. */
@@ -100,14 +109,26 @@ export class Table {
   }
 }
 
+/** A table by its columns, of which `false` is left out; rows that failed are marked. */
+export function tableOf<Row>(
+  caption: string,
+  rows: readonly Row[],
+  columns: readonly (ColumnOf<Row> | false)[],
+  isMarked: (row: Row) => boolean = () => false,
+): Table {
+  const shown = columns.filter((column) => column !== false);
+  return new Table(
+    caption,
+    shown.map(([header, , align]) => ({ header, align })),
+    rows.map((row) => shown.map(([, value]) => value(row))),
+    new Set(rows.keys().filter((i) => isMarked(rows[i]!))),
+  );
+}
+
 /** Text in Markdown, computed from data. */
 export class Markdown {
-  readonly text: string;
-
   /** @param text The Markdown. */
-  constructor(text: string) {
-    this.text = text;
-  }
+  constructor(readonly text: string) {}
 
   /** How Jupyter shows it. */
   [Symbol.for("Jupyter.display")](): Record<string, string> {
@@ -120,12 +141,15 @@ export class Markdown {
   }
 }
 
-function show(value: CellValue): string {
-  return value === null ? "–" : String(value);
+/** A part of a text; what is not there, and a condition that does not hold, are left out. */
+export type Text = string | Markdown | Table | null | undefined | false;
+
+/** Joins the texts that there are, without the empty ones. */
+export function joinTexts(separator: string, ...texts: readonly Text[]): string {
+  return texts.map((text) => text ? String(text) : "").filter((text) => text !== "")
+    .join(separator);
 }
 
-/** Text as it stands in HTML. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
+function show(value: CellValue): string {
+  return value === null ? "–" : String(value);
 }

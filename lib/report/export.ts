@@ -1,42 +1,24 @@
-/**
- * Writes the report's files.
- *
- * @module
- */
+/** Writes the report's files: the study in one page, CSV and plots. */
 
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { PoolscopeError } from "../errors.ts";
-import { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
-import { openLoopFigure } from "../figures/open_loop.ts";
+import { writeAtomic } from "../store/files.ts";
 import { ROOT } from "../store/layout.ts";
+import { alternationWords } from "../wording/alternation.ts";
 import { comparisonsCsv, runsCsv, summaryCsv } from "./csv.ts";
-import { summaryReport } from "./markdown.ts";
+import { joinTexts, type Text } from "./display.ts";
+import * as shown from "./shown.ts";
 import type { Study } from "./study.ts";
 
-/** Writes a file by temporary name and rename: a reader sees the old one or the new one. */
-function writeWhole(file: string, content: string | Uint8Array): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    const temporary = `${file}.${Deno.pid}.tmp`;
-    writeFileSync(temporary, content);
-    renameSync(temporary, file);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new PoolscopeError(
-      `Cannot write ${relative(ROOT, file)}: ${
-        code ?? message
-      }; make room or rights for it, then export again`,
-      { cause: error },
-    );
-  }
-}
+const LEGEND =
+  "RPS is the mean of correct answers per second over n successful runs, with its 95% t " +
+  "interval; in brackets, the throughput of failed or rejected runs. Percentiles are medians of the runs' " +
+  "exact percentiles. ≥ marks lower bounds.";
 
 /** What followed a study, and where its report goes. */
 export interface ExportTablesOptions {
-  /** The open loop. @default none */
   openLoop?: Study | null;
-  /** The test of its verdicts. @default none */
   confirmation?: Study | null;
   /** @default `report/` in the study's folder */
   reportFolder?: string;
@@ -45,50 +27,132 @@ export interface ExportTablesOptions {
 /**
  * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `comparisons.csv`, `plots/rps_comparison.png` and
  * `plots/p95_latency_comparison.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
- * `plots/open_loop_latency.png`.
- *
- * @param study The study.
- * @param options What followed it, and where to.
- * @returns The files written.
+ * `plots/open_loop_latency.png`; returns their paths.
  */
 export function exportTables(study: Study, options: ExportTablesOptions = {}): string[] {
-  const { openLoop = null, confirmation = null } = options;
-  const { reportFolder = join(study.folder, "report") } = options;
-  const files: [string, string | Uint8Array][] = [
-    ["summary_report.md", summaryReport(study, { openLoop, confirmation })],
-    ["summary.csv", summaryCsv(study)],
-    ["runs.csv", runsCsv(study.runs)],
-    ["comparisons.csv", comparisonsCsv(study)],
-    ["plots/rps_comparison.png", rpsComparisonFigure(study.scenarios, study).png()],
-    ["plots/p95_latency_comparison.png", p95ComparisonFigure(study.scenarios, study).png()],
-    ...(openLoop === null ? [] : [
-      // Throughput at a given rate is what was offered: its ratio says nothing.
-      [
-        "open_loop.csv",
-        summaryCsv({ ...openLoop, ratios: [] }),
-      ],
-      ["open_loop_runs.csv", runsCsv(openLoop.runs)],
-      ["plots/open_loop_latency.png", openLoopFigure(openLoop).png()],
-    ] as [string, string | Uint8Array][]),
-  ];
+  const { openLoop = null, reportFolder = join(study.folder, "report") } = options;
+  const files: Record<string, string | Uint8Array> = {
+    "summary_report.md": summaryReport(study, options),
+    "summary.csv": summaryCsv(study),
+    "runs.csv": runsCsv(study.runs),
+    "comparisons.csv": comparisonsCsv(study),
+    "plots/rps_comparison.png": shown.rpsComparisonFigure(study.scenarios, study).png(),
+    "plots/p95_latency_comparison.png": shown.p95ComparisonFigure(study.scenarios, study).png(),
+  };
+  if (openLoop !== null) {
+    // Throughput at a given rate is what was offered: its ratio says nothing.
+    files["open_loop.csv"] = summaryCsv({ ...openLoop, ratios: [] });
+    files["open_loop_runs.csv"] = runsCsv(openLoop.runs);
+    files["plots/open_loop_latency.png"] = shown.openLoopFigure(openLoop).png();
+  }
   return writeReport(reportFolder, files);
 }
 
-/**
- * Writes the files of a report.
- *
- * @param folder Their folder; it is made where there is none.
- * @param files Each file's name and content.
- * @returns The files written.
- * @throws {PoolscopeError} If one cannot be written.
- */
-export function writeReport(
-  folder: string,
-  files: readonly (readonly [string, string | Uint8Array])[],
-): string[] {
-  return files.map(([name, content]) => {
+/** Writes the files of a report, by name: a reader sees the old one or the new one. */
+export function writeReport(folder: string, files: Record<string, string | Uint8Array>): string[] {
+  return Object.entries(files).map(([name, content]) => {
     const file = join(folder, name);
-    writeWhole(file, content);
+    try {
+      mkdirSync(dirname(file), { recursive: true });
+      writeAtomic(file, content);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      throw new PoolscopeError(
+        `Cannot write ${relative(ROOT, file)}: ${code ?? message}; make room or rights for it, ` +
+          "then export again",
+        { cause: error },
+      );
+    }
     return file;
   });
+}
+
+/** `summary_report.md`: the study in one page, with the plots that {@linkcode exportTables} writes. */
+export function summaryReport(study: Study, options: ExportTablesOptions = {}): string {
+  const { openLoop = null, confirmation = null } = options;
+  if (study.context.functionalCheck) return checkReport(study, openLoop);
+  const [published, flaws] = [shown.publishedTable(study), shown.flawsTable(study)];
+  const hasPairs = study.ratios.length > 0;
+  const hasOtherArms = study.armRatios.length > 0;
+  return page(
+    `# Should you put PgBouncer in front of PostgreSQL? The answer of ${study.name}`,
+    shown.conclusion(study),
+    "![Throughput of every arm at each load](plots/rps_comparison.png)",
+    "## Can these numbers be believed?",
+    shown.readGates(study),
+    "## What was measured",
+    shown.describeStudy(study),
+    "## Throughput",
+    shown.readThroughput(study),
+    "## Latency",
+    shown.readLatency(study),
+    "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",
+    "## What limited each arm",
+    shown.readVerdicts(study),
+    shown.verdictTable(study),
+    confirmation && shown.readConfirmation(study, confirmation),
+    confirmation && shown.confirmationTable(study, confirmation),
+    "## Pooled against direct",
+    shown.readRatios(study),
+    hasPairs && shown.ratioTable(study),
+    hasOtherArms && "## Arms that ran twice or with other settings",
+    hasOtherArms && shown.readArmRatios(study),
+    hasOtherArms && shown.armRatioTable(study),
+    ...turnsSections(study),
+    "## What the pooler did",
+    shown.readEvidence(study),
+    hasPairs && shown.evidenceTable(study),
+    study.plan.openLoop && "## Latency at equal load",
+    study.plan.openLoop && shown.readOpenLoop(openLoop, study),
+    openLoop && shown.readGates(openLoop),
+    openLoop &&
+      "![Response time of both paths at equal arrival rates](plots/open_loop_latency.png)",
+    openLoop && shown.openLoopTable(openLoop),
+    "## Every scenario",
+    shown.referenceTable(study),
+    LEGEND,
+    ...failureSections(study),
+    (published ?? flaws) && "## The published result",
+    published,
+    flaws,
+    "## Settings",
+    shown.settingsTable(study),
+  );
+}
+
+function checkReport(study: Study, openLoop: Study | null): string {
+  return page(
+    `# Poolscope: ${study.name}`,
+    shown.conclusion(study),
+    shown.referenceTable(study),
+    shown.readGates(study),
+    "## What was run",
+    shown.describeStudy(study),
+    openLoop && "### Its open loop",
+    openLoop && shown.referenceTable(openLoop),
+    ...failureSections(study),
+    "## Settings",
+    shown.settingsTable(study),
+  );
+}
+
+function turnsSections(study: Study): Text[] {
+  return study.alternation === null ? [] : [
+    `## ${alternationWords.title}`,
+    shown.readAlternation(study),
+    shown.turnsTable(study),
+    shown.carryOverTable(study),
+  ];
+}
+
+function failureSections(study: Study) {
+  return [
+    "## What failed",
+    shown.readFailures(study),
+    study.counts().failed > 0 && shown.failuresTable(study),
+  ];
+}
+
+function page(...sections: Text[]): string {
+  return joinTexts("\n\n", ...sections) + "\n";
 }

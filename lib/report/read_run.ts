@@ -2,16 +2,15 @@
  * Reads one run and trusts nothing: every file is held against the hash that the manifest has of it,
  * and what the files count against each other. A run that cannot be read becomes a failed one with
  * its cause, so that it is neither a point nor a zero, and hides no other run.
- *
- * @module
  */
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { DataFrame } from "nodejs-polars";
 import { isCounted, rejectRun } from "../diagnose/gates.ts";
 import { FileError, SchemaVersionError, UsageError } from "../errors.ts";
 import { readLocustFile, readLocustTotals } from "../frames/locust.ts";
+import { type OwnTime, ownTimeOf, readSlices } from "../frames/own_time.ts";
 import { polars } from "../frames/polars.ts";
 import {
   readAppTimes,
@@ -19,13 +18,16 @@ import {
   readPostgres,
   readRequests,
   readResources,
+  readResourcesByClock,
   readStatements,
 } from "../frames/run_files.ts";
 import type { PlannedRun } from "../plan.ts";
 import { armName, createScenario, scenarioId } from "../scenario.ts";
+import { idleUse } from "../stats/alternation.ts";
 import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
+import { findFault, resourceRows } from "../stats/readings.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
-import { findFault } from "../stats/readings.ts";
+import type { RunSummary } from "../stats/summary.ts";
 import {
   appActivity,
   PGBOUNCER_COUNTERS,
@@ -35,43 +37,59 @@ import {
   type Telemetry,
 } from "../stats/telemetry.ts";
 import { workWithin } from "../stats/work.ts";
-import type { Window } from "../stats/window.ts";
-import type { RunSummary } from "../stats/summary.ts";
 import { checkCounts, readFinal } from "../store/account.ts";
 import { hashFile, readManifest } from "../store/files.ts";
 import { LATER_FILES, RUN_FILES, runFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { studyWords as say } from "../wording/study.ts";
 
-/** A run as it counts. */
 export interface ReadRun {
   /** Its manifest; `failed` where the files cannot be trusted, null where it is damaged itself. */
   manifest: Manifest | null;
-  /** The run in numbers. */
   run: RunSummary;
-  /** What is wrong with its files, a line each. */
   warnings: string[];
 }
 
 type RunFile = typeof RUN_FILES[number];
 
+interface RunFiles {
+  folder: string;
+  manifest: Manifest;
+  faults: Map<RunFile, FileError>;
+  /** Of a run that took turns; its manifest has its window in own time. @default null */
+  own?: OwnTime | null;
+  /** Its blocks that are left out. @default none */
+  leftOut?: ReadonlySet<number>;
+}
+
+const SAMPLES = {
+  "postgres.csv": readPostgres,
+  "pgbouncer.csv": readPgbouncer,
+  "statements.csv": readStatements,
+  "app.csv": readAppTimes,
+};
+
+const locustFile = (name: RunFile) => (folder: string) => readLocustFile(join(folder, name));
+
 /** What names the fault in a file whose hash does not match, or that has none. */
 const READERS: Record<RunFile, (folder: string) => unknown> = {
   "locust_stats.csv": readLocustTotals,
-  "locust_stats_history.csv": (folder) => readLocustFile(join(folder, "locust_stats_history.csv")),
-  "locust_failures.csv": (folder) => readLocustFile(join(folder, "locust_failures.csv")),
-  "locust_exceptions.csv": (folder) => readLocustFile(join(folder, "locust_exceptions.csv")),
+  "locust_stats_history.csv": locustFile("locust_stats_history.csv"),
+  "locust_failures.csv": locustFile("locust_failures.csv"),
+  "locust_exceptions.csv": locustFile("locust_exceptions.csv"),
   "requests.csv": readRequests,
   "final.json": readFinal,
   "resources.csv": async (folder) => {
     const { height } = await readResources(folder);
     if (height === 0) throw new FileError(join(folder, "resources.csv"), null, "it has no rows");
   },
-  "postgres.csv": readPostgres,
-  "pgbouncer.csv": readPgbouncer,
-  "statements.csv": readStatements,
-  "app.csv": readAppTimes,
+  ...SAMPLES,
+  "slices.csv": (folder) => {
+    if (readSlices(folder) === null) throw new FileError(sliceFile(folder), null, "no such file");
+  },
 };
+
+const sliceFile = (folder: string) => join(folder, "slices.csv");
 
 /** The fault of a file that its reader names, or null. */
 async function tryReader(folder: string, name: RunFile): Promise<FileError | null> {
@@ -84,12 +102,11 @@ async function tryReader(folder: string, name: RunFile): Promise<FileError | nul
   }
 }
 
-/** What is wrong with one file of a run, or null. */
 async function findDamage(
-  folder: string,
+  { folder, manifest }: RunFiles,
   name: RunFile,
-  hash: string | undefined,
 ): Promise<FileError | null> {
+  const hash = manifest.files[name];
   const file = join(folder, name);
   if (hash === undefined) return await tryReader(folder, name);
   if (!existsSync(file)) return new FileError(file, null, "no such file");
@@ -98,139 +115,146 @@ async function findDamage(
     new FileError(file, null, "it was changed after the run: its SHA-256 is not the manifest's");
 }
 
+function isOfLaterRuns(name: RunFile, manifest: Manifest): boolean {
+  const since = LATER_FILES[name];
+  return since !== undefined && manifest[since] === undefined;
+}
+
+async function checkFiles(files: RunFiles): Promise<void> {
+  const { manifest, faults } = files;
+  for (const name of RUN_FILES) {
+    // A failed run has the files that it came to; requests.csv is read in any case.
+    const mayLack = manifest.status === "failed" || name === "requests.csv";
+    if (mayLack && manifest.files[name] === undefined) continue;
+    if (isOfLaterRuns(name, manifest)) continue;
+    const fault = await findDamage(files, name);
+    if (fault !== null) faults.set(name, fault);
+  }
+}
+
 /** A manifest that was put into another run's folder would pass for that run. */
-function checkPlace(manifest: Manifest, planned: PlannedRun, folder: string): void {
-  const fail = (what: string): never => {
-    throw new FileError(join(folder, "manifest.json"), null, what);
-  };
+function checkPlace({ folder, manifest }: RunFiles, planned: PlannedRun): void {
+  const file = join(folder, "manifest.json");
   let id: string;
   try {
     id = scenarioId(createScenario(manifest.scenario));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    return fail(`field "scenario": ${error.message}`);
+    throw new FileError(file, null, `field "scenario": ${error.message}`, { cause: error });
   }
   if (id !== planned.id || manifest.scenarioId !== planned.id || manifest.round !== planned.round) {
-    fail(`it is of ${manifest.scenarioId}, round ${manifest.round}, not of this folder's run`);
+    const what =
+      `it is of ${manifest.scenarioId}, round ${manifest.round}, not of this folder's run`;
+    throw new FileError(file, null, what);
   }
-}
-
-/**
- * What the files of a successful run say against each other, as a fault of the file that is not
- * believed; null when they agree.
- */
-function findDisagreement(
-  manifest: Manifest,
-  run: RunSummary,
-  requests: DataFrame,
-  folder: string,
-): FileError | null {
-  const window = manifest.window!;
-  const requestsFile = join(folder, "requests.csv");
-  if (run.requests === run.failures) {
-    return new FileError(requestsFile, null, "it has no correct answer in the window");
-  }
-  const final = readFinal(folder);
-  if (final.windowStartUs !== window.startUs || final.windowEndUs !== window.endUs) {
-    const what = "its window is not that of final.json";
-    return new FileError(join(folder, "manifest.json"), null, what);
-  }
-  const counts = {
-    rows: requests.height,
-    requests: run.requests,
-    failures: run.failures,
-    unfinished: run.unfinished,
-    dropped: run.delivery?.dropped ?? 0,
-    ...countOutside(requests, window, run),
-  };
-  const what = checkCounts(counts, final, readLocustTotals(folder));
-  return what === null ? null : new FileError(requestsFile, null, what);
-}
-
-/** Requests before and after the window. */
-function countOutside(requests: DataFrame, window: Window, run: RunSummary) {
-  if (run.delivery === null) {
-    return { warmUpRequests: requests.height - run.requests - run.unfinished, drainRequests: 0 };
-  }
-  const { col, lit } = polars();
-  const due = col("intended_start_us");
-  return {
-    warmUpRequests: requests.filter(due.lt(lit(window.startUs))).height,
-    drainRequests: requests.filter(due.gtEq(lit(window.endUs))).height,
-  };
-}
-
-/** A run whose files cannot be trusted. */
-function unreadable(
-  planned: PlannedRun,
-  arm: string | undefined,
-  manifest: Manifest | null,
-  fault: FileError,
-): Pick<ReadRun, "manifest" | "run"> {
-  const { id, scenario, round } = planned;
-  const name = armName(scenario);
-  const disagreement = say.fault(fault.file.split("/").at(-1)!, fault.line, fault.what);
-  const cause = say.unreadable(name, disagreement);
-  return {
-    manifest: manifest && { ...manifest, status: "failed", cause },
-    run: {
-      ...unmeasuredRun({
-        scenarioId: id,
-        scenario,
-        round,
-        arm: arm ?? name,
-        status: "failed",
-        cause,
-      }),
-      conditions: { ...NO_CONDITIONS, disagreement },
-    },
-  };
 }
 
 /** The files that the numbers come from; a fault of any other is only told. */
 const AGREEING: RunFile[] = ["final.json", "locust_stats.csv", "locust_exceptions.csv"];
 
+/** Holds what the files of a successful run say against each other; throws of what is not believed. */
+function checkAgreement(
+  { folder, manifest, faults, own }: RunFiles,
+  run: RunSummary,
+  requests: DataFrame,
+): void {
+  const fail = (file: string, what: string): never => {
+    throw new FileError(join(folder, file), null, what);
+  };
+  const isAccountKnown = !AGREEING.some((name) => faults.has(name));
+  if (run.requests === run.failures) {
+    fail("requests.csv", `it has no correct answer${isAccountKnown ? " in the window" : ""}`);
+  }
+  if (!isAccountKnown) return;
+  const { startUs, endUs } = manifest.window!;
+  const final = readFinal(folder);
+  const told = { startUs: final.windowStartUs, endUs: final.windowEndUs };
+  const counted = own?.windowOf(told) ?? told;
+  if (counted.startUs !== startUs || counted.endUs !== endUs) {
+    fail("manifest.json", "its window is not that of final.json");
+  }
+  const { delivery } = run;
+  const { col, lit } = polars();
+  const due = col("intended_start_us");
+  const counts = {
+    rows: requests.height,
+    requests: run.requests,
+    failures: run.failures,
+    unfinished: run.unfinished,
+    dropped: delivery?.dropped ?? 0,
+    warmUpRequests: delivery === null
+      ? requests.height - run.requests - run.unfinished
+      : requests.filter(due.lt(lit(startUs))).height,
+    drainRequests: delivery === null ? 0 : requests.filter(due.gtEq(lit(endUs))).height,
+  };
+  const what = checkCounts(counts, final, readLocustTotals(folder));
+  if (what !== null) fail("requests.csv", what);
+}
+
+/** All times of a run go by its turns: there must be as many as its manifest says. */
+function checkTurns(folder: string, { slices }: Manifest, own: OwnTime | null): void {
+  const counted = own?.slices.filter(({ block }) => block > 0).length;
+  if (counted === slices) return;
+  const what = `it has ${counted ?? "no"} turns that count, manifest.json ${slices ?? "none"}`;
+  throw new FileError(sliceFile(folder), null, what);
+}
+
+/** A manifest with its window in the run's own time. */
+function inOwnTime(manifest: Manifest, own: OwnTime | null): Manifest {
+  const { window } = manifest;
+  if (own === null || window === null) return manifest;
+  return { ...manifest, window: own.windowOf(window) };
+}
+
+function unreadable(
+  { id, scenario, round }: PlannedRun,
+  arm: string,
+  manifest: Manifest | null,
+  { file, line, what }: FileError,
+): Pick<ReadRun, "manifest" | "run"> {
+  const disagreement = say.fault(basename(file), line, what);
+  const cause = say.unreadable(armName(scenario), disagreement);
+  const status = "failed";
+  const run = unmeasuredRun({ scenarioId: id, scenario, round, arm, status, cause });
+  return {
+    manifest: manifest && { ...manifest, status, cause },
+    run: { ...run, conditions: { ...NO_CONDITIONS, disagreement } },
+  };
+}
+
 /**
- * Reads a run from its folder.
+ * Reads a run from its study's folder; null when it has no manifest, which means that it is not
+ * complete.
  *
- * @param study The study's folder.
- * @param planned The run.
- * @param arm The arm's label within its study.
- * @returns The run; null when it has no manifest, which means that it is not complete.
+ * @param leftOut Blocks in which another program took the machine. @default none
  * @throws {SchemaVersionError} If another version wrote it.
  */
 export async function readRun(
   study: string,
   planned: PlannedRun,
-  arm?: string,
+  arm: string = armName(planned.scenario),
+  leftOut?: ReadonlySet<number>,
 ): Promise<ReadRun | null> {
   const folder = runFolder(study, planned.id, planned.round);
+  const faults: RunFiles["faults"] = new Map();
+  const warnings = () => [...faults.values()].map(({ message }) => message);
   let manifest: Manifest | null = null;
-  const faults = new Map<RunFile, FileError>();
-  const warnings = () => [...faults.values()].map((fault) => fault.message);
   try {
     manifest = readManifest(folder);
     if (manifest === null) return null;
-    checkPlace(manifest, planned, folder);
-    for (const name of RUN_FILES) {
-      const hash = manifest.files[name];
-      // A failed run has the files that it came to; requests.csv is read below in any case.
-      if (hash === undefined && (manifest.status === "failed" || name === "requests.csv")) continue;
-      const since = LATER_FILES[name];
-      if (since !== undefined && manifest[since] === undefined) continue;
-      const fault = await findDamage(folder, name, hash);
-      if (fault !== null) faults.set(name, fault);
-    }
-    const requests = await requestsOf(manifest, folder, faults);
-    const telemetry = await telemetryOf(manifest, requests, folder, faults);
-    const sources = await sourcesOf(folder, faults);
-    const run = summariseRun(manifest, requests, arm, telemetry, sources);
-    if (manifest.status === "ok" && !AGREEING.some((name) => faults.has(name))) {
-      const disagreement = findDisagreement(manifest, run, requests!, folder);
-      if (disagreement !== null) throw disagreement;
-    } else if (manifest.status === "ok" && run.requests === run.failures) {
-      throw new FileError(join(folder, "requests.csv"), null, "it has no correct answer");
-    }
+    checkPlace({ folder, manifest, faults }, planned);
+    await checkFiles({ folder, manifest, faults });
+    const slicesFault = faults.get("slices.csv");
+    // Every time of the run is told by its turns.
+    if (slicesFault !== undefined && manifest.status === "ok") throw slicesFault;
+    const own = slicesFault === undefined ? ownTimeOf(folder) : null;
+    if (manifest.status === "ok") checkTurns(folder, manifest, own);
+    manifest = inOwnTime(manifest, own);
+    const files = { folder, manifest, faults, own, leftOut };
+    const requests = await requestsOf(files);
+    const telemetry = requests && await telemetryOf(files, requests);
+    const run = summariseRun(manifest, requests, arm, telemetry, await sourcesOf(files));
+    if (manifest.status === "ok") checkAgreement(files, run, requests!);
     return { manifest, run: judge(manifest, run), warnings: warnings() };
   } catch (error) {
     if (!(error instanceof FileError) || error instanceof SchemaVersionError) throw error;
@@ -240,11 +264,17 @@ export async function readRun(
 }
 
 /** The files beside the requests that gates look at, as far as they can be trusted. */
-async function sourcesOf(folder: string, faults: Map<RunFile, FileError>): Promise<RunSources> {
+async function sourcesOf({ folder, faults, own = null, leftOut }: RunFiles): Promise<RunSources> {
+  const turns = own?.turns();
   const usable = (name: RunFile) => !faults.has(name) && existsSync(join(folder, name));
   return {
     final: usable("final.json") ? readFinal(folder) : null,
     resources: usable("resources.csv") ? await readResources(folder) : null,
+    turns: turns?.filter(({ block }) => !leftOut?.has(block)) ?? null,
+    leftOut: turns?.filter(({ block }) => leftOut?.has(block)).length ?? 0,
+    idle: own && usable("resources.csv")
+      ? idleUse(resourceRows(await readResourcesByClock(folder)), own.slices)
+      : null,
   };
 }
 
@@ -256,70 +286,53 @@ export function judge(manifest: Manifest, run: RunSummary): RunSummary {
 }
 
 /** The run's requests; a failed run may have been cut off at any point, and has none then. */
-async function requestsOf(
-  manifest: Manifest,
-  folder: string,
-  faults: Map<RunFile, FileError>,
-): Promise<DataFrame | null> {
+async function requestsOf({ folder, manifest, faults }: RunFiles): Promise<DataFrame | null> {
   if (manifest.window === null) return null;
   const known = faults.get("requests.csv");
-  if (manifest.status === "ok") {
-    if (known !== undefined) throw known;
-    return await readRequests(folder);
-  }
-  const fault = known ?? await tryReader(folder, "requests.csv");
-  if (fault === null) return await readRequests(folder);
+  const fault = manifest.status === "ok" ? known : known ?? await tryReader(folder, "requests.csv");
+  if (fault == null) return await readRequests(folder);
+  if (manifest.status === "ok") throw fault;
   faults.set("requests.csv", fault);
   return null;
 }
-
-/** What the samplers of a run wrote, and the counters in it. */
-const SAMPLED = {
-  "postgres.csv": { read: readPostgres, counters: POSTGRES_COUNTERS },
-  "pgbouncer.csv": { read: readPgbouncer, counters: PGBOUNCER_COUNTERS },
-} as const;
 
 /**
  * What the samplers of a run saw. Their files carry no throughput, so that what is wrong with them
  * is told and nothing else; of a run that failed, a server may have taken its part with it.
  */
 async function telemetryOf(
-  manifest: Manifest,
-  requests: DataFrame | null,
-  folder: string,
-  faults: Map<RunFile, FileError>,
+  { folder, manifest, faults }: RunFiles,
+  requests: DataFrame,
 ): Promise<Telemetry | null> {
-  const { window, status, scenario } = manifest;
-  if (window === null || requests === null) return null;
-  const tell = async <T>(name: RunFile, look: () => Promise<T | string>): Promise<T | null> => {
-    if (faults.has(name)) return null;
+  const window = manifest.window!;
+  const look = async <T>(
+    name: keyof typeof SAMPLES,
+    use: (frame: DataFrame) => T | string,
+  ): Promise<T | null> => {
+    if (faults.has(name) || isOfLaterRuns(name, manifest)) return null;
     try {
-      const seen = await look();
+      const seen = use(await SAMPLES[name](folder));
       if (typeof seen === "string") throw new FileError(join(folder, name), null, seen);
       return seen;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
-      if (status === "ok") faults.set(name, error);
+      if (manifest.status === "ok") faults.set(name, error);
       return null;
     }
   };
-  const series = (name: keyof typeof SAMPLED) =>
-    tell(name, async () => {
-      const { read, counters } = SAMPLED[name];
-      const frame = await read(folder);
-      return findFault(frame, counters, window) ?? frame;
-    });
-  const database = await series("postgres.csv");
-  const pooler = scenario.path === "pooled" ? await series("pgbouncer.csv") : null;
-  const postgres = database && postgresActivity(database, window);
-  const pgbouncer = pooler && pgbouncerActivity(pooler, postgres?.sessions ?? null, window);
-  const work = manifest.work === undefined
+  const postgres = await look(
+    "postgres.csv",
+    (frame) => findFault(frame, POSTGRES_COUNTERS, window) ?? postgresActivity(frame, window),
+  );
+  const pgbouncer = manifest.scenario.path === "direct"
     ? null
-    : await tell("statements.csv", async () =>
-      workWithin(await readStatements(folder), requests, window, manifest.work));
-  const app = manifest.appTimings === undefined
-    ? null
-    : await tell("app.csv", async () => appActivity(await readAppTimes(folder), window));
-  const parts = { postgres, pgbouncer, work, app };
-  return Object.values(parts).every((part) => part === null) ? null : parts;
+    : await look("pgbouncer.csv", (frame) =>
+      findFault(frame, PGBOUNCER_COUNTERS, window) ??
+        pgbouncerActivity(frame, postgres?.sessions ?? null, window));
+  const work = await look(
+    "statements.csv",
+    (frame) => workWithin(frame, requests, window, manifest.work),
+  );
+  const app = await look("app.csv", (frame) => appActivity(frame, window));
+  return postgres ?? pgbouncer ?? work ?? app ? { postgres, pgbouncer, work, app } : null;
 }

@@ -3,32 +3,45 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
-import { addRuns, syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import {
+  addRuns,
+  syntheticPlan,
+  type SyntheticRun,
+  syntheticStudy,
+} from "../testing/synthetic_study.ts";
 import { namedPlan, type PlannedRun } from "../plan.ts";
 import { Markdown, Table } from "./display.ts";
-import { exportTables } from "./export.ts";
+import { exportTables, summaryReport } from "./export.ts";
 import { conclusion } from "./answer.ts";
-import { describeStudy, readFailures, readLatency, readThroughput } from "./narrative.ts";
-import { readArmRatios, readRatios } from "./ratios.ts";
-import { flawsTable } from "./flaws.ts";
-import { publishedTable } from "./published.ts";
+import {
+  describeStudy,
+  readArmRatios,
+  readFailures,
+  readGates,
+  readLatency,
+  readOpenLoop,
+  readRatios,
+  readThroughput,
+} from "./readings.ts";
+import { flawsTable, publishedTable } from "./published.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
 import { openLoopFolder } from "../store/layout.ts";
 import { followUpStudy } from "../store/studies.ts";
-import { summaryReport } from "./markdown.ts";
-import { readGates } from "./gates.ts";
-import { latencyFigure } from "../figures/latency.ts";
-import { openLoopFigure } from "../figures/open_loop.ts";
+import { latencyFigure, openLoopFigure, throughputFigure } from "../figures/levels.ts";
 import { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
 import { scenarioMatrixFigure } from "../figures/matrix.ts";
 import { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
-import { throughputFigure } from "../figures/throughput.ts";
 import { shortCause } from "../stats/summarise.ts";
 import { createScenario } from "../scenario.ts";
-import { openLoopTable, readOpenLoop } from "./open_loop.ts";
 import { loadStudy } from "./study.ts";
-import { readTelemetry, telemetryTable } from "./telemetry.ts";
-import { failuresTable, ratioTable, referenceTable, settingsTable } from "./tables.ts";
+import { readTelemetry, telemetryTable } from "./pooler.ts";
+import {
+  failuresTable,
+  openLoopTable,
+  ratioTable,
+  referenceTable,
+  settingsTable,
+} from "./tables.ts";
 
 const cause = "FastAPI direct: PostgreSQL refused connections (too many clients already)";
 
@@ -418,10 +431,10 @@ Deno.test("exportTables() writes report, CSV and plots, and leaves no temporary 
   );
   assert.match(first!, /^fastapi,direct,fastapi direct,app_pool,1000,,failed,,/);
   assert.match(django!, /^django,pooled,django pooled,persistent,1000,,ok,378,/);
-  assert.match(django!, /,6,6,6,higher,1,5$/);
+  assert.match(django!, /,6,6,6,higher,1,5,0$/);
   const [columns, one, two] = readFileSync(files[3]!, "utf8").split("\n");
   assert.match(columns!, /^kind,framework,.*ratio,ratio_low,ratio_high,verdict,detectable_ratio/);
-  assert.match(one!, /^path,fastapi,1000,,app_pool,.*,none,,0,,direct failed/);
+  assert.match(one!, /^path,fastapi,1000,,app_pool,.*,none,,0,0,,direct failed/);
   assert.match(two!, /^path,django,.*,6,6,6,higher,1,5,/);
 });
 

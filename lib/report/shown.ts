@@ -1,41 +1,38 @@
-/**
- * What notebooks show of a study: figures, tables and readings.
- *
- * @module
- */
+/** What notebooks show of a study: figures, tables and readings. */
 
 export { waterfalls } from "../stats/waterfall.ts";
 export { p95ComparisonFigure, rpsComparisonFigure } from "../figures/comparison.ts";
-export { connectionsFigure } from "../figures/connections.ts";
+export { connectionsFigure } from "../figures/over_time.ts";
 export { distributionFigure } from "../figures/distribution.ts";
-export { latencyFigure } from "../figures/latency.ts";
-export { loadFigure } from "../figures/load.ts";
+export { latencyFigure } from "../figures/levels.ts";
+export { loadFigure } from "../figures/distribution.ts";
 export { scenarioMatrixFigure } from "../figures/matrix.ts";
-export { openLoopFigure } from "../figures/open_loop.ts";
+export { openLoopFigure } from "../figures/levels.ts";
 export { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
-export { resourceFigure } from "../figures/resource.ts";
-export { throughputFigure } from "../figures/throughput.ts";
+export { resourceFigure } from "../figures/over_time.ts";
+export { throughputFigure } from "../figures/levels.ts";
 export { waterfallFigure } from "../figures/waterfall.ts";
+export { carryOverTable, readAlternation, turnsTable } from "./alternation.ts";
 export { conclusion } from "./answer.ts";
-export { evidenceTable, readEvidence } from "./evidence.ts";
-export { flawsTable } from "./flaws.ts";
-export { readGates } from "./gates.ts";
-export { describeStudy, readFailures, readLatency, readThroughput } from "./narrative.ts";
-export { openLoopTable, readOpenLoop } from "./open_loop.ts";
-export { publishedTable } from "./published.ts";
-export { describeSpent, readArmRatios, readRatios } from "./ratios.ts";
+export { evidenceTable, readEvidence, readTelemetry, telemetryTable } from "./pooler.ts";
+export * from "./published.ts";
+export {
+  describeSpent,
+  describeStudy,
+  readArmRatios,
+  readFailures,
+  readGates,
+  readLatency,
+  readOpenLoop,
+  readRatios,
+  readThroughput,
+} from "./readings.ts";
 export {
   armRatioTable,
   failuresTable,
+  openLoopTable,
   ratioTable,
   referenceTable,
   settingsTable,
 } from "./tables.ts";
-export { readTelemetry, telemetryTable } from "./telemetry.ts";
-export {
-  confirmationTable,
-  readConfirmation,
-  readVerdict,
-  readVerdicts,
-  verdictTable,
-} from "./verdicts.ts";
+export * from "./verdicts.ts";

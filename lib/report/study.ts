@@ -1,8 +1,4 @@
-/**
- * A study, read back from its folder: everything a table, a figure or a sentence needs.
- *
- * @module
- */
+/** A study, read back from its folder: everything a table, a figure or a sentence needs. */
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -14,11 +10,16 @@ import { loadPolars } from "../frames/polars.ts";
 import { readPgbouncer, readPostgres, readRequests, readResources } from "../frames/run_files.ts";
 import { type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
 import { armLabels, compareLevels, levelLabel, type LoadLevel, loadLevels } from "../scenario.ts";
+import { type Alternation, alternationOf } from "../stats/alternation.ts";
 import { openLoopPlan } from "../stats/capacity.ts";
 import { type StudyContext, studyContext } from "../stats/context.ts";
-import { type CpuPoint, cpuSeries } from "../stats/cpu.ts";
-import { type ConnectionPoint, connectionSeries } from "../stats/connections.ts";
-import { latencyCurve, type LatencyPoint } from "../stats/distribution.ts";
+import {
+  type ConnectionPoint,
+  connectionSeries,
+  type CpuPoint,
+  cpuSeries,
+} from "../stats/readings.ts";
+import { latencyCurve, type LatencyPoint } from "../stats/latency.ts";
 import { compareScenarios } from "../stats/comparisons.ts";
 import type { FamilyResult, StoppingRule } from "../stats/family.ts";
 import { summariseScenarios } from "../stats/summarise.ts";
@@ -28,17 +29,11 @@ import { confirmationFolder, openLoopFolder, runFolder, studyName } from "../sto
 import { differingInputs, type Manifest } from "../store/manifest.ts";
 import { knownRuns, readPlan } from "../store/studies.ts";
 import { studyWords as say } from "../wording/study.ts";
+import { findDisturbed } from "./disturbed.ts";
 import { readRun } from "./read_run.ts";
 
 /** What is read from a study's folder, before anything is derived from it. */
-interface StudyFiles {
-  folder: string;
-  plan: Plan;
-  manifests: Manifest[];
-  missing: PlannedRun[];
-  runs: RunSummary[];
-  warnings: string[];
-}
+type StudyFiles = Pick<Study, "folder" | "plan" | "manifests" | "missing" | "runs" | "warnings">;
 
 /** A study: everything that one plan produced. */
 export class Study {
@@ -60,6 +55,8 @@ export class Study {
   readonly ratios: PathRatio[];
   /** Copies (A/A) and other settings over the arms that they are compared with. */
   readonly armRatios: ArmRatio[];
+  /** What turns of the arms may hide; null in the consecutive design. */
+  readonly alternation: Alternation | null;
   /** When the study looks at its data. */
   readonly rule: StoppingRule;
   /** All comparisons of throughput, decided together: looks taken, noise, what is to come. */
@@ -75,32 +72,39 @@ export class Study {
 
   /** @param files What was read; see {@linkcode loadStudy}. */
   constructor(files: StudyFiles) {
-    this.name = studyName(files.folder);
-    this.folder = files.folder;
-    this.plan = files.plan;
-    this.manifests = files.manifests;
-    this.unequalWork = findUnequalWork(files.runs);
-    this.runs = rejectUnequalWork(files.runs, this.unequalWork);
-    this.warnings = [
-      ...files.warnings,
-      ...this.unequalWork.map(({ arm, what }) => say.unequalWork(arm, what)),
-    ];
+    const { folder, plan, manifests, missing, runs, warnings } = files;
+    this.name = studyName(folder);
+    this.folder = folder;
+    this.plan = plan;
+    this.manifests = manifests;
+    this.unequalWork = findUnequalWork(runs);
+    this.runs = rejectUnequalWork(runs, this.unequalWork);
+    const unequal = this.unequalWork.map(({ arm, what }) => say.unequalWork(arm, what));
+    this.warnings = [...warnings, ...unequal];
     // Tables list the scenarios as the plan does, whatever order they were run in.
-    const place = new Map([...armLabels(files.plan.scenarios).keys()].map((id, i) => [id, i]));
+    const place = new Map([...armLabels(plan.scenarios).keys()].map((id, i) => [id, i]));
     this.scenarios = summariseScenarios(this.runs)
       .sort((a, b) => place.get(a.scenarioId)! - place.get(b.scenarioId)!);
     this.verdicts = scenarioVerdicts(this);
-    const { ratios, armRatios, rule, family } = compareScenarios(
-      files.plan,
-      this.scenarios,
-      this.runs,
-    );
-    this.ratios = ratios;
-    this.armRatios = armRatios;
-    this.rule = rule;
-    this.family = family;
-    this.missing = files.missing.length > 0 ? files.missing : furtherRuns(files, family);
-    this.context = studyContext(files.plan, files.manifests);
+    const decided = compareScenarios(plan, this.scenarios, this.runs);
+    this.ratios = decided.ratios;
+    this.armRatios = decided.armRatios;
+    this.alternation = alternationOf(this.scenarios, this.runs, [
+      ...this.ratios.map((pair) => ({
+        ...pair,
+        ids: [pair.direct, pair.pooled] as const,
+        arms: [this.#armOf(pair.direct), this.#armOf(pair.pooled)] as const,
+      })),
+      ...this.armRatios.map((pair) => ({
+        ...pair,
+        ids: [pair.base, pair.other] as const,
+        arms: [pair.baseArm, pair.otherArm] as const,
+      })),
+    ]);
+    this.rule = decided.rule;
+    this.family = decided.family;
+    this.missing = missing.length > 0 ? missing : furtherRuns(files, this.family);
+    this.context = studyContext(plan, manifests);
   }
 
   /** True when every planned run has its manifest and the numbers ask for no further ones. */
@@ -159,23 +163,28 @@ export class Study {
     return study;
   }
 
-  /** The rounds of a scenario that have a manifest; those that can be read, if any can. */
-  #rounds(scenarioId: string, round?: number): number[] {
-    const rounds = this.manifests
-      .filter((manifest) => manifest.scenarioId === scenarioId)
-      .map((manifest) => manifest.round)
-      .filter((n) => round === undefined || n === round);
-    if (rounds.length === 0) {
-      throw new UsageError(
-        `Cannot read ${scenarioId}${
-          round === undefined ? "" : `, round ${round}`
-        }: study "${this.name}" has no such run`,
-      );
+  #armOf(id: string): string {
+    return this.scenarios.find(({ scenarioId }) => scenarioId === id)?.arm ?? id;
+  }
+
+  #folderOf({ scenarioId, round }: Manifest): string {
+    return runFolder(this.folder, scenarioId, round);
+  }
+
+  #runOf({ scenarioId, round }: Manifest): RunSummary | undefined {
+    return this.runs.find((run) => run.scenarioId === scenarioId && run.round === round);
+  }
+
+  /** The manifests of a scenario; of those runs that can be read, if any can. */
+  #manifestsOf(scenarioId: string, round?: number): Manifest[] {
+    const all = this.manifests
+      .filter((one) => one.scenarioId === scenarioId && (round ?? one.round) === one.round);
+    if (all.length === 0) {
+      const which = round === undefined ? scenarioId : `${scenarioId}, round ${round}`;
+      throw new UsageError(`Cannot read ${which}: study "${this.name}" has no such run`);
     }
-    const readable = rounds.filter((n) =>
-      this.runs.some((run) => run.scenarioId === scenarioId && run.round === n && run.measured)
-    );
-    return round === undefined && readable.length > 0 ? readable : rounds;
+    const readable = all.filter((manifest) => this.#runOf(manifest)?.measured);
+    return round === undefined && readable.length > 0 ? readable : all;
   }
 
   /**
@@ -183,15 +192,14 @@ export class Study {
    * pooled over rounds serve distribution figures; percentiles of a scenario are never taken from
    * them.
    *
-   * @param scenarioId The scenario's id.
    * @param round One round only. @default all rounds
    */
   async requests(scenarioId: string, round?: number): Promise<DataFrame> {
     const { concat, lit } = await loadPolars();
     const frames: DataFrame[] = [];
-    for (const n of this.#rounds(scenarioId, round)) {
-      const frame = await readRequests(runFolder(this.folder, scenarioId, n));
-      frames.push(frame.withColumn(lit(n).alias("round")));
+    for (const manifest of this.#manifestsOf(scenarioId, round)) {
+      const frame = await readRequests(this.#folderOf(manifest));
+      frames.push(frame.withColumn(lit(manifest.round).alias("round")));
     }
     return frames.length === 1 ? frames[0]! : concat(frames);
   }
@@ -203,76 +211,71 @@ export class Study {
    * @param users The number of users, or a level with an arrival rate. @default the study's largest
    */
   async distribution(users?: number | LoadLevel): Promise<LatencyPoint[]> {
-    const level = typeof users === "object"
-      ? users
-      : users === undefined
-      ? loadLevels(this.scenarios).at(-1)
-      : { users, arrivalRate: null };
+    const level = typeof users === "number"
+      ? { users, arrivalRate: null }
+      : users ?? loadLevels(this.scenarios).at(-1);
     if (level === undefined) return [];
     const points: LatencyPoint[] = [];
     for (const scenario of this.scenarios) {
-      if (compareLevels(scenario, level) !== 0 || scenario.n === 0) continue;
       // A copy shows the shape of its original once more.
-      if (scenario.scenario.replica) continue;
+      if (compareLevels(scenario, level) !== 0 || scenario.scenario.replica) continue;
       const cuts = [];
       for (const manifest of this.manifests) {
-        const { round } = manifest;
-        const counts = this.runs.some((run) =>
-          run.scenarioId === scenario.scenarioId && run.round === round && run.status === "ok"
-        );
-        if (manifest.scenarioId !== scenario.scenarioId || !counts) continue;
-        const folder = runFolder(this.folder, manifest.scenarioId, manifest.round);
-        cuts.push({ requests: await readRequests(folder), window: manifest.window! });
+        if (manifest.scenarioId !== scenario.scenarioId) continue;
+        if (this.#runOf(manifest)?.status !== "ok") continue;
+        const requests = await readRequests(this.#folderOf(manifest));
+        cuts.push({ requests, window: manifest.window! });
       }
-      points.push(...latencyCurve(scenario, cuts));
+      if (cuts.length > 0) points.push(...latencyCurve(scenario, cuts));
     }
     return points;
   }
 
-  /** The run whose samples are shown; nothing where no round was asked for and none has a manifest. */
-  #sampledRun(scenarioId: string | undefined, round?: number): Manifest | undefined {
-    const own = this.manifests.filter((manifest) => manifest.scenarioId === scenarioId);
-    const isKnown = this.scenarios.some((scenario) => scenario.scenarioId === scenarioId);
-    if (scenarioId === undefined || (round === undefined && isKnown && own.length === 0)) return;
-    const [first] = this.#rounds(scenarioId, round);
-    return own.find((manifest) => manifest.round === first);
+  /** Points of a run up to its window's end; none where no round was asked for and there is none. */
+  async #series<T extends { timeS: number }>(
+    scenarioId: string | undefined,
+    round: number | undefined,
+    read: (folder: string, originUs: number | null, manifest: Manifest) => Promise<T[]>,
+  ): Promise<T[]> {
+    const isOf = (one: { scenarioId: string }) => one.scenarioId === scenarioId;
+    const isToCome = this.scenarios.some(isOf) && !this.manifests.some(isOf);
+    if (scenarioId === undefined || (round === undefined && isToCome)) return [];
+    const manifest = this.#manifestsOf(scenarioId, round)[0]!;
+    const { window } = manifest;
+    const points = await read(this.#folderOf(manifest), window?.startUs ?? null, manifest);
+    if (window === null) return points;
+    const lastS = (window.endUs - window.startUs) / 1e6 + LAST_READING_S;
+    return points.filter(({ timeS }) => timeS <= lastS);
   }
 
   /**
    * The CPU time of each service, second by second, for `resourceFigure`.
    *
-   * @param scenarioId The scenario's id.
    * @param round The round. @default the first that was measured
    * @returns Nothing where no round is given and there is none, or its file cannot be read.
    */
   async cpu(scenarioId: string | undefined, round?: number): Promise<CpuPoint[]> {
-    const manifest = this.#sampledRun(scenarioId, round);
-    if (manifest === undefined) return [];
-    const folder = runFolder(this.folder, manifest.scenarioId, manifest.round);
-    const frame = await readSamples(readResources(folder), round !== undefined);
-    if (frame === null) return [];
-    return untilWindowEnd(cpuSeries(frame, manifest.window?.startUs ?? null), manifest);
+    return await this.#series(scenarioId, round, async (folder, originUs) => {
+      const frame = await readSamples(readResources(folder), round !== undefined);
+      return frame === null ? [] : cpuSeries(frame, originUs);
+    });
   }
 
   /**
    * Connections by what they did, second by second, for `connectionsFigure`.
    *
-   * @param scenarioId The scenario's id.
    * @param round The round. @default the first that was measured
    * @returns Nothing where no round is given and there is none, or its files cannot be read.
    */
   async connections(scenarioId: string | undefined, round?: number): Promise<ConnectionPoint[]> {
-    const manifest = this.#sampledRun(scenarioId, round);
-    if (manifest === undefined) return [];
-    const folder = runFolder(this.folder, manifest.scenarioId, manifest.round);
     const asked = round !== undefined;
-    const postgres = await readSamples(readPostgres(folder), asked);
-    const pgbouncer = manifest.scenario.path === "pooled"
-      ? await readSamples(readPgbouncer(folder), asked)
-      : null;
-    if (postgres === null) return [];
-    const points = connectionSeries(postgres, pgbouncer, manifest.window?.startUs ?? null);
-    return untilWindowEnd(points, manifest);
+    return await this.#series(scenarioId, round, async (folder, originUs, { scenario }) => {
+      const postgres = await readSamples(readPostgres(folder), asked);
+      const pgbouncer = scenario.path === "pooled"
+        ? await readSamples(readPgbouncer(folder), asked)
+        : null;
+      return postgres === null ? [] : connectionSeries(postgres, pgbouncer, originUs);
+    });
   }
 }
 
@@ -289,27 +292,12 @@ async function readSamples(read: Promise<DataFrame>, asked: boolean): Promise<Da
 /** The reading at the window's end is taken right after it, the last of the run when all is over. */
 const LAST_READING_S = 0.1;
 
-/** The points of a run without those that came after its window. */
-function untilWindowEnd<T extends { timeS: number }>(points: T[], { window }: Manifest): T[] {
-  if (window === null) return points;
-  const lastS = (window.endUs - window.startUs) / 1e6 + LAST_READING_S;
-  return points.filter(({ timeS }) => timeS <= lastS);
-}
-
-/** The runs of further rounds that undecided comparisons ask for, without those that are there. */
 function furtherRuns({ plan, runs }: StudyFiles, { next }: FamilyResult): PlannedRun[] {
   if (next === null) return [];
   const known = new Set(runs.map(({ scenarioId, round }) => `${scenarioId} ${round}`));
   return planRuns(plan, next.rounds).filter(({ id, round }) =>
     next.scenarios.includes(id) && !known.has(`${id} ${round}`)
   );
-}
-
-/** What tells that plan.json is not the plan that the runs were made with. */
-function planWarnings(plan: Plan, manifests: readonly Manifest[]): string[] {
-  const hash = planHash(plan);
-  const others = manifests.filter((manifest) => manifest.plan.hash !== hash).length;
-  return others === 0 ? [] : [say.otherPlan(others, manifests.length)];
 }
 
 /** Runs that were made of different things stand in no report together. */
@@ -336,17 +324,22 @@ export async function loadStudy(folder: string): Promise<Study> {
   await loadPolars();
   const labels = armLabels(plan.scenarios);
   const files: StudyFiles = { folder, plan, manifests: [], missing: [], runs: [], warnings: [] };
-  for (const planned of knownRuns(folder, plan)) {
-    const read = await readRun(folder, planned, labels.get(planned.id));
+  const { manifests, warnings } = files;
+  const known = knownRuns(folder, plan);
+  const disturbed = await findDisturbed(folder, known);
+  for (const planned of known) {
+    const read = await readRun(folder, planned, labels.get(planned.id), disturbed.get(planned));
     if (read === null) {
       files.missing.push(planned);
       continue;
     }
-    if (read.manifest !== null) files.manifests.push(read.manifest);
+    if (read.manifest !== null) manifests.push(read.manifest);
     files.runs.push(read.run);
-    files.warnings.push(...read.warnings);
+    warnings.push(...read.warnings);
   }
-  refuseDiffering(studyName(folder), files.manifests);
-  files.warnings.push(...planWarnings(plan, files.manifests));
+  refuseDiffering(studyName(folder), manifests);
+  const hash = planHash(plan);
+  const others = manifests.filter((manifest) => manifest.plan.hash !== hash).length;
+  if (others > 0) warnings.push(say.otherPlan(others, manifests.length));
   return new Study(files);
 }

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { cpSync, readFileSync } from "node:fs";
 import { confirmationPlan } from "../diagnose/relief.ts";
-import { connectionsFigure } from "../figures/connections.ts";
-import { syntheticPlan, syntheticStudy } from "../frames/testing.ts";
+import { connectionsFigure } from "../figures/over_time.ts";
+import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
 import { createScenario } from "../scenario.ts";
 import { confirmationFolder } from "../store/layout.ts";
 import { followUpStudy } from "../store/studies.ts";

@@ -1,8 +1,6 @@
 /**
- * What a Docker build is sent: files as a tar archive, the same bytes on every machine, and a hash
- * that tells whether an image was built from them.
- *
- * @module
+ * What a Docker build is sent: files as a tar archive, the same bytes on every machine, and a hash that
+ * tells whether an image was built from them.
  */
 
 import { createHash } from "node:crypto";
@@ -11,15 +9,11 @@ import { join } from "node:path";
 import ignore from "ignore";
 import { packTar } from "modern-tar";
 
-/** One file or link of a build context. */
 export interface ContextFile {
-  /** Its path in the context. */
   name: string;
   /** Its content; of a link, where it points to. */
   content: Uint8Array | string;
-  /** Whether it is a program. */
   executable: boolean;
-  /** Whether it is a link. */
   link: boolean;
 }
 
@@ -27,19 +21,19 @@ export interface ContextFile {
 const LEFT_BEHIND =
   /^(__pycache__|\.ipynb_checkpoints|\.idea|\.vscode|\.DS_Store|\.#.*|\..*\.sw[a-p]|.*~|.*\.pyc)$/;
 
-/**
- * Reads files and folders, without what interpreters and editors left there.
- *
- * @param folder The context's folder.
- * @param names Files and folders in it; each as it shall be called in the context.
- */
-export function readContext(folder: string, names: readonly string[]): ContextFile[] {
+/** Reads files and folders of a folder, without what interpreters and editors left there. */
+export function readContext(
+  folder: string,
+  names: readonly string[],
+  isIgnored: (name: string) => boolean = () => false,
+): ContextFile[] {
   return names.flatMap((name): ContextFile[] => {
     const path = join(folder, name);
     const info = lstatSync(path);
+    if (isIgnored(info.isDirectory() ? `${name}/` : name)) return [];
     if (info.isDirectory()) {
       const entries = readdirSync(path).filter((entry) => !LEFT_BEHIND.test(entry));
-      return readContext(folder, entries.sort().map((entry) => join(name, entry)));
+      return readContext(folder, entries.sort().map((entry) => join(name, entry)), isIgnored);
     }
     const link = info.isSymbolicLink();
     const content = link ? readlinkSync(path) : readFileSync(path);
@@ -50,25 +44,12 @@ export function readContext(folder: string, names: readonly string[]): ContextFi
 /** What no app's sources are, whether or not a .gitignore says so. */
 const NO_SOURCES = [".git", "node_modules", ".venv"];
 
-/**
- * Reads an app's folder, without what interpreters and editors left there and what the .gitignore in
- * it names.
- *
- * @param folder The folder.
- */
+/** Reads an app's folder, also without what the .gitignore in it names. */
 export function readFolder(folder: string): ContextFile[] {
   const rules = join(folder, ".gitignore");
   const ignored = ignore().add(NO_SOURCES);
   if (existsSync(rules)) ignored.add(readFileSync(rules, "utf8"));
-  const read = (below: string): ContextFile[] =>
-    readdirSync(join(folder, below)).filter((entry) => !LEFT_BEHIND.test(entry)).sort()
-      .flatMap((entry) => {
-        const name = join(below, entry);
-        const isFolder = lstatSync(join(folder, name)).isDirectory();
-        if (ignored.ignores(isFolder ? `${name}/` : name)) return [];
-        return isFolder ? read(name) : readContext(folder, [name]);
-      });
-  return read("");
+  return readContext(folder, ["."], (name) => name !== "./" && ignored.ignores(name));
 }
 
 /** A hash over names, contents and whether they are programs. */

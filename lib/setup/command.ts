@@ -1,14 +1,17 @@
-/**
- * Runs one command of a setup step: captures its output, passes lines on as they come, and turns a
- * failure into one line.
- *
- * @module
- */
+/** Runs one command of a setup step: captures its output, and turns a failure into one line. */
 
+import { statSync } from "node:fs";
 import { PoolscopeError } from "../errors.ts";
 import { toolEnvironment } from "./environment.ts";
+import type { ServiceUser } from "./user.ts";
 
-/** Options of {@linkcode runCommand}. */
+export type Argv = [program: string, ...args: string[]];
+
+export interface StepOptions {
+  log?: (line: string) => void;
+  signal?: AbortSignal;
+}
+
 export interface CommandOptions {
   /** The working folder. @default {the current one} */
   cwd?: string;
@@ -20,59 +23,41 @@ export interface CommandOptions {
   graceMs?: number;
   /** Called with each line of standard output and standard error. */
   onLine?: (line: string) => void;
-  /** What the command reads from standard input. @default {nothing} */
+  /** Text for its standard input. @default {nothing} */
   input?: string;
-  /** Runs as this user. @default {null} */
-  user?: { uid: number; gid: number } | null;
+  user?: Pick<ServiceUser, "uid" | "gid"> | null;
 }
 
-/** What a command wrote; its exit status was 0. */
-export interface CommandOutput {
-  /** Standard output. */
+export interface CommandResult {
+  /** The exit status; 127 when the program is not there. */
+  code: number;
   stdout: string;
-  /** Standard error. */
   stderr: string;
 }
 
-/** How a command ended, whatever its exit status. */
-export interface CommandResult extends CommandOutput {
-  /** The exit status; 127 when the program is not there. */
-  code: number;
-}
-
 async function readLines(
-  stream: ReadableStream<Uint8Array>,
-  onLine?: (line: string) => void,
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  onLine: (line: string) => void,
 ): Promise<string> {
   let text = "";
   let rest = "";
-  const decoder = new TextDecoder();
-  for await (const bytes of stream) {
-    const chunk = decoder.decode(bytes, { stream: true });
+  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
     text += chunk;
-    if (onLine === undefined) continue;
     const lines = (rest + chunk).split(/\r?\n|\r/);
-    rest = lines.pop() ?? "";
+    rest = lines.pop()!;
     for (const line of lines) if (line.trim() !== "") onLine(line);
   }
-  if (rest.trim() !== "") onLine?.(rest);
+  if (rest.trim() !== "") onLine(rest);
   return text;
 }
 
-/**
- * Runs a command to its end, whatever its exit status.
- *
- * @param argv The program and its arguments.
- * @param options Options for this call.
- * @throws The signal's reason if it was aborted.
- */
+/** Runs a command to its end, whatever its exit status; throws an aborted signal's reason. */
 export async function tryCommand(
-  argv: [string, ...string[]],
+  [program, ...args]: Argv,
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const { cwd, env, signal, graceMs = 3000, onLine, input, user } = options;
+  const { cwd, env, signal, graceMs = 3000, onLine = () => {}, input, user } = options;
   signal?.throwIfAborted();
-  const [program, ...args] = argv;
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(program, {
@@ -83,7 +68,8 @@ export async function tryCommand(
       stdin: input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
-      ...(user ? { uid: user.uid, gid: user.gid } : {}),
+      uid: user?.uid,
+      gid: user?.gid,
     }).spawn();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
@@ -95,9 +81,8 @@ export async function tryCommand(
     throw error;
   }
   if (input !== undefined) {
-    const writer = child.stdin.getWriter();
     // A command that ends without reading all of it says why by its exit status.
-    writer.write(new TextEncoder().encode(input)).then(() => writer.close()).catch(() => {});
+    new Blob([input]).stream().pipeTo(child.stdin).catch(() => {});
   }
   let killTimer: ReturnType<typeof setTimeout> | undefined;
   const kill = (name: Deno.Signal) => {
@@ -113,13 +98,13 @@ export async function tryCommand(
   };
   signal?.addEventListener("abort", stop, { once: true });
   try {
-    const [stdout, stderr, status] = await Promise.all([
+    const [stdout, stderr, { code }] = await Promise.all([
       readLines(child.stdout, onLine),
       readLines(child.stderr, onLine),
       child.status,
     ]);
     signal?.throwIfAborted();
-    return { code: status.code, stdout, stderr };
+    return { code, stdout, stderr };
   } finally {
     signal?.removeEventListener("abort", stop);
     clearTimeout(killTimer);
@@ -132,65 +117,54 @@ export function redact(text: string): string {
 }
 
 /** The line of a failed command's output that says most: its last error, else its last line. */
-export function lastLine(result: { stdout: string; stderr: string }): string {
-  const lines = `${result.stdout}\n${result.stderr}`
-    .split(/\r?\n|\r/)
-    .map((line) => line.trim())
-    .filter((line) => line !== "");
-  const errors = lines.filter((line) => /^(error|fatal|e:)/i.test(line));
-  return redact(errors.at(-1) ?? lines.at(-1) ?? "no output");
+export function lastLine({ stdout, stderr }: Omit<CommandResult, "code">): string {
+  const lines = `${stdout}\n${stderr}`.split(/[\r\n]+/).map((line) => line.trim()).filter(Boolean);
+  const error = lines.findLast((line) => /^(error|fatal|e:)/i.test(line));
+  return redact(error ?? lines.at(-1) ?? "no output");
 }
 
 /**
- * Runs a command that must succeed.
+ * Runs a command that must succeed; the error ends with the last line that it wrote.
  *
- * @param action What fails if it fails, as in `install the Python packages`.
- * @param argv The program and its arguments.
- * @param options Options for this call.
- * @throws {PoolscopeError} If its exit status is not 0; the message ends with the last line it wrote.
- *
- * @example
- * ```ts
- * import { runCommand } from "./command.ts";
- *
- * const { stdout } = await runCommand("ask Deno for its version", [Deno.execPath(), "--version"]);
- * console.assert(stdout.startsWith("deno "));
- * ```
+ * @param action The action that fails with it, as in `install the Python packages`.
  */
 export async function runCommand(
   action: string,
-  argv: [string, ...string[]],
+  argv: Argv,
   options: CommandOptions = {},
-): Promise<CommandOutput> {
+): Promise<CommandResult> {
   const result = await tryCommand(argv, options);
-  if (result.code !== 0) {
-    throw new PoolscopeError(
-      `Cannot ${action}: ${lastLine(result)} (exit status ${result.code})`,
-    );
-  }
-  return result;
+  if (result.code === 0) return result;
+  throw new PoolscopeError(`Cannot ${action}: ${lastLine(result)} (exit status ${result.code})`);
 }
 
 /** Finds all programs of a name on PATH, in the order in which a shell looks for them. */
 export function allOnPath(name: string): string[] {
-  const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
+  const folders = (Deno.env.get("PATH") ?? "").split(":").filter(Boolean);
   return folders.map((folder) => `${folder}/${name}`).filter((path) => {
     try {
-      const info = Deno.statSync(path);
-      return info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+      const info = statSync(path);
+      return info.isFile() && (info.mode & 0o111) !== 0;
     } catch {
       return false; // Not in this folder.
     }
   });
 }
 
-/**
- * Finds a program on PATH.
- *
- * @returns Its path, or null.
- */
+/** Finds a program on PATH; null where there is none. */
 export function findOnPath(name: string): string | null {
   return allOnPath(name)[0] ?? null;
+}
+
+/** Asks a program for its version by `--version`. Gives why there is none where there is none. */
+export async function askVersion(
+  argv: Argv,
+  parse: (text: string) => string | null,
+  user: ServiceUser | null,
+): Promise<{ version: string } | { problem: string }> {
+  const result = await tryCommand([...argv, "--version"], { user, cwd: "/" });
+  const version = parse(result.stdout + result.stderr);
+  return result.code === 0 && version !== null ? { version } : { problem: lastLine(result) };
 }
 
 /**

@@ -2,8 +2,8 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
-import { connect } from "../engine/database.ts";
-import { openDocker } from "../engine/docker_client.ts";
+import { connect } from "../services/database.ts";
+import { openDocker } from "../hosts/docker/client.ts";
 import { ROOT } from "../store/layout.ts";
 import { openServer } from "../telemetry/postgres.ts";
 import { openConsole } from "../telemetry/pgbouncer.ts";
@@ -12,7 +12,7 @@ import { askApp } from "../verify/ask.ts";
 import { runCommand } from "./command.ts";
 import { READERS_VARIABLES, serviceEnvironment, toolEnvironment } from "./environment.ts";
 
-const NAMES = READERS_VARIABLES.flatMap(({ names }) => names);
+const NAMES = Object.keys(READERS_VARIABLES).flatMap((names) => names.split(" "));
 
 /** Runs with these variables set, and restores what was. */
 async function withVariables<T>(env: Record<string, string>, body: () => T): Promise<Awaited<T>> {
@@ -134,8 +134,8 @@ Deno.test("every process is started with an environment of its own", () => {
 
 Deno.test("clients that read the environment by themselves are made in one place each", () => {
   const makers: [RegExp, string | null][] = [
-    [/^import postgres\b.* from "postgres"/m, "engine/database.ts"],
-    [/\bnew Docker\(/, "engine/docker_client.ts"],
+    [/^import postgres\b.* from "postgres"/m, "services/database.ts"],
+    [/\bnew Docker\(/, "hosts/docker/client.ts"],
     [/(?<![.\w])fetch\((?!from)/, null],
   ];
   for (const [pattern, maker] of makers) {

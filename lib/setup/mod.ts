@@ -1,37 +1,22 @@
-/**
- * Everything that a study needs on this machine, found or installed: the Python environment with the
- * Deno kernel's description, PostgreSQL and PgBouncer.
- *
- * @module
- */
+/** Everything that a study needs on this machine, found or installed. */
 
 import type { Scenario } from "../scenario.ts";
 import { ANY_VERSION } from "../settings.ts";
+import type { StepOptions } from "./command.ts";
 import { writeKernelspec } from "./kernelspec.ts";
-import { ensurePgbouncer, type PgbouncerBinary } from "./pgbouncer.ts";
-import { ensurePostgres, type PostgresBinaries } from "./postgres.ts";
-import { ensurePython, type PythonEnvironment, type PythonPart, studyParts } from "./python.ts";
-import { type ServiceUser, serviceUser } from "./user.ts";
+import { ensurePgbouncer } from "./pgbouncer.ts";
+import { ensurePostgres } from "./postgres.ts";
+import { ensurePython, studyParts } from "./python.ts";
+import { serviceUser } from "./user.ts";
 
-/** What {@linkcode setUp} found or installed. */
-export interface Tools {
-  /** Where the apps, Locust and Jupyter are installed. */
-  python: PythonEnvironment;
-  /** The folder of the Deno kernel's description. */
-  kernelspec: string;
-  /** PostgreSQL 16, unless a scenario asks for another. */
-  postgres: PostgresBinaries;
-  /** PgBouncer 1.21 or later, unless a scenario asks for another. */
-  pgbouncer: PgbouncerBinary;
-  /** Whom PostgreSQL and PgBouncer run as; null is ourselves. */
-  user: ServiceUser | null;
-}
+/** Python, PostgreSQL and PgBouncer, and the user that both servers run as; null is ourselves. */
+export type Tools = Awaited<ReturnType<typeof setUp>>;
 
-/** What is there for a scenario: of PostgreSQL and PgBouncer the versions that it asks for. */
+/** The tools of a scenario: PostgreSQL and PgBouncer in the versions that it asks for. */
 export async function toolsFor(
   tools: Tools,
   { postgresVersion, pgbouncerVersion, path }: Scenario,
-  options: Pick<SetUpOptions, "log" | "signal">,
+  options: StepOptions,
 ): Promise<Tools> {
   const postgres = postgresVersion === ANY_VERSION
     ? tools.postgres
@@ -42,45 +27,26 @@ export async function toolsFor(
   return { ...tools, postgres, pgbouncer };
 }
 
-/** Options of {@linkcode setUp}. */
-export interface SetUpOptions {
-  /** Called with each line of progress. */
-  log?: (line: string) => void;
-  /** Whether JupyterLab is needed, too. @default {false} */
+export interface SetUpOptions extends StepOptions {
   lab?: boolean;
-  /** Stops the installation. */
-  signal?: AbortSignal;
 }
 
 /** Installs what notebooks need and writes the kernel's description. */
 export async function setUpNotebooks(
-  options: SetUpOptions & { parts?: readonly PythonPart[] } = {},
-): Promise<Pick<Tools, "python" | "kernelspec">> {
-  const { log, lab = false, signal, parts = ["notebooks"] } = options;
-  const python = await ensurePython({ parts: lab ? [...parts, "lab"] : parts, log, signal });
-  return { python, kernelspec: await writeKernelspec(python) };
+  { parts = ["notebooks"], lab = false, ...options }: SetUpOptions & { parts?: string[] } = {},
+) {
+  const python = await ensurePython({ ...options, parts: lab ? [...parts, "lab"] : parts });
+  writeKernelspec(python);
+  return { python };
 }
 
 /**
  * Finds everything, or installs it into the checkout's `.poolscope/`. A second start finds all of it.
- *
- * @param options Options for this call.
- * @throws {PoolscopeError} If something is missing and cannot be installed; what was under way beside
- * it is stopped first.
- *
- * @example
- * ```ts ignore
- * import { setUp } from "./mod.ts";
- *
- * const { python, postgres, pgbouncer } = await setUp({ log: console.log });
- * ```
+ * Where one thing cannot be installed, what is under way beside it is stopped first.
  */
-export async function setUp(options: SetUpOptions = {}): Promise<Tools> {
-  const { log, lab = false } = options;
+export async function setUp({ log, lab, signal: given }: SetUpOptions = {}) {
   const failed = new AbortController();
-  const signal = options.signal === undefined
-    ? failed.signal
-    : AbortSignal.any([failed.signal, options.signal]);
+  const signal = given === undefined ? failed.signal : AbortSignal.any([failed.signal, given]);
   const parts = studyParts();
   const user = serviceUser();
   const steps = [
@@ -89,8 +55,8 @@ export async function setUp(options: SetUpOptions = {}): Promise<Tools> {
     ensurePostgres({ log, signal }),
   ] as const;
   try {
-    const [notebooks, pgbouncer, postgres] = await Promise.all(steps);
-    return { ...notebooks, pgbouncer, postgres, user };
+    const [{ python }, pgbouncer, postgres] = await Promise.all(steps);
+    return { python, pgbouncer, postgres, user };
   } catch (error) {
     failed.abort(error);
     await Promise.allSettled(steps);

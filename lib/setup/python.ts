@@ -1,43 +1,37 @@
 /**
  * The Python environment: one virtual environment under `.poolscope/`, filled from the hashed locks
  * of the parts that are asked for. uv installs where it can, pip where it cannot.
- *
- * @module
  */
 
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { appFolders, describeFolder } from "../apps/folders.ts";
 import { PoolscopeError } from "../errors.ts";
+import { isVersionFrom } from "../settings.ts";
 import { ROOT } from "../store/layout.ts";
 import {
-  type CommandOptions,
+  type Argv,
   findOnPath,
   lastLine,
   redact,
   runCommand,
+  type StepOptions,
   tryCommand,
 } from "./command.ts";
 import { readersEnvironment } from "./environment.ts";
-import { type PipSettings, uvEnvironment } from "./pip_settings.ts";
-import { withLock } from "./lock.ts";
+import { findOrMake } from "./lock.ts";
+import { uvEnvironment } from "./pip_settings.ts";
 
-/** The locks of Poolscope's own parts. */
 export const PYTHON_PARTS = {
   locust: "locust/requirements.txt",
   notebooks: "notebooks/requirements.txt",
   lab: "notebooks/requirements-lab.txt",
 } as const;
 
-/** A part that needs Python packages: one of Poolscope's own, or an app of its environment. */
-export type PythonPart = string;
-
-/** Paths of locks, by part. */
-type Locks = Record<PythonPart, string>;
-
 /** The locks of all parts: of the apps that are locked together with Poolscope's own, and of those. */
-function pythonLocks(root: string): Locks {
+function pythonLocks(root: string): Record<string, string> {
   const shared = appFolders(root).flatMap((app): [string, string][] => {
     const { environment, lock } = describeFolder(app);
     return environment === "shared" ? [[app.name, join(app.folder, String(lock))]] : [];
@@ -46,62 +40,60 @@ function pythonLocks(root: string): Locks {
   return Object.fromEntries([...shared, ...own]);
 }
 
-/** The parts that a study needs. */
-export function studyParts(root: string = ROOT): PythonPart[] {
+/** The parts that a study needs: Poolscope's own, and apps of its environment. */
+export function studyParts(root: string = ROOT): string[] {
   return Object.keys(pythonLocks(root)).filter((part) => part !== "lab");
 }
 
-/** A virtual environment that holds what was asked for. */
-export interface PythonEnvironment {
-  /** The virtual environment. */
-  folder: string;
-  /** Its Python. */
-  python: string;
-  /** Its Python's version, as in `3.11.7`. */
+function locksOf(
+  root: string,
+  parts: readonly string[] = studyParts(root),
+): Record<string, string> {
+  const locks = pythonLocks(root);
+  return Object.fromEntries(parts.map((part) => [part, locks[part]!]));
+}
+
+export interface PythonEnvironment extends PythonPaths {
   version: string;
-  /** The parts that are installed in it. */
-  parts: PythonPart[];
+}
+
+export interface PythonPaths {
+  folder: string;
+  python: string;
+}
+
+function pythonIn(folder: string): string {
+  return join(folder, "bin", "python");
 }
 
 /** Where the virtual environment is, whether it has been made or not. */
-export function environmentPaths(
-  root: string = ROOT,
-): Pick<PythonEnvironment, "folder" | "python"> {
+export function environmentPaths(root: string = ROOT): PythonPaths {
   const folder = join(root, ".poolscope", "venv");
-  return { folder, python: join(folder, "bin", "python") };
+  return { folder, python: pythonIn(folder) };
 }
 
-/** Options of {@linkcode ensurePython}. */
-export interface PythonOptions {
-  /** What must be installed. @default {all but lab} */
-  parts?: readonly PythonPart[];
-  /** Stops the installation. */
-  signal?: AbortSignal;
-  /** Called with each line of progress. */
-  log?: (line: string) => void;
-  /** The checkout. @default {this one} */
+export interface PythonOptions extends StepOptions {
+  parts?: readonly string[];
   root?: string;
 }
 
 /** The oldest Python that Locust runs on. */
-export const OLDEST_PYTHON = [3, 11] as const;
-
+const OLDEST_PYTHON = "3.11";
 const CANDIDATES = ["python3", "python3.13", "python3.12", "python3.11", "python3.14"];
 const INSTALL_HINT =
   "install Python 3.11 or later (on Debian and Ubuntu: apt-get install python3 python3-venv), or set POOLSCOPE_PYTHON to one";
 const UV_LOCK = fileURLToPath(new URL("./uv.txt", import.meta.url));
 const PIP_CONFIG = fileURLToPath(new URL("./pip_config.py", import.meta.url));
 
-/** What is written into the environment once it is whole. */
+/** The `poolscope.json` of an environment, written once it is whole. */
 interface Stamp {
   folder: string;
   executable: string;
   version: string;
   base: string;
-  parts: Partial<Record<PythonPart, string>>;
+  parts: Record<string, string | undefined>;
 }
 
-/** A Python that was found, and what it can do. */
 interface FoundPython {
   path: string;
   version: string;
@@ -109,19 +101,13 @@ interface FoundPython {
   pip: boolean;
 }
 
-/**
- * Whether a version is 3.11 or later.
- *
- * @example
- * ```ts
- * import { isRecentPython } from "./python.ts";
- *
- * console.assert(isRecentPython("3.11.2") && !isRecentPython("3.9.18"));
- * ```
- */
+function minorVersion(version: string): string {
+  return version.split(".").slice(0, 2).join(".");
+}
+
+/** Whether a version is 3.11 or later. */
 export function isRecentPython(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > OLDEST_PYTHON[0] || (major === OLDEST_PYTHON[0] && minor >= OLDEST_PYTHON[1]);
+  return isVersionFrom(minorVersion(version), OLDEST_PYTHON);
 }
 
 const PROBE = `
@@ -131,328 +117,257 @@ print(json.dumps({"version": platform.python_version(), "path": sys.executable,
 
 async function probe(program: string): Promise<FoundPython | null> {
   const { code, stdout } = await tryCommand([program, "-c", PROBE], { cwd: "/" });
-  if (code !== 0) return null;
   try {
-    return JSON.parse(stdout);
+    return code === 0 ? JSON.parse(stdout) : null;
   } catch {
     return null;
   }
 }
 
-/**
- * Finds a Python that is new enough.
- *
- * @throws {PoolscopeError} If there is none; the message names the newest that was found.
- */
+function cannotSetUp(what: string, next = INSTALL_HINT): PoolscopeError {
+  return new PoolscopeError(`Cannot set up Python: ${what}; ${next}`);
+}
+
+/** Finds a Python that is new enough; the error names the newest that was found. */
 export async function findPython(): Promise<FoundPython> {
   const chosen = Deno.env.get("POOLSCOPE_PYTHON");
-  if (chosen) {
-    const found = await probe(chosen);
-    if (found === null) {
-      throw new PoolscopeError(
-        `Cannot set up Python: POOLSCOPE_PYTHON is ${chosen}, which does not run as Python 3; ${INSTALL_HINT}`,
-      );
-    }
-    if (isRecentPython(found.version)) return found;
-    throw new PoolscopeError(
-      `Cannot set up Python: POOLSCOPE_PYTHON is ${chosen}, Python ${found.version}, and 3.11 or later is needed; ${INSTALL_HINT}`,
-    );
-  }
-  const tooOld: FoundPython[] = [];
-  const incomplete: FoundPython[] = [];
   const withUv = findOnPath("uv") !== null;
-  for (const name of CANDIDATES) {
-    if (findOnPath(name) === null) continue;
+  const unfit: FoundPython[] = [];
+  for (const name of chosen ? [chosen] : CANDIDATES) {
     const found = await probe(name);
     if (found === null) continue;
-    if (!isRecentPython(found.version)) tooOld.push(found);
-    else if (withUv || found.ensurepip || found.pip) return found;
-    else incomplete.push(found);
+    const canInstall = chosen || withUv || found.ensurepip || found.pip;
+    if (isRecentPython(found.version) && canInstall) return found;
+    unfit.push(found);
   }
-  const half = incomplete[0];
+  const half = unfit.find(({ version }) => isRecentPython(version));
   if (half !== undefined) {
-    const minor = half.version.split(".").slice(0, 2).join(".");
-    throw new PoolscopeError(
-      `Cannot set up Python: ${half.path} (${half.version}) has no ensurepip, so it cannot make a virtual environment; install its venv package (on Debian and Ubuntu: apt-get install python${minor}-venv)`,
+    const venv = `python${minorVersion(half.version)}-venv`;
+    throw cannotSetUp(
+      `${half.path} (${half.version}) has no ensurepip, so it cannot make a virtual environment`,
+      `install its venv package (on Debian and Ubuntu: apt-get install ${venv})`,
     );
   }
-  const old = tooOld[0];
-  throw new PoolscopeError(
-    old === undefined
-      ? `Cannot set up Python: no python3 on PATH; ${INSTALL_HINT}`
-      : `Cannot set up Python: ${old.path} is Python ${old.version}, and 3.11 or later is needed; ${INSTALL_HINT}`,
-  );
+  const [old] = unfit;
+  const place = chosen ? `POOLSCOPE_PYTHON is ${chosen},` : `${old?.path} is`;
+  if (old === undefined) {
+    throw cannotSetUp(chosen ? `${place} which does not run as Python 3` : "no python3 on PATH");
+  }
+  throw cannotSetUp(`${place} Python ${old.version}, and ${OLDEST_PYTHON} or later is needed`);
 }
 
 function hashLock(path: string): string {
   try {
     return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
   } catch {
-    throw new PoolscopeError(
-      `Cannot set up Python: ${path} cannot be read; restore it (git checkout ${
-        relative(ROOT, path)
-      })`,
-    );
+    const restore = `restore it (git checkout ${relative(ROOT, path)})`;
+    throw cannotSetUp(`${path} cannot be read`, restore);
   }
 }
 
+/** Reads an environment's stamp; null where there is none, or a half-made one. */
 function readStamp(folder: string): Stamp | null {
   try {
-    const stamp = JSON.parse(Deno.readTextFileSync(join(folder, "poolscope.json"))) as Stamp;
+    const stamp: Stamp = JSON.parse(Deno.readTextFileSync(join(folder, "poolscope.json")));
     // Its programs hold absolute paths, so a checkout that was moved needs a new one; so does one
     // whose Python was replaced by another minor version.
-    if (stamp.folder !== folder) return null;
-    if (Deno.realPathSync(join(folder, "bin", "python")) !== stamp.executable) return null;
-    const chosen = Deno.env.get("POOLSCOPE_PYTHON");
-    if (chosen && chosen !== stamp.base && Deno.realPathSync(chosen) !== stamp.executable) {
-      return null;
-    }
-    return stamp;
+    const { executable, base } = stamp;
+    const chosen = Deno.env.get("POOLSCOPE_PYTHON") || base;
+    const isFit = stamp.folder === folder && Deno.realPathSync(pythonIn(folder)) === executable &&
+      (chosen === base || Deno.realPathSync(chosen) === executable);
+    return isFit ? stamp : null;
   } catch {
-    return null; // Not there, or half-made.
+    return null;
   }
 }
 
-function isUvWorthTelling(line: string): boolean {
-  return /^(Resolved|Prepared|Installed|Downloading|Building|warning|error)/.test(line.trim());
+function findLacking(stamp: Stamp | null, locks: Record<string, string>) {
+  return Object.entries(locks)
+    .map(([part, path]) => ({ part, path, hash: hashLock(path) }))
+    .filter(({ part, hash }) => stamp?.parts[part] !== hash);
 }
 
-function isPipWorthTelling(line: string): boolean {
-  return /^\s*(Downloading|Building|Installing collected|ERROR|WARNING: Retrying)/.test(line);
-}
-
-/** How packages get into the environment. */
+/** A program that installs packages; `progress` are the lines of its output that are worth telling. */
 interface Installer {
   name: string;
-  install(locks: string[]): Promise<void>;
+  argv: Argv;
+  env?: Record<string, string>;
+  progress: RegExp;
 }
 
-/** Hashes are checked wherever a lock has them; the reader's own may have none. */
-function lockArguments(locks: string[]): string[] {
-  const hashed = locks.every((lock) => Deno.readTextFileSync(lock).includes("--hash="));
-  return [...(hashed ? ["--require-hashes"] : []), ...locks.flatMap((lock) => ["-r", lock])];
+const PIP_INSTALL = ["install", "--no-input", "--disable-pip-version-check"];
+
+async function works(argv: Argv, signal?: AbortSignal): Promise<boolean> {
+  return (await tryCommand(argv, { signal })).code === 0;
 }
 
-function createPip(argv: [string, ...string[]], options: CommandOptions): Installer {
-  const { onLine: log } = options;
-  return {
-    name: "pip",
-    async install(locks) {
-      const args = lockArguments(locks);
-      const short = (line: string) => line.trim().replace(/^Installing collected.*/, "Installing");
-      await runCommand("install the Python packages", [
-        ...argv,
-        "install",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--progress-bar=off",
-        "--root-user-action=ignore",
-        ...args,
-      ], { ...options, onLine: (line) => isPipWorthTelling(line) && log?.(redact(short(line))) });
-    },
-  };
-}
-
-function createUv(uv: string, python: string, options: CommandOptions): Installer {
-  const { onLine: log } = options;
-  return {
-    name: "uv",
-    async install(locks) {
-      const args = lockArguments(locks);
-      await runCommand("install the Python packages", [
-        uv,
-        "pip",
-        "install",
-        "--python",
-        python,
-        ...args,
-      ], { ...options, onLine: (line) => isUvWorthTelling(line) && log?.(redact(line.trim())) });
-    },
-  };
-}
-
-/** Makes the empty environment, and says how to install into it: best first. */
 async function createEnvironment(
   folder: string,
   base: FoundPython,
-  options: CommandOptions,
-): Promise<Installer[]> {
-  const { onLine: log } = options;
-  const quiet = { ...options, onLine: undefined };
-  const python = join(folder, "bin", "python");
-  const uvOnPath = findOnPath("uv");
+  { log, signal }: StepOptions,
+): Promise<void> {
   log?.(`Making a virtual environment with Python ${base.version}`);
-  if (uvOnPath !== null) {
-    const made = await tryCommand(
-      [uvOnPath, "venv", "--python", base.path, "--no-project", folder],
-      quiet,
-    );
-    if (made.code === 0) return await findInstallers(folder, base, options);
+  const uv = findOnPath("uv");
+  if (uv !== null) {
+    const argv: Argv = [uv, "venv", "--python", base.path, "--no-project", folder];
+    const made = await tryCommand(argv, { signal });
+    if (made.code === 0) return;
     log?.(`uv cannot make it (${lastLine(made)}); using ${basename(base.path)} itself`);
-    await Deno.remove(folder, { recursive: true }).catch(() => {});
+    rmSync(folder, { recursive: true, force: true });
   }
-  await runCommand("make a virtual environment", [
+  const argv: Argv = [
     base.path,
     "-m",
     "venv",
     ...(base.ensurepip ? [] : ["--without-pip"]),
     folder,
-  ], quiet);
-  await Deno.stat(python);
-  return await findInstallers(folder, base, options);
+  ];
+  await runCommand("make a virtual environment", argv, { signal });
 }
 
+/** The ways to install into an environment, best first. */
 async function findInstallers(
   folder: string,
   base: FoundPython,
-  options: CommandOptions,
+  { log, signal }: StepOptions,
 ): Promise<Installer[]> {
-  const { onLine: log } = options;
-  const quiet = { ...options, onLine: undefined };
-  const python = join(folder, "bin", "python");
-  const installers: Installer[] = [];
-
-  const inside = await tryCommand([python, "-m", "pip", "--version"], quiet);
-  let pip: [string, ...string[]] | null = inside.code === 0 ? [python, "-m", "pip"] : null;
-  if (pip === null && base.ensurepip && findOnPath("uv") === null) {
-    const made = await tryCommand([python, "-m", "ensurepip"], quiet);
-    if (made.code === 0) pip = [python, "-m", "pip"];
-  }
-  if (pip === null && base.pip) pip = [base.path, "-m", "pip", "--python", python];
-
-  const own = join(folder, "bin", "uv");
+  const python = pythonIn(folder);
   let uv = findOnPath("uv");
-  if (uv === null && (await tryCommand([own, "--version"], quiet)).code === 0) uv = own;
+  const inside: Argv = [python, "-m", "pip"];
+  const outside: Argv | null = base.pip ? [base.path, "-m", "pip", "--python", python] : null;
+  const hasPip = await works([...inside, "--version"], signal) ||
+    (base.ensurepip && uv === null && await works([python, "-m", "ensurepip"], signal));
+  const pip = hasPip ? inside : outside;
+  const own = join(folder, "bin", "uv");
+  if (uv === null && await works([own, "--version"], signal)) uv = own;
   if (uv === null && pip !== null) {
     log?.("Installing uv");
-    const installed = await tryCommand([
-      ...pip,
-      "install",
-      "--require-hashes",
-      "--only-binary",
-      ":all:",
-      "--no-input",
-      "--disable-pip-version-check",
-      "-r",
-      UV_LOCK,
-    ], quiet);
-    const works = installed.code === 0 && (await tryCommand([own, "--version"], quiet)).code === 0;
-    if (works) uv = own;
+    const options = ["--require-hashes", "--only-binary", ":all:", "-r", UV_LOCK];
+    const installed = await tryCommand([...pip, ...PIP_INSTALL, ...options], { signal });
+    if (installed.code === 0 && await works([own, "--version"], signal)) uv = own;
     else log?.(`uv is unavailable (${lastLine(installed)}); using pip`);
   }
+  const installers: Installer[] = [];
   if (uv !== null) {
-    const settings = await tryCommand([base.path, PIP_CONFIG], quiet);
-    const known: PipSettings = settings.code === 0 ? JSON.parse(settings.stdout) : {};
-    const env = uvEnvironment(known, readersEnvironment());
-    installers.push(createUv(uv, python, { ...options, env }));
+    const { code, stdout } = await tryCommand([base.path, PIP_CONFIG], { signal });
+    const settings = code === 0 ? JSON.parse(stdout) : {};
+    installers.push({
+      name: "uv",
+      argv: [uv, "pip", "install", "--python", python],
+      env: uvEnvironment(settings, readersEnvironment()),
+      progress: /^(Resolved|Prepared|Installed|Downloading|Building|warning|error)/,
+    });
   }
-  if (pip !== null) installers.push(createPip(pip, options));
+  if (pip !== null) {
+    installers.push({
+      name: "pip",
+      argv: [...pip, ...PIP_INSTALL, "--progress-bar=off", "--root-user-action=ignore"],
+      progress: /^(Downloading|Building|Installing collected|ERROR|WARNING: Retrying)/,
+    });
+  }
   return installers;
 }
 
+/** Installs locks by the first installer that can. */
+async function installLocks(
+  [installer, ...others]: Installer[],
+  locks: string[],
+  { log, signal }: StepOptions,
+): Promise<void> {
+  const { name, argv, env, progress } = installer!;
+  // Hashes are checked wherever a lock has them; the reader's own may have none.
+  const hashed = locks.every((lock) => Deno.readTextFileSync(lock).includes("--hash="));
+  const files = locks.flatMap((lock) => ["-r", lock]);
+  const onLine = (line: string) => {
+    const text = line.trim();
+    if (progress.test(text)) log?.(redact(text.replace(/^(Installing) collected.*/, "$1")));
+  };
+  try {
+    await runCommand(
+      "install the Python packages",
+      [...argv, ...(hashed ? ["--require-hashes"] : []), ...files],
+      { env, signal, onLine },
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (others.length === 0) throw error;
+    log?.(`${name} failed; trying the next: ${(error as Error).message}`);
+    await installLocks(others, locks, { log, signal });
+  }
+}
+
+/** Installs the parts that the environment lacks; makes it anew where it is not whole. */
 async function install(
   folder: string,
-  wanted: PythonPart[],
-  stamp: Stamp | null,
-  hashes: Partial<Record<PythonPart, string>>,
-  options: { log: (line: string) => void; paths: Locks; signal?: AbortSignal },
+  locks: Record<string, string>,
+  options: StepOptions,
 ): Promise<Stamp> {
-  const { paths, log, signal } = options;
-  const run: CommandOptions = { onLine: log, signal };
-  const changed = stamp !== null &&
-    wanted.some((part) => stamp.parts[part] !== undefined && stamp.parts[part] !== hashes[part]);
-  const path = join(folder, "poolscope.json");
+  const stamp = readStamp(folder);
   const base = await findPython();
-  let installers: Installer[];
-  let parts: PythonPart[];
   if (stamp === null) {
-    await Deno.remove(folder, { recursive: true }).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
-    installers = await createEnvironment(folder, base, run);
-    parts = wanted;
-  } else {
-    installers = await findInstallers(folder, base, run);
-    parts = wanted.filter((part) => stamp.parts[part] !== hashes[part]);
-    // From here on it is half-made; a part that is merely added harms none of the others.
-    if (changed) await Deno.remove(path);
+    rmSync(folder, { recursive: true, force: true });
+    await createEnvironment(folder, base, options);
   }
-  const locks = parts.map((part) => paths[part]!);
-  log(`Installing Python packages: ${parts.join(", ")}`);
-  let failure: unknown = new PoolscopeError(
-    `Cannot install the Python packages: ${base.path} has neither pip nor ensurepip, and uv is not on PATH; ${INSTALL_HINT}`,
-  );
-  let installed = false;
-  for (const installer of installers) {
-    try {
-      await installer.install(locks);
-      installed = true;
-      break;
-    } catch (error) {
-      signal?.throwIfAborted();
-      failure = error;
-      if (installer !== installers.at(-1)) {
-        log(`${installer.name} failed; trying the next: ${(error as Error).message}`);
-      }
-    }
+  const installers = await findInstallers(folder, base, options);
+  if (installers.length === 0) {
+    throw new PoolscopeError(
+      `Cannot install the Python packages: ${base.path} has neither pip nor ensurepip, and uv is not on PATH; ${INSTALL_HINT}`,
+    );
   }
-  if (!installed) throw failure;
+  const lacking = findLacking(stamp, locks);
+  const path = join(folder, "poolscope.json");
+  // From here on it is half-made; a part that is merely added harms none of the others.
+  if (lacking.some(({ part }) => stamp?.parts[part] !== undefined)) await Deno.remove(path);
+  options.log?.(`Installing Python packages: ${lacking.map(({ part }) => part).join(", ")}`);
+  await installLocks(installers, lacking.map(({ path }) => path), options);
+  const added = lacking.map(({ part, hash }) => [part, hash]);
   const whole: Stamp = {
     folder,
-    executable: await Deno.realPath(join(folder, "bin", "python")),
+    executable: await Deno.realPath(pythonIn(folder)),
     version: stamp?.version ?? base.version,
     base: base.path,
-    parts: {
-      ...stamp?.parts,
-      ...Object.fromEntries(parts.map((part) => [part, hashes[part]])),
-    },
+    parts: { ...stamp?.parts, ...Object.fromEntries(added) },
   };
   await Deno.writeTextFile(`${path}.new`, JSON.stringify(whole, null, 2) + "\n");
   await Deno.rename(`${path}.new`, path);
   return whole;
 }
 
-/**
- * Makes sure that the virtual environment is there and holds the packages of these parts. When it
- * does, nothing is run; a half-made one is made anew.
- *
- * @param options Options for this call.
- * @throws {PoolscopeError} If there is no fitting Python or the packages cannot be installed.
- */
-export async function ensurePython(options: PythonOptions = {}): Promise<PythonEnvironment> {
-  const {
-    signal,
-    log = () => {},
-    root = ROOT,
-    parts = studyParts(root),
-  } = options;
-  const wanted = [...new Set(parts)];
-  const { folder } = environmentPaths(root);
-  return await ensureEnvironment(folder, wanted, pythonLocks(root), { log, signal });
+async function ensureEnvironment(
+  folder: string,
+  locks: Record<string, string>,
+  options: StepOptions,
+): Promise<PythonEnvironment> {
+  const find = () => {
+    const stamp = readStamp(folder);
+    return findLacking(stamp, locks).length === 0 ? stamp : null;
+  };
+  const make = () => install(folder, locks, options);
+  const work = "setup of the Python environment";
+  const { version } = await findOrMake(`${folder}.lock`, work, find, make, options);
+  return { folder, python: pythonIn(folder), version };
 }
 
 /**
- * Makes sure that an app's own virtual environment is there.
- *
- * @param place The folder that the environment is made in.
- * @param app The app's name.
- * @param lock The path of its lock.
- * @returns The environment, and the versions of its packages.
- * @throws {PoolscopeError} If there is no fitting Python or the packages cannot be installed.
+ * Makes sure that the virtual environment is there and holds the packages of these parts. When it does,
+ * nothing is run; a half-made one is made anew.
  */
+export async function ensurePython(options: PythonOptions = {}): Promise<PythonEnvironment> {
+  const { root = ROOT, parts } = options;
+  return await ensureEnvironment(environmentPaths(root).folder, locksOf(root, parts), options);
+}
+
+/** Makes sure that an app's own virtual environment is there, in a folder of that place. */
 export async function appEnvironment(
   place: string,
   app: string,
   lock: string,
-  { log = () => {}, signal }: Pick<PythonOptions, "log" | "signal">,
+  options: StepOptions,
 ): Promise<{ folder: string; versions: Record<string, string> }> {
-  const options = { log, signal };
-  const made = await ensureEnvironment(join(place, "venv"), [app], { [app]: lock }, options);
-  const names = [...Deno.readTextFileSync(lock).matchAll(/^([\w.-]+)/gm)].map(([, name]) => name!);
-  return {
-    folder: made.folder,
-    versions: { python: made.version, ...installedVersions(made.folder, names) },
-  };
+  const made = await ensureEnvironment(join(place, "venv"), { [app]: lock }, options);
+  const { folder, version } = made;
+  const names = [...Deno.readTextFileSync(lock).matchAll(/^([\w.-]+)/gm)].map(([name]) => name);
+  return { folder, versions: { python: version, ...installedVersions(folder, names) } };
 }
 
 /** Package names compare without case and with every separator alike (PEP 503). */
@@ -460,12 +375,7 @@ export function normaliseName(name: string): string {
   return name.toLowerCase().replace(/[-_.]+/g, "-");
 }
 
-/**
- * The versions of packages as they are installed.
- *
- * @param environment The virtual environment.
- * @param names The packages.
- */
+/** The versions of packages as they are installed. */
 export function installedVersions(
   environment: string,
   names: readonly string[],
@@ -483,55 +393,17 @@ export function installedVersions(
   );
 }
 
-async function ensureEnvironment(
-  folder: string,
-  wanted: PythonPart[],
-  paths: Locks,
-  { log, signal }: { log: (line: string) => void; signal?: AbortSignal },
-): Promise<PythonEnvironment> {
-  const python = join(folder, "bin", "python");
-  const hashes = Object.fromEntries(wanted.map((part) => [part, hashLock(paths[part]!)]));
-  const holdsAll = (stamp: Stamp | null): stamp is Stamp =>
-    stamp !== null && wanted.every((part) => stamp.parts[part] === hashes[part]);
-
-  let stamp = readStamp(folder);
-  if (!holdsAll(stamp)) {
-    stamp = await withLock(`${folder}.lock`, async () => {
-      const meanwhile = readStamp(folder);
-      if (holdsAll(meanwhile)) return meanwhile;
-      return await install(folder, wanted, meanwhile, hashes, { paths, log, signal });
-    }, { signal, onWait: () => log("Waiting for another setup of the Python environment") });
-  }
-  return {
-    folder,
-    python,
-    version: stamp.version,
-    parts: Object.keys(stamp.parts),
-  };
-}
-
-/**
- * Looks for the environment, or for a Python to make it with, and installs nothing.
- *
- * @returns What is there, and what the next start will do; null when nothing.
- * @throws {PoolscopeError} If there is no fitting Python.
- */
-export async function inspectPython(
-  root: string = ROOT,
-): Promise<{ value: string; next: string | null }> {
-  const stamp = readStamp(environmentPaths(root).folder);
-  const locks = pythonLocks(root);
-  const lacking = studyParts(root)
-    .filter((part) => stamp?.parts[part] !== hashLock(locks[part]!));
+/** Says where the environment is, or what the next start will make it with; installs nothing. */
+export async function inspectPython(): Promise<string> {
+  const stamp = readStamp(environmentPaths().folder);
+  const lacking = findLacking(stamp, locksOf(ROOT)).map(({ part }) => part);
   if (stamp !== null && lacking.length === 0) {
-    return { value: `${stamp.version} in .poolscope/venv, all packages installed`, next: null };
+    return `${stamp.version} in .poolscope/venv, all packages installed`;
   }
   const { path, version, ensurepip } = await findPython();
   const way = ensurepip ? "venv and ensurepip are there" : "no ensurepip, but uv or pip";
-  return {
-    value: `${version} at ${path}, ${way}`,
-    next: stamp === null
-      ? "the first start makes .poolscope/venv"
-      : `the next start installs the packages of ${lacking.join(", ")}`,
-  };
+  const next = stamp === null
+    ? "the first start makes .poolscope/venv"
+    : `the next start installs the packages of ${lacking.join(", ")}`;
+  return `${version} at ${path}, ${way}; ${next}`;
 }

@@ -1,68 +1,47 @@
 /**
- * The open loop that follows a study: every arm at the same arrival rates as the arm that it is
- * compared with, so that their latencies can be held against each other. In a closed loop they
- * cannot: a slower arm is asked less often.
- *
- * @module
+ * The open loop that follows a study: compared arms at the same arrival rates, as in a closed loop a
+ * slower arm is asked less often.
  */
 
 import type { Plan } from "../plan.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { PathRatio, ScenarioSummary } from "./summary.ts";
 
-/** Arms that are compared with each other, and what the weaker one can do. */
-export interface ArmGroup {
-  /** The arms' labels. */
-  arms: string[];
-  /**
-   * The smallest of the arms' capacities in correct answers per second; an arm of which every run
-   * failed has none. Null where no arm has one.
-   */
-  capacityRps: number | null;
-}
-
-/** An arm's capacity: the largest mean throughput among its closed-loop levels; null without any. */
-export function capacityOf(arm: string, scenarios: readonly ScenarioSummary[]): number | null {
-  const rps = scenarios
-    .filter((scenario) => scenario.arm === arm && scenario.users !== null)
-    .flatMap((scenario) => scenario.rps?.value ?? []);
-  return rps.length === 0 ? null : Math.max(...rps);
-}
-
-/**
- * Puts the arms of a study together that are compared with each other, directly or by way of a
- * third.
- *
- * @param scenarios The scenarios of a study.
- * @param ratios Its pairs of direct and pooled.
- */
+/** Groups the arms of a study that are compared with each other, directly or by way of a third. */
 export function groupArms(
   scenarios: readonly ScenarioSummary[],
   ratios: readonly PathRatio[],
-): ArmGroup[] {
+) {
   const armOf = new Map(scenarios.map(({ scenarioId, arm }) => [scenarioId, arm]));
-  const groups = new Map<string, Set<string>>();
-  for (const { arm } of scenarios) groups.set(arm, groups.get(arm) ?? new Set([arm]));
+  const groups = new Map([...armOf.values()].map((arm) => [arm, new Set([arm])]));
   for (const { direct, pooled } of ratios) {
     const [a, b] = [direct, pooled].map((id) => groups.get(armOf.get(id)!));
     // One of them may be none of these scenarios.
     if (a === undefined || b === undefined || a === b) continue;
     for (const arm of b) groups.set(arm, a.add(arm));
   }
-  return [...new Set(groups.values())].map((arms) => {
-    const known = [...arms].flatMap((arm) => capacityOf(arm, scenarios) ?? []);
-    return { arms: [...arms], capacityRps: known.length === 0 ? null : Math.min(...known) };
+  const capacityOf = (arm: string) => {
+    const rps = scenarios.filter((scenario) => scenario.arm === arm && scenario.users !== null)
+      .flatMap((scenario) => scenario.rps?.value ?? []);
+    return rps.length === 0 ? [] : [Math.max(...rps)];
+  };
+  return [...new Set(groups.values())].map((group) => {
+    const arms = [...group];
+    const known = arms.flatMap(capacityOf);
+    return {
+      arms,
+      /**
+       * The smallest of the arms' capacities in correct answers per second, each the largest mean
+       * throughput among an arm's closed-loop levels; null where no arm has one, as none succeeded.
+       */
+      capacityRps: known.length === 0 ? null : Math.min(...known),
+    };
   });
 }
 
 /**
  * The plan of the open loop that a study's plan asks for: each arm at the given shares of the
- * capacity of the weakest arm in its comparison. Copies stay behind: they are there for throughput.
- *
- * @param plan The study's plan.
- * @param scenarios Its scenarios over their rounds.
- * @param ratios Its pairs of direct and pooled.
- * @returns Null where the plan asks for none, or nothing succeeded that it could go by.
+ * capacity of the weakest arm in its comparison, without copies. Null where nothing succeeded.
  */
 export function openLoopPlan(
   plan: Plan,
@@ -71,33 +50,42 @@ export function openLoopPlan(
 ): Plan | null {
   const { openLoop } = plan;
   if (openLoop === undefined) return null;
-  const cells = new Map<string, Scenario>();
+
   const originals = scenarios.filter(({ scenario, ownUsers }) => !scenario.replica && !ownUsers);
-  for (const { arms, capacityRps } of groupArms(originals, ratios)) {
-    if (capacityRps === null) continue;
-    for (const arm of arms) {
+  const cells = groupArms(originals, ratios).flatMap(({ arms, capacityRps }) => {
+    if (capacityRps === null) return [];
+    const rates = openLoop.shares.map((share) => Number((share * capacityRps).toPrecision(3)));
+    return arms.flatMap((arm) => {
       const { scenario } = scenarios.find((one) => one.arm === arm && one.users !== null)!;
-      for (const share of openLoop.shares) {
-        const arrivalRate = Number((share * capacityRps).toPrecision(3));
-        const cell = createScenario({ ...scenario, users: null, arrivalRate });
-        cells.set(scenarioId(cell), cell);
-      }
-    }
-  }
-  if (cells.size === 0) return null;
+      return rates.map((arrivalRate) => createScenario({ ...scenario, users: null, arrivalRate }));
+    });
+  });
   const shares = openLoop.shares.map((share) => String(Math.round(100 * share)));
-  const last = shares.pop();
-  const percent = `${shares.length === 0 ? "" : `${shares.join(", ")} and `}${last}%`;
-  return {
-    name: `${plan.name}-open-loop`,
+  const percent = new Intl.ListFormat("en-GB").format(shares);
+  return followUpPlan(plan, "open-loop", cells, {
     purpose:
-      `Open loop: latency at equal arrival rates, ${percent} of what the weaker arm of each comparison answered at most.`,
-    functionalCheck: plan.functionalCheck,
+      `Open loop: latency at equal arrival rates, ${percent}% of what the weaker arm of each comparison answered at most.`,
     warmUpS: openLoop.warmUpS,
     windowS: openLoop.windowS,
     rounds: openLoop.rounds,
-    seed: plan.seed,
-    scenarios: [...cells.values()],
-    ...(plan.apps && { apps: plan.apps }),
+  });
+}
+
+/** A plan of such cells that follows another; null without any. */
+export function followUpPlan(
+  { name, functionalCheck, seed, apps }: Plan,
+  suffix: string,
+  cells: readonly Scenario[],
+  { purpose, ...durations }: Pick<Plan, "purpose" | "warmUpS" | "windowS" | "rounds">,
+): Plan | null {
+  const scenarios = [...new Map(cells.map((cell) => [scenarioId(cell), cell])).values()];
+  return scenarios.length === 0 ? null : {
+    name: `${name}-${suffix}`,
+    purpose,
+    functionalCheck,
+    ...durations,
+    seed,
+    scenarios,
+    ...(apps && { apps }),
   };
 }

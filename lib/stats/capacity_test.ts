@@ -1,6 +1,6 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { syntheticPlan, syntheticStudy } from "../frames/testing.ts";
+import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
 import type { Plan, PlannedRun } from "../plan.ts";
 import { loadStudy } from "../report/study.ts";
 import { createScenario } from "../scenario.ts";

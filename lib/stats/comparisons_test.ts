@@ -21,8 +21,8 @@ function run(which: 0 | 1, round: number, rps: number): RunSummary {
 
 Deno.test("compareThroughput() pairs by round, and counts rounds that failed as done", () => {
   const runs = [run(0, 2, 120), run(0, 1, 100), run(1, 1, 200), run(1, 2, 0), run(0, 3, 90)];
-  assert.deepEqual(compareThroughput("x", direct, pooled, runs), {
-    id: "x",
+  assert.deepEqual(compareThroughput(direct, pooled, runs), {
+    id: `${direct} ${pooled}`,
     scenarios: [direct, pooled],
     rounds: 2,
     pairs: [{ round: 1, base: 100, other: 200 }],
@@ -30,7 +30,7 @@ Deno.test("compareThroughput() pairs by round, and counts rounds that failed as 
 });
 
 Deno.test("compareThroughput() counts rounds from the first on", () => {
-  const comparison = compareThroughput("x", direct, pooled, [run(0, 2, 120), run(1, 2, 130)]);
+  const comparison = compareThroughput(direct, pooled, [run(0, 2, 120), run(1, 2, 130)]);
   assert.equal(comparison.rounds, 0);
   assert.deepEqual(comparison.pairs, [{ round: 2, base: 120, other: 130 }]);
 });
@@ -138,4 +138,36 @@ Deno.test("compareScenarios() knows its comparisons before the first run", () =>
   const { ratios, family } = compareScenarios({ scenarios, rounds: 5 }, [], []);
   assert.deepEqual([ratios[0]!.missing, ratios[0]!.open], ["not run yet", true]);
   assert.deepEqual(family.next, { rounds: 5, scenarios: [direct, pooled] });
+});
+
+Deno.test("compareThroughput() pairs the blocks that both runs of a round have", () => {
+  const sliced = (which: 0 | 1, round: number, rates: [number, number][]): RunSummary => {
+    const slices = rates.map(([block, rps]) => {
+      const halves = { earlyRps: rps, lateRps: rps, serviceMs: 1, timesUs: new Float64Array() };
+      return { block, place: 1 + which, rps, ...halves };
+    });
+    return { ...run(which, round, 50), slices };
+  };
+  const runs = [
+    sliced(0, 1, [[1, 100], [2, 80], [3, 90]]),
+    sliced(1, 1, [[1, 120], [3, 0], [4, 70]]),
+    // No answer in any common block, no common block, and a round of another design.
+    sliced(0, 2, [[1, 100], [2, 100]]),
+    sliced(1, 2, [[1, 0], [2, 0], [3, 50]]),
+    sliced(0, 3, [[1, 100]]),
+    sliced(1, 3, [[2, 100]]),
+    sliced(0, 4, [[1, 100]]),
+    run(1, 4, 60),
+  ];
+  const { rounds, pairs } = compareThroughput(direct, pooled, runs);
+  assert.equal(rounds, 4);
+  assert.deepEqual(pairs, [
+    {
+      round: 1,
+      base: 95,
+      other: 60,
+      blocks: [{ base: 100, other: 120 }, { base: 90, other: 0 }],
+    },
+    { round: 4, base: 50, other: 60 },
+  ]);
 });

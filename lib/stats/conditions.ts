@@ -1,110 +1,132 @@
-/**
- * The circumstances of a run's window: whether it was steady, what generator and machine did
- * meanwhile, and what the kernel counted. They are what gates look at.
- *
- * @module
- */
+/** The circumstances of a run's window, which gates look at. */
 
 import type { DataFrame } from "nodejs-polars";
+import { OUTCOMES } from "../frames/columns.ts";
 import { polars } from "../frames/polars.ts";
 import type { FinalAccount, Manifest, TcpCounts } from "../store/manifest.ts";
-import { checkAllServed, checkLittlesLaw, type LittlesLaw } from "./littles_law.ts";
-import { meanServiceS, windowSeries } from "./series.ts";
-import { checkSteadyState, STEADY_PARTS, type SteadyState } from "./steady_state.ts";
-import type { Window, WindowCut } from "./window.ts";
+import type { IdleUse } from "./alternation.ts";
+import { growthWithin, resourceRows } from "./readings.ts";
+import {
+  checkAllServed,
+  checkLittlesLaw,
+  checkSteadyState,
+  type LittlesLaw,
+  STEADY_PARTS,
+  type SteadyState,
+} from "./steady_state.ts";
+import {
+  meanServiceS,
+  type Turn,
+  type Window,
+  type WindowCut,
+  type WindowSeries,
+  windowSeries,
+} from "./window.ts";
 
 /** With fewer of its users running when a window begins, the ramp goes on in it. */
 export const MIN_USERS = 0.995;
 
-/** The load generator over the window. */
-export interface GeneratorConditions {
-  /** CPU in use by its busiest process, in cores; one process uses at most one. */
-  busiest: number;
-  /** CPU in use by all of its processes, in cores. */
-  cores: number;
-  /** How late its event loop ran what was due: mean and largest, in milliseconds. */
-  lagMeanMs: number;
-  lagMaxMs: number;
-  /** Users that ran when the window began. */
-  users: number;
-  /** Connections opened over the window; null where that was not recorded. */
-  connections: number | null;
-}
-
-/** The machine over the window; times are shares of all its cores' time, 0 to 1. */
-export interface HostConditions {
-  cores: number;
-  busy: number;
-  /** Given to others by the hypervisor. */
-  stolen: number;
-  /** Used by other processes. */
-  others: number;
-}
-
-/** A service over the window. */
-export interface ServiceConditions {
-  /** `postgres`, `pgbouncer`, `app`, `network` or `locust`. */
-  service: string;
-  /** Cores in use. */
-  cores: number;
-  /** Its CPU quota in cores, as read back; null without one. */
-  quota: number | null;
-  /** Seconds per second in which its quota held it back; above 1 where it did so on several cores. */
-  throttled: number;
-}
-
 /** What is known of a run beside its requests; null for what was not recorded. */
-export interface RunConditions {
-  /** Whether every check before the load held; null where that is not known. */
-  verified: boolean | null;
-  /** Whether throughput and service time were steady; null without a window. */
-  steady: SteadyState | null;
-  /** Correct answers per second in each of `STEADY_PARTS` parts; empty without a window. */
-  rates: readonly number[];
-  /** Little's law; null in an open loop, without a window, and while the ramp lasts. */
-  littlesLaw: LittlesLaw | null;
-  /** Whether the users of the app's own locustfile sent the requests, who think for as long as they do. */
-  ownUsers: boolean;
-  generator: GeneratorConditions | null;
-  host: HostConditions | null;
-  /** In the order of `resources.csv`; empty when that was not recorded. */
-  services: ServiceConditions[];
-  /** What the kernel counted from the window's begin to its end. */
-  tcp: TcpCounts | null;
-  /** Requests of the window whose connection ended before their answer. */
-  lostConnections: number;
-  /** What its files say against each other; null when they agree. */
-  disagreement: string | null;
-}
+export type RunConditions = typeof NO_CONDITIONS;
 
-/** What is known of a run that has no window. */
-export const NO_CONDITIONS: RunConditions = {
-  verified: null,
-  rates: [],
-  steady: null,
-  littlesLaw: null,
+export const NO_CONDITIONS = {
+  /** Whether every check before the load held; null where that is not known. */
+  verified: null as boolean | null,
+  /** Correct answers per second in each of `STEADY_PARTS` parts; empty without a window. */
+  rates: [] as readonly number[],
+  /** Whether throughput and service time were steady; null without a window. */
+  steady: null as SteadyState | null,
+  /** Little's law; null in an open loop, without a window, and while the ramp lasts. */
+  littlesLaw: null as LittlesLaw | null,
+  /** Whether the users of the app's own locustfile sent the requests. */
   ownUsers: false,
-  generator: null,
-  host: null,
-  services: [],
-  tcp: null,
+  generator: null as GeneratorConditions | null,
+  host: null as HostConditions | null,
+  /** In the order of `resources.csv`; empty when that was not recorded. */
+  services: [] as ServiceConditions[],
+  /** What its services used of the CPU in the others' turns; null in the consecutive design. */
+  idle: null as IdleUse | null,
+  /** Blocks that are left out, as another program took the machine in them. */
+  leftOut: 0,
+  /** What the kernel counted from the window's begin to its end. */
+  tcp: null as TcpCounts | null,
+  /** Requests of the window whose connection ended before their answer. */
   lostConnections: 0,
-  disagreement: null,
+  /** What its files say against each other; null when they agree. */
+  disagreement: null as string | null,
 };
 
 /** A run's files beside its requests; null for one that is missing or damaged. */
 export interface RunSources {
   final: FinalAccount | null;
-  /** A frame of `readResources`. */
   resources: DataFrame | null;
+  /** The run's turns in own time; null where it was loaded all the time. */
+  turns: readonly Turn[] | null;
+  idle: IdleUse | null;
+  /** Its turns that are left out of `turns`. */
+  leftOut: number;
 }
 
-/** A mean of a uniform think time. */
-function thinkS({ scenario }: Pick<Manifest, "scenario">): number {
-  return (scenario.thinkTimeMinS + scenario.thinkTimeMaxS) / 2;
+export function runConditions(
+  { scenario, ownLocustfile, limits, host, tcp, verification }: Manifest,
+  requests: DataFrame,
+  cut: WindowCut,
+  { final, resources, idle, leftOut }: RunSources,
+): RunConditions {
+  const { window, windowS, counted } = cut;
+  const series = windowSeries(cut, STEADY_PARTS);
+  const generator = final && generatorOf(final);
+  const { users, thinkTimeMinS, thinkTimeMaxS } = scenario;
+  // While users are still being started, there is no number of them that the law could be about.
+  const whole = users !== null && generator !== null && generator.users >= MIN_USERS * users;
+  const ownUsers = ownLocustfile === true;
+  const usages = resources === null ? [] : usagesOf(resources, window, limits);
+  return {
+    verified: verification?.ok ?? false,
+    steady: steadyState(cut, series),
+    rates: series.correct.map((count) => count * STEADY_PARTS / windowS),
+    littlesLaw: !whole
+      ? null
+      : ownUsers
+      ? checkAllServed(users, countWaiting(cut))
+      : checkLittlesLaw(
+        users,
+        counted.answered / counted.seconds,
+        counted.answered === 0 ? 0 : meanTimedS(cut) ?? meanServiceS(series),
+        (thinkTimeMinS + thinkTimeMaxS) / 2,
+      ),
+    ownUsers,
+    generator,
+    host: hostOf(usages, host.cpus),
+    services: usages.filter(({ service }) => service !== HOST),
+    idle,
+    leftOut,
+    tcp: tcp ?? null,
+    lostConnections: cut.failed.length === 0 ? 0 : countLost(requests, window),
+    disagreement: null,
+  };
 }
 
-/** What requests end with whose connection the service closed or reset. */
+/** Fewer turns than this show no trend. */
+const MIN_TURNS = 10;
+
+/** By parts of the window, or by the turns where there are some; null where these are too few. */
+function steadyState({ turns }: WindowCut, series: WindowSeries): SteadyState | null {
+  if (turns === null) return checkSteadyState(series);
+  if (turns.length < MIN_TURNS) return null;
+  return checkSteadyState({
+    completed: turns.map(({ rps }) => rps),
+    serviceMs: turns.map(({ serviceMs }) => serviceMs),
+  });
+}
+
+/** Mean service time in seconds of what was timed in turns; null without turns. */
+function meanTimedS({ turns, timed, requests: { serviceUs } }: WindowCut): number | null {
+  if (turns === null || timed.length === 0) return null;
+  return timed.reduce((sum, i) => sum + serviceUs[i]!, 0) / timed.length / 1e6;
+}
+
+/** How requests end whose connection the service closed or reset. */
 const LOST = ["connection closed", "ConnectionResetError", "BrokenPipeError"];
 
 function countLost(requests: DataFrame, { startUs, endUs }: Window): number {
@@ -116,64 +138,23 @@ function countLost(requests: DataFrame, { startUs, endUs }: Window): number {
 }
 
 /** Requests that were sent before the window and had no answer at its end. */
-function countWaiting(requests: DataFrame, { startUs }: Window): number {
-  const { col, lit } = polars();
-  const waiting = col("error").eq(lit("unfinished")).and(col("start_us").lt(lit(startUs)));
-  return requests.filter(waiting).height;
+function countWaiting({ requests: { outcome, startUs }, window }: WindowCut): number {
+  let count = 0;
+  outcome.forEach((kind, i) => {
+    if (kind === OUTCOMES.unfinished && startUs[i]! < window.startUs) count++;
+  });
+  return count;
 }
 
-/**
- * The circumstances of a window.
- *
- * @param manifest The run's manifest.
- * @param requests Its requests.
- * @param cut The same, cut to the window.
- * @param window Its window.
- * @param sources Its other files.
- */
-export function runConditions(
-  manifest: Manifest,
-  requests: DataFrame,
-  cut: WindowCut,
-  window: Window,
-  { final, resources }: RunSources,
-): RunConditions {
-  const lengthS = (window.endUs - window.startUs) / 1e6;
-  const series = windowSeries(cut, window, STEADY_PARTS);
-  const generator = final && generatorOf(final, lengthS);
-  const { users } = manifest.scenario;
-  // While users are still being started, there is no number of them that the law could be about.
-  const whole = users !== null && generator !== null && generator.users >= MIN_USERS * users;
-  const ownUsers = manifest.ownLocustfile === true;
-  const services = resources === null ? [] : servicesOf(resources, window, manifest.limits);
-  return {
-    verified: manifest.verification?.ok ?? false,
-    steady: checkSteadyState(series),
-    rates: series.correct.map((count) => count * STEADY_PARTS / lengthS),
-    littlesLaw: !whole
-      ? null
-      : ownUsers
-      ? checkAllServed(users, countWaiting(requests, window))
-      : checkLittlesLaw(
-        users,
-        cut.answeredInWindow / lengthS,
-        cut.answeredInWindow === 0 ? 0 : meanServiceS(series),
-        thinkS(manifest),
-      ),
-    ownUsers,
-    generator,
-    host: resources && hostOf(resources, window, services, manifest.host.cpus),
-    services,
-    tcp: manifest.tcp ?? null,
-    lostConnections: cut.failed.length === 0 ? 0 : countLost(requests, window),
-    disagreement: null,
-  };
-}
+export type GeneratorConditions = ReturnType<typeof generatorOf>;
 
-function generatorOf(final: FinalAccount, lengthS: number): GeneratorConditions {
+function generatorOf(final: FinalAccount) {
+  // By the clock: where arms take turns, it works for the others in between.
+  const windowS = (final.windowEndUs - final.windowStartUs) / 1e6;
   return {
-    busiest: Math.max(...final.processes.map(({ cpuS }) => cpuS)) / lengthS,
-    cores: final.cpuS / lengthS,
+    /** CPU in use by its busiest process, in cores; one process uses at most one. */
+    busiest: Math.max(...final.processes.map(({ cpuS }) => cpuS)) / windowS,
+    cores: final.cpuS / windowS,
     lagMeanMs: final.loopLagMeanMs,
     lagMaxMs: final.loopLagMaxMs,
     users: final.usersAtWindowStart,
@@ -181,79 +162,45 @@ function generatorOf(final: FinalAccount, lengthS: number): GeneratorConditions 
   };
 }
 
-interface Sample {
-  timeUs: number;
-  cpuS: number;
-  throttledS: number;
-}
-
-/** The samples of each service, in order of time. */
-function samplesOf(resources: DataFrame): Map<string, Sample[]> {
-  type Row = { time_us: number; service: string; cpu_s: number | null; throttled_s: number | null };
-  const samples = new Map<string, Sample[]>();
-  for (const row of resources.toRecords() as Row[]) {
-    if (row.cpu_s === null) continue;
-    const own = samples.get(row.service) ?? [];
-    own.push({ timeUs: Number(row.time_us), cpuS: row.cpu_s, throttledS: row.throttled_s ?? 0 });
-    samples.set(row.service, own);
-  }
-  return samples;
-}
-
-/** A cumulative counter at a moment, between two samples in proportion. */
-function at(samples: readonly Sample[], timeUs: number): Sample {
-  const next = samples.findIndex((sample) => sample.timeUs >= timeUs);
-  if (next === 0) return samples[0]!;
-  if (next < 0) return samples.at(-1)!;
-  const [a, b] = [samples[next - 1]!, samples[next]!];
-  const share = (timeUs - a.timeUs) / (b.timeUs - a.timeUs);
-  const between = (x: number, y: number) => x + share * (y - x);
-  return {
-    timeUs,
-    cpuS: between(a.cpuS, b.cpuS),
-    throttledS: between(a.throttledS, b.throttledS),
-  };
-}
-
-/** Growth per second over the window; null with too few samples. */
-function growth(samples: readonly Sample[], { startUs, endUs }: Window) {
-  if (samples.length < 2) return null;
-  const [from, to] = [at(samples, startUs), at(samples, endUs)];
-  const seconds = (to.timeUs - from.timeUs) / 1e6;
-  if (seconds <= 0) return null;
-  return {
-    cores: Math.max(0, to.cpuS - from.cpuS) / seconds,
-    throttled: Math.max(0, to.throttledS - from.throttledS) / seconds,
-  };
-}
-
 const HOST = "host";
 
-function servicesOf(
-  resources: DataFrame,
-  window: Window,
-  limits: Manifest["limits"],
-): ServiceConditions[] {
-  return [...samplesOf(resources)].flatMap(([service, samples]) => {
-    const used = service === HOST ? null : growth(samples, window);
-    const quota = limits[service]?.readBack.cpus ?? null;
-    return used === null ? [] : [{ service, quota, ...used }];
+export type ServiceConditions = ReturnType<typeof usagesOf>[number];
+
+function usagesOf(resources: DataFrame, window: Window, limits: Manifest["limits"]) {
+  const rows = resourceRows(resources).filter(({ cpu_s }) => cpu_s !== null);
+  return [...Map.groupBy(rows, ({ service }) => service)].flatMap(([service, own]) => {
+    const timesUs = own.map(({ time_us }) => Number(time_us));
+    const fromUs = Math.max(window.startUs, timesUs[0]!);
+    const seconds = (Math.min(window.endUs, timesUs.at(-1)!) - fromUs) / 1e6;
+    if (seconds <= 0) return [];
+    const perSecond = (column: "cpu_s" | "throttled_s") => {
+      const values = own.map((row) => row[column] ?? 0);
+      return Math.max(0, growthWithin({ timesUs, values }, window)) / seconds;
+    };
+    return [{
+      /** `postgres`, `pgbouncer`, `app`, `network`, `locust` or, for the machine, `host`. */
+      service,
+      cores: perSecond("cpu_s"),
+      quota: limits[service]?.readBack.cpus ?? null,
+      /** Seconds per second in which its quota held it back; above 1 where it did so on several cores. */
+      throttled: perSecond("throttled_s"),
+    }];
   });
 }
 
-function hostOf(
-  resources: DataFrame,
-  window: Window,
-  services: readonly ServiceConditions[],
-  cores: number,
-): HostConditions | null {
-  const used = growth(samplesOf(resources).get(HOST) ?? [], window);
-  if (used === null) return null;
-  const own = services.reduce((total, service) => total + service.cores, 0);
+/** The machine over the window; times are shares of all its cores' time, 0 to 1. */
+export type HostConditions = NonNullable<ReturnType<typeof hostOf>>;
+
+function hostOf(usages: readonly ServiceConditions[], cores: number) {
+  const used = usages.find(({ service }) => service === HOST);
+  if (used === undefined) return null;
+  const own = usages.reduce((sum, usage) => usage === used ? sum : sum + usage.cores, 0);
   return {
     cores,
     busy: used.cores / cores,
+    /** Given to others by the hypervisor. */
     stolen: used.throttled / cores,
+    /** Used by other processes. */
     others: Math.max(0, used.cores - own) / cores,
   };
 }

@@ -1,16 +1,9 @@
-/**
- * Whether an open loop's load was what was asked for.
- *
- * @module
- */
+/** Whether an open loop's load was what was asked for. */
 
-/** What became of the arrivals of an open loop. */
 export interface Delivery {
-  /** Requests that were due within the window. */
   arrivals: number;
   /** Sent more than {@linkcode LATE_MS} after they were due. */
   late: number;
-  /** Never sent. */
   dropped: number;
 }
 

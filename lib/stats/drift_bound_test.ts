@@ -1,6 +1,6 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { normal, seededRandom } from "../frames/testing.ts";
+import { normal, seededRandom } from "../testing/synthetic_study.ts";
 import { driftBound } from "./drift_bound.ts";
 
 const random = seededRandom(20);

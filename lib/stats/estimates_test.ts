@@ -1,8 +1,13 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
+import {
+  coefficientOfVariation,
+  compareRanges,
+  meanInterval,
+  medianRange,
+  pairedRatio,
+} from "./interval.ts";
 import { median, nearestRank, percentile } from "./percentile.ts";
-import { compareRanges, pairedRatio } from "./ratio.ts";
 
 const close = (actual: number, expected: number, tolerance = 1e-6) =>
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);

@@ -1,85 +1,76 @@
 /**
- * The comparisons that one report makes, decided together and in looks: which arms differ, by how
- * much, and which scenarios need more rounds.
+ * Decides the comparisons of one report together and in looks: which arms differ, by how much, and
+ * which scenarios need more rounds. The method, from the inside out:
  *
- * The method, from the inside out:
- *
- * - A comparison is the ratio of two arms, paired by round, with a t statistic of the logarithms.
- *   Its interval keeps its coverage from three rounds on, where a bootstrap of three values does
+ * - A comparison is the ratio of two arms, paired by round, with a t statistic of the logarithms, or
+ *   by the blocks of each round ({@linkcode estimateRatios}). Its interval keeps its coverage from three rounds on, where a bootstrap of three values does
  *   not (`deno task bench statistics` compares them on recorded noise).
  * - Over the comparisons of a family, Holm's step-down rule ("A simple sequentially rejective
  *   multiple test procedure", Scandinavian Journal of Statistics 6(2), 1979): with `h` comparisons
- *   undecided, each is tested at `alpha / h`. It needs no assumption on how they depend on each
- *   other, and at most `alpha` of all studies raise one false alarm or more.
+ *   undecided, each is tested at `alpha / h`. However they depend on each other, at most `alpha` of
+ *   all studies raise a false alarm.
  * - Over looks, each of these tests is group-sequential, with the nominal levels of
- *   {@linkcode nominalLevels}: Holm's rule for group-sequential trials (Ye, Li, Liu & Yao,
- *   Statistics in Medicine 32(7), 2013; reviewed by Tamhane, Xi & Gou, Statistics in Medicine
- *   40(24), 2021).
+ *   {@linkcode nominalLevels} (Ye, Li, Liu & Yao, Statistics in Medicine 32(7), 2013; reviewed by
+ *   Tamhane, Xi & Gou, Statistics in Medicine 40(24), 2021).
  * - The interval of a comparison is the repeated confidence interval of the look at which it ended
  *   (Jennison & Turnbull, Journal of the Royal Statistical Society B 51(3), 1989) at Bonferroni's
  *   level `alpha / m`, so that in 95% of studies the intervals of *all* `m` comparisons contain
- *   their ratios, wherever the study stopped. A comparison is called different exactly when its
- *   interval lies on one side of 1: Holm's level is never below Bonferroni's, and where it decides
- *   first, the interval is cut at 1. Such an end has Holm's guarantee for the direction. (Intervals
- *   that follow Holm's rule throughout would end at 1 for nearly everything that it decides:
- *   Strassburger & Bretz, Statistics in Medicine 27(24), 2008.)
- *
- * @module
+ *   their ratios. A comparison is called different exactly when its interval lies on one side of 1:
+ *   where Holm's level, never below Bonferroni's, decides first, the interval is cut at 1, with Holm's
+ *   guarantee for the direction. (Intervals that follow Holm's rule throughout would end at 1 for
+ *   nearly everything that it decides: Strassburger & Bretz, Statistics in Medicine 27(24), 2008.)
  */
 
-import { criticalT, detectableRatio, RATIO_TO_FIND } from "./detectable.ts";
-import type { Pair } from "./ratio.ts";
+import { estimateRatios, type RatioMoments, type RoundPair } from "./blocks.ts";
+import { detectableRatio, RATIO_TO_FIND } from "./detectable.ts";
+import { geometricMean, type Moments } from "./interval.ts";
+import { twoSidedP } from "./probability.ts";
 import { nominalLevels } from "./spending.ts";
-import { incompleteBeta } from "./student_t.ts";
 import type { Estimate } from "./summary.ts";
 
-/** A comparison of two scenarios. */
 export interface Comparison {
-  /** Tells it from the others of its family. */
   id: string;
   /** The scenarios that it takes, by id: they get more rounds together. */
   scenarios: readonly string[];
   /** Rounds, from the first on, that both scenarios have completed, failed runs among them. */
   rounds: number;
-  /** The rounds in which both runs succeeded, each with its number from 1. */
-  pairs: readonly (Pair & { round: number })[];
+  /** The rounds in which both runs succeeded. */
+  pairs: readonly RoundPair[];
 }
 
-/** When a study looks at its data, and what it is to find. */
-export interface StoppingRule {
-  /** Rounds before the first look: the rounds of the plan. */
-  rounds: number;
-  /** Rounds that no comparison exceeds; equal to `rounds` where a plan has no further looks. */
-  maxRounds: number;
-  /** The ratio that is to be told from 1; its inverse likewise. */
-  ratio: number;
-  /** Share of studies that may raise a false alarm. */
-  alpha: number;
-}
+export type StoppingRule = ReturnType<typeof stoppingRule>;
 
 /**
- * The rule of a plan: to tell a slowdown of 20% in 90% of studies, with false alarms in at most
- * 5% of them.
- *
- * @param rounds The plan's rounds.
- * @param maxRounds Rounds to which undecided comparisons may be extended. @default rounds
+ * The rule of a plan with so many rounds, which undecided comparisons may exceed up to `maxRounds`: to
+ * tell a slowdown of 20% in 90% of studies, with false alarms in at most 5% of them.
  */
-export function stoppingRule(rounds: number, maxRounds: number = rounds): StoppingRule {
-  return { rounds, maxRounds: Math.max(rounds, maxRounds), ratio: RATIO_TO_FIND, alpha: 0.05 };
+export function stoppingRule(rounds: number, maxRounds: number = rounds) {
+  return {
+    rounds,
+    /** Rounds that no comparison exceeds; equal to `rounds` where a plan has no further looks. */
+    maxRounds: Math.max(rounds, maxRounds),
+    /** Share of studies that may raise a false alarm. */
+    alpha: 0.05,
+  };
 }
 
 /**
  * What may be said of a comparison: `higher` or `lower` where the arms differ, `indistinguishable`
- * where the difference is inside the noise, `single` with one common round, `none` without any.
+ * where the difference is inside the noise, `single` with one common round that has no interval, `none` without any.
  */
 export type ComparisonVerdict = "higher" | "lower" | "indistinguishable" | "single" | "none";
 
-/** One comparison as decided within its family. */
 export interface ComparisonResult {
-  /** The comparison's id. */
   id: string;
   /** Rounds behind the ratio: those up to the look at which it ended, without failed ones. */
   n: number;
+  /** Blocks of these rounds, of which the ratio is made; 0 in the consecutive design. */
+  blocks: number;
+  /**
+   * The most starts of any comparison of the family: with 1, differences from start to start are
+   * unknown and not in the interval. 0 in the consecutive design.
+   */
+  starts: number;
   /** Geometric mean of the ratios with its simultaneous 95% interval; null without a round. */
   ratio: Estimate | null;
   verdict: ComparisonVerdict;
@@ -91,91 +82,60 @@ export interface ComparisonResult {
   level: number | null;
   /** The slowdown that would have been found in 90% of studies, as a ratio below 1; or null. */
   detectable: number | null;
-  /** Standard deviation of the logarithms of the ratios; null below two rounds. */
+  /** Standard deviation of the logarithm of a round's ratio; null without an interval. */
   deviation: number | null;
+  /** Degrees of freedom of the interval; null without one. */
+  df: number | null;
 }
 
-/** A family as it stands. */
-export interface FamilyResult {
-  /** In the order given. */
-  comparisons: ComparisonResult[];
-  /** Rounds at each look; only the first until that has been taken. */
-  looks: number[];
-  /** Coefficient of variation of one run, pooled over the first look's pairs; null before it. */
-  noise: number | null;
-  /** What to run before the next look; null when the study is done. */
-  next: { rounds: number; scenarios: string[] } | null;
+export type FamilyResult = ReturnType<typeof decideFamily>;
+
+function pValue({ n, mean, deviation, df }: Moments): number {
+  return df < 1 || mean === 0 ? 1 : twoSidedP(mean * Math.sqrt(n) / deviation, df);
 }
 
-interface Moments {
-  n: number;
-  mean: number;
-  /** Standard deviation; NaN below two rounds. */
-  deviation: number;
-}
-
-function momentsOf({ pairs }: Comparison, rounds: number): Moments {
-  const logs: number[] = [];
-  for (const { base, other, round } of pairs) {
-    if (!(base > 0 && other > 0)) {
-      throw new RangeError(`Cannot take ratio ${other}/${base}: both must be above 0`);
-    }
-    if (round <= rounds) logs.push(Math.log(other / base));
-  }
-  const n = logs.length;
-  const mean = logs.reduce((sum, log) => sum + log, 0) / n;
-  const squares = logs.reduce((sum, log) => sum + (log - mean) ** 2, 0);
-  return { n, mean, deviation: Math.sqrt(squares / (n - 1)) };
-}
-
-/** The two-sided p value of no difference; 1 below two rounds. */
-function pValue({ n, mean, deviation }: Moments): number {
-  if (n < 2 || mean === 0) return 1;
-  const t = mean * Math.sqrt(n) / deviation;
-  return incompleteBeta((n - 1) / (n - 1 + t * t), (n - 1) / 2, 0.5);
+/** Degrees of freedom that the rounds of a comparison come to: the more blocks of each, the more. */
+function degreesOf(rounds: number, { n, blocks, df }: RatioMoments): number {
+  return blocks === 0 ? rounds - 1 : Math.floor(df * rounds / n);
 }
 
 /**
- * The rounds at which a study looks, chosen from the noise of its first look: the last is the least
- * number with which the rule's ratio is found in 90% of studies at the level of the first of `m`
- * comparisons; one look lies half way. The noise is pooled over all comparisons and says nothing of
- * their means (an internal pilot: Wittes & Brittain, Statistics in Medicine 9(1–2), 1990); that
- * choosing by it costs no error is part of what `deno task bench statistics` simulates.
+ * The rounds at which a study looks, chosen from the noise of its first look (the pooled standard
+ * deviation of the logarithm of a round's ratio): the last is the least number with which a slowdown of
+ * 20% is found in 90% of studies at the level of the first of `m` comparisons; one look lies half
+ * way. The noise says nothing of the means (an internal pilot: Wittes & Brittain, Statistics in
+ * Medicine 9(1–2), 1990); `deno task bench statistics` simulates that choosing by it costs no error.
  *
- * @param rule The rule.
- * @param deviation Pooled standard deviation of the logarithm of a round's ratio.
- * @param m Comparisons of the family.
+ * @param dfOf Degrees of freedom of so many rounds. @default one less than rounds
  */
-export function chooseLooks(rule: StoppingRule, deviation: number, m: number): number[] {
-  const { rounds: first, maxRounds, ratio, alpha } = rule;
+export function chooseLooks(
+  rule: StoppingRule,
+  deviation: number,
+  m: number,
+  dfOf: (rounds: number) => number = (rounds) => rounds - 1,
+): number[] {
+  const { rounds: first, maxRounds, alpha } = rule;
+  const looksUpTo = (last: number) => [...new Set([first, Math.ceil((first + last) / 2), last])];
   for (let last = first; last < maxRounds; last++) {
-    const looks = looksUpTo(first, last);
+    const looks = looksUpTo(last);
     const level = nominalLevels(looks, alpha / m).at(-1)!;
-    const found = last < 2 ? null : detectableRatio(last, deviation, level);
-    if (found !== null && found >= Math.min(ratio, 1 / ratio)) return looks;
+    const df = dfOf(last);
+    const found = df < 1 ? null : detectableRatio(last, deviation, level, df);
+    if (found !== null && found >= RATIO_TO_FIND) return looks;
   }
-  return looksUpTo(first, maxRounds);
+  return looksUpTo(maxRounds);
 }
 
-function looksUpTo(first: number, last: number): number[] {
-  return [...new Set([first, Math.ceil((first + last) / 2), last])];
-}
-
-/** Pooled standard deviation of the logarithm of a round's ratio; null without two rounds. */
 function pooledDeviation(all: readonly Moments[]): number | null {
-  const several = all.filter(({ n }) => n >= 2);
+  const several = all.filter(({ df }) => df >= 1);
   if (several.length === 0) return null;
-  const squares = several.reduce((sum, { n, deviation }) => sum + (n - 1) * deviation ** 2, 0);
-  return Math.sqrt(squares / several.reduce((sum, { n }) => sum + n - 1, 0));
+  const squares = several.reduce((sum, { df, deviation }) => sum + df * deviation ** 2, 0);
+  return Math.sqrt(squares / several.reduce((sum, { df }) => sum + df, 0));
 }
 
 /**
- * Decides a family of comparisons as far as its rounds go. It keeps nothing between calls: the
- * looks are taken again, in order, from the rounds that belong to each, so that a resumed study and
- * a report come to the same end.
- *
- * @param comparisons All comparisons that the report makes; each counts, decided or not.
- * @param rule When to look.
+ * Decides all comparisons of a report as far as their rounds go. It keeps nothing between calls: the
+ * looks are taken again, in order, so that a resumed study and a report come to the same end.
  *
  * @example
  * ```ts
@@ -187,14 +147,11 @@ function pooledDeviation(all: readonly Moments[]): number | null {
  * console.assert(comparisons[0]!.verdict === "higher" && next === null);
  * ```
  */
-export function decideFamily(
-  comparisons: readonly Comparison[],
-  rule: StoppingRule,
-): FamilyResult {
+export function decideFamily(comparisons: readonly Comparison[], rule: StoppingRule) {
   const m = comparisons.length;
   let looks = [rule.rounds];
   let noise: number | null = null;
-  let next: FamilyResult["next"] = null;
+  let next: { rounds: number; scenarios: string[] } | null = null;
   let decided = 0;
   let open = [...comparisons];
   const results = new Map<Comparison, ComparisonResult>();
@@ -202,37 +159,42 @@ export function decideFamily(
   for (let k = 0; open.length > 0; k++) {
     const rounds = looks[k]!;
     const waiting = open.filter((comparison) => comparison.rounds < rounds);
-    if (waiting.length > 0) {
+    const isComplete = waiting.length === 0;
+    if (!isComplete) {
       // Nothing is tested before a look is complete: looking more often would cost error.
       next = { rounds, scenarios: [...new Set(waiting.flatMap(({ scenarios }) => scenarios))] };
       if (k > 0) break;
     }
+    // Those that have ended still say how much starts differ.
+    const estimates = estimateRatios(
+      comparisons.map(({ pairs }) => pairs.filter(({ round }) => round <= rounds)),
+    );
     const look = open.map((comparison) => {
-      const moments = momentsOf(comparison, rounds);
+      const moments = estimates[comparisons.indexOf(comparison)]!;
       return { comparison, moments, p: pValue(moments) };
     });
-    if (k === 0 && waiting.length === 0) {
+    if (k === 0 && isComplete) {
       const deviation = pooledDeviation(look.map(({ moments }) => moments));
       if (deviation !== null) {
         // The logarithm of a ratio carries the noise of two runs.
         noise = deviation / Math.SQRT2;
-        looks = chooseLooks(rule, deviation, m);
+        const measured = estimates.filter(({ df }) => df >= 1);
+        const dfOf = (last: number) => Math.min(...measured.map((one) => degreesOf(last, one)));
+        looks = chooseLooks(rule, deviation, m, dfOf);
       }
     }
     const levelOf = (hypotheses: number) => nominalLevels(looks, rule.alpha / hypotheses)[k]!;
     const different = new Set<Comparison>();
-    if (waiting.length === 0) {
-      for (const { comparison, p } of look.toSorted((a, b) => a.p - b.p)) {
-        if (p > levelOf(m - decided)) break;
-        different.add(comparison);
-        decided++;
-      }
+    for (const { comparison, p } of isComplete ? look.toSorted((a, b) => a.p - b.p) : []) {
+      if (p > levelOf(m - decided)) break;
+      different.add(comparison);
+      decided++;
     }
-    const last = k === looks.length - 1;
+    const isLast = k === looks.length - 1;
     open = [];
     for (const { comparison, moments } of look) {
-      const ends = last || different.has(comparison) || moments.n < 2;
-      const isOpen = waiting.length > 0 || !ends;
+      const ends = isLast || different.has(comparison) || !(moments.df >= 1);
+      const isOpen = !isComplete || !ends;
       results.set(comparison, {
         ...describe(moments, levelOf(m), different.has(comparison)),
         id: comparison.id,
@@ -241,42 +203,44 @@ export function decideFamily(
       });
       if (isOpen) open.push(comparison);
     }
-    if (waiting.length > 0) break;
+    if (!isComplete) break;
   }
   return {
     comparisons: comparisons.map((comparison) => results.get(comparison)!),
+    /** Rounds at each look; only the first until that has been taken. */
     looks,
+    /** Coefficient of variation of one run, pooled over the first look's pairs; null before it. */
     noise,
+    /** What to run before the next look; null when the study is done. */
     next,
   };
 }
 
-/** Ratio, interval and verdict of one comparison at its look. */
 function describe(
-  { n, mean, deviation }: Moments,
+  moments: RatioMoments,
   level: number,
   different: boolean,
 ): Omit<ComparisonResult, "id" | "rounds" | "open"> {
-  if (n === 0) {
-    return { n, ratio: null, verdict: "none", level: null, detectable: null, deviation: null };
+  const { n, blocks, starts, deviation, df } = moments;
+  const ratio = geometricMean(moments, level);
+  if (ratio?.low == null || ratio.high === null) {
+    const verdict = ratio === null ? "none" : "single";
+    const unknown = { level: null, detectable: null, deviation: null, df: null };
+    return { n, blocks, starts, ratio, verdict, ...unknown };
   }
-  const value = Math.exp(mean);
-  if (n === 1) {
-    const ratio = { value, low: null, high: null };
-    return { n, ratio, verdict: "single", level: null, detectable: null, deviation: null };
-  }
-  const half = criticalT(level, n - 1) * deviation / Math.sqrt(n);
-  let low = Math.exp(mean - half);
-  let high = Math.exp(mean + half);
+  const isHigher = ratio.value > 1;
   // Holm's rule may decide at a larger level than the interval's.
-  if (different && value > 1) low = Math.max(1, low);
-  if (different && value < 1) high = Math.min(1, high);
+  if (different && isHigher) ratio.low = Math.max(1, ratio.low);
+  if (different && ratio.value < 1) ratio.high = Math.min(1, ratio.high);
   return {
     n,
-    ratio: { value, low, high },
+    blocks,
+    starts,
+    ratio,
     level,
-    verdict: !different ? "indistinguishable" : value > 1 ? "higher" : "lower",
-    detectable: detectableRatio(n, deviation, level),
+    verdict: !different ? "indistinguishable" : isHigher ? "higher" : "lower",
+    detectable: detectableRatio(n, deviation, level, df),
     deviation,
+    df,
   };
 }

@@ -1,10 +1,10 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { normal, seededRandom } from "../frames/testing.ts";
+import { normal, seededRandom } from "../testing/synthetic_study.ts";
 import { chooseLooks, type Comparison, decideFamily, stoppingRule } from "./family.ts";
-import { pairedRatio } from "./ratio.ts";
+import { pairedRatio } from "./interval.ts";
 import { nominalLevels } from "./spending.ts";
-import { studentTQuantile } from "./student_t.ts";
+import { studentTQuantile } from "./probability.ts";
 
 function close(actual: number, expected: number, tolerance = 1e-9): void {
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);

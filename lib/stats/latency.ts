@@ -1,30 +1,22 @@
-/**
- * The latencies of one run: which requests they are of, which percentiles they allow, and how far
- * these are exact.
- *
- * @module
- */
+/** The latencies of runs, which percentiles they allow, and how far these are exact. */
 
+import type { DataFrame } from "nodejs-polars";
 import { nearestRank } from "./percentile.ts";
 import { sortWholeNumbers } from "./sort.ts";
-import type { WindowCut } from "./window.ts";
+import type { ScenarioSummary } from "./summary.ts";
+import { cutWindow, type Window, type WindowCut } from "./window.ts";
 
 /** The percentiles of a summary, by name, in per cent. */
 export const PERCENTS = { p50: 50, p90: 90, p95: 95, p99: 99, "p99.9": 99.9 } as const;
 
-/** The name of one of {@linkcode PERCENTS}. */
 export type PercentileName = keyof typeof PERCENTS;
 
 /** Percentiles in milliseconds; null where there are too few requests beyond one. */
 export type LatencyMs = Record<PercentileName, number | null>;
 
-/**
- * A percentile needs so many requests beyond it. With fewer it is little more than one of the
- * largest values: P95 needs 400 requests, P99 2,000 and P99.9 20,000.
- */
-export const MIN_BEYOND = 20;
+/** A percentile needs so many requests beyond it: P95 400, P99 2,000 and P99.9 20,000 requests. */
+const MIN_BEYOND = 20;
 
-/** Requests that a percentile needs. */
 export function leastRequests(percent: number): number {
   // The first factor absorbs the rounding of percentages that have decimals.
   return Math.ceil(MIN_BEYOND * 100 / (100 - percent) * (1 - 1e-12));
@@ -38,28 +30,28 @@ export function sortedUs(column: Float64Array | null, places: Uint32Array): Floa
   return sortWholeNumbers(values);
 }
 
-/**
- * The exact nearest-rank percentiles of sorted times.
- *
- * @param sorted Times in microseconds, ascending.
- */
+export function perPercentile<T>(
+  value: (name: PercentileName, percent: number) => T,
+): Record<PercentileName, T> {
+  const values = Object.entries(PERCENTS)
+    .map(([name, percent]) => [name, value(name as PercentileName, percent)]);
+  return Object.fromEntries(values) as Record<PercentileName, T>;
+}
+
+/** The exact nearest-rank percentiles of ascending times in microseconds. */
 export function percentilesMs(sorted: Float64Array): LatencyMs {
-  return Object.fromEntries(
-    Object.entries(PERCENTS).map(([name, percent]) => [
-      name,
-      sorted.length < leastRequests(percent)
-        ? null
-        : sorted[nearestRank(sorted.length, percent)]! / 1000,
-    ]),
-  ) as LatencyMs;
+  return perPercentile((_, percent) =>
+    sorted.length < leastRequests(percent)
+      ? null
+      : sorted[nearestRank(sorted.length, percent)]! / 1000
+  );
 }
 
 /**
  * Response times of an open loop: those of correct answers, and for requests that had none when the
  * load ended, how long they had waited by then. Leaving these out would hide the slowest.
  *
- * @returns Sorted times in microseconds, and up to which percentile they can be told: from some
- * request without an answer on, each is only a lower bound. 100 where there is none such.
+ * @returns Sorted times in microseconds, and above which percentile they are only lower bounds.
  */
 export function responseTimes(
   { requests, correct, unfinished, dropped }: WindowCut,
@@ -92,4 +84,45 @@ function knownUpTo(sorted: Float64Array, answered: Float64Array): number {
     known = percent;
   }
   return 100;
+}
+
+export type LatencyPoint = ReturnType<typeof latencyCurve>[number];
+
+/** The shares of a curve's points: every per cent, and finer where the tail is. */
+const SHARES = [0.1, 0.5, ...Array.from({ length: 99 }, (_, i) => i + 1), 99.5, 99.9, 100];
+
+/** The latencies of a scenario's runs, all together, as a cumulative distribution. */
+export function latencyCurve(
+  { scenarioId, arm, framework, path, users, arrivalRate }: ScenarioSummary,
+  runs: { requests: DataFrame; window: Window }[],
+) {
+  const times = runs.flatMap(({ requests, window }) => [
+    ...sortedLatencies(requests, window, arrivalRate !== null),
+  ]);
+  const level = { scenarioId, arm, framework, path, users, arrivalRate };
+  return curveOf(Float64Array.from(times).sort()).map((point) => ({
+    ...level,
+    ...point,
+    requests: times.length,
+  }));
+}
+
+/** The latencies of some requests as a cumulative distribution: response times of an open loop. */
+export function requestCurve(requests: DataFrame, window: Window, openLoop: boolean) {
+  return curveOf(sortedLatencies(requests, window, openLoop));
+}
+
+function sortedLatencies(requests: DataFrame, window: Window, openLoop: boolean): Float64Array {
+  const cut = cutWindow(requests, window, openLoop);
+  return openLoop ? responseTimes(cut).sorted : sortedUs(cut.requests.serviceUs, cut.correct);
+}
+
+function curveOf(sorted: Float64Array) {
+  if (sorted.length === 0) return [];
+  return SHARES.map((percent) => ({
+    /** Share of the requests that took at most `ms`, in per cent. */
+    percent,
+    /** Service time, in an open loop response time, in milliseconds. */
+    ms: sorted[nearestRank(sorted.length, percent)]! / 1000,
+  }));
 }

@@ -1,8 +1,4 @@
-/**
- * The percentile that Poolscope reports.
- *
- * @module
- */
+/** The percentile that Poolscope reports. */
 
 /**
  * Place of the nearest-rank percentile in `n` sorted values, from 0: the smallest value with at
@@ -31,9 +27,7 @@ export function nearestRank(n: number, percent: number): number {
 }
 
 /**
- * The exact nearest-rank percentile of some values; see {@linkcode nearestRank}.
- *
- * @returns Null when there are no values.
+ * The exact nearest-rank percentile of some values, by {@linkcode nearestRank}; null without values.
  *
  * @example
  * ```ts

@@ -1,8 +1,6 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { binomialTail } from "./binomial.ts";
-import { noncentralTCdf } from "./noncentral_t.ts";
-import { normalTail } from "./normal.ts";
+import { binomialTail, noncentralTCdf, normalTail } from "./probability.ts";
 
 /** Relative closeness. */
 function close(actual: number, expected: number, tolerance = 1e-10): void {

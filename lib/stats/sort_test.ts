@@ -1,6 +1,6 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { seededRandom } from "../frames/testing.ts";
+import { seededRandom } from "../testing/synthetic_study.ts";
 import { sortWholeNumbers } from "./sort.ts";
 
 Deno.test("sortWholeNumbers() sorts as a sort by comparison does", () => {

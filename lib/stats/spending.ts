@@ -1,10 +1,6 @@
-/**
- * How the error that a study may make is spent over its looks at the data.
- *
- * @module
- */
+/** Spends the error that a study may make over its looks at the data. */
 
-import { normalDensity, normalTail } from "./normal.ts";
+import { memoise, normalDensity, normalTail } from "./probability.ts";
 
 /** Points of the grid on which the density of a test statistic is carried from look to look. */
 const GRID = 401;
@@ -34,13 +30,9 @@ export function sequentialBoundaries(
     before = share;
     const crossing = (z: number) => {
       const edge = z * Math.sqrt(share);
-      let probability = 0;
-      for (let i = 0; i < sums.length; i++) {
-        const sum = sums[i]!;
-        probability += weights[i]! *
-          (normalTail((edge - sum) / step) + normalTail((edge + sum) / step));
-      }
-      return probability;
+      const crosses = (sum: number) =>
+        normalTail((edge - sum) / step) + normalTail((edge + sum) / step);
+      return sums.reduce((total, sum, i) => total + weights[i]! * crosses(sum), 0);
     };
     let low = 0;
     let high = 38;
@@ -55,10 +47,10 @@ export function sequentialBoundaries(
     const width = 2 * edge / (GRID - 1);
     const next = Array.from({ length: GRID }, (_, i) => -edge + i * width);
     weights = next.map((sum, i) => {
-      let density = 0;
-      for (let j = 0; j < sums.length; j++) {
-        density += weights[j]! * normalDensity((sum - sums[j]!) / step) / step;
-      }
+      const density = sums.reduce(
+        (total, from, j) => total + weights[j]! * normalDensity((sum - from) / step) / step,
+        0,
+      );
       return density * width / 3 * (i === 0 || i === GRID - 1 ? 1 : i % 2 === 1 ? 4 : 2);
     });
     sums = next;
@@ -66,19 +58,22 @@ export function sequentialBoundaries(
   return boundaries;
 }
 
-const known = new Map<string, number[]>();
+/** Levels at looks of which the last has all data; see {@linkcode nominalLevels}. */
+const levelsOf = memoise((looks: readonly number[], alpha: number): number[] => {
+  const information = looks.map((n) => n / looks.at(-1)!);
+  const increments = information.map((t, i) => alpha * (t - (information[i - 1] ?? 0)));
+  return sequentialBoundaries(information, increments).map((z) => 2 * normalTail(z));
+});
 
 /**
  * The nominal two-sided level at each look of a test of level `alpha`. The error is spent in
  * proportion to the data: alpha · t, the power family of Kim & DeMets ("Design and analysis of
  * group sequential tests based on the type I error spending rate function", Biometrika 74(1), 1987)
- * with exponent 1, close to Pocock's rule. It spends enough at the first look that a large
- * difference is found there, where O'Brien and Fleming's would ask for a t above 20 with five
- * degrees of freedom.
+ * with exponent 1, close to Pocock's rule. It finds a large difference at the first look, where
+ * O'Brien and Fleming's would ask for a t above 20 with five degrees of freedom.
  *
- * A nominal level serves t statistics as it does normal ones, each with its own degrees of freedom:
- * the significance level approach (Jennison & Turnbull, Group Sequential Methods, 2000, §3.8). With
- * one look it is `alpha`.
+ * A nominal level serves t statistics as it does normal ones (Jennison & Turnbull, Group Sequential
+ * Methods, 2000, §3.8).
  *
  * @param looks Rounds at each look, ascending.
  * @param alpha The level, between 0 and 1.
@@ -91,19 +86,9 @@ const known = new Map<string, number[]>();
  * ```
  */
 export function nominalLevels(looks: readonly number[], alpha: number): number[] {
-  const last = looks.at(-1);
   const ascending = looks.every((n, i) => n > (looks[i - 1] ?? 0));
-  if (last === undefined || !ascending || !(alpha > 0 && alpha < 1)) {
+  if (looks.length === 0 || !ascending || !(alpha > 0 && alpha < 1)) {
     throw new RangeError(`Cannot spend ${alpha} over looks at ${looks.join(", ")} rounds`);
   }
-  if (looks.length === 1) return [alpha];
-  const key = `${alpha} ${looks.join()}`;
-  let levels = known.get(key);
-  if (levels === undefined) {
-    const information = looks.map((n) => n / last);
-    const increments = information.map((t, i) => alpha * (t - (information[i - 1] ?? 0)));
-    levels = sequentialBoundaries(information, increments).map((z) => 2 * normalTail(z));
-    known.set(key, levels);
-  }
-  return levels;
+  return looks.length === 1 ? [alpha] : levelsOf(looks, alpha);
 }

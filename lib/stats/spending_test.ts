@@ -1,7 +1,7 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { seededRandom } from "../frames/testing.ts";
-import { normalTail } from "./normal.ts";
+import { seededRandom } from "../testing/synthetic_study.ts";
+import { normalTail } from "./probability.ts";
 import { nominalLevels, sequentialBoundaries } from "./spending.ts";
 
 function close(actual: number, expected: number, tolerance: number): void {

@@ -1,11 +1,7 @@
-/**
- * Whether a run was in a steady state while it was measured.
- *
- * @module
- */
+/** Whether a run was in a steady state while it was measured, and all its users were served. */
 
 import { median } from "./percentile.ts";
-import { studentTCdf } from "./student_t.ts";
+import { studentTCdf } from "./probability.ts";
 
 /**
  * Parts that a window is cut into: enough that the correlation of neighbours can be estimated, and
@@ -17,13 +13,11 @@ export const STEADY_PARTS = 30;
 export const TOLERATED_CHANGE = 0.1;
 
 /**
- * Two-sided level of the test of one series: small, as a study has many runs and a run that fails
- * is rejected. With neighbours correlated by 0.5, a steady series passes for a trend in 0.7% of
- * runs.
+ * Two-sided level of the test of one series: small, as a study has many runs. With neighbours
+ * correlated by 0.5, a steady series passes for a trend in 0.7% of runs.
  */
 export const TREND_LEVEL = 0.001;
 
-/** A linear trend over a window. */
 export interface Trend {
   /** Change from the window's start to its end as a share of the mean: 0.2 means 20% more. */
   change: number;
@@ -39,15 +33,9 @@ export interface Trend {
 /**
  * Tests a series of a run for a linear trend, neighbours being correlated: the t test of the slope
  * with the effective number of values `n (1 − r) / (1 + r)` in its error and degrees of freedom
- * (Santer et al., "Statistical significance of trends and trend differences in layer-average
- * atmospheric temperature time series", Journal of Geophysical Research 105(D6), 2000). `r` is the
- * correlation of neighbouring residuals, corrected for its bias of about `−(1 + 4r) / n` in short
- * series (Marriott & Pope, Biometrika 41(3–4), 1954).
- *
- * Rules that look for the end of a warm-up, such as MSER-5, always name a cut and give no level;
- * Geweke's comparison of both ends needs a spectrum, which 30 values do not give. A run that still
- * warms up, fills its queues or empties a CPU allowance drifts in one direction, which is what a
- * slope sees best.
+ * (Santer et al., Journal of Geophysical Research 105(D6), 2000). `r` is the correlation of
+ * neighbouring residuals, corrected for its bias of about `−(1 + 4r) / n` in short series
+ * (Marriott & Pope, Biometrika 41(3–4), 1954).
  *
  * @param values One for each part of the window, in order; those that are not finite are left out.
  *
@@ -93,38 +81,75 @@ export function findTrend(values: readonly number[]): Trend {
   return { ...changes, p: 2 * (1 - studentTCdf(t, degrees)) };
 }
 
-/** Whether a window was steady. */
-export interface SteadyState {
-  /**
-   * `drifting`: there is a trend. `too_short`: there may be one, and the window has too few values
-   * that do not depend on each other to tell; it is short for the latencies in it.
-   */
-  state: "steady" | "drifting" | "too_short";
-  /** Trends of requests answered and of service time. */
-  throughput: Trend;
-  serviceTime: Trend;
-}
+export type SteadyState = ReturnType<typeof checkSteadyState>;
 
 /**
  * Whether a run was in a steady state. It drifts when throughput or service time has a trend that
  * is both significant at 0.1% and larger than 10% of the mean over the window. Either condition
  * alone would reject good runs: the first for changes that matter to nobody, the second for the
  * noise of short windows.
- *
- * @param series The window in {@linkcode STEADY_PARTS} parts.
  */
 export function checkSteadyState(
   series: { completed: readonly number[]; serviceMs: readonly number[] },
-): SteadyState {
+) {
   const throughput = findTrend(series.completed);
   const serviceTime = findTrend(series.serviceMs);
   const large = [throughput, serviceTime].filter(({ change }) =>
     Math.abs(change) > TOLERATED_CHANGE
   );
-  const state = large.some(({ p }) => p !== null && p < TREND_LEVEL)
-    ? "drifting"
-    : large.some(({ p }) => p === null)
-    ? "too_short"
-    : "steady";
+  // Too short: the window has too few values that do not depend on each other to tell.
+  const state: "steady" | "drifting" | "too_short" =
+    large.some(({ p }) => p !== null && p < TREND_LEVEL)
+      ? "drifting"
+      : large.some(({ p }) => p === null)
+      ? "too_short"
+      : "steady";
   return { state, throughput, serviceTime };
+}
+
+/** A larger share of the users than this may not be missing from, or too many in, a window. */
+export const LITTLE_TOLERANCE = 0.1;
+
+export type LittlesLaw = ReturnType<typeof checkLittlesLaw>;
+
+/**
+ * The interactive response time law N = X · (R + Z) (Denning & Buzen, ACM Computing Surveys 10(3),
+ * 1978; Little, Operations Research 9(3), 1961). It fails where users stopped asking, where requests
+ * were not recorded, and where some users wait for the whole window while others are served: their
+ * waiting is in no service time, so that percentiles say nothing of them.
+ *
+ * @param users Users of the closed loop.
+ * @param throughput Answers per second, failures among them.
+ * @param serviceS Mean service time of these answers in seconds.
+ * @param thinkS Mean think time in seconds.
+ *
+ * @example
+ * ```ts
+ * import { checkLittlesLaw } from "poolscope";
+ *
+ * console.assert(checkLittlesLaw(100, 400, 0.2, 0.05).holds);
+ * console.assert(!checkLittlesLaw(1000, 400, 0.6, 0).holds);
+ * ```
+ */
+export function checkLittlesLaw(
+  users: number,
+  throughput: number,
+  serviceS: number,
+  thinkS: number,
+) {
+  const found = throughput === 0 ? 0 : throughput * (serviceS + thinkS);
+  const ratio = found / users;
+  return {
+    /** Users by the law: throughput × (service time + think time). */
+    users: found,
+    /** These over the users that were there; 1 where the law holds exactly. */
+    ratio,
+    holds: Math.abs(ratio - 1) <= LITTLE_TOLERANCE,
+  };
+}
+
+/** What is left of the law with unknown think times: few may be `waiting` for the whole window. */
+export function checkAllServed(users: number, waiting: number): LittlesLaw {
+  const ratio = 1 - waiting / users;
+  return { users: users - waiting, ratio, holds: 1 - ratio <= LITTLE_TOLERANCE };
 }

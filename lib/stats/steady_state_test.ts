@@ -4,11 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readRequests } from "../frames/run_files.ts";
-import { normal, requestsCsv, seededRandom } from "../frames/testing.ts";
-import { checkLittlesLaw } from "./littles_law.ts";
-import { meanServiceS, windowSeries } from "./series.ts";
-import { checkSteadyState, findTrend, STEADY_PARTS } from "./steady_state.ts";
-import { cutWindow } from "./window.ts";
+import { normal, requestsCsv, seededRandom } from "../testing/synthetic_study.ts";
+import { checkLittlesLaw, checkSteadyState, findTrend, STEADY_PARTS } from "./steady_state.ts";
+import { cutWindow, meanServiceS, windowSeries } from "./window.ts";
 
 function close(actual: number, expected: number, tolerance = 1e-9): void {
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);
@@ -106,11 +104,11 @@ Deno.test("windowSeries() counts and averages the parts of a window", async () =
     );
     const window = { startUs, endUs: startUs + 300 };
     const cut = cutWindow(await readRequests(folder), window);
-    const series = windowSeries(cut, window, 3);
+    const series = windowSeries(cut, 3);
     assert.deepEqual(series.completed, [2, 1, 1]);
     assert.deepEqual(series.serviceMs, [2, 5, 7]);
     close(meanServiceS(series), 0.004);
-    assert.deepEqual(windowSeries(cut, window, 6).serviceMs.map(Number.isNaN), [
+    assert.deepEqual(windowSeries(cut, 6).serviceMs.map(Number.isNaN), [
       false,
       false,
       false,

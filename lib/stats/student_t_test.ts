@@ -1,6 +1,6 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { incompleteBeta, studentTCdf, studentTQuantile } from "./student_t.ts";
+import { incompleteBeta, studentTCdf, studentTQuantile } from "./probability.ts";
 
 function close(actual: number, expected: number, tolerance = 1e-6): void {
   assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);

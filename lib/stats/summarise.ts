@@ -1,35 +1,25 @@
-/**
- * From requests to runs, from runs to scenarios, from scenarios to ratios.
- *
- * @module
- */
+/** From requests to runs, and from runs to scenarios. */
 
 import type { DataFrame } from "nodejs-polars";
 import { armName, type Scenario, scenarioId, type ScenarioKey, scenarioKeys } from "../scenario.ts";
 import type { Manifest } from "../store/manifest.ts";
-import type { RequestColumns } from "../frames/columns.ts";
 import { NO_CONDITIONS, runConditions, type RunSources } from "./conditions.ts";
 import { LATE_MS, sumDeliveries } from "./delivery.ts";
 import { coefficientOfVariation, meanInterval, medianRange } from "./interval.ts";
 import {
   type LatencyMs,
-  type PercentileName,
   percentilesMs,
-  PERCENTS,
+  perPercentile,
   responseTimes,
   sortedUs,
 } from "./latency.ts";
-import type { Estimate, RunSummary, ScenarioSummary } from "./summary.ts";
-import { cutWindow, type Window, type WindowCut } from "./window.ts";
+import type { RunHead, RunSummary } from "./summary.ts";
+import { cutWindow, type SliceRates, type WindowCut } from "./window.ts";
 
 /** Above this share of unfinished over completed requests, percentiles are lower bounds. */
-export const CENSORED_SHARE = 0.05;
+const CENSORED_SHARE = 0.05;
 
-/** What a run is before its requests are counted. */
-type RunHead = Pick<RunSummary, "scenarioId" | "scenario" | "arm" | "round" | "status" | "cause">;
-
-/** What the requests of a run say. */
-export type Measures = Omit<RunSummary, keyof RunHead | "telemetry" | "conditions">;
+export type Measures = ReturnType<typeof measure>;
 
 /** A run of which there are no numbers: none was recorded, or what was cannot be read. */
 export function unmeasuredRun(
@@ -39,15 +29,16 @@ export function unmeasuredRun(
   return { ...head, ...noMeasures(), telemetry: null, conditions: NO_CONDITIONS };
 }
 
-/** What is said where there are no requests. */
 export function noMeasures(): Measures {
   return {
     measured: false,
     counted: false,
     requests: 0,
     failures: 0,
+    timed: 0,
     unfinished: 0,
     rps: 0,
+    slices: null,
     failuresPerS: 0,
     errorRate: null,
     p50Ms: null,
@@ -64,18 +55,15 @@ export function noMeasures(): Measures {
  * One run in numbers: throughput is correct answers over the window; percentiles are the exact
  * nearest-rank ones of the response time in an open loop, of the service time in a closed one.
  *
- * @param manifest The run's manifest.
- * @param requests Its requests; null when the run failed before any load.
- * @param arm The arm's label within its study. @default framework and path
- * @param telemetry What the samplers saw. @default null
- * @param sources The run's other files. @default none
+ * @param requests Null when the run failed before any load.
+ * @param arm The arm's label within its study.
  */
 export function summariseRun(
   manifest: Manifest,
   requests: DataFrame | null,
   arm = armName(manifest.scenario),
   telemetry: RunSummary["telemetry"] = null,
-  sources: RunSources = { final: null, resources: null },
+  sources: RunSources = { final: null, resources: null, turns: null, idle: null, leftOut: 0 },
 ): RunSummary {
   const run = unmeasuredRun({ ...manifest, arm });
   const { window, scenario } = manifest;
@@ -84,68 +72,71 @@ export function summariseRun(
     const ownUsers = manifest.ownLocustfile === true;
     return { ...run, conditions: { ...run.conditions, verified, ownUsers } };
   }
-
-  const openLoop = scenario.arrivalRate !== null;
-  const cut = cutWindow(requests, window, openLoop);
-  return {
-    ...run,
-    ...measureCut(cut, window, openLoop),
-    telemetry,
-    conditions: runConditions(manifest, requests, cut, window, sources),
-  };
+  const cut = cutWindow(requests, window, scenario.arrivalRate !== null, sources.turns);
+  const conditions = runConditions(manifest, requests, cut, sources);
+  return { ...run, ...measure(cut), telemetry, conditions };
 }
 
-/**
- * The requests of a window in numbers; see {@linkcode summariseRun}.
- *
- * @param requests A frame of `readRequests`.
- * @param window The measurement window.
- * @param openLoop Whether the requests were due at times of their own.
- */
-export function measure(requests: DataFrame, window: Window, openLoop: boolean): Measures {
-  return measureCut(cutWindow(requests, window, openLoop), window, openLoop);
-}
-
-/** {@linkcode measure} of requests that have been cut to their window. */
-export function measureCut(cut: WindowCut, window: Window, openLoop: boolean): Measures {
-  const { requests, correct, failed, unfinished, dropped } = cut;
-  const windowS = (window.endUs - window.startUs) / 1e6;
-  const serviceMs = percentilesMs(sortedUs(requests.serviceUs, correct));
+export function measure(cut: WindowCut) {
+  const { requests, correct, failed, unfinished, dropped, windowS, openLoop } = cut;
+  const serviceMs = percentilesMs(sortedUs(requests.serviceUs, cut.timed));
   const response = openLoop ? responseTimes(cut) : null;
   const responseMs = response && percentilesMs(response.sorted);
   const headline = responseMs ?? serviceMs;
   const completed = correct.length + failed.length;
+  const arrivals = completed + unfinished.length + dropped.length;
   return {
+    /** False when there are no requests to count: before any load, or unreadable. */
     measured: true,
+    /** Whether its throughput was counted correctly, whatever else a gate rejects it for. */
     counted: true,
+    /** Requests answered in the window, and failures among them. */
     requests: completed,
     failures: failed.length,
+    /** Correct answers of which percentiles are taken; of a run that took turns, fewer than all. */
+    timed: cut.timed.length,
+    /** Requests without an answer when the window ended. */
     unfinished: unfinished.length,
-    delivery: openLoop
-      ? {
-        arrivals: completed + unfinished.length + dropped.length,
-        late: sum([correct, failed, unfinished].map((places) => countLate(requests, places))),
-        dropped: dropped.length,
-      }
-      : null,
-    rps: cut.correctInWindow / windowS,
+    /** What became of the arrivals of an open loop; null in a closed one. */
+    delivery: openLoop ? { arrivals, late: countLate(cut), dropped: dropped.length } : null,
+    // Without a turn that counts, there is none.
+    rps: cut.counted.seconds === 0 ? 0 : cut.counted.correct / cut.counted.seconds,
+    /**
+     * Correct answers per second in the counted part of each slice, in order of blocks; null in the
+     * consecutive design.
+     */
+    slices: cut.turns as readonly SliceRates[] | null,
     failuresPerS: failed.length / windowS,
+    /** Failed requests over all answered, 0 to 1; null when nothing was answered. */
     errorRate: completed === 0 ? null : failed.length / completed,
+    /** Exact percentiles of the service time of correct answers: from its sending to its answer. */
     serviceMs,
+    /**
+     * Exact percentiles of the response time, from when a request was due, in an open loop; requests
+     * without an answer count with what they had waited. Null in a closed loop.
+     */
     responseMs,
+    /** The latency that this loop can speak of: response time, or service time in a closed loop. */
     p50Ms: headline.p50,
     p95Ms: headline.p95,
     p99Ms: headline.p99,
+    /**
+     * Percentiles above this one are lower bounds, because of requests without an answer: 100 where
+     * all are exact, 0 where none is (a closed loop with more than 5% unfinished).
+     */
     exactUpTo: response?.exactUpTo ??
       (unfinished.length > CENSORED_SHARE * completed ? 0 : 100),
   };
 }
 
 /** Requests that were sent more than {@linkcode LATE_MS} after they were due. */
-function countLate({ startUs, intendedUs }: RequestColumns, places: Uint32Array): number {
+function countLate({ requests, correct, failed, unfinished }: WindowCut): number {
+  const { startUs, intendedUs } = requests;
   if (intendedUs === null) return 0;
   let late = 0;
-  for (const i of places) if (startUs[i]! - intendedUs[i]! > 1000 * LATE_MS) late++;
+  for (const places of [correct, failed, unfinished]) {
+    for (const i of places) if (startUs[i]! - intendedUs[i]! > 1000 * LATE_MS) late++;
+  }
   return late;
 }
 
@@ -153,26 +144,14 @@ function sum(values: number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function mean(values: number[]): number | null {
-  return values.length === 0 ? null : sum(values) / values.length;
-}
-
+const mean = (values: number[]) => meanInterval(values)?.value ?? null;
 function mostFrequent(values: string[]): string | null {
-  const counts = new Map<string, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;
+  const groups = [...Map.groupBy(values, (value) => value)];
+  return groups.sort((a, b) => b[1].length - a[1].length)[0]?.[0] ?? null;
 }
 
-const PERCENTILE_NAMES = Object.keys(PERCENTS) as PercentileName[];
-
-/** Whether a percentile is only a lower bound, because of requests without an answer. */
 export function isLowerBound({ exactUpTo }: { exactUpTo: number }, percent: number): boolean {
   return percent > exactUpTo;
-}
-
-/** A throughput cannot be negative, so neither can its interval's lower end. */
-function notNegative(estimate: Estimate | null): Estimate | null {
-  return estimate?.low == null ? estimate : { ...estimate, low: Math.max(0, estimate.low) };
 }
 
 /**
@@ -186,54 +165,63 @@ function notNegative(estimate: Estimate | null): Estimate | null {
  * console.assert(summariseScenarios([]).length === 0);
  * ```
  */
-export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary[] {
-  const groups = new Map<string, RunSummary[]>();
-  for (const run of runs) {
-    groups.set(run.scenarioId, [...(groups.get(run.scenarioId) ?? []), run]);
-  }
-  return [...groups.values()].map((group) => {
-    const first = group[0]!;
-    const ok = group.filter((run) => run.status === "ok");
-    const failed = group.filter((run) => run.status === "failed");
-    const rejected = group.filter((run) => run.status === "rejected");
+export function summariseScenarios(runs: readonly RunSummary[]) {
+  return [...Map.groupBy(runs, ({ scenarioId }) => scenarioId).values()].map((group) => {
+    const { scenarioId, scenario, arm } = group[0]!;
+    const { framework, path, users, arrivalRate } = scenario;
+    const withStatus = (status: RunSummary["status"]) =>
+      group.filter((run) => run.status === status);
+    const [ok, failed, rejected] = [withStatus("ok"), withStatus("failed"), withStatus("rejected")];
     const measured = group.filter((run) => run.measured);
-    const throughputs = ok.map((run) => run.rps);
     // A percentile that some runs have too few requests for would be one of the others alone.
     const overRounds = (pick: (run: RunSummary) => number | null | undefined) => {
       const values = ok.map(pick).filter((value) => value != null);
       return values.length < ok.length ? null : medianRange(values);
     };
     const percentiles = (pick: (run: RunSummary) => LatencyMs | null) =>
-      Object.fromEntries(
-        PERCENTILE_NAMES.map((name) => [name, overRounds((run) => pick(run)?.[name])]),
-      ) as Record<PercentileName, Estimate | null>;
+      perPercentile((name) => overRounds((run) => pick(run)?.[name]));
     const answered = sum(group.map((run) => run.requests));
+    const throughputs = ok.map((run) => run.rps);
+    const rps = meanInterval(throughputs);
+    // A throughput cannot be negative, so neither can its interval's lower end.
+    if (rps?.low != null) rps.low = Math.max(0, rps.low);
     return {
-      scenarioId: first.scenarioId,
-      scenario: first.scenario,
-      arm: first.arm,
-      framework: first.scenario.framework,
-      path: first.scenario.path,
-      users: first.scenario.users,
-      arrivalRate: first.scenario.arrivalRate,
+      scenarioId,
+      scenario,
+      arm,
+      framework,
+      path,
+      users,
+      arrivalRate,
       ownUsers: group.some((run) => run.conditions.ownUsers),
+      /** Runs that count: the n behind every value below. */
       n: ok.length,
       failedRuns: failed.length,
+      /** The most frequent cause of failed runs; null when none failed. */
       cause: mostFrequent(failed.map((run) => run.cause ?? NO_CAUSE)),
       rejectedRuns: rejected.length,
       rejection: mostFrequent(rejected.map((run) => run.cause!)),
-      rps: notNegative(meanInterval(throughputs)),
+      /** Mean throughput and its 95% t interval; null when no run succeeded. */
+      rps,
+      /** Coefficient of variation of throughput over rounds, 0 to 1; null below two runs. */
       rpsCv: coefficientOfVariation(throughputs),
+      /** Median of the runs' percentiles, with the smallest and largest run; see `RunSummary`. */
       p50Ms: overRounds((run) => run.p50Ms),
       p95Ms: overRounds((run) => run.p95Ms),
       p99Ms: overRounds((run) => run.p99Ms),
       serviceMs: percentiles((run) => run.serviceMs),
-      responseMs: first.scenario.arrivalRate === null ? null : percentiles((run) => run.responseMs),
+      responseMs: arrivalRate === null ? null : percentiles((run) => run.responseMs),
+      /** Percentiles above this one are lower bounds in some run. */
       exactUpTo: Math.min(100, ...ok.map((run) => run.exactUpTo)),
+      /** What became of the arrivals of all measured runs that did not fail; null in a closed loop. */
       delivery: sumDeliveries([...ok, ...rejected].map((run) => run.delivery)),
+      /** Mean failures per second over all measured runs, failed ones among them; null without any. */
       failuresPerS: mean(measured.map((run) => run.failuresPerS)),
+      /** Failed requests over all answered, all runs together; null when nothing was answered. */
       errorRate: answered === 0 ? null : sum(group.map((run) => run.failures)) / answered,
+      /** Mean throughput of the failed runs that were measured, shown as failed; null without any. */
       failedRps: mean(failed.filter((run) => run.measured).map((run) => run.rps)),
+      /** Mean throughput of the rejected runs, shown as rejected; null without any. */
       rejectedRps: mean(rejected.map((run) => run.rps)),
     };
   });
@@ -242,7 +230,7 @@ export function summariseScenarios(runs: readonly RunSummary[]): ScenarioSummary
 /**
  * Settings besides the path that differ between two scenarios and act in both: between the paths,
  * PgBouncer's own change nothing in a direct scenario, not even its id, and so are no difference.
- * That one is a copy of the other is none either.
+ * A replica flag is not a difference.
  *
  * @example
  * ```ts
@@ -262,7 +250,6 @@ export function differingSettings(a: Scenario, b: Scenario): ScenarioKey[] {
   );
 }
 
-/** What stands for a cause that is not known. */
 export const NO_CAUSE = "no cause was recorded";
 
 /** A scenario's cause without the arm's name, which stands beside it wherever it is shown. */

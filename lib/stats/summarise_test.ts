@@ -10,9 +10,10 @@ import {
   syntheticManifest,
   syntheticPlan,
   type SyntheticRequest,
-} from "../frames/testing.ts";
+} from "../testing/synthetic_study.ts";
 import { planRuns } from "../plan.ts";
 import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
+import type { FinalAccount } from "../store/manifest.ts";
 import { deliveryTrouble } from "./delivery.ts";
 import { percentilesMs } from "./latency.ts";
 import { compareScenarios } from "./comparisons.ts";
@@ -49,6 +50,55 @@ Deno.test("cutWindow() counts by completion", async () => {
   ]);
   const { correct, failed, unfinished } = cutWindow(frame, manifest.window!);
   assert.deepEqual([correct.length, failed.length, unfinished.length], [2, 1, 2]);
+});
+
+Deno.test("cutWindow() of a run with turns counts answers of their settled parts, and times what was sent in them", async () => {
+  const turn = (block: number, at: number) => ({
+    block,
+    place: 2,
+    startUs: startUs + at,
+    settledUs: startUs + at + 200,
+    endUs: startUs + at + 1000,
+  });
+  const frame = await frameOf([
+    { startUs: startUs + 100, serviceUs: 50 }, // answered while it settled: neither
+    { startUs: startUs + 150, serviceUs: 100 }, // sent before, answered after: counts
+    { startUs: startUs + 300, serviceUs: 100 }, // both
+    { startUs: startUs + 990, serviceUs: 60 }, // answered after the end: timed
+    { startUs: startUs + 900, serviceUs: 50, status: 500, error: "HTTP 500" },
+    { startUs: startUs + 2300, serviceUs: 10 }, // the second turn's
+  ]);
+  const turns = [turn(0, -2000), turn(1, 0), turn(2, 2000)];
+  const cut = cutWindow(frame, { startUs, endUs: startUs + 3000 }, false, turns);
+  assert.deepEqual(cut.turns, [
+    {
+      block: 1,
+      place: 2,
+      rps: 2 / 0.0008,
+      earlyRps: 4 / 0.0008,
+      lateRps: 0,
+      serviceMs: 0.08,
+      timesUs: Float64Array.of(100, 60),
+    },
+    {
+      block: 2,
+      place: 2,
+      rps: 1 / 0.0008,
+      earlyRps: 2 / 0.0008,
+      lateRps: 0,
+      serviceMs: 0.01,
+      timesUs: Float64Array.of(10),
+    },
+  ]);
+  assert.deepEqual(cut.counted, {
+    seconds: 0.0016,
+    answered: 4,
+    correct: 3,
+  });
+  assert.deepEqual([...cut.timed].map((i) => cut.requests.serviceUs[i]), [100, 60, 10]);
+  assert.equal(cut.correct.length, 5);
+  const none = cutWindow(frame, { startUs, endUs: startUs + 3000 });
+  assert.deepEqual([none.turns, none.counted.correct, none.timed.length], [null, 5, 5]);
 });
 
 Deno.test("summariseRun() counts correct answers and takes exact percentiles of them", async () => {
@@ -215,6 +265,22 @@ Deno.test("summariseRun() has lower bounds when unfinished exceed 5% of the comp
   assert.equal(censored.requests, 100);
 });
 
+Deno.test("the generator's CPU is of the time by the clock, in which it worked for others too", async () => {
+  const process = { seed: 1, loadStartUs: startUs, windowStartUs: startUs, requests: 9 };
+  const spent = { windowEndUs: endUs + 3 * (endUs - startUs), cpuS: 4, loopLagMaxMs: 1 };
+  const final = { ...process, ...spent, processes: [{ ...process, ...spent }] };
+  const sources = {
+    final: final as unknown as FinalAccount,
+    resources: null,
+    turns: null,
+    idle: null,
+    leftOut: 0,
+  };
+  const { conditions } = summariseRun(manifest, await frameOf([]), "one", null, sources);
+  const { busiest, cores } = conditions.generator!;
+  assert.deepEqual([busiest, cores], [0.5, 0.5]);
+});
+
 Deno.test("summariseRun() of a run without load or without answers", async () => {
   const failed = { ...manifest, status: "failed" as const, cause: "no start", window: null };
   const none = summariseRun(failed, null);
@@ -233,8 +299,10 @@ function run(scenario: Scenario, round: number, rps: number, rest: Partial<RunSu
     cause: null,
     requests: rps,
     failures: 0,
+    timed: rps,
     unfinished: 0,
     rps,
+    slices: null,
     failuresPerS: 0,
     errorRate: 0,
     p50Ms: rps,

@@ -1,37 +1,10 @@
-/**
- * What a run's requests had the database do: equal work is what makes frameworks comparable.
- *
- * @module
- */
+/** What a run's requests had the database do: equal work is what makes frameworks comparable. */
 
 import type { DataFrame } from "nodejs-polars";
-import { OUTCOMES, requestColumns } from "../frames/columns.ts";
+
 import type { RouteWork } from "../store/manifest.ts";
-import { counterAt, findGap } from "./readings.ts";
-import type { Window } from "./window.ts";
-
-/** What a statement is for. */
-export type StatementKind = "data" | "transaction" | "setup";
-
-/** The work of a run's measurement window. */
-export interface Work {
-  /** Correct answers within the window. */
-  requests: number;
-  /** Their service times, all together, in milliseconds. */
-  serviceMs: number;
-  /** Statements that read or write data, and the rows that they returned. */
-  dataStatements: number;
-  rows: number;
-  /** `BEGIN`, `COMMIT`, `ROLLBACK` and the like: the framework's own cost. */
-  transactionControl: number;
-  /** Everything else: settings and look-ups of a new connection, pings. */
-  setup: number;
-  /** PostgreSQL's execution time of the data statements, and of all others, in milliseconds. */
-  dataMs: number;
-  otherMs: number;
-  /** What the contract lets the same requests ask for; null where a route of the app says nothing. */
-  contract: RouteWork | null;
-}
+import { findFall, findGap, growthWithin, numbersOf } from "./readings.ts";
+import { cutWindow, type Window } from "./window.ts";
 
 const TRANSACTION =
   /^(begin|start transaction|commit|end|rollback|abort|savepoint|release|prepare transaction)\b/i;
@@ -39,19 +12,7 @@ const DATA = /^(select|insert|update|delete|merge|with|values|table|copy)\b/i;
 /** The system's own relations, by which a driver or an ORM finds out where it is. */
 const SYSTEM = /\b(pg_catalog|information_schema)\.|\bfrom\s+pg_/i;
 
-/**
- * What a statement is for, by its text.
- *
- * @example
- * ```ts
- * import { statementKind } from "./work.ts";
- *
- * console.assert(statementKind("SELECT id FROM posts WHERE id = $1") === "data");
- * console.assert(statementKind("BEGIN") === "transaction");
- * console.assert(statementKind("select pg_catalog.version()") === "setup");
- * ```
- */
-export function statementKind(query: string): StatementKind {
+export function statementKind(query: string): "data" | "transaction" | "setup" {
   const text = query.replace(/^(\s|--[^\n]*\n|\/\*.*?\*\/|\()+/s, "");
   if (TRANSACTION.test(text)) return "transaction";
   if (!DATA.test(text) || SYSTEM.test(text)) return "setup";
@@ -59,89 +20,68 @@ export function statementKind(query: string): StatementKind {
   return /^(select|with)\b/i.test(text) && !/\bfrom\b/i.test(text) ? "setup" : "data";
 }
 
-/**
- * The work of a window.
- *
- * @param statements A frame of `readStatements`.
- * @param requests A frame of `readRequests`.
- * @param window The measurement window.
- * @param contract The manifest's `work`.
- * @returns The work, or a text that says why it cannot be told.
- */
+export type Work = Exclude<ReturnType<typeof workWithin>, string>;
+
+/** The work of a window, or a text that says why it cannot be told. */
 export function workWithin(
   statements: DataFrame,
   requests: DataFrame,
   window: Window,
   contract: Record<string, RouteWork> | undefined,
-): Work | string {
-  type Row = {
-    time_us: number;
-    query_id: string;
-    calls: number;
-    rows: number;
-    exec_ms: number;
-    query: string;
-  };
-  const rows = statements.toRecords() as Row[];
-  const timesUs = [...new Set(rows.map(({ time_us }) => Number(time_us)))];
+) {
+  const timesUs = [...new Set(numbersOf(statements, "time_us"))];
   const gap = findGap(timesUs, window);
   if (gap !== null) return gap;
-  const answered = countRoutes(requests, window);
-  const work: Work = {
-    requests: answered.reduce((sum, { count }) => sum + count, 0),
-    serviceMs: answered.reduce((sum, { serviceMs }) => sum + serviceMs, 0),
+  const answers = countRoutes(requests, window);
+  const work = {
+    requests: sumOf(answers, ({ count }) => count),
+    /** Their service times, all together, in milliseconds. */
+    serviceMs: sumOf(answers, ({ serviceMs }) => serviceMs),
+    /** Statements that read or write data, and the rows that they returned. */
     dataStatements: 0,
     rows: 0,
+    /** `BEGIN`, `COMMIT`, `ROLLBACK` and the like: the framework's own cost. */
     transactionControl: 0,
+    /** Everything else: settings and look-ups of a new connection, pings. */
     setup: 0,
+    /** PostgreSQL's execution time of the data statements, and of all others, in milliseconds. */
     dataMs: 0,
     otherMs: 0,
-    contract: contract === undefined ? null : sumContract(answered, contract),
+    /** What the contract lets the same requests ask for; null where a route of the app says nothing. */
+    contract: sumContract(answers, contract),
   };
+  type Counter = "calls" | "rows" | "exec_ms";
+  type Row = Record<"time_us" | Counter, number> & Record<"query_id" | "query", string>;
+  const rows = statements.toRecords() as Row[];
   for (const own of Map.groupBy(rows, ({ query_id }) => query_id).values()) {
+    const { query, query_id } = own[0]!;
     const byTime = new Map(own.map((row) => [Number(row.time_us), row]));
+    const valuesOf = (column: Counter) =>
+      timesUs.map((timeUs) => Number(byTime.get(timeUs)?.[column] ?? 0));
     // What has been counted does not vanish.
-    const calls = timesUs.map((timeUs) => Number(byTime.get(timeUs)?.calls ?? 0));
-    if (calls.some((count, i) => count < (calls[i - 1] ?? 0))) {
-      return `the calls of statement ${own[0]!.query_id} fall`;
-    }
-    const within = (column: "calls" | "rows" | "exec_ms") => {
-      const values = timesUs.map((timeUs) => Number(byTime.get(timeUs)?.[column] ?? 0));
-      const series = { timesUs, values };
-      return counterAt(series, window.endUs) - counterAt(series, window.startUs);
-    };
-    const kind = statementKind(own[0]!.query);
-    const count = within("calls");
+    if (findFall(valuesOf("calls")) > 0) return `the calls of statement ${query_id} fall`;
+    const within = (column: Counter) => growthWithin({ timesUs, values: valuesOf(column) }, window);
+    const kind = statementKind(query);
     if (kind === "data") {
-      work.dataStatements += count;
+      work.dataStatements += within("calls");
       work.rows += within("rows");
       work.dataMs += within("exec_ms");
     } else {
-      work[kind === "transaction" ? "transactionControl" : "setup"] += count;
+      work[kind === "transaction" ? "transactionControl" : "setup"] += within("calls");
       work.otherMs += within("exec_ms");
     }
   }
   return work;
 }
 
-/** Correct answers of one route. */
-interface Answers {
-  route: string;
-  count: number;
-  /** Their service times, all together. */
-  serviceMs: number;
-}
+type Answers = ReturnType<typeof countRoutes>[number];
 
 /** Correct answers within the window, by route. */
-function countRoutes(requests: DataFrame, window: Window): Answers[] {
-  const counts = new Map<string, Answers>();
+function countRoutes(requests: DataFrame, window: Window) {
+  const counts = new Map<string, { route: string; count: number; serviceMs: number }>();
   const routes = requests.getColumn("route").toArray() as string[];
-  const { length, startUs, serviceUs, outcome } = requestColumns(requests);
-  for (let i = 0; i < length; i++) {
-    const endUs = startUs[i]! + serviceUs[i]!;
-    if (outcome[i] !== OUTCOMES.correct || endUs < window.startUs || endUs >= window.endUs) {
-      continue;
-    }
+  const { correct, requests: { serviceUs } } = cutWindow(requests, window);
+  for (const i of correct) {
     const own = counts.get(routes[i]!) ?? { route: routes[i]!, count: 0, serviceMs: 0 };
     counts.set(own.route, own);
     own.count++;
@@ -150,16 +90,20 @@ function countRoutes(requests: DataFrame, window: Window): Answers[] {
   return [...counts.values()];
 }
 
+/** What a contract asks for some answers; null where it says nothing of one of their routes. */
 function sumContract(
-  answered: readonly Answers[],
-  contract: Record<string, RouteWork>,
+  answers: readonly Answers[],
+  contract: Record<string, RouteWork> | undefined,
 ): RouteWork | null {
-  const sum = { statements: 0, rows: 0 };
-  for (const { route, count } of answered) {
-    const work = contract[route];
-    if (work === undefined) return null;
-    sum.statements += count * work.statements;
-    sum.rows += count * work.rows;
+  if (contract === undefined || answers.some(({ route }) => contract[route] === undefined)) {
+    return null;
   }
-  return sum;
+  return {
+    statements: sumOf(answers, ({ route, count }) => count * contract[route]!.statements),
+    rows: sumOf(answers, ({ route, count }) => count * contract[route]!.rows),
+  };
+}
+
+function sumOf(answers: readonly Answers[], value: (own: Answers) => number): number {
+  return answers.reduce((total, own) => total + value(own), 0);
 }

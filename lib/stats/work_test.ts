@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readRequests, readStatements } from "../frames/run_files.ts";
-import { requestsCsv } from "../frames/testing.ts";
+import { requestsCsv } from "../testing/synthetic_study.ts";
 import { STATEMENT_COLUMNS } from "../store/layout.ts";
 import { statementKind, workWithin } from "./work.ts";
 

@@ -1,62 +1,36 @@
-/**
- * The counts of a run's requests as the load generator wrote them down: its closing account
- * `final.json` and Locust's own totals, and whether all sources agree.
- *
- * @module
- */
+/** The counts of a run's requests by all who wrote them down, and whether these agree. */
 
 import { join } from "node:path";
 import { readRecord } from "./files.ts";
-import type { FinalAccount } from "./manifest.ts";
-import { FINAL } from "./schemas.ts";
+import { FINAL, type FinalAccount } from "./manifest.ts";
 
-/** What the rows of `requests.csv` add up to. */
-export interface Counts {
-  /** All rows. */
+/** What the rows of `requests.csv` add up to, by the names of the account. */
+export interface Counts extends Pick<FinalAccount, typeof COUNTED[number]> {
   rows: number;
-  /** Answered in the window, failures among them. */
-  requests: number;
-  /** Failed in the window. */
-  failures: number;
-  /** Without an answer at the window's end. */
-  unfinished: number;
-  /** Not sent at all, of those that were meant to start in the window. */
-  dropped: number;
-  /** Answered before the window; in an open loop, meant to start before it. */
-  warmUpRequests: number;
-  /** Meant to start after the window. */
-  drainRequests: number;
 }
 
-/** What Locust's own files say. */
 export interface LocustTotals {
-  /** `Request Count` of the row `Aggregated`. */
   requests: number;
-  /** `Failure Count` of the row `Aggregated`. */
   failures: number;
   /** Exceptions raised by the locustfile, warm-up included. */
   exceptions: number;
 }
 
-/**
- * Reads the generator's closing account, `final.json`.
- *
- * @param folder The run's folder.
- * @throws {FileError} If it is missing or a field is not what it must be.
- */
+/** Reads the generator's closing account, `final.json`, from a run's folder. */
 export function readFinal(folder: string): FinalAccount {
-  return readRecord(join(folder, "final.json"), FINAL) as unknown as FinalAccount;
+  return readRecord(join(folder, "final.json"), FINAL);
 }
 
 const COUNTED = [
-  ...["requests", "failures", "unfinished", "dropped", "warmUpRequests", "drainRequests"] as const,
-];
+  "requests",
+  "failures",
+  "unfinished",
+  "dropped",
+  "warmUpRequests",
+  "drainRequests",
+] as const;
 
-/**
- * Holds the counts of `requests.csv`, `final.json` and Locust's own CSVs against each other.
- *
- * @returns One sentence that says what disagrees; null when all agree.
- */
+/** What counts of `requests.csv`, `final.json` and Locust's own CSVs disagree, in one sentence. */
 export function checkCounts(
   counts: Counts,
   final: FinalAccount,

@@ -2,8 +2,6 @@
  * What happens in a study, one JSON object per line in `events.jsonl` and on the standard output of
  * `--json`. Every view of a study in progress, in the terminal or in a notebook, is drawn from these.
  * `docs/events.md` holds the types below as they are here.
- *
- * @module
  */
 
 /** The steps of a run, in their order. */
@@ -64,180 +62,107 @@ export interface DecidedComparison {
   verdict: string;
 }
 
-/** A study starts or is resumed: it has `runs` runs, of which `complete` were done before. */
-export interface StudyStarted {
-  event: "study_started";
-  study: string;
-  runs: number;
-  complete: number;
-  matrix?: StudyMatrix;
-}
-
-/** All runs of a study are done; the counts are of all of them, those of earlier starts too. */
-export interface StudyFinished extends RunCounts {
-  event: "study_finished";
-  study: string;
-  /** Wall clock of this start, in seconds. */
-  tookS: number;
-}
-
-/** The study was interrupted or could not be continued; complete runs are kept. */
-export interface StudyStopped {
-  event: "study_stopped";
-  study: string;
-}
-
-/** The study was told to end; what runs is being stopped. */
-export interface Interrupted {
-  event: "interrupted";
-}
-
-/** Something worth keeping in sight, such as a warning. */
-export interface Note {
-  event: "note";
-  text: string;
-}
-
-/** A line of the setup, worth no more than a glance. */
-export interface Setup {
-  event: "setup";
-  text: string;
-}
-
-/** A run begins; `order` is its place in the study. */
-export interface RunStarted {
-  event: "run_started";
-  order: number;
-  scenarioId: string;
-  round: number;
-  label: string;
-}
-
-/** A run enters its next step. */
-export interface PhaseStarted {
-  event: "phase";
-  order: number;
-  phase: Phase;
-}
-
-/** The load's figures of the last second; not kept in `events.jsonl`. */
-export interface Live {
-  event: "live";
-  order: number;
-  users: number;
-  rps: number;
-  failuresPerS: number;
-  p95Ms: number | null;
-  /** Of an open loop: requests due per second, and sent late or never so far. */
-  arrivalRate?: number;
-  late?: number;
-  dropped?: number;
-}
-
-/** A run has ended, and its files are written. */
-export interface RunFinished {
-  event: "run_finished";
-  order: number;
-  scenarioId: string;
-  round: number;
-  status: RunStatus;
-  /** Why it failed or was rejected, in one sentence; null when it is ok. */
-  cause: string | null;
-  rps: number | null;
-  p95Ms: number | null;
-  /** Whether `p95Ms` is a lower bound. */
-  p95IsBound?: boolean;
-  tookS: number;
-}
-
-/** A run was interrupted; nothing of it is kept. */
-export interface RunStopped {
-  event: "run_stopped";
+/** A run in its study: its place in the order, its scenario, and the round from 1. */
+export interface RunPlace {
   order: number;
   scenarioId: string;
   round: number;
 }
 
-/**
- * Comparisons are undecided after `rounds` rounds: these scenarios get as many more as make
- * `maxRounds`. `runs` counts all runs of the study with them.
- */
-export interface RoundsAdded {
-  event: "rounds_added";
-  rounds: number;
-  maxRounds: number;
-  undecided: number;
-  comparisons: number;
-  scenarioIds: string[];
-  runs: number;
-}
-
-/** A report is being written, of a study of so many runs. */
-export interface ReportStarted {
-  event: "report_started";
-  study: string;
-  runs: number;
-  failed: number;
-}
-
-/** `done` counts steps of `total`; within a notebook it goes up by fractions. */
-export interface ReportStep {
-  event: "report_step";
-  text: string;
-  done: number;
-  total: number;
-}
-
-/** The report is written. The exit status is 3 where `accepted` is 0. */
-export interface ReportFinished extends RunCounts {
-  event: "report_finished";
-  study: string;
-  /** The answer to the question, in Markdown, as the report has it. */
-  answer: string;
-  /** Every comparison of throughput. */
-  comparisons: DecidedComparison[];
-  /** The report's files, relative to the project. */
-  files: string[];
-  tookS: number;
-}
-
-/** The report could not be written, or not all of it. */
-export interface ReportFailed {
-  event: "report_failed";
-  study: string;
-  /** Why, in one sentence. */
-  cause: string;
-  /** The files that were written all the same, relative to the project. */
-  files: string[];
-  tookS: number;
+/** What each event says beside its name and time. */
+export interface EventFields {
+  /** A study starts or is resumed: it has `runs` runs, of which `complete` were done before. */
+  study_started: { study: string; runs: number; complete: number; matrix?: StudyMatrix };
+  /**
+   * All runs of a study are done; the counts are of all of them, those of earlier starts too, and
+   * `tookS` is the wall clock of this start.
+   */
+  study_finished: RunCounts & { study: string; tookS: number };
+  /** The study was interrupted or could not be continued; complete runs are kept. */
+  study_stopped: { study: string };
+  /** The study was told to end; what runs is being stopped. */
+  interrupted: object;
+  /** Something worth keeping in sight, such as a warning. */
+  note: { text: string };
+  /** A line of the setup, worth no more than a glance. */
+  setup: { text: string };
+  /** A run begins. */
+  run_started: RunPlace & { label: string };
+  /** A run enters its next step. */
+  phase: { order: number; phase: Phase };
+  /** The load's figures of the last second; not kept in `events.jsonl`. */
+  live: {
+    order: number;
+    users: number;
+    rps: number;
+    failuresPerS: number;
+    p95Ms: number | null;
+    /** Of an open loop: requests due per second, and sent late or never so far. */
+    arrivalRate?: number;
+    late?: number;
+    dropped?: number;
+  };
+  /** A run has ended, and its files are written. */
+  run_finished: RunPlace & RunOutcome & {
+    /** Why it failed or was rejected, in one sentence; null when it is ok. */
+    cause: string | null;
+    rps: number | null;
+    p95Ms: number | null;
+    /** Whether `p95Ms` is a lower bound. */
+    p95IsBound?: boolean;
+  };
+  /** A run was interrupted; nothing of it is kept. */
+  run_stopped: RunPlace;
+  /**
+   * Comparisons are undecided after `rounds` rounds: these scenarios get as many more as make
+   * `maxRounds`. `runs` counts all runs of the study with them.
+   */
+  rounds_added: {
+    rounds: number;
+    maxRounds: number;
+    undecided: number;
+    comparisons: number;
+    scenarioIds: string[];
+    runs: number;
+  };
+  /**
+   * Every pair of arms that take turns has had so many of its starts: what the comparisons come to so
+   * far. Their intervals become narrower with each further start.
+   */
+  look: { starts: number; of: number; comparisons: DecidedComparison[] };
+  /** A report is being written, of a study of so many runs. */
+  report_started: { study: string; runs: number; failed: number };
+  /** `done` counts steps of `total`; within a notebook it goes up by fractions. */
+  report_step: { text: string; done: number; total: number };
+  /** The report is written. The exit status is 3 where `accepted` is 0. */
+  report_finished: RunCounts & {
+    study: string;
+    /** The answer to the question, in Markdown, as the report has it. */
+    answer: string;
+    /** Every comparison of throughput. */
+    comparisons: DecidedComparison[];
+    /** The report's files, relative to the project. */
+    files: string[];
+    tookS: number;
+  };
+  /**
+   * The report could not be written, or not all of it: why, in one sentence, and the files that were
+   * written all the same, relative to the project.
+   */
+  report_failed: { study: string; cause: string; files: string[]; tookS: number };
 }
 
 /** Something that happened, `time` being ISO 8601 in UTC. */
-export type StudyEvent =
-  & { time: string }
-  & (
-    | StudyStarted
-    | StudyFinished
-    | StudyStopped
-    | Interrupted
-    | Note
-    | Setup
-    | RunStarted
-    | PhaseStarted
-    | Live
-    | RunFinished
-    | RunStopped
-    | RoundsAdded
-    | ReportStarted
-    | ReportStep
-    | ReportFinished
-    | ReportFailed
-  );
+export type StudyEvent = {
+  [E in keyof EventFields]: { time: string; event: E } & EventFields[E];
+}[keyof EventFields];
 
 /** A {@linkcode StudyEvent} before it is given its time. */
-export type NewEvent = StudyEvent extends infer E ? E extends { time: string } ? Omit<E, "time">
-  : never
-  : never;
+export type NewEvent = {
+  [E in keyof EventFields]: { event: E } & EventFields[E];
+}[keyof EventFields];
+
+export type RunFinished = EventFields["run_finished"];
 
 /** Gives an event its time. */
 export function stampEvent(event: NewEvent): StudyEvent {
@@ -251,14 +176,10 @@ export function stampEvent(event: NewEvent): StudyEvent {
 export class EventLog implements Disposable {
   #file: string;
   #study: string | null = null;
-  #run: RunStarted | null = null;
+  #runs: RunPlace[] = [];
   #views: ((event: StudyEvent) => void)[];
   #unwritable = false;
 
-  /**
-   * @param file The study's `events.jsonl`.
-   * @param views Called with every event.
-   */
   constructor(file: string, views: ((event: StudyEvent) => void)[] = []) {
     this.#file = file;
     this.#views = views;
@@ -274,8 +195,10 @@ export class EventLog implements Disposable {
     const stamped = stampEvent(event);
     if (stamped.event === "study_started") this.#study = stamped.study;
     if (stamped.event === "study_finished") this.#study = null;
-    if (stamped.event === "run_started") this.#run = stamped;
-    if (stamped.event === "run_finished") this.#run = null;
+    if (stamped.event === "run_started") this.#runs.push(stamped);
+    if (stamped.event === "run_finished") {
+      this.#runs = this.#runs.filter(({ order }) => order !== stamped.order);
+    }
     const refusal = stamped.event === "live" ? null : this.#append(stamped);
     for (const view of this.#views) view(stamped);
     if (refusal !== null && !this.#unwritable) {
@@ -294,9 +217,7 @@ export class EventLog implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#run !== null) {
-      const { order, scenarioId, round } = this.#run;
-      this.#run = null;
+    for (const { order, scenarioId, round } of this.#runs.splice(0)) {
       this.emit({ event: "run_stopped", order, scenarioId, round });
     }
     if (this.#study !== null) this.emit({ event: "study_stopped", study: this.#study });

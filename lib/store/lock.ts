@@ -1,8 +1,6 @@
 /**
  * One runner per study. The lock is the kernel's own (`flock`), so that it is free the moment its
  * holder ends, however that happens; the file says who holds it. Readers need none.
- *
- * @module
  */
 
 import { readFileSync, statSync } from "node:fs";
@@ -11,11 +9,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
 import { type Owner, ownerState, thisOwner } from "./owner.ts";
 
-/** What `.lock` says about the runner of a study. */
 export interface LockOwner extends Owner {
   /** What it is, as in `a notebook kernel`. */
   what: string;
-  /** Since when it has held the lock, ISO 8601 in UTC. */
   since: string;
 }
 
@@ -25,62 +21,40 @@ export interface StudyLock extends Disposable {
   recovered: LockOwner | null;
 }
 
-/** The lock's file in a study's folder. */
 export function lockFile(folder: string): string {
   return join(folder, ".lock");
 }
 
 /**
- * Takes a study for this process.
+ * Takes a study for this process; fails if another has it.
  *
- * @param folder The study's folder; it exists.
  * @param what What this process is, for whoever comes second: `deno task run-all`.
- * @throws {PoolscopeError} If somebody else has it; the message names them and says what to do.
  */
 export async function lockStudy(folder: string, what: string): Promise<StudyLock> {
   const path = lockFile(folder);
   for (let attempt = 0;; attempt++) {
-    const file = Deno.openSync(path, { read: true, write: true, create: true });
-    try {
-      if (!file.tryLockSync(true)) {
-        const owner = readOwner(path);
-        // Its holder may be about to write its name, or to remove the file.
-        if (owner === null && attempt < 50) {
-          file.close();
-          await sleep(20);
-          continue;
-        }
-        throw refuse(folder, owner);
-      }
-      if (!isStill(path, file)) {
-        file.close();
-        continue;
-      }
-      const former = readOwner(path);
-      if (former !== null && !isGone(former)) throw refuse(folder, former);
-      const owner: LockOwner = { ...thisOwner(), what, since: new Date().toISOString() };
-      file.truncateSync();
-      file.writeSync(new TextEncoder().encode(JSON.stringify(owner) + "\n"));
-      return {
-        recovered: former,
-        [Symbol.dispose]: () => {
-          // Before it is freed: whoever waits for it looks whether the file is still this one.
-          if (isStill(path, file)) Deno.removeSync(path);
-          file.close();
-        },
-      };
-    } catch (error) {
-      try {
-        file.close();
-      } catch {
-        // Closed above.
-      }
-      throw error;
+    using opened = new DisposableStack();
+    const file = opened.use(Deno.openSync(path, { read: true, write: true, create: true }));
+    if (!file.tryLockSync(true)) {
+      const owner = readOwner(path);
+      if (owner !== null || attempt >= 50) throw refuse(folder, owner);
+      // Its holder may be about to write its name, or to remove the file.
+      await sleep(20);
+      continue;
     }
+    if (!isStill(path, file)) continue;
+    const former = readOwner(path);
+    if (former !== null && !isGone(former)) throw refuse(folder, former);
+    const owner: LockOwner = { ...thisOwner(), what, since: new Date().toISOString() };
+    file.truncateSync();
+    file.writeSync(new TextEncoder().encode(JSON.stringify(owner) + "\n"));
+    // Before it is freed: whoever waits for it looks whether the file is still this one.
+    opened.defer(() => isStill(path, file) && Deno.removeSync(path));
+    const held = opened.move();
+    return { recovered: former, [Symbol.dispose]: () => held.dispose() };
   }
 }
 
-/** Whether the path still leads to the open file. */
 function isStill(path: string, file: Deno.FsFile): boolean {
   try {
     return statSync(path).ino === file.statSync().ino;
@@ -106,22 +80,18 @@ function isGone(owner: LockOwner): boolean {
 }
 
 function refuse(folder: string, owner: LockOwner | null): PoolscopeError {
-  const begin = `Cannot run study "${basename(folder)}": `;
-  if (owner === null) {
-    return new PoolscopeError(`${begin}another process runs it; wait until that has ended`);
-  }
+  const why = owner === null
+    ? "another process runs it; wait until that has ended"
+    : explainOwner(folder, owner);
+  return new PoolscopeError(`Cannot run study "${basename(folder)}": ${why}`);
+}
+
+function explainOwner(folder: string, owner: LockOwner): string {
   const { pid, host, since, what } = owner;
   const who = `${what} (pid ${pid} on ${host}) has been running it since ${since}`;
-  const state = ownerState(owner);
-  if (state === "elsewhere") {
-    return new PoolscopeError(
-      `${begin}${who}; wait until it has ended, or delete ${lockFile(folder)} if it is gone`,
-    );
+  if (ownerState(owner) === "elsewhere") {
+    return `${who}; wait until it has ended, or delete ${lockFile(folder)} if it is gone`;
   }
-  if (pid === Deno.pid) {
-    return new PoolscopeError(`${begin}this same process runs it already; await that call first`);
-  }
-  return new PoolscopeError(
-    `${begin}${who}; wait until it has ended, stop it with \`kill ${pid}\`, or choose another --study name`,
-  );
+  if (pid === Deno.pid) return "this same process runs it already; await that call first";
+  return `${who}; wait until it has ended, stop it with \`kill ${pid}\`, or choose another --study name`;
 }

@@ -1,23 +1,38 @@
-/**
- * The manifest of a run: what was asked for, what was in force, what came of it.
- *
- * @module
- */
+/** The manifest of a run and the closing account of its load. A report refuses other files. */
 
+import { z } from "zod";
 import type { Leg, Scenario } from "../scenario.ts";
 import { ANY_VERSION } from "../settings.ts";
+
+// The parts of schemas; each message says what its field must be.
+export const whole = (words = "a whole number of at least 0") => z.int(words).min(0, words);
+
+const amount = (words = "a number of at least 0") => z.number(words).min(0, words);
+
+export const text = (words = "a text") => z.string(words).min(1, words);
+
+/** An object, whose fields are those of `T` by the word of what wrote it. */
+export const record = <T extends object>() =>
+  z.custom<T>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    "an object",
+  );
+
+const IN_ORDER = "a start before an end";
+
+/** The measurement window in Unix time, microseconds; null when there was none. */
+export const WINDOW = z.object({ startUs: whole(IN_ORDER), endUs: whole(IN_ORDER) }, IN_ORDER)
+  .refine(({ startUs, endUs }) => startUs < endUs, IN_ORDER).nullable();
 
 /** A CPU and memory limit; null where there is none. */
 export interface Limits {
   /** Quota in cores. */
   cpus: number | null;
-  /** Limit in MiB. */
   memoryMiB: number | null;
 }
 
 /** What was asked for one service, and what its own cgroup says while it runs. */
 export interface ServiceLimits {
-  /** The scenario's limits. */
   asked: Limits;
   /** As read from the cgroup that the service's own process is in. */
   readBack: Limits;
@@ -25,14 +40,10 @@ export interface ServiceLimits {
 
 /** What was checked of the app before the load. */
 export interface Verification {
-  /** Whether every check held. */
   ok: boolean;
   /** The requests of the contract whose status and body were compared. */
   contractRequests: number;
-  /**
-   * Whether the process on the port gave back this run's nonce; null of an app that has none, whose
-   * listener was seen to be a process, or in a container, that was started for the run.
-   */
+  /** Null of an app that has none, whose listener was seen to have been started for the run. */
   nonceMatched: boolean | null;
   /** PgBouncer's `total_query_count` around one request; null when the path is direct. */
   pgbouncerQueries: { before: number; after: number } | null;
@@ -40,24 +51,8 @@ export interface Verification {
   throughPgbouncer: boolean;
 }
 
-/** How round-trip times are made: `relay` is a process that holds bytes back (lib/engine/network.py). */
+/** How round-trip times are made: `relay` is a process that holds bytes back (lib/services/network.py). */
 export type NetworkMethod = "relay";
-
-/** What the contract lets a request of one route ask of the database. */
-export interface RouteWork {
-  /** Statements that read or write data. */
-  statements: number;
-  /** Rows that they return. */
-  rows: number;
-}
-
-/** What was asked of one leg, and what was seen of it before the load. */
-export interface LegInForce {
-  /** Milliseconds; `measured` is what the leg adds to a query, null where nothing stands between. */
-  rttMs: { asked: number; measured: number | null };
-  /** `inForce` is protocol and cipher as the receiving server tells them, null without encryption. */
-  tls: { asked: boolean; inForce: string | null };
-}
 
 /** How far one leg kept its delay during the load. */
 export interface Deliveries {
@@ -74,16 +69,21 @@ export interface Deliveries {
 export interface NetworkInForce {
   /** Null when no leg takes time. */
   method: NetworkMethod | null;
-  /** The legs of the scenario's path. */
-  legs: Partial<Record<Leg["name"], LegInForce>>;
+  /**
+   * The legs of the scenario's path. `measured` is what one adds to a query, null where nothing stands
+   * between; `inForce` is protocol and cipher as the receiving server tells them.
+   */
+  legs: Partial<
+    Record<Leg["name"], {
+      rttMs: { asked: number; measured: number | null };
+      tls: { asked: boolean; inForce: string | null };
+    }>
+  >;
   /** By leg, from verification to the end of the load; empty when no leg takes time. */
   deliveries: Partial<Record<Leg["name"], Deliveries>>;
 }
 
-/**
- * What the kernel counted of TCP from the window's begin to its end, where the services run: on the
- * local engine the whole machine, on Docker the containers of the run together.
- */
+/** What the kernel counted of TCP in the window: of the whole machine, or of the run's containers. */
 export interface TcpCounts {
   /** Connections that found a listen queue full. */
   listenOverflows: number;
@@ -96,12 +96,133 @@ export interface TcpCounts {
 export interface RunInputs {
   /** SHA-256 by path in the checkout, grouped by the part of a run that the files make up. */
   files: Record<string, Record<string, string>>;
-  /**
-   * Settings in force that are not at their defaults, as `postgres` and `pgbouncer` tell them
-   * themselves, without those that differ with each start; null when the run failed before.
-   */
+  /** Settings in force that are not at their defaults, by service; null when the run failed before. */
   settings: Record<string, Record<string, string>> | null;
 }
+
+const WORK = "statements and rows of each route";
+const ROUTE_WORK = z.object({ statements: whole(WORK), rows: whole(WORK) }, WORK);
+
+/** The statements that the contract lets a request of one route ask of the database, and their rows. */
+export type RouteWork = z.infer<typeof ROUTE_WORK>;
+
+/** What a report needs of every manifest. */
+export const MANIFEST = z.object({
+  study: text(),
+  plan: record<{ name: string; hash: string; functionalCheck: boolean }>(),
+  scenarioId: text(),
+  scenario: record<Scenario>(),
+  /** From 1. */
+  round: whole(),
+  /** Place in the study's order, from 1. */
+  order: whole(),
+  status: z.enum(["ok", "failed"], '"ok" or "failed"'),
+  /** Why the run failed, in one sentence; null when it did not. */
+  cause: z.string("a text or null").nullable(),
+  /** `local` or `docker`. */
+  engine: text(),
+  versions: record<Record<string, string>>(),
+  /** Commit of the checkout; null outside git. `-dirty` is appended when files had changed. */
+  gitCommit: z.string("a text or null").nullable(),
+  host: record<{ cpus: number; cpuModel: string; memoryMiB: number; kernel: string }>(),
+  limits: record<Record<string, ServiceLimits>>(),
+  /** The warning for the reader when limits could not be set; null when all are in force. */
+  limitsWarning: z.string("a text or null").nullable(),
+  /** What the scenario said to the app, by the names of its environment variables. */
+  appOptions: record<Record<string, string>>(),
+  /** How each service ended: exit code, or null when Poolscope stopped it. */
+  exitCodes: record<Record<string, number | null>>(),
+  files: record<Record<string, string>>(),
+  window: WINDOW,
+  /** The contract's work by route, as in `requests.csv`; not there in runs of earlier versions. */
+  work: z.record(z.string(), ROUTE_WORK, WORK).optional(),
+}).superRefine(({ status, cause, window }, context) => {
+  const fail = (key: string, message: string) =>
+    context.addIssue({ code: "custom", path: [key], message });
+  if ((status === "ok") !== (cause === null)) fail("cause", "a text exactly when the run failed");
+  // Without one a successful run has no numbers.
+  if (status === "ok" && window === null) fail("window", IN_ORDER);
+});
+
+/** One run, complete: written last, so that its presence means that the folder is complete. */
+export interface Manifest extends z.infer<typeof MANIFEST> {
+  schemaVersion: number;
+  seed: number;
+  times: { started: string; loadStarted: string | null; ended: string };
+  /** Seconds spent outside warm-up and window. */
+  overheadS: number;
+  /** Warm-up and window in seconds, as planned. */
+  warmUpS: number;
+  windowS: number;
+  /** What else it was made of; not there in runs of earlier versions. */
+  inputs?: RunInputs;
+  /** The images of the services with their digests; empty for the local engine. */
+  images: Record<string, string>;
+  /** Poolscope's own, by which limits were raised; not there in runs of earlier versions. */
+  ownConnections?: { postgres: number; pgbouncer: number };
+  /** Null when the run failed before, or is older than the settings of the network. */
+  network: NetworkInForce | null;
+  /** The cores that each service has for itself, as read back; null when they share the host's. */
+  cpuSets: Record<string, string> | null;
+  /** Null when the run failed before its window; missing in manifests of earlier versions. */
+  tcp?: TcpCounts | null;
+  /** Null when the run failed before. */
+  verification: Verification | null;
+  /** Of runs whose app told what its requests took; not there in others, nor in earlier versions. */
+  appTimings?: true;
+  /** Of runs whose requests are those of the app's own locustfile. */
+  ownLocustfile?: true;
+  /** Slices of load that count, of a run that took turns with others beside it. */
+  slices?: number;
+}
+
+/** One generating process. Counts and times are those of its measurement window. */
+const PROCESS = z.object({
+  seed: whole(),
+  /** Unix time in microseconds. */
+  loadStartUs: whole(),
+  windowStartUs: whole(),
+  windowEndUs: whole(),
+  requests: whole(),
+  cpuS: amount(),
+  loopLagMaxMs: amount(),
+}, "an object");
+const PROCESSES = "a list of at least one process";
+
+export const FINAL = z.object({
+  schemaVersion: whole(),
+  /** Requests answered in the window (in an open loop: due in it), failures among them. */
+  requests: whole(),
+  failures: whole(),
+  /** Requests without an answer at the window's end. */
+  unfinished: whole(),
+  /** Requests answered before the window began; in an open loop, all that were meant to start then. */
+  warmUpRequests: whole(),
+  /** Requests of an open loop that were meant to start after the window, while its last were awaited. */
+  drainRequests: whole(),
+  /** Arrivals scheduled within the window; 0 in a closed loop. */
+  arrivals: whole(),
+  /** Arrivals of the window that were sent more than 10 ms after their intended start. */
+  late: whole(),
+  /** Arrivals of the window that were never sent: too many requests were without an answer. */
+  dropped: whole(),
+  /** Unix time in microseconds. */
+  loadStartUs: whole(),
+  windowStartUs: whole(),
+  windowEndUs: whole(),
+  usersAtWindowStart: whole(),
+  cpuS: amount(),
+  /** The event loop's lag over the window: largest and mean, in milliseconds. */
+  loopLagMaxMs: amount(),
+  loopLagMeanMs: amount(),
+  /** Null where the client does not tell, missing in accounts of earlier versions. */
+  connections: whole().nullish(),
+  /** The generating processes; the fields above are their sums and extremes. */
+  processes: z.array(PROCESS, PROCESSES).min(1, PROCESSES),
+});
+
+/** Locust's closing account, `final.json`. Counts are those of the measurement window. */
+export type FinalAccount = z.infer<typeof FINAL>;
 
 /** The parts of a manifest that {@linkcode differingInputs} looks at; what is missing is not compared. */
 export type Comparable = Partial<
@@ -118,11 +239,7 @@ const TITLES: Record<string, string> = {
 /** More differences than these are only counted. */
 const MAX_NAMED = 3;
 
-/**
- * Which version of a program a scenario asks for.
- *
- * @param program A name in `versions`, such as `pgbouncer`.
- */
+/** Which version of a program, by its name in `versions`, a scenario asks for. */
 export function askedVersion(scenario: Scenario | undefined, program: string): string {
   // Manifests of earlier versions have no such settings.
   if (program === "postgres") return scenario?.postgresVersion ?? ANY_VERSION;
@@ -130,51 +247,36 @@ export function askedVersion(scenario: Scenario | undefined, program: string): s
   return runs ? scenario.pgbouncerVersion ?? ANY_VERSION : ANY_VERSION;
 }
 
-/** What runs share, with the values of each: files by hash, settings and versions as they are. */
-function sharedInputs(runs: readonly Comparable[]): Map<string, Record<string, string>[]> {
-  const shared = new Map<string, Record<string, string>[]>();
-  const add = (scope: string, values: Record<string, string>) =>
-    shared.set(scope, [...(shared.get(scope) ?? []), values]);
-  for (const { engine, versions = {}, scenarioId, scenario, inputs } of runs) {
-    if (engine !== undefined) add("engine", { engine });
-    for (const [key, title] of Object.entries(TITLES)) {
-      const scope = `${key} ${askedVersion(scenario, key)}`;
-      if (versions[key] !== undefined) add(scope, { [title]: versions[key] });
-    }
-    for (const [part, files] of Object.entries(inputs?.files ?? {})) add(`files ${part}`, files);
-    for (const [service, settings] of Object.entries(inputs?.settings ?? {})) {
-      const named = Object.entries(settings)
-        .map(([name, value]) => [`${TITLES[service] ?? service}'s ${name}`, value]);
-      add(`${service} of ${scenarioId}`, Object.fromEntries(named));
+/** What a run shares with others, by scope: files by hash, settings and versions as they are. */
+function* sharedInputs(
+  { engine, versions = {}, scenarioId, scenario, inputs }: Comparable,
+): Generator<[scope: string, values: Record<string, string>]> {
+  if (engine !== undefined) yield ["engine", { engine }];
+  for (const [key, title] of Object.entries(TITLES)) {
+    const version = versions[key];
+    if (version !== undefined) {
+      yield [`${key} ${askedVersion(scenario, key)}`, { [title]: version }];
     }
   }
-  return shared;
+  for (const [part, files] of Object.entries(inputs?.files ?? {})) yield [`files ${part}`, files];
+  for (const [service, settings] of Object.entries(inputs?.settings ?? {})) {
+    const named = Object.entries(settings)
+      .map(([name, value]) => [`${TITLES[service] ?? service}'s ${name}`, value]);
+    yield [`${service} of ${scenarioId}`, Object.fromEntries(named)];
+  }
 }
 
 /**
- * What differs between runs of one study that may not: engine, Python, versions of PostgreSQL and
- * PgBouncer that no scenario asks for, files, and settings in force of the same scenario. No comparison between such runs would be
- * one of paths or frameworks. Manifests of earlier versions, which lack some of it, are compared in
- * what they have.
- *
- * @param runs Manifests, or parts of them.
- * @returns What differs, as in `PgBouncer (1.24.1, 1.25.0)`; null when nothing does.
- *
- * @example
- * ```ts
- * import { differingInputs } from "./manifest.ts";
- *
- * const [a, b] = [{ pgbouncer: "1.24.1" }, { pgbouncer: "1.25.0" }];
- * console.assert(
- *   differingInputs([{ versions: a }, { versions: b }]) === "PgBouncer (1.24.1, 1.25.0)",
- * );
- * ```
+ * What differs between runs of one study that may not, as in `PgBouncer (1.24.1, 1.25.0)`: engine,
+ * Python, versions that no scenario asks for, files, and settings in force of the same scenario.
+ * Manifests of earlier versions, which lack some of it, are compared in what they have.
  */
 export function differingInputs(runs: readonly Comparable[]): string | null {
   const differing = new Set<string>();
-  for (const [scope, records] of sharedInputs(runs)) {
-    for (const name of new Set(records.flatMap((record) => Object.keys(record)))) {
-      const values = [...new Set(records.map((record) => record[name] ?? "default"))].sort();
+  const shared = runs.flatMap((run) => [...sharedInputs(run)]);
+  for (const [scope, records] of Map.groupBy(shared, ([scope]) => scope)) {
+    for (const name of new Set(records.flatMap(([, record]) => Object.keys(record)))) {
+      const values = [...new Set(records.map(([, record]) => record[name] ?? "default"))].sort();
       if (values.length < 2) continue;
       differing.add(scope.startsWith("files ") ? name : `${name} (${values.join(", ")})`);
     }
@@ -183,140 +285,4 @@ export function differingInputs(runs: readonly Comparable[]): string | null {
   const named = [...differing].slice(0, MAX_NAMED);
   const more = differing.size - named.length;
   return more > 0 ? `${named.join(", ")} and ${more} more` : named.join(" and ");
-}
-
-/** One run, complete: written last, so that its presence means that the folder is complete. */
-export interface Manifest {
-  /** See `SCHEMA_VERSION`. */
-  schemaVersion: number;
-  /** The study's name. */
-  study: string;
-  /** The plan's name and hash. */
-  plan: { name: string; hash: string; functionalCheck: boolean };
-  /** The scenario's id. */
-  scenarioId: string;
-  /** The scenario's values. */
-  scenario: Scenario;
-  /** From 1. */
-  round: number;
-  /** Place in the study's order, from 1. */
-  order: number;
-  /** Seed of this run's load. */
-  seed: number;
-  /** `ok`, or `failed` with {@linkcode Manifest.cause}. */
-  status: "ok" | "failed";
-  /** Why the run failed, in one sentence; null when it did not. */
-  cause: string | null;
-  /** Times of the steps, ISO 8601 in UTC. */
-  times: { started: string; loadStarted: string | null; ended: string };
-  /** Seconds spent outside warm-up and window. */
-  overheadS: number;
-  /** Warm-up and window in seconds, as planned. */
-  warmUpS: number;
-  windowS: number;
-  /** The measurement window in Unix time, microseconds; null when no load ran. */
-  window: { startUs: number; endUs: number } | null;
-  /** `local` or `docker`. */
-  engine: string;
-  /** Versions of everything that took part. */
-  versions: Record<string, string>;
-  /** What else it was made of; not there in runs of earlier versions. */
-  inputs?: RunInputs;
-  /** The images of the services with their digests; empty for the local engine. */
-  images: Record<string, string>;
-  /** Commit of the checkout; null outside git. `-dirty` is appended when files had changed. */
-  gitCommit: string | null;
-  /** The machine. */
-  host: { cpus: number; cpuModel: string; memoryMiB: number; kernel: string };
-  /** For each service of the run. */
-  limits: Record<string, ServiceLimits>;
-  /** The warning for the reader when limits could not be set; null when all are in force. */
-  limitsWarning: string | null;
-  /**
-   * Poolscope's own connections, by which `max_client_conn`, `max_connections` and
-   * `superuser_reserved_connections` were raised; not there in runs of earlier versions.
-   */
-  ownConnections?: { postgres: number; pgbouncer: number };
-  /** Null when the run failed before, or is older than the settings of the network. */
-  network: NetworkInForce | null;
-  /**
-   * The cores that generator, app, pooler and database have for themselves, as read back; null when
-   * they share the host's.
-   */
-  cpuSets: Record<string, string> | null;
-  /** Null when the run failed before its window; missing in manifests of earlier versions. */
-  tcp?: TcpCounts | null;
-  /** What the scenario said to the app, by the names of its environment variables. */
-  appOptions: Record<string, string>;
-  /** How each service ended: exit code, or null when Poolscope stopped it. */
-  exitCodes: Record<string, number | null>;
-  /** Null when the run failed before. */
-  verification: Verification | null;
-  /** The contract's work by route, as in `requests.csv`; not there in runs of earlier versions. */
-  work?: Record<string, RouteWork>;
-  /** Of runs whose app told what its requests took; not there in others, nor in earlier versions. */
-  appTimings?: true;
-  /** Of runs whose requests are those of the app's own locustfile. */
-  ownLocustfile?: true;
-  /** SHA-256 of each file beside the manifest. */
-  files: Record<string, string>;
-}
-
-/** Locust's closing account, `final.json`. Counts are those of the measurement window. */
-export interface FinalAccount {
-  /** See `SCHEMA_VERSION`. */
-  schemaVersion: number;
-  /**
-   * Requests answered in the window, failures among them; in an open loop, those that were meant to
-   * start in it and were answered.
-   */
-  requests: number;
-  /** Failed requests among them. */
-  failures: number;
-  /** Requests without an answer at the window's end. */
-  unfinished: number;
-  /** Requests answered before the window began; in an open loop, all that were meant to start then. */
-  warmUpRequests: number;
-  /** Requests of an open loop that were meant to start after the window, while its last were awaited. */
-  drainRequests: number;
-  /** Arrivals scheduled within the window; 0 in a closed loop. */
-  arrivals: number;
-  /** Arrivals of the window that were sent more than 10 ms after their intended start. */
-  late: number;
-  /** Arrivals of the window that were never sent: too many requests were without an answer. */
-  dropped: number;
-  /** Unix time in microseconds. */
-  loadStartUs: number;
-  windowStartUs: number;
-  windowEndUs: number;
-  /** Users running when the window began. */
-  usersAtWindowStart: number;
-  /** CPU time of the generator over the window, in seconds. */
-  cpuS: number;
-  /** The event loop's lag over the window: largest and mean, in milliseconds. */
-  loopLagMaxMs: number;
-  loopLagMeanMs: number;
-  /**
-   * Connections opened over the window; null where the client does not tell, missing in accounts of
-   * earlier versions.
-   */
-  connections?: number | null;
-  /** The generating processes; the fields above are their sums and extremes. */
-  processes: GeneratorProcess[];
-}
-
-/** One generating process. Counts and times are those of its measurement window. */
-export interface GeneratorProcess {
-  /** Seed of its random choices. */
-  seed: number;
-  /** Unix time in microseconds. */
-  loadStartUs: number;
-  windowStartUs: number;
-  windowEndUs: number;
-  /** Requests answered. */
-  requests: number;
-  /** CPU time in seconds. */
-  cpuS: number;
-  /** The event loop's largest lag in milliseconds. */
-  loopLagMaxMs: number;
 }

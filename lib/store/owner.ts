@@ -1,14 +1,10 @@
 /**
- * Who owns something that must not outlive its owner: a process, named so that neither a recycled
- * pid nor a restart of the machine can be taken for it.
- *
- * @module
+ * Names a process so that neither a recycled pid nor a restart of the machine can be taken for it.
  */
 
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 
-/** A process, named for good. */
 export interface Owner {
   pid: number;
   /** Its start in clock ticks since boot. */
@@ -39,7 +35,6 @@ function bootId(): string {
   }
 }
 
-/** This process. */
 export function thisOwner(): Owner {
   return {
     pid: Deno.pid,
@@ -49,10 +44,7 @@ export function thisOwner(): Owner {
   };
 }
 
-/**
- * Whether an owner still runs: `elsewhere` when it belongs to another host, where this process
- * cannot look.
- */
+/** Whether an owner still runs: `elsewhere` on another host, where this process cannot look. */
 export function ownerState(owner: Owner): "running" | "gone" | "elsewhere" {
   if (owner.host !== hostname()) return "elsewhere";
   if (owner.bootId !== bootId()) return "gone";

@@ -1,105 +1,74 @@
-/**
- * The state of a study in progress, folded from its events. Views draw this and nothing else.
- *
- * @module
- */
+/** The state of a study in progress, folded from its events. Views draw this and nothing else. */
 
 import type {
-  Live,
+  EventFields,
+  MatrixCell,
   Phase,
-  ReportStarted,
-  RunFinished,
   RunOutcome,
-  RunStarted,
+  RunPlace,
   StudyEvent,
   StudyMatrix,
-  StudyStarted,
 } from "./events.ts";
 
-/** The load's figures of the last second. */
-export type LiveFigures = Omit<Live, "event" | "order">;
+export type LiveFigures = Omit<EventFields["live"], "order">;
 
-/** The run under way. */
-export interface CurrentRun {
-  scenarioId: string;
+/** A run that is being made. */
+export interface LiveRun extends RunPlace {
   label: string;
-  round: number;
+  live: LiveFigures | null;
+}
+
+export interface CurrentRun extends LiveRun {
   phase: Phase;
   /** Unix time in milliseconds at which it started, and at which its phase did. */
   sinceMs: number;
   phaseSinceMs: number;
-  live: LiveFigures | null;
+  /** Runs that stand beside it. */
+  beside: LiveRun[];
 }
 
-/** A run that has ended, as it is announced. */
-export interface FinishedRun extends RunOutcome {
-  label: string;
-  round: number;
-  cause: string | null;
-  p95Ms: number | null;
-  /** Whether `p95Ms` is a lower bound. */
-  p95IsBound?: boolean;
+/** The runs that are being made, side by side. */
+export function liveRuns({ current }: Pick<StudyProgress, "current">): LiveRun[] {
+  return current === null ? [] : [current, ...current.beside];
 }
 
-/** What a view shows. */
-export interface StudyProgress {
-  study: string;
-  /** Runs of the study, and how many were complete when this start began. */
-  runs: number;
-  completeBefore: number;
-  /** Runs finished by this start. */
-  finished: number;
-  /** Failed runs, those of earlier starts too where they are known. */
-  failed: number;
-  /** Runs that gates rejected, likewise. */
-  rejected: number;
-  /** Seconds that the finished runs took together. */
-  spentS: number;
-  /** Every scenario with its rounds; null when the events do not say. */
-  matrix: StudyMatrix | null;
-  /** Unix time in milliseconds of the study's start. */
-  sinceMs: number | null;
-  /** The last line of the setup under way, or null. */
-  setup: { text: string; sinceMs: number } | null;
-  /** The run under way, or null. */
-  current: CurrentRun | null;
-  /** The run that ended last, or null. */
-  last: FinishedRun | null;
-  /** The report under way, or null; its step is null before the first. */
-  report: { text: string | null; done: number; total: number; sinceMs: number } | null;
-  /** Told to end, and not yet there. */
-  stopping: boolean;
-  /** All runs are complete; how long this start took for them. */
-  done: boolean;
-  tookS: number | null;
-  /** Ended before it was done. */
-  stopped: boolean;
-}
+export type FinishedRun =
+  & Pick<EventFields["run_finished"], "round" | "status" | "cause" | "rps" | "p95Ms" | "p95IsBound">
+  & { label: string };
 
-/** The state before the first event. */
-export function emptyProgress(): StudyProgress {
+export function emptyProgress() {
   return {
     study: "",
+    /** Runs of the study, and how many were complete when this start began. */
     runs: 0,
     completeBefore: 0,
     finished: 0,
+    /** Runs that failed and that gates rejected, those of earlier starts too where they are known. */
     failed: 0,
     rejected: 0,
     spentS: 0,
-    matrix: null,
-    sinceMs: null,
-    setup: null,
-    current: null,
-    last: null,
-    report: null,
+    /** Every scenario with its rounds; null when the events do not say. */
+    matrix: null as StudyMatrix | null,
+    sinceMs: null as number | null,
+    setup: null as { text: string; sinceMs: number } | null,
+    current: null as CurrentRun | null,
+    last: null as FinishedRun | null,
+    /** What the comparisons came to at the last look; null before the first. */
+    look: null as EventFields["look"] | null,
+    /** The report under way; its step is null before the first. */
+    report: null as { text: string | null; done: number; total: number; sinceMs: number } | null,
+    /** Told to end, and not yet there. */
     stopping: false,
+    /** All runs are complete; how long this start took for them. */
     done: false,
-    tookS: null,
+    tookS: null as number | null,
+    /** Ended before it was done. */
     stopped: false,
   };
 }
 
-/** The state after one more event. */
+export type StudyProgress = ReturnType<typeof emptyProgress>;
+
 export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgress {
   const timeMs = Date.parse(event.time);
   const current = (change: Partial<CurrentRun>): StudyProgress =>
@@ -107,27 +76,37 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
   switch (event.event) {
     case "study_started":
       return startStudy(event, timeMs);
-    case "setup":
+    case "setup": {
       // What is set up within a run belongs to its start.
-      return state.current !== null ? state : {
-        ...state,
-        setup: { text: event.text, sinceMs: state.setup?.sinceMs ?? timeMs },
-      };
-    case "run_started":
-      return { ...state, setup: null, current: startRun(event, timeMs) };
+      if (state.current !== null) return state;
+      return { ...state, setup: { text: event.text, sinceMs: state.setup?.sinceMs ?? timeMs } };
+    }
+    case "run_started": {
+      const run = { ...event, live: null };
+      const { beside = [] } = state.current ?? {};
+      if (state.current !== null) return current({ beside: [...beside, run] });
+      const since = { sinceMs: timeMs, phaseSinceMs: timeMs };
+      return { ...state, setup: null, current: { ...run, phase: "start", ...since, beside } };
+    }
     case "phase":
-      return current({ phase: event.phase, phaseSinceMs: timeMs });
+      return state.current?.phase === event.phase
+        ? state
+        : current({ phase: event.phase, phaseSinceMs: timeMs });
     case "live": {
-      const { event: _event, time: _time, order: _order, ...live } = event;
-      return current({ live });
+      const show = <R extends LiveRun>(run: R): R =>
+        run.order === event.order ? { ...run, live: event } : run;
+      const shown = state.current && show(state.current);
+      return { ...state, current: shown && { ...shown, beside: shown.beside.map(show) } };
     }
     case "run_finished":
       return finishRun(state, event);
     case "run_stopped":
-      return { ...state, current: null };
+      return { ...state, current: withoutRun(state.current, event.order) };
     case "rounds_added": {
       const { runs, scenarioIds, maxRounds } = event;
-      return { ...state, runs, matrix: withRounds(state.matrix, scenarioIds, maxRounds) };
+      const more = (rounds: Rounds) =>
+        Array.from({ length: maxRounds }, (_, i) => rounds[i] ?? null);
+      return { ...state, runs, matrix: changeRounds(state.matrix, scenarioIds, more) };
     }
     case "study_finished":
       return { ...state, current: null, done: true, tookS: event.tookS };
@@ -138,106 +117,101 @@ export function foldEvent(state: StudyProgress, event: StudyEvent): StudyProgres
     case "report_started":
       return startReport(state, event, timeMs);
     case "report_step": {
-      const { text, done, total } = event;
-      return {
-        ...state,
-        setup: null,
-        report: { text, done, total, sinceMs: state.report?.sinceMs ?? timeMs },
-      };
+      const sinceMs = state.report?.sinceMs ?? timeMs;
+      return { ...state, setup: null, report: { ...event, sinceMs } };
     }
     case "report_finished":
     case "report_failed":
       return { ...state, report: null, setup: null };
+    case "look":
+      return { ...state, look: event };
     case "note":
       return state;
   }
 }
 
-function startStudy(event: StudyStarted, sinceMs: number): StudyProgress {
-  const { study, runs, complete, matrix = null } = event;
+function startStudy(event: EventFields["study_started"], sinceMs: number): StudyProgress {
+  const { study, runs, complete, matrix } = event;
   const outcomes = matrix?.cells.flatMap((cell) => cell.rounds) ?? [];
+  const count = (status: RunOutcome["status"]) =>
+    outcomes.filter((outcome) => outcome?.status === status).length;
   return {
     ...emptyProgress(),
     study,
     runs,
-    matrix,
+    matrix: matrix ?? null,
     completeBefore: complete,
     sinceMs,
-    failed: outcomes.filter((outcome) => outcome?.status === "failed").length,
-    rejected: outcomes.filter((outcome) => outcome?.status === "rejected").length,
+    failed: count("failed"),
+    rejected: count("rejected"),
   };
 }
 
-function startRun({ scenarioId, label, round }: RunStarted, sinceMs: number): CurrentRun {
-  return {
-    scenarioId,
-    label,
-    round,
-    phase: "start",
-    live: null,
-    sinceMs,
-    phaseSinceMs: sinceMs,
-  };
-}
-
-function finishRun(state: StudyProgress, event: RunFinished): StudyProgress {
+function finishRun(state: StudyProgress, event: EventFields["run_finished"]): StudyProgress {
   const { scenarioId, round, status, rps, tookS } = event;
-  const { cause, p95Ms, p95IsBound } = event;
-  const label = state.current?.label ?? scenarioId;
   return {
     ...state,
     finished: state.finished + 1,
     failed: state.failed + (status === "failed" ? 1 : 0),
     rejected: state.rejected + (status === "rejected" ? 1 : 0),
     spentS: state.spentS + tookS,
-    matrix: withOutcome(state.matrix, scenarioId, round, { status, tookS, rps }),
-    current: null,
-    last: { label, round, status, cause, rps, p95Ms, p95IsBound, tookS },
+    matrix: changeRounds(
+      state.matrix,
+      [scenarioId],
+      (rounds) => rounds.with(round - 1, { status, tookS, rps }),
+    ),
+    current: withoutRun(state.current, event.order),
+    last: { ...event, label: labelOf(state, event) },
   };
 }
 
-function startReport(state: StudyProgress, event: ReportStarted, sinceMs: number): StudyProgress {
+/** What is left of the runs that are being made when one has ended. */
+function withoutRun(current: CurrentRun | null, order: number): CurrentRun | null {
+  if (current === null) return null;
+  const beside = current.beside.filter((run) => run.order !== order);
+  if (current.order !== order) return { ...current, beside };
+  const [next, ...rest] = beside;
+  return next === undefined ? null : { ...current, ...next, beside: rest };
+}
+
+/** How a run that is being made is called. */
+export function labelOf(state: StudyProgress, { order, scenarioId }: RunPlace): string {
+  return liveRuns(state).find((run) => run.order === order)?.label ?? scenarioId;
+}
+
+function startReport(
+  state: StudyProgress,
+  { study, runs, failed }: EventFields["report_started"],
+  sinceMs: number,
+): StudyProgress {
+  const report = { text: null, done: 0, total: 1, sinceMs };
+  if (state.study === study) return { ...state, report };
   // A study that was complete before this start has said nothing yet.
-  const known = state.study === event.study ? state : {
+  return {
     ...emptyProgress(),
-    study: event.study,
-    runs: event.runs,
-    completeBefore: event.runs,
-    failed: event.failed,
+    study,
+    runs,
+    completeBefore: runs,
+    failed,
     done: true,
     sinceMs,
+    report,
   };
-  return { ...known, report: { text: null, done: 0, total: 1, sinceMs } };
 }
 
-function withOutcome(
-  matrix: StudyMatrix | null,
-  scenarioId: string,
-  round: number,
-  outcome: RunOutcome,
-): StudyMatrix | null {
-  if (matrix === null) return null;
-  const cells = matrix.cells.map((cell) =>
-    cell.scenarioId === scenarioId
-      ? { ...cell, rounds: cell.rounds.with(round - 1, outcome) }
-      : cell
-  );
-  return { ...matrix, cells };
-}
+type Rounds = MatrixCell["rounds"];
 
-/** The matrix with so many rounds of some scenarios, the new ones to do. */
-function withRounds(
+function changeRounds(
   matrix: StudyMatrix | null,
   scenarioIds: string[],
-  rounds: number,
+  change: (rounds: Rounds) => Rounds,
 ): StudyMatrix | null {
-  if (matrix === null) return null;
-  const cells = matrix.cells.map((cell) =>
-    scenarioIds.includes(cell.scenarioId)
-      ? { ...cell, rounds: Array.from({ length: rounds }, (_, i) => cell.rounds[i] ?? null) }
-      : cell
-  );
-  return { ...matrix, cells };
+  return matrix && {
+    ...matrix,
+    cells: matrix.cells.map((cell) =>
+      scenarioIds.includes(cell.scenarioId) ? { ...cell, rounds: change(cell.rounds) } : cell
+    ),
+  };
 }
 
 /** Runs that are complete, and the part of the study that they are. */
@@ -247,10 +221,8 @@ export function countComplete(state: StudyProgress): { complete: number; share: 
 }
 
 /**
- * Seconds until the last run's end, from what the runs so far took, those of earlier starts too;
- * null before the first has ended. Each scenario is expected to take the mean of its own runs,
- * drawn to the mean of all runs as if by one more run of that length: a scenario that fails early
- * or starts slowly is seen for what it is, and one run does not decide.
+ * Seconds until the last run's end; null before the first has ended. Each scenario is expected to take
+ * the mean of its own runs, drawn to the mean of all as if by one more run of that length.
  */
 export function remainingS(state: StudyProgress, nowMs: number): number | null {
   const { matrix, current } = state;
@@ -259,13 +231,14 @@ export function remainingS(state: StudyProgress, nowMs: number): number | null {
   if (measured.length === 0) return null;
   // A run that failed early says little about the others.
   const good = measured.filter((run) => run.status !== "failed");
-  const typicalS = meanS(good.length > 0 ? good : measured);
+  const typical = good.length > 0 ? good : measured;
+  const typicalS = sumS(typical) / typical.length;
   let left = 0;
   for (const { scenarioId, rounds } of matrix.cells) {
     const own = rounds.filter((run) => run !== null);
     const expectedS = (sumS(own) + typicalS) / (own.length + 1);
     left += expectedS * (rounds.length - own.length);
-    if (scenarioId === current?.scenarioId) {
+    if (current !== null && liveRuns(state).some((run) => run.scenarioId === scenarioId)) {
       left -= expectedS - currentRemainingS(current, matrix, expectedS, nowMs);
     }
   }
@@ -305,8 +278,4 @@ export function leastRemainingS(state: StudyProgress): number | null {
 
 function sumS(runs: RunOutcome[]): number {
   return runs.reduce((sum, { tookS }) => sum + tookS, 0);
-}
-
-function meanS(runs: RunOutcome[]): number {
-  return sumS(runs) / runs.length;
 }

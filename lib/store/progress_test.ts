@@ -5,6 +5,7 @@ import {
   emptyProgress,
   foldEvent,
   leastRemainingS,
+  liveRuns,
   remainingS,
   type StudyProgress,
 } from "./progress.ts";
@@ -178,4 +179,45 @@ Deno.test("foldEvent() adds further rounds to the cells that get them, and to wh
     [ok(10), ok(10), null, null],
   ]);
   deepEqual([state.runs, remainingS(state, START)], [6, 20]);
+});
+
+Deno.test("foldEvent() follows runs that stand side by side until the last has ended", () => {
+  const run = (order: number, scenarioId: string): NewEvent => ({
+    event: "run_started",
+    order,
+    scenarioId,
+    round: 1,
+    label: `${scenarioId}, 9 users`,
+  });
+  const live = (order: number, rps: number): NewEvent => ({
+    event: "live",
+    order,
+    users: 9,
+    rps,
+    failuresPerS: 0,
+    p95Ms: null,
+  });
+  const finished = (order: number, scenarioId: string): NewEvent => ({
+    event: "run_finished",
+    order,
+    scenarioId,
+    round: 1,
+    cause: null,
+    p95Ms: null,
+    rps: 1,
+    status: "ok",
+    tookS: 1,
+  });
+  const begun = [run(7, "a"), run(8, "b"), live(7, 70), live(8, 80)];
+  deepEqual(liveRuns(fold(begun)).map(({ label, live }) => [label, live?.rps]), [
+    ["a, 9 users", 70],
+    ["b, 9 users", 80],
+  ]);
+  const one = fold([...begun, finished(7, "a")]);
+  deepEqual([liveRuns(one).map(({ scenarioId }) => scenarioId), one.last?.label], [
+    ["b"],
+    "a, 9 users",
+  ]);
+  const both = fold([...begun, finished(7, "a"), finished(8, "b")]);
+  deepEqual([liveRuns(both), both.last?.label, both.finished], [[], "b, 9 users", 2]);
 });

@@ -6,7 +6,7 @@ import { SchemaVersionError } from "../errors.ts";
 import { namedPlan, planRuns } from "../plan.ts";
 import { hashFile } from "./files.ts";
 import { runFolder, SCHEMA_VERSION } from "./layout.ts";
-import { findPending } from "./resume.ts";
+import { findPending } from "./studies.ts";
 
 const runs = planRuns(namedPlan("smoke")).slice(0, 2);
 const [first, second] = runs as [(typeof runs)[number], (typeof runs)[number]];

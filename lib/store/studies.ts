@@ -1,22 +1,29 @@
 /**
- * The studies under `data/runs/`: which there are, which are complete, and which one a start
- * resumes, begins or reads.
- *
- * @module
+ * The studies under `data/runs/`: which one a start resumes, begins or reads, and what is left
+ * to do in it.
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { PoolscopeError, UsageError } from "../errors.ts";
+import { FileError, PoolscopeError, SchemaVersionError, UsageError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import { parsePlan, type Plan, planHash, type PlannedRun, planRuns } from "../plan.ts";
+import { hashFile, readManifest, writeAtomic } from "./files.ts";
 import { openLoopFolder, runFolder, runsFolder, studyFolder } from "./layout.ts";
-import { writeAtomic } from "./files.ts";
 import { lockFile } from "./lock.ts";
+import type { Manifest } from "./manifest.ts";
 
-/** A study's frozen plan. */
+function planFile(folder: string): string {
+  return join(folder, "plan.json");
+}
+
+function writePlan(folder: string, plan: Plan): void {
+  mkdirSync(folder, { recursive: true });
+  writeAtomic(planFile(folder), JSON.stringify(plan, null, 2) + "\n");
+}
+
 export function readPlan(folder: string): Plan {
-  const file = join(folder, "plan.json");
+  const file = planFile(folder);
   if (!existsSync(file)) {
     throw new UsageError(
       `Cannot open study: ${file} does not exist; list data/runs for the studies`,
@@ -30,19 +37,60 @@ function isDone(folder: string, { id, round }: PlannedRun): boolean {
   return existsSync(join(runFolder(folder, id, round), "manifest.json"));
 }
 
-/**
- * The runs of a study: all of its plan's rounds, and those of further rounds that are complete. Which
- * further runs are to come is for the study's numbers to say.
- */
+/** The runs of a study: all of its plan's rounds, and those of further rounds that are complete. */
 export function knownRuns(folder: string, plan: Plan): PlannedRun[] {
   return planRuns(plan, plan.maxRounds)
     .filter((run) => run.round <= plan.rounds || isDone(folder, run));
 }
 
+/** The first of a run's files that is not as its manifest says. */
+interface Damage {
+  file: string;
+  problem: string;
+}
+
 /**
- * Whether a study is over: its numbers ask for no further rounds. It is written down by
- * {@linkcode markDecided}, for numbers are not read here; where it is not, it can be worked out again.
+ * Finds the runs of a study that are still to be run: without a manifest, or with files that are not
+ * those that it was written for. Nothing is changed.
  */
+export async function findPending(
+  folder: string,
+  runs: PlannedRun[],
+  { retryFailed = false }: { retryFailed?: boolean } = {},
+): Promise<{ runs: PlannedRun[]; damaged: (Damage & { run: PlannedRun })[] }> {
+  const pending: Awaited<ReturnType<typeof findPending>> = { runs: [], damaged: [] };
+  for (const run of runs) {
+    const { status, damage } = await inspectRun(runFolder(folder, run.id, run.round));
+    if (damage !== undefined) pending.damaged.push({ run, ...damage });
+    if (status === undefined || (retryFailed && status === "failed")) pending.runs.push(run);
+  }
+  return pending;
+}
+
+/** A run's status; or, where it is not complete, what is wrong with its files if there are any. */
+async function inspectRun(
+  place: string,
+): Promise<{ status?: Manifest["status"]; damage?: Damage }> {
+  let manifest: Manifest | null;
+  try {
+    manifest = readManifest(place);
+  } catch (error) {
+    // What another version wrote is whole; only that version may touch it.
+    if (!(error instanceof FileError) || error instanceof SchemaVersionError) throw error;
+    return { damage: { file: "manifest.json", problem: "is damaged" } };
+  }
+  if (manifest === null) return {};
+  for (const [file, hash] of Object.entries(manifest.files)) {
+    const path = join(place, file);
+    if (!existsSync(path)) return { damage: { file, problem: "is missing" } };
+    if (await hashFile(path) !== hash) {
+      return { damage: { file, problem: "does not match its hash" } };
+    }
+  }
+  return { status: manifest.status };
+}
+
+/** Whether a study's numbers ask for no further rounds, as {@linkcode markDecided} wrote down. */
 export function isDecided(folder: string, plan: Plan): boolean {
   return (plan.maxRounds ?? plan.rounds) === plan.rounds || existsSync(join(folder, DECIDED));
 }
@@ -56,12 +104,7 @@ export interface Decision extends Record<string, unknown> {
   openLoop: boolean;
 }
 
-/**
- * Writes down what a study's numbers decided, or takes that back.
- *
- * @param folder The study's folder.
- * @param decision What was spent and what follows; null where further runs are to come.
- */
+/** Writes down what a study's numbers decided; null where further runs are to come. */
 export function markDecided(folder: string, decision: Decision | null): void {
   const file = join(folder, DECIDED);
   if (decision === null) rmSync(file, { force: true });
@@ -80,7 +123,7 @@ export function isOpenLoopComplete(folder: string): boolean {
   const plan = readPlan(folder);
   if (plan.openLoop === undefined) return true;
   const followUp = openLoopFolder(folder);
-  if (existsSync(join(followUp, "plan.json"))) return isComplete(followUp);
+  if (existsSync(planFile(followUp))) return isComplete(followUp);
   // Without an accepted run there is no capacity that an open loop could go by.
   return readDecision(folder)?.openLoop === false;
 }
@@ -93,18 +136,9 @@ function readDecision(folder: string): Partial<Decision> | null {
   }
 }
 
-/** Whether nothing has run in a study and nobody works on it, as when its start was refused. */
-function isUntouched(folder: string): boolean {
-  return !existsSync(lockFile(folder)) &&
-    !planRuns(readPlan(folder)).some((run) => isDone(folder, run));
-}
-
 /**
- * Removes the folder of a study that has just begun and whose start was refused before its first run,
- * so that its name is free again.
- *
- * @param error Why it ended. One that was interrupted stays, to be continued.
- * @throws The error.
+ * Removes the folder of a study whose start was refused before its first run, so that its name is free
+ * again, and throws the error. A study that was interrupted stays, to be continued.
  */
 export function discardRefused(folder: string, error: unknown): never {
   const isRefusal = error instanceof UsageError || error instanceof PoolscopeError;
@@ -113,45 +147,35 @@ export function discardRefused(folder: string, error: unknown): never {
   throw error;
 }
 
-/** Whether a folder holds a plan; one with a damaged plan must not stand in the way of the others. */
-function hasPlan(folder: string): boolean {
-  try {
-    readPlan(folder);
-    return true;
-  } catch (error) {
-    if (error instanceof UsageError) return false;
-    throw error;
-  }
+/** All studies whose plan can be read, the newest first; a damaged plan is in nobody's way. */
+function readStudies(root?: string) {
+  const runs = runsFolder(root);
+  if (!existsSync(runs)) return [];
+  const studies = readdirSync(runs).flatMap((name) => {
+    const folder = join(runs, name);
+    try {
+      const plan = readPlan(folder);
+      return [{ name, folder, plan, time: statSync(planFile(folder)).mtimeMs }];
+    } catch (error) {
+      if (error instanceof UsageError) return [];
+      throw error;
+    }
+  });
+  return studies.sort((a, b) => b.time - a.time || b.name.localeCompare(a.name));
 }
 
-/** The names of all studies whose plan can be read, the newest first. */
 export function listStudies(root?: string): string[] {
-  const folder = runsFolder(root);
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => hasPlan(join(folder, name)))
-    .map((name) => ({ name, time: statSync(join(folder, name, "plan.json")).mtimeMs }))
-    .sort((a, b) => b.time - a.time || b.name.localeCompare(a.name))
-    .map(({ name }) => name);
+  return readStudies(root).map(({ name }) => name);
 }
 
-/**
- * The newest complete study.
- *
- * @param wanted Whether a plan is one of those that are looked for. @default all
- * @returns Its name; undefined where there is none.
- */
+/** The name of the newest complete study of such a plan. */
 export function newestStudy(
   wanted: (plan: Plan) => boolean = () => true,
   root?: string,
 ): string | undefined {
-  return listStudies(root).find((study) => {
-    const folder = studyFolder(study, root);
-    return wanted(readPlan(folder)) && isComplete(folder);
-  });
+  return readStudies(root).find(({ folder, plan }) => wanted(plan) && isComplete(folder))?.name;
 }
 
-/** One line on a study that is not there. */
 export function missingStudy(name: string, root?: string): string {
   const known = listStudies(root);
   return `Cannot open study "${name}": there is none in data/runs${
@@ -159,18 +183,11 @@ export function missingStudy(name: string, root?: string): string {
   }; known are ${known.join(", ") || "none"}`;
 }
 
-/**
- * The study that a reader means.
- *
- * @param name A study's name, or `newest` for the newest complete one.
- * @throws {UsageError} If there is none.
- */
+/** The study that a reader means by its name, or by `newest`: the newest complete one. */
 export function findStudy(name: string, root?: string): string {
   if (name !== "newest") {
     const folder = studyFolder(name, root);
-    if (!existsSync(join(folder, "plan.json"))) {
-      throw new UsageError(missingStudy(name, root));
-    }
+    if (!existsSync(planFile(folder))) throw new UsageError(missingStudy(name, root));
     return name;
   }
   const newest = newestStudy(undefined, root);
@@ -185,63 +202,48 @@ export function findStudy(name: string, root?: string): string {
 /**
  * Decides which study a start works on and writes its plan down: the named one, else an incomplete
  * one of the same plan, else a new one named after plan and time.
- *
- * @throws {PoolscopeError} If the named study belongs to another plan, of which something has run.
  */
 export function openStudyFolder(
   plan: Plan,
   options: { study?: string; root?: string; now?: Date } = {},
 ): { name: string; folder: string; resumed: boolean } {
   const { study, root, now = new Date() } = options;
-  const hash = planHash(plan);
-  const open = (name: string, resumed: boolean) => ({
-    name,
-    resumed,
-    folder: studyFolder(name, root),
-  });
-  if (study !== undefined) {
-    const folder = studyFolder(study, root);
-    if (existsSync(join(folder, "plan.json"))) {
-      if (planHash(readPlan(folder)) === hash) return open(study, true);
-      if (!isUntouched(folder)) {
+  const isSame = (other: Plan) => planHash(other) === planHash(plan);
+  const named = study ??
+    readStudies(root).find((one) => isSame(one.plan) && !isComplete(one.folder))?.name;
+  if (named !== undefined) {
+    const folder = studyFolder(named, root);
+    if (existsSync(planFile(folder))) {
+      const former = readPlan(folder);
+      if (isSame(former)) return { name: named, folder, resumed: true };
+      // Where nothing has run and nobody works on it, its start was refused.
+      if (existsSync(lockFile(folder)) || planRuns(former).some((run) => isDone(folder, run))) {
         throw new PoolscopeError(
-          `Cannot use study "${study}": it was made with another plan; choose another --study name`,
+          `Cannot use study "${named}": it was made with another plan; choose another --study name`,
         );
       }
     }
-  } else {
-    const unfinished = listStudies(root).find((name) => {
-      const folder = studyFolder(name, root);
-      return planHash(readPlan(folder)) === hash && !isComplete(folder);
-    });
-    if (unfinished !== undefined) return open(unfinished, true);
   }
-  const stamp = now.toISOString().replace(/[-:]/g, "").slice(0, 15);
   mkdirSync(runsFolder(root), { recursive: true });
-  const name = study ?? makeUnique(`${plan.name}-${stamp}Z`, root);
-  const opened = open(name, false);
-  mkdirSync(opened.folder, { recursive: true });
-  writeAtomic(join(opened.folder, "plan.json"), JSON.stringify(plan, null, 2) + "\n");
-  return opened;
+  const stamp = now.toISOString().replace(/[-:]/g, "").slice(0, 15);
+  const name = named ?? makeUnique(`${plan.name}-${stamp}Z`, root);
+  const folder = studyFolder(name, root);
+  writePlan(folder, plan);
+  return { name, folder, resumed: false };
 }
 
 /**
- * Opens the folder of a study that follows another; the first time, its plan is written down. Later
- * that plan stays, whatever the study's numbers then say: its runs belong together.
- *
- * @param folder The folder, as `openLoopFolder` or `confirmationFolder` names it.
- * @param derive The plan, where there is none yet.
- * @returns Null where there is none and none can be derived.
+ * Opens the folder of a study that follows another; the first time, its plan is derived and written
+ * down. Later that plan stays, whatever the study's numbers then say: its runs belong together.
  */
 export function followUpStudy(
   folder: string,
   derive: () => Plan | null,
 ): { folder: string; plan: Plan } | null {
-  if (existsSync(join(folder, "plan.json"))) return { folder, plan: readPlan(folder) };
+  if (existsSync(planFile(folder))) return { folder, plan: readPlan(folder) };
   const plan = derive();
   if (plan === null) return null;
-  mkdirSync(folder, { recursive: true });
-  writeAtomic(join(folder, "plan.json"), JSON.stringify(plan, null, 2) + "\n");
+  writePlan(folder, plan);
   return { folder, plan };
 }
 

@@ -3,7 +3,7 @@ import { deepEqual, equal, throws } from "node:assert/strict";
 import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { PoolscopeError, UsageError } from "../errors.ts";
-import { syntheticManifest } from "../frames/testing.ts";
+import { syntheticManifest } from "../testing/synthetic_study.ts";
 import { changePlan, namedPlan, type Plan, planRuns } from "../plan.ts";
 import { EventLog, type NewEvent, type StudyEvent } from "./events.ts";
 import { hashFile, readManifest, writeAtomic } from "./files.ts";

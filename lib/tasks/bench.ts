@@ -7,6 +7,7 @@ import { benchGenerator } from "../bench/generator.ts";
 import type { BenchOptions } from "../bench/options.ts";
 import { benchOverhead } from "../bench/overhead.ts";
 import { benchRecorder } from "../bench/recorder.ts";
+import { benchResolution } from "../bench/resolution.ts";
 import { benchStatistics } from "../bench/statistics.ts";
 import { benchTelemetry } from "../bench/telemetry.ts";
 import { benchVerdicts } from "../bench/verdicts.ts";
@@ -14,7 +15,6 @@ import { ENGINES } from "../run_study.ts";
 import { runTaskCommand, taskCommand, toWholeNumber } from "./options.ts";
 import { TerminalView } from "./terminal.ts";
 
-/** Each benchmark, and the question that it answers. */
 const BENCHMARKS: Record<string, [(options: BenchOptions) => Promise<unknown>, string]> = {
   overhead: [benchOverhead, "What does a run cost beside its warm-up and window?"],
   accuracy: [benchAccuracy, "Are an open loop's percentiles those of the server's own schedule?"],
@@ -23,6 +23,7 @@ const BENCHMARKS: Record<string, [(options: BenchOptions) => Promise<unknown>, s
   statistics: [benchStatistics, "Do intervals and verdicts hold, on noise of real runs?"],
   analysis: [benchAnalysis, "How long does the summary of 5,000,000 requests take?"],
   telemetry: [benchTelemetry, "What do the samplers cost the run that they watch?"],
+  resolution: [benchResolution, "How small a difference is found in two minutes per pair?"],
   verdicts: [benchVerdicts, "Is the bottleneck that was put into a run the one that is named?"],
 };
 

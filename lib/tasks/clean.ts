@@ -1,7 +1,7 @@
 /** `deno task clean`: ends leftovers and removes what was installed; results stay. */
 
 import { rmSync } from "node:fs";
-import { runningOwners, sweep } from "../engine/cleanup.ts";
+import { runningOwners, sweep } from "../hosts/owned.ts";
 import { PoolscopeError } from "../errors.ts";
 import { stagingFolder } from "../setup/stage.ts";
 import { TOOLS } from "../store/layout.ts";

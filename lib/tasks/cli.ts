@@ -1,13 +1,11 @@
 /**
- * What all tasks share: their help, ending on Ctrl-C, one-line errors and exit statuses. It imports
- * no npm package: the doctor, too, must start where none can be installed.
- *
- * @module
+ * What all tasks share: their help, ending on Ctrl-C, one-line errors and exit statuses. It imports no npm
+ * package: the doctor, too, must start where none can be installed.
  */
 
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
-import { isAlive, type ProcessStat, readProcess } from "../engine/proc.ts";
+import { isAlive, type ProcessStat, readProcess } from "../hosts/linux/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { EXIT, exitStatusHelp } from "./exit_status.ts";
 
@@ -17,7 +15,6 @@ export function shownPath(path: string): string {
   return shown.startsWith("..") ? path : shown;
 }
 
-/** The signals that end a task. */
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGTERM"] as const;
 
 /** By then what was started must have ended; what has not is left to its keepers. */
@@ -77,20 +74,18 @@ export async function runTask(
   } finally {
     clearInterval(orphaned);
   }
-  if (interrupted !== null && said !== null) say(said);
+  if (interrupted !== null && said !== null) {
+    try {
+      console.error(`\n${said}`);
+    } catch {
+      // The terminal is gone.
+    }
+  }
   Deno.exit(interrupted ?? status);
 }
 
 const STUDY_INTERRUPTED =
   "Interrupted: everything is stopped; complete runs are kept, start again to go on";
-
-function say(text: string): void {
-  try {
-    console.error(`\n${text}`);
-  } catch {
-    // The terminal is gone.
-  }
-}
 
 function report(error: unknown): number {
   if (error instanceof UsageError || error instanceof PoolscopeError) {
@@ -120,21 +115,22 @@ function watchWrappers(onDeath: () => void): ReturnType<typeof setInterval> {
 /** `deno task`, npm's shell and npm itself, as far as this process was started by way of them. */
 function findWrappers(pid: number): ProcessStat[] {
   const parent = readProcess(readProcess(pid)?.parent ?? 0);
-  if (parent === null || !isWrapper(readCommand(parent.pid))) return [];
+  if (parent === null || !isWrapper(parent.pid)) return [];
   return [parent, ...findWrappers(parent.pid)];
 }
 
-function readCommand(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-  } catch {
-    return "";
-  }
-}
+/** Command lines that do nothing but run Deno. */
+const WRAPPERS = [
+  /^(\S*\/)?deno task /,
+  /^((\S*\/)?node \S*|npm exec|npm run|npx) ?.*deno\b/,
+  /^(\S*\/)?(ba|da)?sh -c (-- )?'?(\S*\/)?deno'? /,
+];
 
-/** Whether this command line is one that does nothing but run Deno. */
-export function isWrapper(command: string): boolean {
-  return /^(\S*\/)?deno task /.test(command) ||
-    /^((\S*\/)?node \S*|npm exec|npm run|npx) ?.*deno\b/.test(command) ||
-    /^(\S*\/)?(ba|da)?sh -c (-- )?'?(\S*\/)?deno'? /.test(command);
+function isWrapper(pid: number): boolean {
+  try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+    return WRAPPERS.some((wrapper) => wrapper.test(command));
+  } catch {
+    return false; // It has ended.
+  }
 }

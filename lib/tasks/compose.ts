@@ -2,7 +2,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { composeFiles } from "../engine/compose_files.ts";
+import { composeFiles } from "../services/compose_files.ts";
 import { ROOT } from "../store/layout.ts";
 import { runTaskCommand, taskCommand } from "./options.ts";
 

@@ -2,26 +2,27 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { GATES } from "../diagnose/gates.ts";
+import { z } from "zod";
+import { GATES } from "../diagnose/gate_table.ts";
 import { READERS_VARIABLES } from "../setup/environment.ts";
 import { ROOT } from "../store/layout.ts";
 import { appSchema, type JsonSchema } from "../apps/app.ts";
 import { appTitle } from "../apps/folders.ts";
-import { FRAMEWORKS } from "../plan.ts";
+import { FRAMEWORKS, PLAN_FILE } from "../plan.ts";
 import { createScenario } from "../scenario.ts";
 import { REFUSED, type Server, SERVERS } from "../server_settings.ts";
 import {
-  describeRule,
   describeSetting,
   SCENARIO_KEYS,
   type Setting,
-  SETTING_PARTS,
   settingOf,
+  settingParts,
   SETTINGS,
 } from "../settings.ts";
 import { EXIT_STATUSES } from "./exit_status.ts";
 import { runTaskCommand, taskCommand } from "./options.ts";
-import { planSchema } from "./plan_schema.ts";
+
+const SERVER_NAMES = Object.keys(SERVERS) as Server[];
 
 /** The types of all events, as `lib/store/events.ts` has them. */
 function eventTypes(): string {
@@ -44,53 +45,49 @@ function describeDefault(name: string, { default: preset }: Setting): string {
     .join(", ");
 }
 
-/** The settings of each part, in sections. */
 function settingSections(): string {
-  const rows = Object.entries(SETTINGS as Record<string, Setting>);
-  return Object.entries(SETTING_PARTS).map(([part, title]) => {
-    const ofPart = rows.filter(([, { of }]) => of === part).map(([name, setting]) => [
+  return settingParts().map(([title, settings]) => {
+    const rows = settings.map(([name, setting]) => [
       `\`${name}\``,
-      describeRule(setting.rule).replace("null", "none"),
+      setting.rule.words.replace("null", "none"),
       describeDefault(name, setting),
       describeSetting(setting),
     ]);
-    return `## ${title}\n\n${table([["setting", "values", "default", "what it is"], ...ofPart])}`;
+    return `## ${title}\n\n${table([["setting", "values", "default", "what it is"], ...rows])}`;
   }).join("\n\n");
+}
+
+function code(names: readonly string[]): string {
+  return names.map((name) => `\`${name}\``).join(", ");
 }
 
 /** The servers' settings that cannot be given by their own names. */
 function refusedSettings(): string[][] {
-  const rows = Object.entries(SERVERS).flatMap(([server, title]) => {
+  const rows = SERVER_NAMES.flatMap((server) => {
     const named = SCENARIO_KEYS.flatMap((key) => {
-      const name = settingOf(key)![server as Server];
-      return name === undefined ? [] : [[name, key]];
+      const name = settingOf(key)![server];
+      return name === undefined ? [] : [[code([name]), `use \`${key}\``]];
     });
-    const refused = REFUSED[server as Server].map(({ names, reason }) => [
-      title,
-      names.split(" ").map((name) => `\`${name}\``).join(", "),
-      reason,
-    ]);
-    const ours = named.map(([name, key]) => [title, `\`${name}\``, `use \`${key}\``]);
-    return [...ours, ...refused];
+    const refused = Object.entries(REFUSED[server])
+      .map(([names, reason]) => [code(names.split(" ")), reason]);
+    return [...named, ...refused].map((row) => [SERVERS[server], ...row]);
   });
   return [["of", "names", "why"], ...rows];
 }
 
-/** The keys of an `app.json`. */
 function appKeys(): string[][] {
-  const { properties, required } = appSchema();
-  return Object.entries(properties ?? {}).filter(([key]) => key !== "$schema").map(
-    ([key, value]) => {
-      const { type, enum: words, default: preset, description } = value as JsonSchema;
-      const otherwise = preset === undefined ? "–" : `\`${JSON.stringify(preset)}\``;
-      return [
-        `\`${key}\``,
-        words?.map((word) => `\`${word}\``).join(", ") ?? String(type ?? "array or string"),
-        required!.includes(key) ? "must be given" : otherwise,
-        description!,
-      ];
-    },
-  );
+  const { $schema: _, ...properties } = appSchema().properties as Record<string, JsonSchema>;
+  const rows = Object.entries(properties).map(([key, value]) => {
+    const { type, enum: words, default: preset, description } = value;
+    const otherwise = preset === undefined ? "–" : `\`${JSON.stringify(preset)}\``;
+    return [
+      `\`${key}\``,
+      words === undefined ? String(type ?? "array or string") : code(words as string[]),
+      appSchema().required!.includes(key) ? "must be given" : otherwise,
+      description!,
+    ];
+  });
+  return [["key", "values", "default", "what it is"], ...rows];
 }
 
 /** The tables of each page, or a text, by the name in its `<!-- generated: name -->`. */
@@ -105,19 +102,16 @@ const PAGES: Record<string, Record<string, () => string[][] | string>> = {
   "docs/environment.md": {
     variables: () => [
       ["variables", "what they decide"],
-      ...READERS_VARIABLES.map(({ names, purpose }) => [
-        names.map((name) => `\`${name}\``).join(", "),
+      ...Object.entries(READERS_VARIABLES).map(([names, purpose]) => [
+        code(names.split(" ")),
         purpose,
       ]),
     ],
   },
-  "docs/your-app.md": { app: () => [["key", "values", "default", "what it is"], ...appKeys()] },
+  "docs/your-app.md": { app: appKeys },
   "docs/settings.md": { refused: refusedSettings, settings: settingSections },
   "docs/exit-status.md": {
-    statuses: () => [
-      ["status", "when"],
-      ...EXIT_STATUSES.map(({ statuses, when }) => [statuses.join(", "), when]),
-    ],
+    statuses: () => [["status", "when"], ...EXIT_STATUSES],
   },
 };
 
@@ -127,37 +121,57 @@ function table(rows: string[][]): string {
   const widths = cells[0]!.map((_, i) => Math.max(3, ...cells.map((row) => row[i]!.length)));
   const line = (row: string[]) =>
     `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`;
-  const [head, ...body] = cells;
-  return [line(head!), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join(
-    "\n",
-  );
+  const [head, ...body] = cells.map(line);
+  return [head, line(widths.map((width) => "-".repeat(width))), ...body].join("\n");
 }
 
-/**
- * The pages with their generated parts as they must be now.
- *
- * @returns The text of each page, by its path within the checkout.
- */
+/** The JSON Schema of a scenario: the table of settings, and any setting of the servers by its own name. */
+function scenarioSchema() {
+  const schemaOf = ({ doc, rule, default: preset }: Setting) => ({
+    description: doc,
+    ...rule.schema,
+    ...(preset !== undefined && { default: preset }),
+  });
+  const properties = Object.entries<Setting>(SETTINGS).map(([name, row]) => [name, schemaOf(row)]);
+  const ofServers = SERVER_NAMES.map((server) => [
+    `^${server}\\.[a-z][a-z0-9_.]*$`,
+    schemaOf(settingOf(`${server}.NAME`)!),
+  ]);
+  return {
+    type: "object",
+    properties: Object.fromEntries(properties),
+    required: ["framework", "path"],
+    additionalProperties: false,
+    patternProperties: Object.fromEntries(ofServers),
+  };
+}
+
+/** The JSON Schema of plan files, by which an editor completes and checks them. */
+function planSchema() {
+  const { properties, ...plan } = z.toJSONSchema(PLAN_FILE, { io: "input" });
+  const scenarios = { ...properties!.scenarios as object, items: scenarioSchema() };
+  return { title: "A plan of Poolscope", ...plan, properties: { ...properties, scenarios } };
+}
+
+/** All pages and schemas of docs/ with what is generated, by their paths. */
 export function generatedPages(): Map<string, string> {
-  const pages = new Map(
-    Object.entries(PAGES).map(([page, tables]) => {
-      const text = readFileSync(join(ROOT, page), "utf8");
-      const filled = Object.entries(tables).reduce(
-        (filled, [name, part]) => {
-          const content = part();
-          return filled.replace(
-            new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end -->)`),
-            (_, begin, end) =>
-              `${begin}\n${typeof content === "string" ? content : table(content)}\n\n${end}`,
-          );
-        },
-        text,
+  const pages = new Map<string, string>();
+  for (const [page, parts] of Object.entries(PAGES)) {
+    let text = readFileSync(join(ROOT, page), "utf8");
+    for (const [name, part] of Object.entries(parts)) {
+      const content = part();
+      text = text.replace(
+        new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end -->)`),
+        (_, begin, end) =>
+          `${begin}\n${typeof content === "string" ? content : table(content)}\n\n${end}`,
       );
-      return [page, filled];
-    }),
-  );
-  return pages.set("docs/plan.schema.json", planSchema())
-    .set("docs/app.schema.json", JSON.stringify(appSchema(), null, 2) + "\n");
+    }
+    pages.set(page, text);
+  }
+  for (const [name, schema] of Object.entries({ plan: planSchema(), app: appSchema() })) {
+    pages.set(`docs/${name}.schema.json`, JSON.stringify(schema, null, 2) + "\n");
+  }
+  return pages;
 }
 
 if (import.meta.main) {

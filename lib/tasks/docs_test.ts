@@ -25,7 +25,7 @@ Deno.test("docs/events.md names the ends of each start", () => {
   const page = readFileSync(join(ROOT, "docs", "events.md"), "utf8");
   const rows = [...page.matchAll(/^\| `(\w+)` +\| `(\w+)` or `(\w+)` +\|$/gm)]
     .map((row) => row.slice(1));
-  const names = [...page.matchAll(/ event: "(\w+)";/g)].map((name) => name[1]!);
+  const names = [...page.matchAll(/^ {2}(\w+): /gm)].map((name) => name[1]!);
   assert.deepEqual(
     rows.map(([start]) => start),
     names.filter((name) => name.endsWith("_started")),

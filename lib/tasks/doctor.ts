@@ -1,16 +1,12 @@
 /**
- * `deno task doctor`: what this machine has of what a study needs, and what is missing.
- *
- * Reaches no npm package, as the other tasks do: Deno would install them before the doctor could say
- * that there is no room for them. So its options are read by what Deno brings along.
- *
- * @module
+ * `deno task doctor`: checks the prerequisites. It reaches no npm package, which Deno would install before
+ * the doctor could say that there is no room for it; so what Deno brings along reads its options.
  */
 
 import { parseArgs } from "node:util";
 import { UsageError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
-import { examine, formatCheck } from "../setup/doctor.ts";
+import { examine, formatCheck } from "../doctor/doctor.ts";
 import { runTask } from "./cli.ts";
 import { EXIT } from "./exit_status.ts";
 
@@ -41,18 +37,13 @@ function readOptions() {
   }
 }
 
-/** Their descriptions are checked by a package, which only this needs. */
-async function examineApps(paths: string[]) {
-  const { examineApp } = await import("../setup/doctor_app.ts");
-  return paths.flatMap(examineApp);
-}
-
 await runTask(USAGE, async () => {
   const { values: options, positionals: apps } = readOptions();
   const begun = performance.now();
-  const checks = apps.length > 0
-    ? await examineApps(apps)
-    : await examine({}, options["docker-host"]);
+  const checks = apps.length === 0
+    ? await examine(options["docker-host"])
+    // Their descriptions are checked by a package, which only this needs.
+    : apps.flatMap((await import("../doctor/doctor_app.ts")).examineApp);
   const count = (state: string) => checks.filter((check) => check.state === state).length;
   const able = count("missing") === 0;
   const tookS = Math.round(performance.now() - begun) / 1000;

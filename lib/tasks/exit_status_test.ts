@@ -4,7 +4,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../frames/testing.ts";
+import { syntheticPlan, type SyntheticRun, syntheticStudy } from "../testing/synthetic_study.ts";
 import { ROOT, studyFolder } from "../store/layout.ts";
 import { exitStatusHelp } from "./exit_status.ts";
 

@@ -1,7 +1,7 @@
 /** `deno task export`: the report of a study or of a load, rebuilt from its folder. */
 
 import { exportStudy } from "../export_study.ts";
-import { exportLoad, findLoad, openLoad } from "../report/open_load.ts";
+import { exportLoad, findLoad, openLoad } from "../report/load.ts";
 import { loadStudy } from "../report/study.ts";
 import { studyFolder } from "../store/layout.ts";
 import { findStudy } from "../store/studies.ts";

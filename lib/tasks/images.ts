@@ -1,10 +1,10 @@
 /** `deno task images`: builds the Docker images of a study; see {@linkcode ensureImages}. */
 
-import { openDocker } from "../engine/docker_client.ts";
-import { dockerEnvironment, findDocker } from "../engine/docker_host.ts";
+import { openDocker } from "../hosts/docker/client.ts";
+import { dockerEnvironment, findDocker } from "../hosts/docker/daemon.ts";
 import { PoolscopeError } from "../errors.ts";
-import { ensureSecrets } from "../setup/compose_secrets.ts";
-import { ensureImages, removeImages } from "../setup/images.ts";
+import { ensureSecrets } from "../services/compose_secrets.ts";
+import { ensureImages, removeImages } from "../services/images.ts";
 import { runTaskCommand, taskCommand } from "./options.ts";
 
 const command = taskCommand("images", "Builds the Docker images of a study.")
@@ -23,7 +23,7 @@ await runTaskCommand(command, async ({ options, signal }) => {
   const begun = performance.now();
   const found = await findDocker(dockerEnvironment(options.dockerHost));
   if (typeof found === "string") throw new PoolscopeError(`Cannot build images: ${found}`);
-  const docker = openDocker(found.host);
+  const docker = openDocker(found.daemon);
   if (options.remove) {
     for (const name of await removeImages(docker)) console.log(`Removed ${name}`);
     return;

@@ -1,9 +1,9 @@
 // test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { freePort } from "../engine/cluster.ts";
-import { listProcesses } from "../engine/proc.ts";
-import { waitUntil } from "../engine/wait.ts";
+import { freePort } from "../hosts/local/local_host.ts";
+import { listProcesses } from "../hosts/linux/proc.ts";
+import { waitUntil } from "../hosts/wait.ts";
 import { setUp } from "../setup/mod.ts";
 import { ROOT } from "../store/layout.ts";
 import { HostileShell } from "../testing/hostile.ts";

@@ -2,7 +2,6 @@
 
 import { Option } from "@commander-js/extra-typings";
 import type { LiveSample } from "../load/requests.ts";
-import { loadJson, loadLines } from "../report/load.ts";
 import { runLoad } from "../run_load.ts";
 import { ARRIVALS, CLIENTS, type LoadLevel } from "../scenario.ts";
 import { progressWords as say } from "../wording/progress.ts";
@@ -38,43 +37,26 @@ const command = taskCommand(
   .option("--out <folder>", "folder of the run's files (default: below data/runs/)")
   .option("--json", "the summary as one JSON line on stdout, progress on stderr");
 
-/** What is asked for, as far as its progress tells it. */
-type ProgressOptions = LoadLevel & { warmUpS: number; durationS: number };
-
-/** What the load does, second by second: one line in place, or one now and then. */
-class Progress implements Disposable {
-  #options: ProgressOptions;
-  #view: TerminalView;
-  #plain: boolean;
-  #lastS = -Infinity;
-
-  constructor(options: ProgressOptions) {
-    this.#options = options;
-    this.#view = new TerminalView({ output: standardOutput(Deno.stderr) });
-    this.#plain = !this.#view.draws;
-  }
-
-  live = (sample: LiveSample): void => {
-    const { warmUpS, durationS, arrivalRate, users } = this.#options;
+/** Shows what a load does, second by second: one line in place, or one now and then. */
+function liveView(
+  view: TerminalView,
+  { warmUpS, durationS, arrivalRate, users }: LoadLevel & { warmUpS: number; durationS: number },
+): (sample: LiveSample) => void {
+  let lastS = -Infinity;
+  return (sample) => {
     const { phase, timeS } = sample;
     const [at, of] = phase === "warm-up" ? [timeS, warmUpS] : [timeS - warmUpS, durationS];
     const text = [
       say.phase(phase, Math.max(0, Math.min(Math.floor(at), of)), of),
-      ...say.live(sample),
+      ...say.live([sample]),
       users === null ? say.due(arrivalRate!) : say.users(sample.users),
     ].join(" · ");
-    if (!this.#plain) return this.#view.status(text);
+    if (view.draws) return view.status(text);
     // A log needs no line for each second.
-    if (timeS - this.#lastS < 5) return;
-    this.#lastS = timeS;
-    this.#view.line(text);
+    if (timeS - lastS < 5) return;
+    lastS = timeS;
+    view.line(text);
   };
-
-  note = (text: string): void => this.#view.line(text);
-
-  [Symbol.dispose](): void {
-    this.#view[Symbol.dispose]();
-  }
 }
 
 await runTaskCommand(command, async ({ args: [url], options: given, signal }) => {
@@ -93,15 +75,15 @@ await runTaskCommand(command, async ({ args: [url], options: given, signal }) =>
   let status: number;
   let lines: string[];
   {
-    using progress = new Progress(options);
-    const run = await runLoad({ ...options, onLive: progress.live, log: progress.note });
-    const { openLoad } = await import("../report/open_load.ts");
-    const { folder, fault } = run;
-    const { summary } = await openLoad(folder);
-    const { rejection } = summary;
+    using view = new TerminalView({ output: standardOutput(Deno.stderr) });
+    const onLive = liveView(view, options);
+    const { folder, fault } = await runLoad({ ...options, onLive, log: view.line });
+    const { loadJson, loadLines, openLoad } = await import("../report/load.ts");
+    const load = await openLoad(folder);
+    const { rejection } = load.summary;
     const place = shownPath(folder);
-    lines = json ? [JSON.stringify(loadJson(summary, place))] : loadLines(summary, place);
-    if (json && rejection !== null) progress.note(`FAILED: ${rejection}`);
+    lines = json ? [JSON.stringify(loadJson(load.summary, place))] : loadLines(load, place);
+    if (json && rejection !== null) view.line(`FAILED: ${rejection}`);
     if (fault !== null) status = EXIT.fault;
     else status = rejection === null ? EXIT.ok : EXIT.nothingAccepted;
   }

@@ -1,7 +1,7 @@
 /** `deno task new-app`: a folder for an app of the reader's own, as a copy of one that works. */
 
 import { Option } from "@commander-js/extra-typings";
-import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { appFolders } from "../apps/folders.ts";
 import { UsageError } from "../errors.ts";
@@ -26,12 +26,9 @@ export function templates(): Record<string, string> {
 }
 
 /**
- * Copies a template to a new app, which needs nothing outside of its folder.
+ * Copies a template to a new app, which needs nothing outside of its folder; returns that folder.
  *
  * @param name The app's name, for a folder below `apps/`; or a path, whose last part is the name.
- * @param from The name of a template.
- * @returns The app's folder.
- * @throws {UsageError} If there is a folder already, or the name is no name for an app.
  */
 export function createApp(name: string, from: string): string {
   const folder = name.includes("/") ? resolve(name) : join(ROOT, "apps", name);
@@ -49,7 +46,7 @@ export function createApp(name: string, from: string): string {
   const template = templates()[from]!;
   copy(template, folder);
   gatherFiles(template, folder, app);
-  for (const path of listFiles(folder)) renameApp(path, from, app);
+  renameApp(folder, from, app);
   return folder;
 }
 
@@ -80,16 +77,15 @@ function gatherFiles(template: string, folder: string, app: string): void {
   writeFileSync(file, JSON.stringify({ $schema, ...definition, title: app }, null, 2) + "\n");
 }
 
-/** What the app says that it is, in its answer to the health check. */
-function renameApp(path: string, from: string, app: string): void {
-  const text = readFileSync(path, "utf8");
-  const renamed = text.replace(new RegExp(`(\\bapp"?: )"${from}"`), `$1"${app}"`);
-  if (renamed !== text) writeFileSync(path, renamed);
-}
-
-function listFiles(folder: string): string[] {
-  const paths = readdirSync(folder, { recursive: true }).map((name) => join(folder, String(name)));
-  return paths.filter((path) => statSync(path).isFile());
+/** Changes what the app says that it is, in its answer to the health check. */
+function renameApp(folder: string, from: string, app: string): void {
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const text = readFileSync(path, "utf8");
+    const renamed = text.replace(new RegExp(`(\\bapp"?: )"${from}"`), `$1"${app}"`);
+    if (renamed !== text) writeFileSync(path, renamed);
+  }
 }
 
 const command = taskCommand("new-app", "Makes a folder for an app of yours; see docs/your-app.md.")

@@ -1,59 +1,55 @@
 /** `deno task ok`: the gate before a commit; format, lint and types, of the notebooks' cells too. */
 
 import { join } from "node:path";
-import { checkCells, type NamedNotebook } from "../notebooks/cells.ts";
-import { NOTEBOOKS, parseNotebook } from "../notebooks/notebook.ts";
-import { stripText } from "../notebooks/strip.ts";
+import { checkCells } from "../notebooks/cells.ts";
+import { NOTEBOOKS, parseNotebook, stripText } from "../notebooks/notebook.ts";
 import { tryCommand } from "../setup/command.ts";
 import { ROOT } from "../store/layout.ts";
 import { runTaskCommand, taskCommand } from "./options.ts";
 
-/** What one step found; nothing when all is well. */
-type Findings = string[];
-
-const COMMAND = taskCommand("ok", "Checks format, lint and types, of the notebooks' cells too.")
+const command = taskCommand("ok", "Checks format, lint and types, of the notebooks' cells too.")
   .option("--fix", "format files and strip notebooks");
 
-const FOLDER = join(ROOT, "notebooks");
+/** What one step found; nothing when all is well. */
+type Findings = Promise<string[]>;
 
-async function deno(signal: AbortSignal, ...args: string[]): Promise<Findings> {
-  const result = await tryCommand([Deno.execPath(), ...args], {
+async function deno(signal: AbortSignal, ...args: string[]): Findings {
+  const { code, stdout, stderr } = await tryCommand([Deno.execPath(), ...args], {
     cwd: ROOT,
     env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
     signal,
   });
-  return result.code === 0 ? [] : [(result.stdout + result.stderr).trim()];
+  return code === 0 ? [] : [(stdout + stderr).trim()];
 }
 
-async function readNotebooks(): Promise<(NamedNotebook & { text: string })[]> {
-  return await Promise.all(
-    NOTEBOOKS.map(async (name) => {
-      const text = await Deno.readTextFile(join(FOLDER, name));
-      return { name, text, notebook: parseNotebook(text, name) };
-    }),
-  );
-}
-
-async function checkStripped(fix: boolean): Promise<Findings> {
-  const findings: Findings = [];
-  for (const { name, text } of await readNotebooks()) {
+async function checkStripped(fix: boolean): Findings {
+  const findings: string[] = [];
+  for (const name of NOTEBOOKS) {
+    const path = join(ROOT, "notebooks", name);
+    const text = await Deno.readTextFile(path);
     const stripped = stripText(text, name);
     if (stripped === text) continue;
-    if (fix) await Deno.writeTextFile(join(FOLDER, name), stripped);
-    else {findings.push(
+    if (fix) await Deno.writeTextFile(path, stripped);
+    else {
+      findings.push(
         `notebooks/${name} holds outputs or an editor's metadata; deno task ok --fix strips it`,
-      );}
+      );
+    }
   }
   return findings;
 }
 
-async function checkNotebookCells(signal: AbortSignal): Promise<Findings> {
-  const problems = await checkCells(await readNotebooks(), { signal });
+async function checkNotebookCells(signal: AbortSignal): Findings {
+  const notebooks = await Promise.all(NOTEBOOKS.map(async (name) => {
+    const text = await Deno.readTextFile(join(ROOT, "notebooks", name));
+    return { name, notebook: parseNotebook(text, name) };
+  }));
+  const problems = await checkCells(notebooks, { signal });
   return problems.map(({ where, message }) => `notebooks/${where}: ${message}`);
 }
 
-await runTaskCommand(COMMAND, async ({ options: { fix = false }, signal }) => {
-  const steps: [string, () => Promise<Findings>][] = [
+await runTaskCommand(command, async ({ options: { fix = false }, signal }) => {
+  const steps: [string, () => Findings][] = [
     ["format", () => deno(signal, "fmt", "-q", ...(fix ? [] : ["--check"]))],
     ["lint", () => deno(signal, "lint", "-q")],
     ["types", () => deno(signal, "check", "-q", "--doc", "lib/")],

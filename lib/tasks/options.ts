@@ -1,8 +1,4 @@
-/**
- * How tasks declare their options: each once, with its help and what its value must be.
- *
- * @module
- */
+/** How tasks declare their options: each once, with its help and what its value must be. */
 
 import {
   Command,
@@ -13,12 +9,7 @@ import {
 import { UsageError } from "../errors.ts";
 import { runTask } from "./cli.ts";
 
-/**
- * A task's command, to which options and arguments are added.
- *
- * @param name As it is typed after `deno task`.
- * @param about What it does, for its help.
- */
+/** The command of `deno task NAME`, to which options and arguments are added. */
 export function taskCommand(name: string, about: string): Command {
   return new Command(`deno task ${name}`)
     .description(about)
@@ -28,21 +19,18 @@ export function taskCommand(name: string, about: string): Command {
     .configureOutput({ writeErr: () => {} });
 }
 
-/** Reads an option's value that is a number. */
 export function toNumber(text: string): number {
   const value = text.trim() === "" ? NaN : Number(text);
   if (Number.isFinite(value)) return value;
   throw new InvalidArgumentError("It must be a number");
 }
 
-/** Reads an option's value that is a whole number. */
 export function toWholeNumber(text: string): number {
   const value = toNumber(text);
   if (Number.isSafeInteger(value)) return value;
   throw new InvalidArgumentError("It must be a whole number");
 }
 
-/** Reads an option that may be repeated. */
 export function repeated(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
@@ -52,13 +40,7 @@ export function list<T>(parse: (text: string) => T) {
   return (text: string, before: T[] = []): T[] => [...before, ...text.split(",").map(parse)];
 }
 
-/**
- * Runs a task by {@linkcode runTask}, with what was given on its command line.
- *
- * @param command The task's command, made by {@linkcode taskCommand}.
- * @param body The task; what it returns is the exit status unless a signal came. @default 0
- * @param options Those of `runTask`, and what stands below the options in the help.
- */
+/** Runs a task by {@linkcode runTask}, with what was given on its command line. */
 export function runTaskCommand<A extends unknown[], O extends OptionValues>(
   command: Command<A, O>,
   body: (given: { args: A; options: O; signal: AbortSignal }) => Promise<number | void>,

@@ -2,4 +2,4 @@
 
 import { runStudyTask } from "./study.ts";
 
-await runStudyTask("run", false);
+await runStudyTask("run");

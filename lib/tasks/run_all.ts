@@ -2,4 +2,4 @@
 
 import { runStudyTask } from "./study.ts";
 
-await runStudyTask("run-all", true);
+await runStudyTask("run-all");

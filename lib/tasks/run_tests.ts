@@ -1,11 +1,9 @@
 /**
  * `deno task test`: all tests, closing with the line `N passed, N failed`.
  *
- * The lanes of testing/lanes.ts go side by side; what measures follows, alone. No test gets a second
- * try: one that is unsteady asserts more than it can know. With `POOLSCOPE_OFFLINE_IMAGES=1`, the
- * lane of Docker's tests builds the images before it begins.
- *
- * This file must not be called test.ts: Deno would take it for a test, which starts all tests.
+ * The lanes of testing/lanes.ts go side by side; what measures follows, alone. No test gets a second try:
+ * one that is unsteady asserts more than it can know. This file must not be called test.ts: Deno would
+ * take it for a test, which starts all tests.
  */
 
 import { readFileSync, rmSync } from "node:fs";
@@ -20,7 +18,6 @@ import { runTaskCommand, taskCommand } from "./options.ts";
 
 const PRELOAD = "--preload=./lib/testing/strict_assert.ts";
 
-/** Where and how some tests are run. */
 interface RunOptions {
   /** @default the checkout */
   cwd?: string;
@@ -55,12 +52,10 @@ async function runDeno(args: string[], options: RunOptions): Promise<boolean> {
     env: { NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",
+    signal,
   }).spawn();
-  const stop = () => child.kill("SIGTERM");
-  signal.addEventListener("abort", stop);
   await Promise.all([relay(child.stdout, label), relay(child.stderr, label)]);
   const { success } = await child.status;
-  signal.removeEventListener("abort", stop);
   signal.throwIfAborted();
   return success;
 }
@@ -71,7 +66,6 @@ function failedCommand(...words: string[]): TestResult {
   return { file: null, name, seconds: 0, outcome: "failed", fault: null };
 }
 
-/** Runs `deno test`. */
 async function runTests(args: string[], options: RunOptions): Promise<TestResult[]> {
   const report = Deno.makeTempFileSync({ suffix: ".xml" });
   try {
@@ -119,7 +113,6 @@ async function runWithImages(files: string[], options: RunOptions): Promise<Test
     : [failedCommand("task images --offline")];
 }
 
-/** Runs all tests. */
 async function runAll(signal: AbortSignal): Promise<TestResult[]> {
   const { copy, alone } = testLanes();
   const others = [...copy, ...alone].join();

@@ -1,17 +1,15 @@
 /**
- * The progress of a study in the terminal: a block that is redrawn in place, above which stay the
- * lines that somebody who comes back in the morning wants to read: failures with their causes, and
- * notes. Without a terminal there are lines only, one for each finished run.
- *
- * @module
+ * The progress of a study in the terminal: a block that is redrawn in place, above which stay failures
+ * with their causes, and notes. Without a terminal there are lines only, one for each finished run.
  */
+
+import { isDeepStrictEqual } from "node:util";
 
 import type { StudyEvent } from "../store/events.ts";
 import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
 import { eventLines, renderBlock, renderMatrix } from "../views/lines.ts";
 import { paint, plainText, wrapText } from "../views/text.ts";
 
-/** Where a view is written to. */
 export interface Output {
   write(text: string): void;
   /** Columns and rows; null when this is no terminal that can move its cursor. */
@@ -19,7 +17,6 @@ export interface Output {
   color: boolean;
 }
 
-/** Options of {@linkcode TerminalView}. */
 export interface TerminalOptions {
   /** Write events as JSON lines to standard output, and lines for people to standard error. */
   json?: boolean;
@@ -39,28 +36,25 @@ const END_FRAME = "\x1b[?2026l";
 const ERASE_REST_OF_LINE = "\x1b[K";
 const ERASE_BELOW = "\x1b[J";
 
+const USUAL_SIZE = { columns: 80, rows: 24 };
 /** Clocks and figures are redrawn this often; what happens is drawn at once. */
 const TICK_MS = 500;
 
 /** A view of a study for the terminal. Dispose of it to give the terminal back. */
 export class TerminalView implements Disposable {
-  #state = emptyProgress();
   #json: boolean;
   #output: Output;
-  #now: () => number;
-  #timeZone: string | undefined;
+  #clock: { now: () => number; timeZone?: string };
+  #state = emptyProgress();
   #status: string | null = null;
   /** The block on the screen; the cursor stands at its first line's beginning. */
   #drawn: string[] = [];
   #release: (() => void) | null = null;
 
-  /** @param options Options for this view. */
-  constructor(options: TerminalOptions = {}) {
-    this.#json = options.json ?? false;
-    this.#output = options.output ??
-      standardOutput(this.#json ? Deno.stderr : Deno.stdout, this.#json);
-    this.#now = options.now ?? Date.now;
-    this.#timeZone = options.timeZone;
+  constructor({ json = false, output, now = Date.now, timeZone }: TerminalOptions = {}) {
+    this.#json = json;
+    this.#output = output ?? standardOutput(json ? Deno.stderr : Deno.stdout, json);
+    this.#clock = { now, timeZone };
   }
 
   /** Whether it draws in place; else it writes lines. */
@@ -68,12 +62,11 @@ export class TerminalView implements Disposable {
     return this.#output.size() !== null;
   }
 
-  /** Takes in one event. */
   show = (event: StudyEvent): void => {
     if (this.#json) write(Deno.stdout, JSON.stringify(event) + "\n");
     const before = this.#state;
     this.#state = foldEvent(before, event);
-    if (this.#output.size() === null) {
+    if (!this.draws) {
       for (const line of eventLines(before, event)) this.line(line);
       return;
     }
@@ -84,22 +77,20 @@ export class TerminalView implements Disposable {
       this.#print(["", ...renderMatrix(this.#state, this.#frame()), "", ...this.#wrap(keeps)], []);
       return;
     }
-    const failed = event.event === "run_finished"; // Only those are kept that went wrong.
-    const lines = this.#wrap(keeps);
-    this.#print(
-      failed ? lines.map((line) => paint([[line, "failed"]], this.#output.color)) : lines,
-    );
+    // Of finished runs only those are kept that went wrong.
+    const style = event.event === "run_finished" ? "failed" : "plain";
+    this.#print(this.#wrap(keeps).map((line) => paint([[line, style]], this.#output.color)));
   };
 
   /** Prints a line that stays. */
   line = (text: string): void => {
-    if (this.#output.size() === null) this.#output.write(plainText(text) + "\n");
-    else this.#print(this.#wrap([text]));
+    if (this.draws) this.#print(this.#wrap([text]));
+    else this.#output.write(plainText(text) + "\n");
   };
 
   /** Shows a line that the next one replaces; nothing without a terminal. */
   status = (text: string): void => {
-    if (this.#output.size() === null) return;
+    if (!this.draws) return;
     this.#status = text;
     this.#hold();
     this.#print([]);
@@ -142,15 +133,14 @@ export class TerminalView implements Disposable {
   }
 
   #frame() {
-    const { columns, rows } = this.#output.size() ?? { columns: 80, rows: 24 };
-    const { color } = this.#output;
-    return { columns, rows, color, nowMs: this.#now(), timeZone: this.#timeZone };
+    const { now, timeZone } = this.#clock;
+    const size = this.#output.size() ?? USUAL_SIZE;
+    return { ...size, color: this.#output.color, nowMs: now(), timeZone };
   }
 
   #block(): string[] {
     if (isShown(this.#state)) return renderBlock(this.#state, this.#frame());
-    const { columns } = this.#frame();
-    return this.#status === null ? [] : wrapText(plainText(this.#status), columns - 1).slice(0, 1);
+    return this.#status === null ? [] : this.#wrap([this.#status]).slice(0, 1);
   }
 
   #wrap(lines: string[]): string[] {
@@ -165,7 +155,7 @@ export class TerminalView implements Disposable {
    * erased, not overwritten, or the terminal goes on taking some of them for wrapped ones.
    */
   #print(lines: string[], block = this.#block(), erase = false): void {
-    if (!erase && lines.length === 0 && isSame(block, this.#drawn)) return;
+    if (!erase && lines.length === 0 && isDeepStrictEqual(block, this.#drawn)) return;
     const text = [...lines, ...block].map((line) => line + ERASE_REST_OF_LINE);
     const back = block.length > 1 ? `\x1b[${block.length - 1}A\r` : "\r";
     // Lines that stay end with a line feed, the block's last line must not: it would scroll.
@@ -190,16 +180,9 @@ function isShown(state: StudyProgress): boolean {
   return state.study !== "" && ((!state.done && !state.stopped) || state.report !== null);
 }
 
-function isSame(a: string[], b: string[]): boolean {
-  return a.length === b.length && a.every((line, i) => line === b[i]);
-}
-
 /**
- * A standard stream as the place of a view.
- *
- * @param stream Standard output or standard error.
- * @param besideJson Whether JSON is written to standard output meanwhile: then it is drawn on only
- * where the JSON goes elsewhere. @default false
+ * A standard stream as the place of a view. Beside JSON on standard output, it is drawn on only where the
+ * JSON goes elsewhere.
  */
 export function standardOutput(
   stream: typeof Deno.stdout | typeof Deno.stderr,
@@ -222,7 +205,7 @@ function terminalSize(): { columns: number; rows: number } {
   } catch {
     // The usual size serves.
   }
-  return { columns: 80, rows: 24 };
+  return USUAL_SIZE;
 }
 
 const ENCODER = new TextEncoder();

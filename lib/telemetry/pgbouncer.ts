@@ -1,13 +1,9 @@
-/**
- * What PgBouncer's console tells of a run's database.
- *
- * @module
- */
+/** What PgBouncer's console tells of a run's database. */
 
 import type postgres from "postgres";
-import { connect } from "../engine/database.ts";
-import type { Access } from "../engine/engine.ts";
-import type { Row } from "./postgres.ts";
+import { type Access, connect } from "../services/database.ts";
+import { PGBOUNCER_COLUMNS } from "../store/layout.ts";
+import type { Row } from "./rows.ts";
 
 /** Opens a connection that speaks the console's part of the protocol: simple queries only. */
 export function openConsole(access: Access): postgres.Sql {
@@ -15,60 +11,49 @@ export function openConsole(access: Access): postgres.Sql {
   return connect(access, { prepare: false, max_lifetime: null });
 }
 
-function sum(rows: Iterable<Row>, key: string): number {
+async function show(sql: postgres.Sql, what: string): Promise<Row[]> {
+  return [...await sql.unsafe<Row[]>(`show ${what}`).simple()];
+}
+
+function sum(rows: readonly Row[], key: string): number {
   let total = 0;
   for (const row of rows) total += Number(row[key] ?? 0);
   return total;
 }
 
+/** Columns of `SHOW POOLS`, `SHOW STATS` (with its own names, without a unit) and `SHOW LISTS`. */
+const POOLS = PGBOUNCER_COLUMNS.filter((name) => /^(cl|sv)_/.test(name));
+const STATS = PGBOUNCER_COLUMNS.filter((name) => name.startsWith("total_"))
+  .map((name) => [name, name.replace(/_us$/, "")] as const);
+const LISTS = PGBOUNCER_COLUMNS.filter((name) => /^(used|login)_/.test(name));
+
 /**
  * Reads PgBouncer's pools, counters and lists: three questions, sent at once.
  *
  * @param sql A connection of {@linkcode openConsole}.
- * @param database The run's database, as PgBouncer calls it.
  */
 export async function samplePgbouncer(sql: postgres.Sql, database: string): Promise<Row> {
-  const ask = async (what: string) =>
-    [...await sql.unsafe(`show ${what}`).simple()] as unknown as Row[];
   const [allPools = [], allStats = [], lists = []] = await Promise.all(
-    ["pools", "stats", "lists"].map(ask),
+    ["pools", "stats", "lists"].map((what) => show(sql, what)),
   );
-  const ofDatabase = (row: Row) => row.database === database;
-  const pools = allPools.filter(ofDatabase);
-  const stats = allStats.filter(ofDatabase);
-  const list = (name: string) => Number(lists.find((row) => row.list === name)?.items ?? 0);
-  return {
-    cl_active: sum(pools, "cl_active"),
-    cl_waiting: sum(pools, "cl_waiting"),
-    sv_active: sum(pools, "sv_active"),
-    sv_idle: sum(pools, "sv_idle"),
-    sv_used: sum(pools, "sv_used"),
-    sv_login: sum(pools, "sv_login"),
-    maxwait_us: sum(pools, "maxwait") * 1e6 + sum(pools, "maxwait_us"),
-    total_xact_count: sum(stats, "total_xact_count"),
-    total_query_count: sum(stats, "total_query_count"),
-    total_wait_time_us: sum(stats, "total_wait_time"),
-    total_query_time_us: sum(stats, "total_query_time"),
-    sv_tested: sum(pools, "sv_tested"),
-    total_xact_time_us: sum(stats, "total_xact_time"),
-    total_server_assignment_count: sum(stats, "total_server_assignment_count"),
-    used_clients: list("used_clients"),
-    login_clients: list("login_clients"),
-    used_servers: list("used_servers"),
-  };
+  const pools = allPools.filter((row) => row.database === database);
+  const stats = allStats.filter((row) => row.database === database);
+  const row: Row = { maxwait_us: sum(pools, "maxwait") * 1e6 + sum(pools, "maxwait_us") };
+  for (const name of POOLS) row[name] = sum(pools, name);
+  for (const [column, name] of STATS) row[column] = sum(stats, name);
+  for (const name of LISTS) row[name] = Number(lists.find(({ list }) => list === name)?.items ?? 0);
+  return row;
 }
 
 /**
- * The number of the newest client, by logging in: PgBouncer counts its connections as they come, and
- * tells the numbers of those that are there. Costs it a login, so that it is not for every reading.
- *
- * @param access The console.
- * @returns The number; null with a PgBouncer that does not tell (before 1.24).
+ * The number of the newest client, by logging in to the console: PgBouncer counts its connections as
+ * they come, and tells the numbers of those that are there; null before 1.24. Costs it a login, so that
+ * it is not for every reading.
  */
 export async function readLastClient(access: Access): Promise<number | null> {
   const sql = openConsole(access);
   try {
-    const clients = [...await sql.unsafe("show clients").simple()] as unknown as Row[];
+    const clients = await show(sql, "clients");
     const ids = clients.map(({ id }) => Number(id)).filter(Number.isSafeInteger);
     return ids.length === 0 ? null : Math.max(...ids);
   } finally {
@@ -77,35 +62,21 @@ export async function readLastClient(access: Access): Promise<number | null> {
 }
 
 /** What PgBouncer knows of its way to PostgreSQL. */
-export interface PoolerState {
-  /** Whether it has had a server connection for the run's database. */
-  connected: boolean;
-  /** Clients that wait for one. */
-  waiting: number;
-  /** Where `[databases]` sends it, as in `127.0.0.1:5432`; null where it has no such database. */
-  target: string | null;
-}
+export type PoolerState = NonNullable<Awaited<ReturnType<typeof readPoolerState>>>;
 
-/**
- * Asks PgBouncer for its way to PostgreSQL.
- *
- * @param access The console.
- * @param database The run's database, as PgBouncer calls it.
- * @returns What it tells; null when it does not answer.
- */
-export async function readPoolerState(
-  access: Access,
-  database: string,
-): Promise<PoolerState | null> {
+/** Asks PgBouncer's console for its way to PostgreSQL; null when it does not answer. */
+export async function readPoolerState(access: Access, database: string) {
   const sql = openConsole(access);
   try {
     const pools = await samplePgbouncer(sql, database);
-    const databases = [...await sql.unsafe("show databases").simple()] as unknown as Row[];
-    const own = databases.find(({ name }) => name === database);
+    const own = (await show(sql, "databases")).find(({ name }) => name === database);
     const servers = ["sv_active", "sv_idle", "sv_used", "sv_tested", "total_xact_count"];
     return {
+      /** Whether it has had a server connection for the run's database. */
       connected: servers.some((column) => Number(pools[column]) > 0),
+      /** Clients that wait for one. */
       waiting: Number(pools.cl_waiting),
+      /** Where `[databases]` sends it, as in `127.0.0.1:5432`; null where it has no such database. */
       target: own === undefined ? null : `${own.host}:${own.port}`,
     };
   } catch {

@@ -1,15 +1,9 @@
-/**
- * What PostgreSQL tells of a run's database, by one question on one connection.
- *
- * @module
- */
+/** What PostgreSQL tells of a run's database, by one question on one connection. */
 
 import type postgres from "postgres";
-import { connect } from "../engine/database.ts";
-import type { Access } from "../engine/engine.ts";
-
-/** One row of a CSV file, by column. */
-export type Row = Record<string, string | number | null>;
+import { type Access, connect } from "../services/database.ts";
+import type { Row } from "./rows.ts";
+import { nowUs } from "./sample_loop.ts";
 
 /**
  * Opens a sampler's connection: to the maintenance database, so that the sampler is no session and
@@ -73,59 +67,41 @@ const STATEMENTS = `
   order by queryid`;
 
 /** Reads what one database and one role's backends in it have done so far. */
-export class PostgresReader {
-  #sql: postgres.Sql;
-  #database: string;
-  #role: string;
+export type PostgresReader = Awaited<ReturnType<typeof openReader>>;
 
-  private constructor(sql: postgres.Sql, database: string, role: string) {
-    this.#sql = sql;
-    this.#database = database;
-    this.#role = role;
-  }
-
-  /**
-   * Looks up database and role, which do not change while a run lasts.
-   *
-   * @param sql A connection of {@linkcode openServer}.
-   * @param database The run's database.
-   * @param role The app's role.
-   * @throws {Error} If the server does not answer, or has no such database or role.
-   */
-  static async open(sql: postgres.Sql, database: string, role: string): Promise<PostgresReader> {
-    const [found] = await sql`
+/**
+ * Looks up database and role, which do not change while a run lasts.
+ *
+ * @param sql A connection of {@linkcode openServer}.
+ * @throws {Error} If the server does not answer, or has no such database or role.
+ */
+export async function openReader(sql: postgres.Sql, database: string, role: string) {
+  const [found] = await sql`
       select d.oid::text as database, r.oid::text as role
       from pg_database d, pg_roles r where d.datname = ${database} and r.rolname = ${role}`;
-    if (found === undefined) throw new Error(`there is no database ${database} of ${role}`);
-    return new PostgresReader(sql, found.database, found.role);
-  }
+  if (found === undefined) throw new Error(`there is no database ${database} of ${role}`);
+  const ids = [found.database, found.role];
+  const ask = async (query: string): Promise<Row[]> =>
+    await sql.unsafe<Row[]>(query, ids, { prepare: true });
+  return {
+    /** Takes one reading; the statement is prepared by the first. */
+    read: async () => (await ask(QUERY))[0]!,
+    /** Reads what has been executed so far, a row for each statement. */
+    readStatements: () => ask(STATEMENTS),
+  };
+}
 
-  /** Takes one reading; the statement is prepared by the first. */
-  async read(): Promise<Row> {
-    const [row] = await this.#sql.unsafe(QUERY, [this.#database, this.#role], { prepare: true });
-    return row as unknown as Row;
+/**
+ * How far the server's clock is ahead of ours, in microseconds: 0 where the difference is too
+ * small to be told from the time of an answer.
+ */
+export async function clockOffsetUs(reader: PostgresReader): Promise<number> {
+  let best = { tripUs: Infinity, offsetUs: 0 };
+  for (let i = 0; i < 5; i++) {
+    const sent = nowUs();
+    const { time_us } = await reader.read();
+    const tripUs = nowUs() - sent;
+    if (tripUs < best.tripUs) best = { tripUs, offsetUs: Number(time_us) - sent - tripUs / 2 };
   }
-
-  /** Reads what has been executed so far, a row for each statement. */
-  async readStatements(): Promise<Row[]> {
-    const rows = await this.#sql.unsafe(STATEMENTS, [this.#database, this.#role], {
-      prepare: true,
-    });
-    return [...rows] as unknown as Row[];
-  }
-
-  /**
-   * How far the server's clock is ahead of ours, in microseconds: 0 where the difference is too
-   * small to be told from the time of an answer.
-   */
-  async clockOffsetUs(nowUs: () => number): Promise<number> {
-    let best = { tripUs: Infinity, offsetUs: 0 };
-    for (let i = 0; i < 5; i++) {
-      const sent = nowUs();
-      const { time_us } = await this.read();
-      const tripUs = nowUs() - sent;
-      if (tripUs < best.tripUs) best = { tripUs, offsetUs: Number(time_us) - sent - tripUs / 2 };
-    }
-    return Math.abs(best.offsetUs) <= best.tripUs ? 0 : Math.round(best.offsetUs);
-  }
+  return Math.abs(best.offsetUs) <= best.tripUs ? 0 : Math.round(best.offsetUs);
 }

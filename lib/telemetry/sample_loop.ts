@@ -1,7 +1,5 @@
 /**
  * Readings at regular times, one at a time: a source that is slow to answer must not pile them up.
- *
- * @module
  */
 
 /** Unix time in microseconds, by a clock whose differences are monotonic. */
@@ -14,8 +12,6 @@ export type Reading = (asked: boolean) => Promise<void>;
 
 /** Takes readings until it is stopped. */
 export class SampleLoop {
-  #read: Reading;
-  #intervalUs: number;
   #extraUs: number[] = [];
   #lastUs = nowUs();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -31,9 +27,7 @@ export class SampleLoop {
    * @param read Takes one reading. An error ends the loop, and is thrown when it is stopped.
    * @param intervalMs Time from one reading's being due to the next.
    */
-  constructor(read: Reading, intervalMs: number) {
-    this.#read = read;
-    this.#intervalUs = intervalMs * 1000;
+  constructor(private readonly read: Reading, private readonly intervalMs: number) {
     this.#schedule();
   }
 
@@ -46,7 +40,7 @@ export class SampleLoop {
   #schedule(): void {
     clearTimeout(this.#timer);
     if (this.#ended || this.#paused || this.#reading) return;
-    const dueUs = Math.min(this.#lastUs + this.#intervalUs, ...this.#extraUs);
+    const dueUs = Math.min(this.#lastUs + this.intervalMs * 1000, ...this.#extraUs);
     // A millisecond late at the least: never before the time that it is due at.
     const waitMs = Math.max(0, (dueUs - nowUs()) / 1000 + 1);
     this.#timer = setTimeout(() => this.#pending = this.#take(dueUs), waitMs);
@@ -57,15 +51,16 @@ export class SampleLoop {
     const asked = this.#extraUs.includes(dueUs);
     this.#extraUs = this.#extraUs.filter((timeUs) => timeUs > dueUs);
     try {
-      await this.#read(asked);
+      await this.read(asked);
     } catch (error) {
       this.#ended = true;
       this.#failure = error;
     }
     this.#reading = false;
     // Readings that were due meanwhile are left out, but for those that were asked for.
-    const behind = Math.floor((nowUs() - dueUs) / this.#intervalUs);
-    this.#lastUs = dueUs + Math.max(0, behind) * this.#intervalUs;
+    const intervalUs = this.intervalMs * 1000;
+    const behind = Math.floor((nowUs() - dueUs) / intervalUs);
+    this.#lastUs = dueUs + Math.max(0, behind) * intervalUs;
     this.#schedule();
   }
 
@@ -77,7 +72,7 @@ export class SampleLoop {
   }
 
   /**
-   * Ends the readings; one that is being taken is waited for.
+   * Waits for a reading that is being taken, takes a last one and ends.
    *
    * @throws What a reading threw.
    */
@@ -86,5 +81,6 @@ export class SampleLoop {
     clearTimeout(this.#timer);
     await this.#pending;
     if (this.#failure !== null) throw this.#failure;
+    await this.read(true);
   }
 }

@@ -1,8 +1,4 @@
-/**
- * Apps and PgBouncer's templates that are not as they should be, and studies of them.
- *
- * @module
- */
+/** Apps and PgBouncer's templates that are not as they should be, and studies of them. */
 
 import { equal, ok } from "node:assert/strict";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -2,11 +2,9 @@
 /**
  * A headless Chromium for tests, driven over its DevTools protocol, with every name and address but
  * local files out of reach.
- *
- * @module
  */
 
-import { waitUntil } from "../engine/wait.ts";
+import { waitUntil } from "../hosts/wait.ts";
 import { findOnPath } from "../setup/command.ts";
 
 /** The browser's program, or null where there is none. */

@@ -2,8 +2,8 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { socketPath } from "../engine/docker_host.ts";
-import type { DockerHost } from "../engine/docker_host.ts";
+import { socketPath } from "../hosts/docker/daemon.ts";
+import type { Daemon } from "../hosts/docker/daemon.ts";
 import { type CommandResult, tryCommand } from "../setup/command.ts";
 import { unpackDebian } from "../setup/debian.ts";
 import { withLock } from "../setup/lock.ts";
@@ -32,7 +32,7 @@ export async function ensureComposeCli(): Promise<string> {
 export class ComposeProject {
   constructor(
     private readonly program: string,
-    private readonly host: DockerHost,
+    private readonly host: Daemon,
     readonly name: string,
     private readonly env: Record<string, string>,
   ) {}

@@ -2,24 +2,24 @@
 
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
-import { openDocker } from "../engine/docker_client.ts";
-import { type DockerHost, findDocker } from "../engine/docker_host.ts";
-import { findObjects } from "../engine/docker_sweep.ts";
+import { openDocker } from "../hosts/docker/client.ts";
+import { type Daemon, findDocker } from "../hosts/docker/daemon.ts";
+import { findObjects } from "../hosts/docker/sweep.ts";
 
 /** Whether the tests that need Docker are skipped here, and Docker itself. */
 export interface DockerForTests {
   /** For `ignore`: never where `POOLSCOPE_REQUIRE_DOCKER` is 1, so that there they fail. */
   skipped: boolean;
   /** The daemon. Throws where there is none. */
-  open(): { docker: Docker; host: DockerHost };
+  open(): { docker: Docker; daemon: Daemon };
 }
 
 /** Looks for Docker once, at a test file's top, and says when its tests are skipped and why. */
 export async function dockerForTests(what: string): Promise<DockerForTests> {
   const found = await findDocker();
   if (typeof found !== "string") {
-    const { host } = found;
-    return { skipped: false, open: () => ({ docker: openDocker(host), host }) };
+    const { daemon } = found;
+    return { skipped: false, open: () => ({ docker: openDocker(daemon), daemon }) };
   }
   const skipped = Deno.env.get("POOLSCOPE_REQUIRE_DOCKER") !== "1";
   if (skipped) console.log(`Skipped, as they need Docker: ${what} (${found})`);
@@ -34,7 +34,7 @@ export async function dockerForTests(what: string): Promise<DockerForTests> {
 /** A daemon and a connection to it. */
 export interface TestDocker {
   docker: Docker;
-  host: DockerHost;
+  daemon: Daemon;
 }
 
 /**
@@ -61,9 +61,9 @@ export async function dockerTests(
 }
 
 /** Everything of ours on the daemon, and what nobody would own. */
-export async function looseEnds({ docker, host }: TestDocker): Promise<string[]> {
+export async function looseEnds({ docker, daemon }: TestDocker): Promise<string[]> {
   const [objects, volumes, images] = await Promise.all([
-    findObjects(host),
+    findObjects(daemon),
     docker.listVolumes(),
     docker.listImages({ filters: { dangling: ["true"] } }),
   ]);

@@ -1,22 +1,19 @@
-/**
- * Runs on Docker for tests.
- *
- * @module
- */
+/** Runs on Docker for tests. */
 
 import { equal, match } from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DockerEngine, type DockerEngineOptions } from "../engine/docker.ts";
-import type { DockerHost } from "../engine/docker_host.ts";
+import type { Daemon } from "../hosts/docker/daemon.ts";
+import { waitUntil } from "../hosts/wait.ts";
 import type { Plan, PlannedRun } from "../plan.ts";
 import { readRun } from "../report/read_run.ts";
-import { runScenario } from "../run_scenario.ts";
+import { runScenario } from "../run_group.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { EventLog } from "../store/events.ts";
-import { ROOT, runFolder } from "../store/layout.ts";
+import { ROOT, runFolder, studyFolder } from "../store/layout.ts";
 import type { Manifest } from "../store/manifest.ts";
 
 /** A start of a task in a process of its own. */
@@ -37,6 +34,33 @@ export function startTask(task: string, args: readonly string[], env: Record<str
   return { pid: child.pid, result };
 }
 
+/** Waits until a study's first run is in a phase; `result` is of the start that runs it. */
+export async function reach(
+  study: string,
+  phase: string,
+  result: Promise<{ stderr: string }>,
+): Promise<void> {
+  let ended: string | null = null;
+  result.then(({ stderr }) => ended = `it ended: ${stderr}`);
+  const file = join(studyFolder(study), "events.jsonl");
+  await waitUntil(
+    () => existsSync(file) && readFileSync(file, "utf8").includes(`"phase":"${phase}"`) || null,
+    { what: `phase ${phase}`, timeoutS: 120, intervalMs: 20, hopeless: () => ended },
+  );
+}
+
+/** Kills a start and its keeper, so that nobody is left to sweep. */
+export async function killOutright({ pid, result }: ReturnType<typeof startTask>): Promise<void> {
+  const keepers = new Deno.Command("pgrep", {
+    args: ["-P", String(pid), "-f", "poolscope-keeper"],
+  }).outputSync();
+  for (const keeper of new TextDecoder().decode(keepers.stdout).trim().split("\n")) {
+    Deno.kill(Number(keeper), "SIGKILL");
+  }
+  Deno.kill(pid, "SIGKILL");
+  await result;
+}
+
 /** Runs of one study on one engine. */
 export class Runs implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "poolscope-docker-"));
@@ -45,10 +69,10 @@ export class Runs implements AsyncDisposable {
   private constructor(readonly engine: DockerEngine) {}
 
   static async open(
-    host: DockerHost,
-    options: Pick<DockerEngineOptions, "adjust" | "apps"> = {},
+    daemon: Daemon,
+    options: Pick<DockerEngineOptions, "apps"> = {},
   ): Promise<Runs> {
-    return new Runs(await DockerEngine.open({ host, study: "docker-test", ...options }));
+    return new Runs(await DockerEngine.open({ daemon, study: "docker-test", ...options }));
   }
 
   /** One run; `during` is called when the load has gone on for a second. */
@@ -79,7 +103,7 @@ export class Runs implements AsyncDisposable {
       events: new EventLog(join(this.folder, "events.jsonl"), [({ event }) => {
         if (event === "live") happening ??= during?.();
       }]),
-      machine: { gitCommit: null, host: this.engine.host },
+      machine: { gitCommit: null, host: this.engine.host! },
       signal: new AbortController().signal,
     });
     await happening;

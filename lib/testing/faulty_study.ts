@@ -1,17 +1,16 @@
-/**
- * Runs that meet faults: studies of several runs on one engine, each with its own.
- *
- * @module
- */
+/** Runs that meet faults: studies of several runs on one engine, each with its own. */
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Engine, RunServices } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { LoadService } from "../engine/load_service.ts";
+import type { RunServices } from "../engine/run_services.ts";
 import type { LocalEngine } from "../engine/local.ts";
-import type { LocalProcess } from "../engine/process.ts";
+import type { LocalInstance } from "../hosts/local/instance.ts";
 import type { Plan, PlannedRun } from "../plan.ts";
-import { type RunContext, runScenario } from "../run_scenario.ts";
+import { runScenario } from "../run_group.ts";
+import type { RunContext } from "../run_record.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import { EventLog } from "../store/events.ts";
 import { readManifest } from "../store/files.ts";
@@ -28,8 +27,10 @@ export interface Fault {
   windowS?: number;
   /** @default 60 */
   readyTimeoutS?: number;
-  /** Before the run is prepared. */
-  onStart?: (engine: LocalEngine) => void | Promise<void>;
+  /** Before anything is started. */
+  onStart?: () => void | Promise<void>;
+  /** When everything is started, before it is verified. */
+  whenStarted?: (services: RunServices) => Promise<unknown>;
   /** When the app is verified, before the load. */
   beforeLoad?: (services: RunServices) => Promise<unknown>;
   /** When the load has gone on for a second. */
@@ -43,8 +44,8 @@ export interface Fault {
 /** A local engine whose next run meets a fault. */
 class FaultyEngine implements Engine {
   readonly name = "local";
-  /** The processes of the last run, PostgreSQL among them. */
-  started: LocalProcess[] = [];
+  /** The processes of the last run. */
+  started: LocalInstance[] = [];
   fault: Fault = {};
 
   constructor(readonly inner: LocalEngine) {}
@@ -73,34 +74,35 @@ class FaultyEngine implements Engine {
     return this.inner.checkServerSettings(scenarios);
   }
 
-  async startDatabase(scenario: Scenario): Promise<void> {
-    await this.inner.startDatabase(scenario);
-    await this.fault.onStart?.(this.inner);
-  }
-
-  async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
+  async startRun(run: PlannedRun, folder: string, place?: number): Promise<RunServices> {
     const { beforeLoad, duringLoad, locustEnv } = this.fault;
     this.started = [];
-    const services = await this.inner.startRun(run, folder);
-    this.started = [...services.services.values()] as LocalProcess[];
+    await this.fault.onStart?.();
+    const services = await this.inner.startRun(run, folder, place);
+    this.started = [...services.services.values()] as LocalInstance[];
+    await this.fault.whenStarted?.(services);
     return override(services, {
       applyLimits: async () => {
         const limits = await services.applyLimits();
         await beforeLoad?.(services);
         return limits;
       },
-      startLoad: (command) => {
-        const locust = services.startLoad({ ...command, env: { ...command.env, ...locustEnv } });
-        this.started.push(locust as unknown as LocalProcess);
-        if (duringLoad !== undefined) {
-          const timer = setInterval(() => {
-            if (!existsSync(join(folder, ".live.json"))) return;
-            clearInterval(timer);
-            duringLoad(services);
-          }, 20);
-          locust.exited.then(() => clearInterval(timer));
-        }
-        return locust;
+      placeLoad: (...where) => {
+        const load = services.placeLoad(...where);
+        const start: LoadService["start"] = (command) => {
+          const locust = load.start({ ...command, env: { ...command.env, ...locustEnv } });
+          this.started.push(locust as unknown as LocalInstance);
+          if (duringLoad !== undefined) {
+            const timer = setInterval(() => {
+              if (!existsSync(join(folder, ".live.json"))) return;
+              clearInterval(timer);
+              duringLoad(services);
+            }, 20);
+            locust.exited.then(() => clearInterval(timer));
+          }
+          return locust;
+        };
+        return override(load, { start });
       },
     });
   }
@@ -119,11 +121,6 @@ export class FaultyStudy implements AsyncDisposable {
   constructor(engine: LocalEngine, folder = Deno.makeTempDirSync({ prefix: "poolscope-faults-" })) {
     this.#engine = new FaultyEngine(engine);
     this.folder = folder;
-  }
-
-  /** PostgreSQL of the last run. */
-  get server(): LocalProcess {
-    return this.#engine.started.find((service) => service.name === "postgres")!;
   }
 
   /** Runs one scenario with a fault; nothing of it may be left running. */
@@ -166,8 +163,8 @@ export class FaultyStudy implements AsyncDisposable {
       deepEqual(readdirSync(folder).filter((name) => /^\.|\.tmp$/.test(name)), []);
       return { manifest, folder };
     } finally {
-      const lost = this.#engine.started.filter((service) => service.name !== "postgres");
-      deepEqual(lost.filter((service) => service.members().length > 0).map((s) => s.name), []);
+      const { started } = this.#engine;
+      deepEqual(started.filter((service) => service.members().length > 0).map((s) => s.name), []);
     }
   }
 

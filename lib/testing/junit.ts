@@ -1,8 +1,4 @@
-/**
- * Reads what `deno test --junit-path` writes.
- *
- * @module
- */
+/** Reads what `deno test --junit-path` writes. */
 
 /** What came of one test. */
 export interface TestResult {

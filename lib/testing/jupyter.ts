@@ -2,15 +2,13 @@
 /**
  * JupyterLab's own server, driven over its API as the JupyterLab page does: what arrives for a
  * cell after its reply and the kernel's `idle` is not shown any more.
- *
- * @module
  */
 
-import { waitUntil } from "../engine/wait.ts";
+import { waitUntil } from "../hosts/wait.ts";
 import { jupyterEnvironment } from "../notebooks/execute.ts";
 import type { Notebook } from "../notebooks/notebook.ts";
 import { toText } from "../notebooks/notebook.ts";
-import { freePort } from "../engine/cluster.ts";
+import { freePort } from "../hosts/local/local_host.ts";
 import { toolEnvironment } from "../setup/environment.ts";
 import type { PythonEnvironment } from "../setup/python.ts";
 import { ROOT } from "../store/layout.ts";

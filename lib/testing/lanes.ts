@@ -1,8 +1,6 @@
 /**
  * What the test files can run beside. A file says so in its first line, `// test lane: NAME`; without
  * that line it runs alone, after the lanes, as what measures must.
- *
- * @module
  */
 
 import { readdirSync, readFileSync } from "node:fs";

@@ -1,15 +1,13 @@
 /**
  * What Poolscope leaves on the machine, found without its own records: processes, control groups,
  * temporary folders. Tests take one look before and one after.
- *
- * @module
  */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { ControlGroup, findControllers } from "../engine/cgroup.ts";
-import { listProcesses, type ProcessStat } from "../engine/proc.ts";
+import { ControlGroup, findControllers } from "../hosts/linux/cgroup.ts";
+import { listProcesses, type ProcessStat } from "../hosts/linux/proc.ts";
 import { stagingFolder } from "../setup/stage.ts";
 import { ROOT, TOOLS } from "../store/layout.ts";
 

@@ -1,8 +1,4 @@
-/**
- * A thing as it is, but for some of its methods.
- *
- * @module
- */
+/** A thing as it is, but for some of its methods. */
 
 /** What acts as `whole` does, with other methods or values in the place of some of its own. */
 export function override<T extends object>(whole: T, others: Partial<T>): T {

@@ -1,8 +1,6 @@
 /**
  * Apps that Poolscope has never seen: of a fourth Python framework, a compiled language, and one with
  * tables of its own.
- *
- * @module
  */
 
 import { deepEqual, equal, ok } from "node:assert/strict";

@@ -1,8 +1,4 @@
-/**
- * How a start ends that came to its report.
- *
- * @module
- */
+/** How a start ends that came to its report. */
 
 import { EXIT } from "../tasks/exit_status.ts";
 

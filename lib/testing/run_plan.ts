@@ -1,21 +1,18 @@
-/**
- * Runs of a plan without a study's conductor, for tests that look at each run.
- *
- * @module
- */
+/** Runs of a plan without a study's conductor, for tests that look at each run. */
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
+import { groupRuns } from "../groups.ts";
 import { type Plan, type PlannedRun, planRuns } from "../plan.ts";
 import { loadStudy, type Study } from "../report/study.ts";
-import { runScenario } from "../run_scenario.ts";
+import { runGroup } from "../run_group.ts";
 import { EventLog } from "../store/events.ts";
 import type { Manifest } from "../store/manifest.ts";
 
 /** Options of {@linkcode runPlan}. */
 export interface RunPlanOptions {
-  /** Called before each run. @default nothing */
+  /** Called before each run, or each group of them. @default nothing */
   before?: (run: PlannedRun) => void;
   /** How long an app may take to answer, in seconds. @default as in a study */
   readyTimeoutS?: number;
@@ -36,10 +33,10 @@ export async function runPlan(
   mkdirSync(folder);
   writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
   const manifests: Manifest[] = [];
-  for (const run of planRuns(plan)) {
-    before?.(run);
+  for (const group of groupRuns(plan, planRuns(plan))) {
+    before?.(group[0]!);
     manifests.push(
-      await runScenario(run, {
+      ...await runGroup(group, {
         study: plan.name,
         folder,
         plan,

@@ -1,8 +1,4 @@
-/**
- * Versions of servers that tests can have beside those of the set-up.
- *
- * @module
- */
+/** Versions of servers that tests can have beside those of the set-up. */
 
 import { ensurePgbouncer } from "../setup/pgbouncer.ts";
 

@@ -2,8 +2,6 @@
  * Short runs in a row, in a runner of their own: `short_runs.ts PLAN_FILE STUDY` prints after each
  * what the runner holds, as one JSON object a line. To be started with `--v8-flags=--expose-gc`, so
  * that memory which waits to be collected does not count.
- *
- * @module
  */
 
 import { readdirSync } from "node:fs";

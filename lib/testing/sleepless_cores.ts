@@ -1,8 +1,6 @@
 /**
  * Cores that do not fall asleep: how late a halted virtual core wakes is the host's affair, and after
  * 8 ms of rest one was seen to wake later than after 3 ms, at each of the hops of an answer.
- *
- * @module
  */
 
 import { equal } from "node:assert/strict";

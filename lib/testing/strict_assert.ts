@@ -1,8 +1,6 @@
 /**
  * Loaded before tests: `console.assert`, by which examples in comments say what holds, only prints,
  * so that no example could fail.
- *
- * @module
  */
 
 console.assert = (holds?: boolean, ...words: unknown[]): void => {

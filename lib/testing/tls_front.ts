@@ -1,15 +1,11 @@
-/**
- * A daemon as it is reached over the network: a TLS front before a local one's socket.
- *
- * @module
- */
+/** A daemon as it is reached over the network: a TLS front before a local one's socket. */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "node:tls";
-import { type DockerHost, socketPath } from "../engine/docker_host.ts";
+import { type Daemon, socketPath } from "../hosts/docker/daemon.ts";
 
 function openssl(folder: string, ...args: string[]): void {
   const { success, stderr } = new Deno.Command("openssl", { args, cwd: folder }).outputSync();
@@ -83,8 +79,8 @@ export class TlsFront implements AsyncDisposable {
   }
 
   /** Opens one before the daemon with this socket. */
-  static async open(host: DockerHost): Promise<TlsFront> {
-    const front = new TlsFront(socketPath(host)!);
+  static async open(daemon: Daemon): Promise<TlsFront> {
+    const front = new TlsFront(socketPath(daemon)!);
     await new Promise<void>((resolve) => front.#server.listen(0, "127.0.0.1", resolve));
     return front;
   }
@@ -98,7 +94,7 @@ export class TlsFront implements AsyncDisposable {
     return { DOCKER_HOST: this.url, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: this.folder };
   }
 
-  get host(): DockerHost {
+  get daemon(): Daemon {
     return { url: this.url, certificates: this.folder, verify: true, from: "the test" };
   }
 

@@ -1,21 +1,18 @@
-/**
- * Runs that meet trouble: real services, real load, and what is wrong done to them.
- *
- * @module
- */
+/** Runs that meet trouble: real services, real load, and what is wrong done to them. */
 
 import { equal, ok } from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gatesOfRun } from "../diagnose/gates.ts";
-import type { ControlGroup } from "../engine/cgroup.ts";
-import type { RunServices } from "../engine/engine.ts";
+import type { LoadService } from "../engine/load_service.ts";
+import type { RunServices } from "../engine/run_services.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { type Plan, type PlannedRun, planRuns } from "../plan.ts";
-import { readGates } from "../report/gates.ts";
+import { readGates } from "../report/readings.ts";
 import { readRun } from "../report/read_run.ts";
 import { loadStudy, type Study } from "../report/study.ts";
-import { type RunContext, runScenario } from "../run_scenario.ts";
+import { runScenario } from "../run_group.ts";
+import type { RunContext } from "../run_record.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { RunSummary } from "../stats/summary.ts";
 import { EventLog } from "../store/events.ts";
@@ -34,34 +31,32 @@ export interface Trouble {
   /** Added to Locust's environment. */
   locustEnv?: Record<string, string>;
   /** When the load begins; what it returns is called when the load has ended. */
-  onLoad?: (services: RunServices, engine: TroubledEngine) => (() => void) | void;
+  onLoad?: (services: RunServices) => (() => void) | void;
 }
 
-/** A local engine that gives its control groups away, or makes none. */
+/** A local engine whose next run meets trouble. */
 export class TroubledEngine extends LocalEngine {
-  readonly groups = new Map<string, ControlGroup>();
   trouble: Trouble = {};
-  withoutGroups = false;
 
-  override createGroup(name: string): ControlGroup | null {
-    const group = this.withoutGroups ? null : super.createGroup(name);
-    if (group !== null) this.groups.set(name, group);
-    return group;
-  }
-
-  override async startRun(run: PlannedRun, folder: string): Promise<RunServices> {
+  override async startRun(run: PlannedRun, folder: string, place?: number): Promise<RunServices> {
     const { change = {}, locustEnv, onLoad } = this.trouble;
-    const services = await super.startRun(run, folder);
+    const services = await super.startRun(run, folder, place);
     return override(services, {
       ...change,
-      startLoad: (command) => {
-        const locust = services.startLoad({ ...command, env: { ...command.env, ...locustEnv } });
-        const release = () => {
-          const end = onLoad?.(services, this);
-          if (end !== undefined) locust.exited.then(end);
-          return Promise.resolve(writeFileSync(command.startFile, ""));
+      placeLoad: (...where) => {
+        const load = services.placeLoad(...where);
+        const start: LoadService["start"] = (command) => {
+          const locust = load.start({ ...command, env: { ...command.env, ...locustEnv } });
+          const { release } = locust;
+          return Object.assign(locust, {
+            release: async () => {
+              const end = onLoad?.(services);
+              if (end !== undefined) locust.exited.then(end);
+              await release();
+            },
+          });
         };
-        return Object.assign(locust, { release });
+        return override(load, { start });
       },
     });
   }

@@ -1,60 +1,32 @@
-/**
- * Requests to an app of a run.
- *
- * @module
- */
+/** Requests to an app of a run. */
 
-import { Buffer } from "node:buffer";
-import { request } from "node:http";
+import { request, type RequestOptions } from "node:http";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 
-/** A request to an app. */
-export interface AppRequest {
-  /** @default "GET" */
-  method?: string;
-  headers?: Record<string, string>;
-  body?: string;
-  /** Ends it. */
-  signal?: AbortSignal;
-}
+export type AppRequest =
+  & Pick<RequestOptions, "method" | "headers" | "signal">
+  & { body?: string };
 
-/** An app's answer. */
 export interface AppAnswer {
   status: number;
   /** Its content type; empty where it has none. */
   type: string;
-  /** Its body. */
   text: string;
 }
 
-/**
- * Sends one request on a connection of its own, straight to the app whatever proxy is set; a redirect
- * is not followed.
- *
- * @param url The app's address and the path.
- * @param options The request.
- * @throws {Error} If there is no answer.
- */
-export function askApp(url: string, options: AppRequest = {}): Promise<AppAnswer> {
-  const { body, ...rest } = options;
+/** Sends one request on a connection of its own, whatever proxy is set; follows no redirect. */
+export function askApp(url: string, { body, ...options }: AppRequest = {}): Promise<AppAnswer> {
   const { hostname, port } = new URL(url);
   // With a connection of ours there is no agent, which would heed a proxy of the environment's.
   const createConnection = () => connect(Number(port), hostname);
   return new Promise((resolve, reject) => {
-    const sent = request(url, { ...rest, createConnection }, async (response) => {
-      try {
-        const chunks: Uint8Array[] = [];
-        for await (const chunk of response) chunks.push(chunk);
-        resolve({
-          status: response.statusCode!,
-          type: response.headers["content-type"] ?? "",
-          text: new TextDecoder().decode(Buffer.concat(chunks)),
-        });
-      } catch (error) {
-        reject(error);
-      }
-    });
-    sent.on("error", reject);
-    sent.end(body);
+    request(url, { ...options, createConnection }, (response) => {
+      const { statusCode, headers } = response;
+      text(response).then(
+        (text) => resolve({ status: statusCode!, type: headers["content-type"] ?? "", text }),
+        reject,
+      );
+    }).on("error", reject).end(body);
   });
 }

@@ -1,24 +1,14 @@
-/**
- * An app's contract: requests with the answers that it must give before any load.
- *
- * @module
- */
+/** An app's contract: requests with the answers that it must give before any load. */
 
 import { isDeepStrictEqual } from "node:util";
-import type { App } from "../apps/app.ts";
 import { fillHeaders } from "../apps/headers.ts";
 import type { ContractCase, Varying } from "../apps/routes.ts";
 import { PoolscopeError } from "../errors.ts";
-import { type AppAnswer, askApp } from "./ask.ts";
+import { type AppAnswer, type AppRequest, askApp } from "./ask.ts";
 import { checkJson, firstRequest, type LoadRoute } from "./routes.ts";
 
-/** The cases of an app's contract, those that change data last. */
-export function readContract({ contract: { cases } }: App): ContractCase[] {
-  return [...cases.filter((one) => !changesData(one)), ...cases.filter(changesData)];
-}
-
 /** Whether a case leaves a row behind, so that others would see it. */
-export function changesData({ method, status }: ContractCase): boolean {
+function changesData({ method, status }: ContractCase): boolean {
   return method === "POST" && status === 201;
 }
 
@@ -30,25 +20,18 @@ const KINDS: Record<Varying, (value: unknown, identity: Identity) => boolean> = 
   nonce: (value, { nonce }) => value === nonce,
 };
 
-/** Who the app must say that it is. */
 export interface Identity {
   app: string;
   nonce: string;
 }
 
-/**
- * Compares an answer with its case.
- *
- * @returns What differs, in a few words, or null.
- */
+/** What differs between an answer and its case, in a few words. */
 export function compareAnswer(
   one: ContractCase,
   answer: AppAnswer,
   identity: Identity,
 ): string | null {
-  if (answer.status !== one.status) {
-    return `status ${answer.status} instead of ${one.status} (${excerpt(answer.text)})`;
-  }
+  if (answer.status !== one.status) return otherStatus(answer, one.status);
   if (!/^application\/json(;|$)/.test(answer.type)) {
     return `content type "${answer.type}" instead of application/json`;
   }
@@ -56,7 +39,7 @@ export function compareAnswer(
   try {
     body = JSON.parse(answer.text);
   } catch {
-    return `a body that is not JSON (${excerpt(answer.text)})`;
+    return `a body that is not JSON (${excerpt(answer)})`;
   }
   const varying = Object.entries(one.varying ?? {});
   if (varying.length > 0 && typeof body === "object" && body !== null) {
@@ -71,76 +54,72 @@ export function compareAnswer(
   }
   return isDeepStrictEqual(body, one.expected)
     ? null
-    : `another body than the contract's (${excerpt(answer.text)})`;
+    : `another body than the contract's (${excerpt(answer)})`;
 }
 
-/** How long the app may take for one answer. */
-const ANSWER_TIMEOUT_S = 15;
-
-/** Sends a case's request; a text says why there is no answer. */
-async function ask(
-  url: string,
-  one: Pick<ContractCase, "method" | "path" | "headers" | "body" | "rawBody">,
-  signal?: AbortSignal,
-): Promise<AppAnswer | string> {
-  const late = AbortSignal.timeout(ANSWER_TIMEOUT_S * 1000);
-  try {
-    return await askApp(url + one.path, {
-      method: one.method,
-      headers: one.headers,
-      body: one.rawBody ?? (one.body === undefined ? undefined : JSON.stringify(one.body)),
-      signal: AbortSignal.any([late, ...(signal ? [signal] : [])]),
-    });
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (late.aborted) return `no answer within ${ANSWER_TIMEOUT_S} s`;
-    return `no answer (${(error as Error).message.split("\n")[0]})`;
-  }
+function compareWithRoute({ status, json }: LoadRoute, answer: AppAnswer): string | null {
+  const isRight = status === undefined ? isSuccess(answer.status) : answer.status === status;
+  if (!isRight) return otherStatus(answer, status ?? "2xx");
+  const wrong = json === undefined ? null : checkJson(answer.text, json);
+  return wrong && `${wrong} (${excerpt(answer)})`;
 }
 
-function excerpt(text: string): string {
+function otherStatus(answer: AppAnswer, asked: number | string): string {
+  return `status ${answer.status} instead of ${asked} (${excerpt(answer)})`;
+}
+
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+function excerpt({ text }: AppAnswer): string {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length > 120 ? `${line.slice(0, 117)}…` : line;
 }
 
-/**
- * Sends the contract's requests and compares the answers.
- *
- * @param url Where the app answers.
- * @param cases What to send; see {@linkcode readContract}.
- * @returns The number of requests.
- * @throws {PoolscopeError} At the first answer that differs, naming request and difference.
- */
+const ANSWER_TIMEOUT_S = 15;
+
+/** Sends a request and checks its answer; `what` is what the app breaks, and by which request. */
+async function check(
+  what: string,
+  url: string,
+  request: AppRequest,
+  compare: (answer: AppAnswer) => string | null,
+): Promise<void> {
+  const { signal } = request;
+  const late = AbortSignal.timeout(ANSWER_TIMEOUT_S * 1000);
+  const either = AbortSignal.any([late, ...(signal ? [signal] : [])]);
+  const fault = await askApp(url, { ...request, signal: either }).then(compare, (error: Error) => {
+    signal?.throwIfAborted();
+    if (late.aborted) return `no answer within ${ANSWER_TIMEOUT_S} s`;
+    return `no answer (${error.message.split("\n")[0]})`;
+  });
+  if (fault !== null) throw new PoolscopeError(`the app broke ${what} gave ${fault}`);
+}
+
+/** Sends the contract's requests, of which it returns the number, and compares the answers. */
 export async function checkContract(
   url: string,
-  cases: ContractCase[],
+  cases: readonly ContractCase[],
   identity: Identity,
   signal?: AbortSignal,
 ): Promise<number> {
-  const check = async (one: ContractCase) => {
-    const answer = await ask(url, { ...one, headers: fillHeaders(one) }, signal);
-    const difference = typeof answer === "string" ? answer : compareAnswer(one, answer, identity);
-    if (difference !== null) {
-      throw new PoolscopeError(`the app broke the contract: ${one.name} gave ${difference}`);
-    }
+  const checkCase = (one: ContractCase) => {
+    const { name, method, path, rawBody = JSON.stringify(one.body) } = one;
+    const request = { method, headers: fillHeaders(one), body: rawBody, signal };
+    const compare = (answer: AppAnswer) => compareAnswer(one, answer, identity);
+    return check(`the contract: ${name}`, url + path, request, compare);
   };
   // Reads go side by side; writes follow one by one, since later reads would see them.
-  const reads = cases.filter((one) => !changesData(one));
-  const next = reads.values();
+  const reads = cases.filter((one) => !changesData(one)).values();
   await Promise.all(Array.from({ length: 8 }, async () => {
-    for (const one of next) await check(one);
+    for (const one of reads) await checkCase(one);
   }));
-  for (const one of cases.filter(changesData)) await check(one);
+  for (const one of cases.filter(changesData)) await checkCase(one);
   return cases.length;
 }
 
-/**
- * Sends one request of each route that has a weight, as the load will, and checks status and JSON.
- *
- * @param url Where the app answers.
- * @returns The number of requests.
- * @throws {PoolscopeError} At the first answer that is not the route's, naming route and difference.
- */
+/** Sends one request of each route that has a weight, as the load will, and checks status and JSON. */
 export async function checkRoutes(
   url: string,
   routes: readonly LoadRoute[],
@@ -149,24 +128,9 @@ export async function checkRoutes(
   const loaded = routes.filter(({ weight }) => weight > 0);
   // One after another: a write may need what an earlier one has made.
   for (const route of loaded) {
-    const { body: rawBody, ...request } = firstRequest(route);
-    const answer = await ask(url, { ...request, rawBody }, signal);
-    const difference = typeof answer === "string" ? answer : compareWithRoute(route, answer);
-    if (difference !== null) {
-      throw new PoolscopeError(`the app broke its routes: ${route.name} gave ${difference}`);
-    }
+    const { path, ...request } = firstRequest(route);
+    const compare = (answer: AppAnswer) => compareWithRoute(route, answer);
+    await check(`its routes: ${route.name}`, url + path, { ...request, signal }, compare);
   }
   return loaded.length;
-}
-
-function compareWithRoute({ status, json }: LoadRoute, answer: AppAnswer): string | null {
-  const right = status === undefined
-    ? answer.status >= 200 && answer.status < 300
-    : answer.status === status;
-  if (!right) {
-    return `status ${answer.status} instead of ${status ?? "2xx"} (${excerpt(answer.text)})`;
-  }
-  if (json === undefined) return null;
-  const wrong = checkJson(answer.text, json);
-  return wrong === null ? null : `${wrong} (${excerpt(answer.text)})`;
 }

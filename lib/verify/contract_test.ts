@@ -7,7 +7,7 @@ import { PoolscopeError } from "../errors.ts";
 import { changePlan, namedPlan, planRuns } from "../plan.ts";
 import { REUSES, type Scenario, scenarioId } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
-import { checkContract, compareAnswer, readContract } from "./contract.ts";
+import { checkContract, compareAnswer } from "./contract.ts";
 import { verifyApp } from "./verify.ts";
 
 const one: ContractCase = {
@@ -58,13 +58,12 @@ Deno.test("all three apps keep the contract on both paths", async (t) => {
   const plan = namedPlan("smoke");
   for (const run of planRuns(plan)) {
     await t.step(`${run.scenario.framework} ${run.scenario.path}`, async () => {
-      await engine.startDatabase(run.scenario);
       const folder = Deno.makeTempDirSync();
       Deno.mkdirSync(`${folder}/logs`);
       await using services = await engine.startRun(run, folder);
       const verification = await verifyApp(services, run.scenario);
       const pooled = run.scenario.path === "pooled";
-      equal(verification.contractRequests, readContract(readApp(run.scenario.framework)).length);
+      equal(verification.contractRequests, readApp(run.scenario.framework).contract.cases.length);
       equal(verification.throughPgbouncer, pooled);
       equal(verification.pgbouncerQueries !== null, pooled);
     });
@@ -90,7 +89,6 @@ Deno.test("every way of keeping connections keeps the contract, statements prepa
   equal(variants.size, 14);
   for (const [name, scenario] of variants) {
     await t.step(name, async () => {
-      await engine.startDatabase(scenario);
       const folder = Deno.makeTempDirSync();
       Deno.mkdirSync(`${folder}/logs`);
       const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };

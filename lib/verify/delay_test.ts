@@ -18,7 +18,6 @@ Deno.test("a delay that is asked for is kept by all three apps, beside the contr
       const times: number[][] = [];
       for (const appDelayMs of [0, DELAY_MS]) {
         const scenario = createScenario({ framework, path: "direct", users: 1, appDelayMs });
-        await engine.startDatabase(scenario);
         const folder = Deno.makeTempDirSync();
         Deno.mkdirSync(`${folder}/logs`);
         const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
@@ -45,6 +44,32 @@ Deno.test("a delay that is asked for is kept by all three apps, beside the contr
         added > DELAY_MS - 2 && added < rest + 8,
         `${framework}: ${added} ms were added, a rest of ${DELAY_MS} ms takes ${rest}`,
       );
+    });
+  }
+});
+
+Deno.test("CPU time that is asked for is used by all three apps, for each request", async (t) => {
+  const CPU_MS = 20;
+  const REQUESTS = 20;
+  await using engine = new LocalEngine(await setUp());
+  for (const framework of FRAMEWORKS) {
+    await t.step(framework, async () => {
+      const scenario = createScenario({ framework, path: "direct", users: 1, appCpuMs: CPU_MS });
+      const folder = Deno.makeTempDirSync();
+      Deno.mkdirSync(`${folder}/logs`);
+      const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
+      await using services = await engine.startRun(run, folder);
+      equal((await verifyApp(services, scenario)).ok, true);
+      const used = async () =>
+        (await services.usage()).find(({ service }) => service === "app")!.cpuS;
+      const before = await used();
+      for (let i = 0; i < REQUESTS; i++) {
+        const begun = performance.now();
+        await (await fetch(`${services.appUrl}/posts/${1 + i}`)).text();
+        ok(performance.now() - begun >= CPU_MS);
+      }
+      const ms = 1000 * (await used() - before) / REQUESTS;
+      ok(ms >= CPU_MS && ms < CPU_MS + 15, `${framework}: ${ms} ms of CPU a request`);
     });
   }
 });

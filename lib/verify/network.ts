@@ -1,16 +1,13 @@
-/**
- * The network of a run, read back before the load: how much time each leg takes, and whether its
- * connections are encrypted.
- *
- * @module
- */
+/** The network of a run, read back before the load. */
 
 import type postgres from "postgres";
 import { readApp } from "../apps/app.ts";
-import type { Access, RunServices } from "../engine/engine.ts";
-import type { NetworkAccount } from "../engine/network.ts";
+import type { RunServices } from "../engine/run_services.ts";
+import type { Access } from "../services/database.ts";
+import type { NetworkAccount } from "../services/network.ts";
 import { PoolscopeError } from "../errors.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
+import type { Server } from "../server_settings.ts";
 import type { Deliveries, NetworkInForce } from "../store/manifest.ts";
 import { openConsole } from "../telemetry/pgbouncer.ts";
 import { askApp } from "./ask.ts";
@@ -28,26 +25,19 @@ const QUESTIONS_MS = 500;
 /** How long a connection of the app's is looked for, which may live for one request only. */
 const SEEN_TIMEOUT_MS = 3000;
 
-/** How a leg's connections are called in errors. */
 const LEGS: Record<Leg["name"], string> = {
   appDb: "app and PostgreSQL",
   appPgbouncer: "app and PgBouncer",
   pgbouncerDb: "PgBouncer and PostgreSQL",
 };
 
-/**
- * Reads the network back.
- *
- * @returns What is in force, with no deliveries yet.
- * @throws {PoolscopeError} If a leg is not as the scenario asks.
- */
+/** Reads the network back, with no deliveries yet; fails if a leg is not as the scenario asks. */
 export async function verifyNetwork(
   services: RunServices,
   scenario: Scenario,
 ): Promise<NetworkInForce> {
   const legs: NetworkInForce["legs"] = {};
-  const routes = await resolveRoutes(readApp(scenario.framework), services.postgres);
-  const probe = probeRoute(routes);
+  const probe = probeRoute(await resolveRoutes(readApp(scenario.framework), services.postgres));
   for (const leg of legsOf(scenario)) {
     legs[leg.name] = {
       rttMs: { asked: leg.rttMs, measured: await checkRtt(services, leg) },
@@ -66,47 +56,40 @@ async function checkRtt(services: RunServices, { name, rttMs }: Leg): Promise<nu
   const allowed = Math.max(rttMs * TOLERANCE, TOLERANCE_MS);
   let measured = NaN;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    measured = await measureAdded(straight, { ...straight, ...entry }, question, rttMs);
+    measured = await measureAdded([straight, { ...straight, ...entry }], question, rttMs);
     if (Math.abs(measured - rttMs) <= allowed) return round(measured);
   }
+  const added = `${measured.toFixed(2)} ms`;
   throw new PoolscopeError(
-    `the network between ${LEGS[name]} adds ${
-      measured.toFixed(2)
-    } ms to a question, not the ${rttMs} ms asked for`,
+    `the network between ${LEGS[name]} adds ${added} to a question, not the ${rttMs} ms asked for`,
   );
 }
 
 /**
- * Milliseconds that questions take longer on one way than on another, asked in turns. Of the lower
- * quartiles: whatever else the machine does makes some of them longer, and none shorter.
+ * Milliseconds that questions take longer on the second way than on the first, asked in turns. Of the
+ * lower quartiles: whatever else the machine does makes some of them longer, and none shorter.
  */
-async function measureAdded(
-  straight: Access,
-  through: Access,
-  question: string,
-  rttMs: number,
-): Promise<number> {
-  const ways = [straight, through].map(openConsole);
+async function measureAdded(ways: Access[], question: string, rttMs: number): Promise<number> {
+  const consoles = ways.map(openConsole);
   try {
     const ask = (sql: postgres.Sql) => sql.unsafe(question).simple();
-    await Promise.all(ways.map(ask));
+    await Promise.all(consoles.map(ask));
     const count = Math.max(5, Math.min(QUESTIONS, Math.ceil(QUESTIONS_MS / rttMs)));
-    const took: number[][] = [[], []];
+    const tookMs: number[][] = consoles.map(() => []);
     for (let i = 0; i < count; i++) {
-      for (const [way, sql] of ways.entries()) {
+      for (const [way, sql] of consoles.entries()) {
         const begun = performance.now();
         await ask(sql);
-        took[way]!.push(performance.now() - begun);
+        tookMs[way]!.push(performance.now() - begun);
       }
     }
-    return lowerQuartile(took[1]!) - lowerQuartile(took[0]!);
+    const [straight, through] = tookMs.map((all) =>
+      all.toSorted((a, b) => a - b)[Math.floor(count / 4)]!
+    );
+    return through! - straight!;
   } finally {
-    await Promise.all(ways.map((sql) => sql.end({ timeout: 1 })));
+    await Promise.all(consoles.map((sql) => sql.end({ timeout: 1 })));
   }
-}
-
-function lowerQuartile(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
 }
 
 /** Protocol and cipher of a leg's connections; null where they are not encrypted. */
@@ -115,50 +98,41 @@ async function checkTls(
   { name, tls }: Leg,
   probe: LoadRoute,
 ): Promise<string | null> {
-  const kinds = [
-    ...new Set(
-      name === "appPgbouncer"
-        ? await observe(services, services.pgbouncer!, PGBOUNCER_CLIENTS, probe)
-        : await observe(services, services.postgres, POSTGRES_CLIENTS, probe),
-    ),
-  ];
+  const server = name === "appPgbouncer" ? "pgbouncer" : "postgres";
+  const kinds = await observe(services, server, probe);
   const wrong = kinds.find((kind) => (kind !== null) !== tls);
   if (wrong !== undefined) {
+    const state = wrong === null ? "not encrypted" : `encrypted (${wrong})`;
     throw new PoolscopeError(
-      `a connection between ${LEGS[name]} is ${
-        wrong === null ? "not encrypted" : `encrypted (${wrong})`
-      }, the scenario asks for ${tls ? "TLS" : "none"}`,
+      `a connection between ${LEGS[name]} is ${state}, the scenario asks for ${
+        tls ? "TLS" : "none"
+      }`,
     );
   }
   return kinds[0]!;
 }
 
-/** A statement that lists connections, and what its rows say of their encryption. */
-interface Look {
-  statement: string;
-  kind: (row: postgres.Row, database: string) => string | null | undefined;
-}
-
-const POSTGRES_CLIENTS: Look = {
-  statement: `select version, cipher from pg_stat_activity join pg_stat_ssl using (pid)
-    where datname = current_database() and usename = 'app'`,
-  kind: ({ version, cipher }) => version === null ? null : `${version} ${cipher}`,
-};
-
-const PGBOUNCER_CLIENTS: Look = {
-  statement: "show clients",
-  kind: ({ database, tls }, own) =>
-    database !== own ? undefined : tls === "" ? null : String(tls).replaceAll("/", " "),
+/** By server: a statement that lists connections, and how a row tells of their encryption. */
+const CLIENTS: Record<Server, { statement: string; kind: (row: postgres.Row) => string | null }> = {
+  postgres: {
+    statement: `select datname as database, version, cipher
+      from pg_stat_activity join pg_stat_ssl using (pid) where usename = 'app'`,
+    kind: ({ version, cipher }) => version === null ? null : `${version} ${cipher}`,
+  },
+  pgbouncer: {
+    statement: "show clients",
+    kind: ({ tls }) => tls === "" ? null : String(tls).replaceAll("/", " "),
+  },
 };
 
 /** Looks at a server's clients while the app works: its connections may live for one request only. */
 async function observe(
   services: RunServices,
-  access: Access,
-  { statement, kind }: Look,
+  server: Server,
   probe: LoadRoute,
 ): Promise<(string | null)[]> {
-  const sql = openConsole(access);
+  const { statement, kind } = CLIENTS[server];
+  const sql = openConsole(services[server]!);
   let looking = true;
   const { path, ...request } = firstRequest(probe);
   const work = async () => {
@@ -170,9 +144,8 @@ async function observe(
     const end = performance.now() + SEEN_TIMEOUT_MS;
     while (performance.now() < end) {
       const rows = await sql.unsafe(statement).simple();
-      const kinds = rows.map((row) => kind(row, services.postgres.database))
-        .filter((found) => found !== undefined);
-      if (kinds.length > 0) return kinds;
+      const own = rows.filter(({ database }) => database === services.postgres.database);
+      if (own.length > 0) return own.map(kind);
     }
   } finally {
     looking = false;

@@ -1,15 +1,14 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunServices } from "../engine/engine.ts";
+import type { RunServices } from "../engine/run_services.ts";
 import { LocalEngine } from "../engine/local.ts";
-import { type NetworkAccount, readNetwork } from "../engine/network.ts";
-import { makeCertificates } from "../engine/tls.ts";
+import { type NetworkAccount, readNetwork } from "../services/network.ts";
+import { CERTIFICATE_FILES, makeCertificates } from "../services/tls.ts";
 import { FRAMEWORKS } from "../plan.ts";
 import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
-import { reachableFolder } from "../setup/stage.ts";
 import { deliveriesBetween, verifyNetwork } from "./network.ts";
 import { verifyApp } from "./verify.ts";
 
@@ -24,7 +23,6 @@ async function startRun(
   const scenario = createScenario({ ...LOW, threads, ...settings });
   const folder = Deno.makeTempDirSync();
   Deno.mkdirSync(join(folder, "logs"));
-  await engine.startDatabase(scenario);
   const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
   return { services: await engine.startRun(run, folder), scenario };
 }
@@ -199,19 +197,31 @@ Deno.test("apps and PgBouncer refuse a server whose certificate another authorit
   const tools = await setUp();
   await using engine = new LocalEngine(tools);
   const stranger = await makeCertificates();
-  const folder = reachableFolder("postgres", tools.user);
+  const showAnother = async (services: RunServices, service: string) => {
+    const server = services.services.get(service)!;
+    writeFileSync(server.path(CERTIFICATE_FILES.certificate), stranger.certificate);
+    writeFileSync(server.path(CERTIFICATE_FILES.key), stranger.key);
+    Deno.kill((server as unknown as { pid: number }).pid, "SIGHUP");
+    await sleep(500);
+  };
   for (const framework of FRAMEWORKS) {
     for (const path of PATHS) {
       const settings = { framework, path, tlsAppDb: true };
-      await engine.startDatabase(createScenario({ ...LOW, ...settings }));
-      const [study] = readdirSync(folder).filter((name) => name.startsWith(`study-${Deno.pid}-`));
-      writeFileSync(join(folder, study!, "tls", "ca.crt"), stranger.ca);
       const { services, scenario } = await startRun(engine, settings);
       await using _ = services;
-      await rejects(verifyApp(services, scenario), /status 500|5\d\d/);
+      // Nothing has been asked of the database yet, so no connection is kept.
+      await showAnother(services, path === "pooled" ? "pgbouncer" : "postgres");
+      await rejects(verifyApp(services, scenario), /status 5\d\d/);
       match(services.services.get("app")!.logTail(200), /certificate verify failed/i);
     }
   }
+  const settings = { framework: "flask", path: "pooled", tlsAppDb: true } as const;
+  const { services, scenario } = await startRun(engine, settings);
+  await using _ = services;
+  await showAnother(services, "postgres");
+  // PgBouncer has its client wait for a better server.
+  await rejects(verifyApp(services, scenario), /gave no answer/);
+  match(services.services.get("pgbouncer")!.logTail(200), /certificate verify failed/i);
 });
 
 Deno.test("the private key is its owner's alone, and in no log, command line or environment", async () => {
@@ -225,9 +235,7 @@ Deno.test("the private key is its owner's alone, and in no log, command line or 
   });
   await using _ = services;
   await verifyApp(services, scenario);
-  const folder = reachableFolder("postgres", tools.user);
-  const [study] = readdirSync(folder).filter((name) => name.startsWith(`study-${Deno.pid}-`));
-  const file = join(folder, study!, "tls", "server.key");
+  const file = services.services.get("postgres")!.path("server.key");
   const { mode, uid } = Deno.statSync(file);
   deepEqual([mode! & 0o777, uid], [0o600, tools.user?.uid ?? Deno.uid()]);
   const key = readFileSync(file, "utf8").split("\n")[1]!;

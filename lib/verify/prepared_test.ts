@@ -72,7 +72,6 @@ function total(counts: Map<string, number>): number {
 async function measure(engine: LocalEngine, scenario: Scenario): Promise<Work & { most: number }> {
   const folder = Deno.makeTempDirSync();
   Deno.mkdirSync(join(folder, "logs"));
-  await engine.startDatabase(scenario);
   const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
   await using services = await engine.startRun(run, folder);
   const { pid } = services.services.get("postgres") as unknown as { pid: number };
@@ -209,7 +208,6 @@ Deno.test("settings by the servers' own names are checked, in force, and read ba
   await engine.checkServerSettings([scenario]);
   const folder = Deno.makeTempDirSync();
   Deno.mkdirSync(join(folder, "logs"));
-  await engine.startDatabase(scenario);
   const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
   await using services = await engine.startRun(run, folder);
   await verifyApp(services, scenario);

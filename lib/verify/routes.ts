@@ -1,46 +1,29 @@
-/**
- * The routes of an app as the load is given them: with parameters that need no file and no database
- * any more, and requests made from them.
- *
- * @module
- */
+/** The routes of an app as the load is given them, and requests made from them. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { App } from "../apps/app.ts";
 import { fillHeaders } from "../apps/headers.ts";
-import type { Route } from "../apps/routes.ts";
-import { connect } from "../engine/database.ts";
-import type { Access } from "../engine/engine.ts";
-import { PoolscopeError } from "../errors.ts";
+import type { Parameter, Route } from "../apps/routes.ts";
+import { type Access, connect } from "../services/database.ts";
+import { firstLine, PoolscopeError } from "../errors.ts";
 import type { RouteWork } from "../store/manifest.ts";
 
 /** More values than these of a file or a query are not used. */
-export const MAX_VALUES = 10_000;
+const MAX_VALUES = 10_000;
 
-type Value = string | number | boolean;
+type LoadParameter = Extract<Parameter, { min: number } | { values: unknown[] }>;
 
-/** A parameter of a {@linkcode LoadRoute}. */
-export type LoadParameter =
-  & { in: "path" | "query" | "body" }
-  & ({ min: number; max: number } | { values: Value[] });
-
-/** A route with its values at hand. */
 export type LoadRoute = Omit<Route, "parameters"> & { parameters: Record<string, LoadParameter> };
 
-/**
- * Reads the values of those parameters that come from a file or from the run's database.
- *
- * @param app The app.
- * @param database The run's database.
- * @throws {PoolscopeError} If a file cannot be read, a query fails, or either gives no value; the
- * message names route and parameter.
- */
+/** Reads the values of those parameters that come from a file or from the run's database. */
 export async function resolveRoutes(app: App, database: Access): Promise<LoadRoute[]> {
+  // Of an app with cases each answer must be JSON.
+  const anyJson = app.contract.cases.length > 0 ? {} : undefined;
   return await Promise.all(app.contract.routes.map(async (route): Promise<LoadRoute> => {
     const parameters: LoadRoute["parameters"] = {};
     for (const [name, parameter] of Object.entries(route.parameters)) {
-      if (!("file" in parameter || "query" in parameter)) {
+      if ("min" in parameter || "values" in parameter) {
         parameters[name] = parameter;
         continue;
       }
@@ -53,17 +36,14 @@ export async function resolveRoutes(app: App, database: Access): Promise<LoadRou
         parameters[name] = { in: parameter.in, values };
       } catch (error) {
         const source = "file" in parameter ? parameter.file : "its query";
+        const why = firstLine(error);
         throw new PoolscopeError(
-          `Cannot read parameter ${name} of ${route.name} from ${source}: ${
-            (error as Error).message.split("\n")[0]
-          }`,
+          `Cannot read parameter ${name} of ${route.name} from ${source}: ${why}`,
           { cause: error },
         );
       }
     }
-    // Of an app with cases each answer must be JSON.
-    const json = route.json ?? (app.contract.cases.length > 0 ? {} : undefined);
-    return { ...route, json, parameters };
+    return { ...route, json: route.json ?? anyJson, parameters };
   }));
 }
 
@@ -79,15 +59,12 @@ async function firstColumn(database: Access, query: string): Promise<string[]> {
 }
 
 /** Numbers where all are whole numbers that JSON holds, else texts. */
-function toValues(texts: string[]): Value[] {
+function toValues(texts: string[]): string[] | number[] {
   const used = texts.slice(0, MAX_VALUES);
   return used.every((text) => /^(0|-?[1-9]\d{0,14})$/.test(text)) ? used.map(Number) : used;
 }
 
-/**
- * The work of a request of each route that says it, by the route's name. What an app's own locustfile
- * sends is unknown.
- */
+/** The work of a request of each route that says it; what an app's own locustfile sends is unknown. */
 export function readWork({ contract, locustfile }: App): Record<string, RouteWork> {
   if (locustfile !== undefined) return {};
   return Object.fromEntries(
@@ -108,7 +85,7 @@ export function firstRequest(
   const body = route.body && { ...route.body };
   for (const [name, parameter] of Object.entries(route.parameters)) {
     const value = "values" in parameter ? parameter.values[0]! : parameter.min;
-    const encoded = encodeURIComponent(String(value));
+    const encoded = encodeURIComponent(value);
     if (parameter.in === "path") path = path.replaceAll(`{${name}}`, encoded);
     else if (parameter.in === "body") body![name] = value;
     else path += `${path.includes("?") ? "&" : "?"}${encodeURIComponent(name)}=${encoded}`;
@@ -123,27 +100,14 @@ export function firstRequest(
 
 /** The route by which an app is seen to use its database: a read where there is one. */
 export function probeRoute(routes: readonly LoadRoute[]): LoadRoute {
-  const loaded = routes.filter(({ weight, statements }) =>
-    weight > 0 && (statements === undefined || statements.length > 0)
-  );
+  const loaded = routes.filter(({ weight, statements }) => weight > 0 && statements?.length !== 0);
   return loaded.find(({ method }) => method === "GET") ?? loaded[0] ?? routes[0]!;
 }
 
 /**
- * What is wrong with the JSON of an answer.
+ * What is wrong with the JSON of an answer, in words.
  *
- * @param text The answer's body.
  * @param checks Dotted paths with the value that must be there, or `{ type }` for its type.
- * @returns The first path that differs, in words, or null.
- *
- * @example
- * ```ts
- * import { checkJson } from "./routes.ts";
- *
- * const answer = `{"items": [{"id": 7}]}`;
- * console.assert(checkJson(answer, { "items.0.id": { type: "integer" } }) === null);
- * console.assert(checkJson(answer, { "items.0.id": 8 }) === "items.0.id is 7 instead of 8");
- * ```
  */
 export function checkJson(text: string, checks: Record<string, unknown>): string | null {
   let answer: unknown;

@@ -3,7 +3,7 @@ import { deepEqual, equal, rejects } from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type App, parseApp, readApp } from "../apps/app.ts";
-import type { Access } from "../engine/engine.ts";
+import type { Access } from "../services/database.ts";
 import { checkJson, firstRequest, probeRoute, readWork, resolveRoutes } from "./routes.ts";
 
 const nowhere: Access = { host: "", port: 0, database: "", username: "", password: "" };

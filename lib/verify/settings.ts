@@ -1,11 +1,7 @@
-/**
- * The settings that PostgreSQL and PgBouncer themselves say are in force.
- *
- * @module
- */
+/** The settings that PostgreSQL and PgBouncer themselves say are in force. */
 
-import { connect } from "../engine/database.ts";
-import type { RunServices } from "../engine/engine.ts";
+import { connect } from "../services/database.ts";
+import type { RunServices } from "../engine/run_services.ts";
 import { PoolscopeError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import type { Scenario } from "../scenario.ts";
@@ -14,41 +10,19 @@ import type { RunInputs } from "../store/manifest.ts";
 import { openConsole } from "../telemetry/pgbouncer.ts";
 
 /**
- * What is another with each start by design, and no input: ports, paths, and PostgreSQL's readiness
- * for TLS, which it keeps from the first run on that asks for it (the manifest's `network` has what a
- * run's connections really do).
+ * What is another with each start by design: ports, paths, and PostgreSQL's readiness for TLS, which
+ * it keeps from the first run on that asks for it.
  */
-const PER_START: Record<string, string[]> = {
-  postgres: [
-    "config_file",
-    "data_directory",
-    "external_pid_file",
-    "hba_file",
-    "ident_file",
-    "port",
-    "ssl",
-    "ssl_ca_file",
-    "ssl_cert_file",
-    "ssl_key_file",
-  ],
-  pgbouncer: [
-    "auth_file",
-    "conffile",
-    "listen_addr",
-    "listen_port",
-    "logfile",
-    "pidfile",
-    "client_tls_ca_file",
-    "client_tls_cert_file",
-    "client_tls_key_file",
-    "server_tls_ca_file",
-  ],
+const PER_START: Record<Server, string> = {
+  postgres: "config_file data_directory external_pid_file hba_file ident_file port " +
+    "ssl ssl_ca_file ssl_cert_file ssl_key_file",
+  pgbouncer: "auth_file conffile listen_addr listen_port logfile pidfile client_tls_ca_file " +
+    "client_tls_cert_file client_tls_key_file server_tls_ca_file",
 };
 
-/** A setting as a server tells it. */
 interface InForce {
+  name: string;
   value: string;
-  /** Whether it is not at the default of its version. */
   changed: boolean;
   /** Where it comes from, as PostgreSQL says; PgBouncer tells nothing of it. */
   source?: string;
@@ -56,12 +30,8 @@ interface InForce {
 
 /**
  * Reads the settings of a run's PostgreSQL (`pg_settings`) and PgBouncer (`SHOW CONFIG`) that are not
- * at the default of its version, or that the scenario gives by their own names.
- *
- * @param services The run's services.
- * @param scenario What was asked for.
- * @returns The settings by service; no `pgbouncer` where the path is direct.
- * @throws {PoolscopeError} If one that was asked for is not in force.
+ * at the default of its version, or that the scenario gives by their own names; fails if one of these
+ * is not in force.
  */
 export async function readSettings(
   services: Pick<RunServices, "postgres" | "pgbouncer">,
@@ -71,17 +41,20 @@ export async function readSettings(
   const pooler = services.pgbouncer && openConsole(services.pgbouncer);
   try {
     const rows = await database`select name, setting, source from pg_settings order by name`;
-    const postgres = new Map(rows.map(({ name, setting, source }): [string, InForce] => [
+    const postgres = rows.map(({ name, setting, source }) => ({
       name,
-      { value: setting, changed: !["default", "client", "session"].includes(source), source },
-    ]));
+      value: setting,
+      changed: !["default", "client", "session"].includes(source),
+      source,
+    }));
     const inForce = { postgres: notable("postgres", postgres, scenario) };
     if (pooler === null) return inForce;
     const config = await pooler.unsafe("show config").simple();
-    const pgbouncer = new Map(config.map((row): [string, InForce] => [
-      row.key,
-      { value: row.value, changed: row.value !== row.default },
-    ]));
+    const pgbouncer = config.map(({ key, value, default: preset }) => ({
+      name: key,
+      value,
+      changed: value !== preset,
+    }));
     return { ...inForce, pgbouncer: notable("pgbouncer", pgbouncer, scenario) };
   } finally {
     await Promise.all([database.end({ timeout: 1 }), pooler?.end({ timeout: 1 })]);
@@ -91,43 +64,40 @@ export async function readSettings(
 /** What is no default, and what was asked for, once that is seen to be in force. */
 function notable(
   server: Server,
-  settings: Map<string, InForce>,
+  settings: readonly InForce[],
   scenario: Scenario,
 ): Record<string, string> {
   const asked = settingsOfServer(scenario, server);
   for (const [name, value] of Object.entries(asked)) {
-    checkInForce(server, name, value, settings);
+    const fault = findFault(server, name, value, settings);
+    if (fault !== null) throw new PoolscopeError(`Cannot set ${server}.${name}: ${fault}`);
   }
+  const ofStart = PER_START[server].split(" ");
   return Object.fromEntries(
-    [...settings].filter(([name, { changed }]) =>
-      !PER_START[server]!.includes(name) && (changed || Object.hasOwn(asked, name))
-    ).map(([name, { value }]) => [name, String(value ?? "")]),
+    settings.filter(({ name, changed }) =>
+      !ofStart.includes(name) && (changed || Object.hasOwn(asked, name))
+    ).map(({ name, value }) => [name, String(value ?? "")]),
   );
 }
 
-function checkInForce(
+/** Why a setting that was asked for is not in force; null where it is. */
+function findFault(
   server: Server,
   name: string,
   asked: string,
-  settings: Map<string, InForce>,
-): void {
-  const fail = (why: string) => {
-    throw new PoolscopeError(`Cannot set ${server}.${name}: ${why}`);
-  };
-  const known = [...settings.keys()];
+  settings: readonly InForce[],
+): string | null {
   // PostgreSQL's own names are in small letters here, whatever it shows.
-  const theirs = known.find((one) => one.toLowerCase() === name);
-  if (theirs === undefined) {
-    return fail(`${SERVERS[server]} has no such setting${didYouMean(name, known)}`);
+  const setting = settings.find((one) => one.name.toLowerCase() === name);
+  if (setting === undefined) {
+    const known = settings.map((one) => one.name);
+    return `${SERVERS[server]} has no such setting${didYouMean(name, known)}`;
   }
-  const { value, source } = settings.get(theirs)!;
-  if (source !== undefined && source !== "command line") {
-    fail(`${asked} was asked for, but ${value} is in force, by ${source}`);
-  }
+  const { value, source } = setting;
+  const differs = `${asked} was asked for, but ${value} is in force`;
   // PostgreSQL tells the value in a unit of its own, so that where it comes from has to do.
-  if (source === undefined && plain(value) !== plain(asked)) {
-    fail(`${asked} was asked for, but ${value} is in force`);
-  }
+  if (source !== undefined) return source === "command line" ? null : `${differs}, by ${source}`;
+  return plain(value) === plain(asked) ? null : differs;
 }
 
 /** A value of PgBouncer's without what makes no difference: case, and how a number is written. */

@@ -1,60 +1,50 @@
 /**
- * What must hold before any load: it is our app that answers, it answers as the contract says, it
- * works on our database, and its way there is the scenario's path.
- *
- * @module
+ * What must hold before any load: our app answers, as the contract says, on our database and path.
  */
 
 import type postgres from "postgres";
 import { type App, readApp } from "../apps/app.ts";
-import { APP_USER, connect } from "../engine/database.ts";
-import type { RunServices } from "../engine/engine.ts";
-import { waitUntil } from "../engine/wait.ts";
+import { APP_USER, connect } from "../services/database.ts";
+import type { RunServices } from "../engine/run_services.ts";
+import { waitUntil } from "../hosts/wait.ts";
 import { PoolscopeError } from "../errors.ts";
 import type { Scenario } from "../scenario.ts";
 import type { Verification } from "../store/manifest.ts";
 import { openConsole, samplePgbouncer } from "../telemetry/pgbouncer.ts";
 import { askApp } from "./ask.ts";
-import { checkContract, checkRoutes, readContract } from "./contract.ts";
+import { checkContract, checkRoutes, isSuccess } from "./contract.ts";
 import { firstRequest, type LoadRoute, probeRoute, resolveRoutes } from "./routes.ts";
 
-/** Seconds that the app may take until every worker has answered. */
-export const READY_TIMEOUT_S = 30;
-
-/** Options of {@linkcode verifyApp}. */
 export interface VerifyOptions {
-  /** Ends the verification. */
   signal?: AbortSignal;
-  /** How long the app may take to answer, in seconds. @default {@linkcode READY_TIMEOUT_S} */
+  /** How long the app may take until every worker has answered, in seconds. @default 30 */
   readyTimeoutS?: number;
   /** The app's routes. @default read from its folder */
   routes?: readonly LoadRoute[];
 }
 
-/**
- * Waits for the app and verifies it.
- *
- * @throws {PoolscopeError} If a check does not hold; the message says which, and what was seen.
- */
+/** Waits for the app and verifies it; an error says which check does not hold, and what was seen. */
 export async function verifyApp(
   services: RunServices,
   scenario: Scenario,
   options: VerifyOptions = {},
 ): Promise<Verification> {
   const { signal } = options;
+  const { appUrl, nonce } = services;
   const app = readApp(scenario.framework);
+  const { cases } = app.contract;
   const nonceMatched = app.settings.nonce === undefined ? null : true;
-  if (nonceMatched) await waitForWorkers(services, scenario.workers, options);
-  else await waitForListener(services, options);
+  await waitForApp(services, nonceMatched && scenario.workers, options);
   const routes = options.routes ?? await resolveRoutes(app, services.postgres);
   const database = connect(services.postgres);
   const pooler = services.pgbouncer && openConsole(services.pgbouncer);
   try {
     const before = await countStatements(services);
-    const contractRequests = await checkAnswers(services, app, routes, signal);
+    const contractRequests = cases.length === 0
+      ? await checkRoutes(appUrl, routes, signal)
+      : await checkContract(appUrl, cases, { app: app.name, nonce }, signal);
     await checkDatabase(database, app, before < await countStatements(services));
-    const probe = probeRoute(routes);
-    const pgbouncerQueries = pooler && await countQueries(services, pooler, probe);
+    const pgbouncerQueries = pooler && await countQueries(services, pooler, probeRoute(routes));
     const throughPgbouncer = await checkPath(services, database);
     return { ok: true, contractRequests, nonceMatched, pgbouncerQueries, throughPgbouncer };
   } finally {
@@ -62,115 +52,72 @@ export async function verifyApp(
   }
 }
 
-/** The cases of a contract where the app has one, else each of its routes once. */
-async function checkAnswers(
-  { appUrl, nonce }: RunServices,
-  app: App,
-  routes: readonly LoadRoute[],
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  const cases = readContract(app);
-  if (cases.length === 0) return await checkRoutes(appUrl, routes, signal);
-  return await checkContract(appUrl, cases, { app: app.name, nonce }, signal);
-}
-
-/**
- * Waits until the health path answers, from a process that Poolscope started: there is no nonce by
- * which the app itself could tell.
- */
-async function waitForListener(
-  services: RunServices,
-  { signal, readyTimeoutS = READY_TIMEOUT_S }: VerifyOptions,
-): Promise<void> {
-  const { port, pathname } = new URL(services.healthUrl);
-  let answered = "nothing";
-  await waitUntil(async () => {
-    const { status } = await askApp(services.healthUrl, { signal: AbortSignal.timeout(2000) });
-    answered = `nothing but status ${status}`;
-    return status >= 200 && status < 300 || null;
-  }, {
-    what: `the app to answer ${pathname} on port ${port}`,
-    timeoutS: readyTimeoutS,
-    hopeless: () => findEnded(services),
-    signal,
-  }).catch((error) => {
-    signal?.throwIfAborted();
-    throw findEnded(services) === null ? notReady(services, answered, readyTimeoutS) : error;
-  });
-  if (!await services.isAppListening()) {
-    throw new PoolscopeError(
-      `another program answers on the app's port ${port}: none of the processes that were started has it open`,
-    );
-  }
-}
-
-/** What one service that has ended or is unhealthy says; null while all others run. */
+/** What one service that has ended says; null while all others run. */
 function findEnded({ services }: RunServices): string | null {
   for (const service of services.values()) {
-    if (service.name === "locust") continue;
-    if (service.exit !== null) {
-      return `${service.name} exited with code ${service.exit.code} (${service.logTail(1)})`;
-    }
-    if (service.unhealthy !== null) {
-      return `${service.name} became unhealthy (${service.unhealthy})`;
-    }
+    const { name, exit } = service;
+    if (name === "locust") continue;
+    if (exit !== null) return `${name} exited with code ${exit.code} (${service.logTail(1)})`;
   }
   return null;
 }
 
-function notReady(services: RunServices, answered: string, seconds: number): PoolscopeError {
-  const { port } = new URL(services.healthUrl);
-  const lines = services.services.get("app")!.logTail(3).split("\n").map((line) => line.trim())
-    .filter(Boolean);
-  return new PoolscopeError(
-    `${answered} answered on port ${port} within ${seconds} s; the app's log ${
-      lines.length === 0 ? "is empty" : `ends with: ${lines.join(" / ")}`
-    }`,
-  );
-}
-
 /**
- * Waits until every worker has answered the health path with this run's nonce. A worker that came
- * up later would find the users' connections taken, and stand idle for the whole run.
+ * Waits until every worker has answered the health path with this run's nonce: one that came up later
+ * would find the users' connections taken, and stand idle for the whole run. Of an app that knows no
+ * nonce (`workers` is null) any answer will do, from a process that Poolscope started.
  */
-async function waitForWorkers(
+async function waitForApp(
   services: RunServices,
-  workers: number,
-  { signal, readyTimeoutS = READY_TIMEOUT_S }: VerifyOptions,
+  workers: number | null,
+  { signal, readyTimeoutS: timeoutS = 30 }: VerifyOptions,
 ): Promise<void> {
-  const { port, pathname } = new URL(services.healthUrl);
-  const ended = () => findEnded(services);
-  let stranger: string | null = null;
+  const { healthUrl, nonce } = services;
+  const { port, pathname } = new URL(healthUrl);
+  const stranger = `another program answers on the app's port ${port}`;
   const seen = new Set<number>();
+  let answered = workers === null ? "nothing" : "no worker";
+  let foreign: string | null = null;
   const ask = async () => {
-    const { status, text } = await askApp(services.healthUrl, {
-      signal: AbortSignal.timeout(2000),
-    });
-    if (text.includes(services.nonce)) seen.add(JSON.parse(text).worker);
-    else {
+    const { status, text } = await askApp(healthUrl, { signal: AbortSignal.timeout(2000) });
+    if (workers === null) {
+      answered = `nothing but status ${status}`;
+      if (isSuccess(status)) seen.add(0);
+    } else if (text.includes(nonce)) {
+      seen.add(JSON.parse(text).worker);
+      answered = `${seen.size} of ${workers} workers`;
+    } else {
       const answer = `${status} ${text.replace(/\s+/g, " ").trim().slice(0, 80)}`;
-      stranger =
-        `another program answers on the app's port ${port}, without this run's nonce (${answer})`;
+      foreign = `${stranger}, without this run's nonce (${answer})`;
     }
   };
-  try {
-    // Before anything else: whoever answers while the app has ended is the reason why it has.
-    await ask().catch(() => {});
-    await waitUntil(async () => {
-      await Promise.all(Array.from({ length: 4 * (workers - seen.size) }, ask));
-      return seen.size >= workers || null;
-    }, {
-      what: `all ${workers} workers of the app to answer ${pathname} on port ${port}`,
-      timeoutS: readyTimeoutS,
-      // Who has taken the port is also why the app ended.
-      hopeless: () => stranger ?? ended(),
-      signal,
-    });
-  } catch (error) {
+  // Who has taken the port is also why the app ended.
+  const hopeless = () => foreign ?? findEnded(services);
+  // Before anything else: whoever answers while the app has ended is the reason why it has.
+  await ask().catch(() => {});
+  await waitUntil(async () => {
+    const questions = workers === null ? 1 : 4 * (workers - seen.size);
+    await Promise.all(Array.from({ length: questions }, ask));
+    return seen.size >= (workers ?? 1) || null;
+  }, {
+    what: `${workers === null ? "the app" : `all ${workers} workers of the app`} to answer ` +
+      `${pathname} on port ${port}`,
+    timeoutS,
+    hopeless,
+    signal,
+  }).catch((error) => {
     signal?.throwIfAborted();
-    if (ended() !== null || stranger !== null) throw error;
-    const answered = seen.size === 0 ? "no worker" : `${seen.size} of ${workers} workers`;
-    throw notReady(services, answered, readyTimeoutS);
+    if (hopeless() !== null) throw error;
+    const log = services.services.get("app")!.logTail(3).split("\n").map((line) => line.trim())
+      .filter(Boolean).join(" / ");
+    const tail = log === "" ? "is empty" : `ends with: ${log}`;
+    const why = `${answered} answered on port ${port} within ${timeoutS} s`;
+    throw new PoolscopeError(`${why}; the app's log ${tail}`, { cause: error });
+  });
+  if (workers === null && !await services.isAppListening()) {
+    throw new PoolscopeError(
+      `${stranger}: none of the processes that were started has it open`,
+    );
   }
 }
 
@@ -194,13 +141,11 @@ async function checkDatabase(
   { contract: { written } }: App,
   worked: boolean,
 ): Promise<void> {
-  const fail = (what: string): never => {
-    throw new PoolscopeError(`the app does not work on this run's database: ${what}`);
-  };
-  if (!worked) fail("its routes gave PostgreSQL no statement");
+  const failed = "the app does not work on this run's database";
+  if (!worked) throw new PoolscopeError(`${failed}: its routes gave PostgreSQL no statement`);
   if (written === undefined) return;
   const [row] = await database.unsafe(written).values();
-  if (row?.[0] !== true) fail("what it confirmed is not there");
+  if (row?.[0] !== true) throw new PoolscopeError(`${failed}: what it confirmed is not there`);
 }
 
 /** PgBouncer's query count before and after one request; it must have risen. */
@@ -227,10 +172,10 @@ async function countQueries(
 async function checkPath(services: RunServices, database: postgres.Sql): Promise<boolean> {
   const pooled = services.pgbouncer !== null;
   const backends = await database`
-    select host(client_addr) as address, client_port as port from pg_stat_activity
+    select host(client_addr) as host, client_port as port from pg_stat_activity
     where datname = current_database() and usename = ${APP_USER} and client_port is not null`;
-  for (const { address, port } of backends) {
-    const seen = await services.isPgbouncerSocket({ address, port });
+  for (const { host, port } of backends) {
+    const seen = await services.isPgbouncerSocket({ host, port });
     if (seen !== pooled) {
       throw new PoolscopeError(
         pooled

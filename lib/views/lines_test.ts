@@ -1,8 +1,9 @@
 // test lane: checkout
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { NewEvent, StudyEvent } from "../store/events.ts";
 import { emptyProgress, foldEvent, type StudyProgress } from "../store/progress.ts";
 import { studyEvents } from "../testing/study_events.ts";
+import { renderHtml } from "./html.ts";
 import { eventLines, progressLine, renderBlock, renderMatrix, runLine } from "./lines.ts";
 import { displayWidth } from "./text.ts";
 
@@ -251,12 +252,14 @@ const OPEN: StudyProgress = {
     })),
   },
   current: {
+    order: 1,
     scenarioId: "x0",
     label: "Django direct, 195/s",
     round: 1,
     phase: "window",
     sinceMs: 0,
     phaseSinceMs: 4000,
+    beside: [],
     live: { users: 1, rps: 190, failuresPerS: 0, p95Ms: 12, arrivalRate: 195, late: 3, dropped: 0 },
   },
 };
@@ -347,4 +350,25 @@ Deno.test("eventLines() says how many comparisons are undecided, and what that c
   deepEqual(eventLines({ ...before, runs: 173 }, { ...event, undecided: 1 }), [
     "After 6 rounds 1 of 13 comparisons is undecided: up to round 12 for 4 scenarios, 1 further run",
   ]);
+});
+
+Deno.test("eventLines() says what each pair has come to so far", () => {
+  const one = { label: "Flask, pooled to direct at 10 users", n: 2, verdict: "lower" };
+  const event = {
+    event: "look" as const,
+    time: "2026-01-01T00:00:00Z",
+    starts: 2,
+    of: 3,
+    comparisons: [
+      { ...one, ratio: 0.906, low: 0.874, high: 0.939 },
+      { ...one, label: "Django, pooled to direct at 10 users", ratio: null, low: null, high: null },
+    ],
+  };
+  deepEqual(eventLines(OPEN, event), [
+    "After 2 of 3 starts:",
+    "  Flask, pooled to direct at 10 users: 0.91× [0.87, 0.94]",
+    "  Django, pooled to direct at 10 users: no ratio yet",
+  ]);
+  deepEqual(eventLines(OPEN, { ...event, comparisons: [] }), []);
+  match(renderHtml({ ...OPEN, look: event }, { nowMs: 6000 }), /0\.91× \[0\.87, 0\.94\]/);
 });

@@ -1,15 +1,9 @@
-/**
- * Text for a terminal: how many columns it takes, cutting it, wrapping it, colouring it.
- *
- * @module
- */
+/** Text for a terminal: how many columns it takes, cutting it, wrapping it, colouring it. */
 
 import stringWidth from "string-width";
 
-/** How a span of text is to look. */
 export type Style = "plain" | "bold" | "dim" | "ok" | "rejected" | "failed" | "running";
 
-/** Some text and its look. */
 export type Span = readonly [text: string, style: Style];
 
 const GRAPHEMES = new Intl.Segmenter("en", { granularity: "grapheme" });
@@ -49,15 +43,18 @@ export function cutText(text: string, columns: number): string {
 }
 
 /** A text filled up with blanks to so many columns, cut where it is longer. */
-export function padText(text: string, columns: number, align: "left" | "right" = "left"): string {
+export function padText(text: string, columns: number): string {
   const cut = cutText(text, columns);
-  const blanks = " ".repeat(Math.max(0, columns - displayWidth(cut)));
-  return align === "left" ? cut + blanks : blanks + cut;
+  return cut + " ".repeat(Math.max(0, columns - displayWidth(cut)));
+}
+
+export function spansWidth(spans: readonly Span[]): number {
+  return displayWidth(spans.map(([text]) => text).join(""));
 }
 
 /** Spans of at most so many columns together; what is cut off leaves an ellipsis. */
 export function cutSpans(spans: readonly Span[], columns: number): Span[] {
-  if (displayWidth(spans.map(([text]) => text).join("")) <= columns) return [...spans];
+  if (spansWidth(spans) <= columns) return [...spans];
   const cut: Span[] = [];
   let left = columns - 1;
   for (const [text, style] of spans) {
@@ -111,7 +108,6 @@ const SGR: Record<Style, string> = {
   running: "33",
 };
 
-/** Spans as text, with colours if wanted. */
 export function paint(spans: readonly Span[], color: boolean): string {
   const joined: [string, Style][] = [];
   for (const [text, style] of spans) {

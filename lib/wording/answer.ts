@@ -1,8 +1,4 @@
-/**
- * The answer of a study: its headlines, the numbers behind them, and how far they go.
- *
- * @module
- */
+/** The answer of a study: its headlines, the numbers behind them, and how far they go. */
 
 import type { Estimate } from "../stats/summary.ts";
 import {
@@ -12,6 +8,7 @@ import {
   formatPercentUp,
   formatRatio,
   formatRatioEstimate,
+  formatRounds,
   formatSlowdown,
   formatSpan,
 } from "./format.ts";
@@ -32,14 +29,14 @@ function ahead(path: "direct" | "pooled", at: string, { factor }: Headline): str
     `(too few runs were accepted for an interval)`;
 }
 
-/** By what came of comparisons, at their levels of load. */
+/** By what came of comparisons, at their levels of load; in the order in which an answer says them. */
 const headlines = {
   helped: (at: string, { ratios }: Headline) =>
     `yes, ${formatSpan(ratios, formatRatio)} the throughput ${at}`,
-  cost: (at: string, { ratios }: Headline) =>
-    `no, it costs ${
-      formatSpan(ratios.map((ratio) => 1 - ratio), formatPercentUp)
-    } of the throughput ${at}`,
+  cost: (at: string, { ratios }: Headline) => {
+    const costs = formatSpan(ratios.map((ratio) => 1 - ratio), formatPercentUp);
+    return `no, it costs ${costs} of the throughput ${at}`;
+  },
   unexplained: poolerWords.unexplained,
   alike: (at: string, { unresolved }: Headline) =>
     `no difference of more than ${formatPercentUp(unresolved)} in throughput ${at}`,
@@ -70,9 +67,9 @@ export const answerWords = {
   /** An app with its settings. */
   app: (label: string, reuse: string) => `${label}, reuse \`${reuse}\``,
   headline: (app: string, parts: readonly string[], spares: boolean, help: string) =>
-    `- **${app}: ${parts.join("; ")}${
-      spares ? ", but it spares PostgreSQL work or connections" : ""
-    }.**${help === "" ? "" : ` ${capitalise(help)}.`}`,
+    `- **${app}: ${parts.join("; ")}` +
+    (spares ? ", but it spares PostgreSQL work or connections.**" : ".**") +
+    (help === "" ? "" : ` ${capitalise(help)}.`),
   foundNothing: "no slowdown would have been found reliably",
   couldMiss: (ratio: number) =>
     `a slowdown of less than ${formatSlowdown(ratio)} could have been missed`,
@@ -80,31 +77,45 @@ export const answerWords = {
   tooManyRounds: (found: string, target: number) =>
     `${found}; in this noise no practical number of rounds would find ${formatSlowdown(target)}: ` +
     `measure longer windows, on a machine with nothing else to do`,
-  moreRounds: (found: string, target: number, rounds: number, minutes: number) =>
-    `${found}; about ${formatCount(rounds, "more round")} (${
+  tooManyMinutes: (found: string, target: number) =>
+    `${found}; in this noise no practical number of minutes would find ${
+      formatSlowdown(target)
+    }: ` +
+    "measure on a machine with nothing else to do",
+  moreMinutes: (found: string, target: number, minutes: number) =>
+    `${found}; about ${
       formatCount(Math.ceil(minutes), "more minute")
-    }) would find ${formatSlowdown(target)} in this noise`,
+    } (\`--minutes\`) would find ` +
+    `${formatSlowdown(target)} in this noise`,
+  moreRounds: (found: string, target: number, rounds: number, minutes: number) =>
+    `${found}; about ${formatCount(rounds, "more round")} ` +
+    `(${formatCount(Math.ceil(minutes), "more minute")}) would find ${formatSlowdown(target)} ` +
+    "in this noise",
   inNumbers: "In numbers",
   numbers: (
     app: string,
     parts: readonly string[],
-    rounds: readonly number[],
+    made: readonly { n: number; blocks: number }[],
     differences: readonly string[],
   ) =>
-    `- ${app}: ${parts.join("; ")}${
-      rounds.length === 0 ? "" : ` (n = ${formatSpan(rounds, String)})`
-    }.${
-      differences.length === 0
-        ? ""
-        : ` The arms differ in ${formatList(differences)} too: this is not the path's effect alone.`
-    }`,
+    `- ${app}: ${parts.join("; ")}` +
+    (made.length === 0
+      ? "."
+      : made.some(({ blocks }) => blocks === 0)
+      ? ` (n = ${formatSpan(made.map(({ n }) => n), String)}).`
+      : ` (${formatRounds(made)}).`) +
+    (differences.length === 0
+      ? ""
+      : ` The arms differ in ${formatList(differences)} too: this is not the path's effect alone.`),
   throughput: (state: keyof typeof throughput, at: string, ratios: readonly Estimate[]) =>
     `${throughput[state]} ${at} (${formatList(ratios.map(formatRatioEstimate))})`,
   missing: (at: string, missing: string) => `${at} ${missing}`,
   latency: (name: string, relation: "below" | "above", at: string, ratios: readonly number[]) =>
-    `P95 ${name} of every pooled run ${relation} that of every direct run ${at} (medians: ${
-      formatList(ratios.map(formatRatio))
-    })`,
+    `P95 ${name} of every pooled run ${relation} that of every direct run ${at} ` +
+    `(medians: ${formatList(ratios.map(formatRatio))})`,
+  latencyInTurns: (name: string, ratios: readonly { at: string; ratio: Estimate }[]) =>
+    `P95 ${name}, pooled over direct: ` +
+    formatList(ratios.map(({ at, ratio }) => `${formatRatioEstimate(ratio)} ${at}`)),
   overlap: (name: string, at: string) => `P95 ${name}: the ranges overlap ${at}`,
   tooFew: (name: string) => `P95 ${name}: too few runs or requests to compare`,
   copyDiffers: (copy: string, value: string) =>
@@ -114,13 +125,11 @@ export const answerWords = {
   copyOpen: (copy: string, value: string) => `${copy}, ${twice}, is not decided yet: ${value}.`,
   noPair: "No conclusion about PgBouncer: this study has no pair of direct and pooled arms.",
   scope: (database: string, network: string | null) =>
-    `These answers hold for this machine, these settings and the way each app reuses its connections; ${database}${
-      network === null ? "" : `; ${network}`
-    }.`,
+    "These answers hold for this machine, these settings and the way each app reuses its " +
+    `connections; ${database}${network === null ? "" : `; ${network}`}.`,
   sharedCores: (cores: number) =>
-    `The load generator shared ${
-      formatCount(cores, "core")
-    } with what it measured, so absolute numbers are not the apps' limits.`,
+    `The load generator shared ${formatCount(cores, "core")} with what it measured, so absolute ` +
+    "numbers are not the apps' limits.",
   incomplete: (runs: number) => `The study is incomplete: ${formatCount(runs, "run")} to come.`,
   pooledToDirect: (pair: string, at: string) => `${pair}, pooled to direct ${at}`,
   armToArm: (other: string, base: string, at: string) => `${other} to ${base} ${at}`,

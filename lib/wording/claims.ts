@@ -1,11 +1,9 @@
 /**
  * Claims about comparisons, and the names of what is compared: parts of titles and of sentences.
- *
- * @module
  */
 
 import type { LoadLevel, Path } from "../scenario.ts";
-import { MIN_RUNS } from "../stats/ratio.ts";
+import { MIN_RUNS } from "../stats/interval.ts";
 import {
   atLevels,
   capitalise,
@@ -93,8 +91,14 @@ export const claimWords = {
   atLeast: (ratios: readonly number[]) => `at least ${Math.min(...ratios)}×`,
   lead: (measure: string, [leader, other]: readonly [Path, Path], factors: readonly Factor[]) =>
     `${leader} ${measure} is ${listFactors(factors, ` ${other}'s`)}`,
-  alike: (measure: string, verdict: keyof typeof UNDECIDED, names: readonly string[]) =>
-    `direct and pooled ${measure} are ${UNDECIDED[verdict]} for ${formatList(names)}`,
+  alike: (measure: string, verdict: keyof typeof UNDECIDED, names: readonly string[]) => {
+    const list = formatList(names);
+    if (verdict === "overlap") return `runs of direct and pooled overlap in ${measure} for ${list}`;
+    if (verdict === "few") {
+      return `fewer than ${MIN_RUNS} runs per cell are too few to describe ${measure} for ${list}`;
+    }
+    return `direct and pooled ${measure} are ${UNDECIDED[verdict]} for ${list}`;
+  },
   undecided: (verdict: keyof typeof UNDECIDED, names: readonly string[]) =>
     `${UNDECIDED[verdict]} for ${formatList(names)}`,
   elsewhere: (verdict: keyof typeof UNDECIDED, cells: readonly string[]) => {
@@ -102,16 +106,17 @@ export const claimWords = {
     return `${UNDECIDED[verdict]} ${list.length > LONG ? "elsewhere" : `for ${list}`}`;
   },
 
-  apart: (measure: string, relation: "above" | "below", factors: readonly Factor[]) =>
-    `in every run, pooled ${measure} is ${relation} direct's: ${listFactors(factors)}`,
-  alsoApart: (relation: "above" | "below", factors: readonly Factor[]) =>
-    `${relation} it: ${listFactors(factors)}`,
-  overlap: (measure: string, names: readonly string[]) =>
-    `Runs of direct and pooled overlap in ${measure} for ${formatList(names)}`,
-  few: (measure: string, names: readonly string[]) =>
-    `Fewer than ${MIN_RUNS} runs per cell are too few to describe ${measure} for ${
-      formatList(names)
-    }`,
+  apart: (
+    measure: string,
+    relation: "above" | "below",
+    factors: readonly Factor[],
+    isFirst: boolean,
+  ) => {
+    const list = listFactors(factors);
+    return isFirst
+      ? `in every run, pooled ${measure} is ${relation} direct's: ${list}`
+      : `${relation} it: ${list}`;
+  },
 
   armTwice: (arm: string) => `${arm} twice (A/A)`,
   armOver: (other: string, base: string) => `${other} over ${base}`,

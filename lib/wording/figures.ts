@@ -1,10 +1,6 @@
-/**
- * Titles, axes, legends, labels and captions of figures.
- *
- * @module
- */
+/** Titles, axes, legends, labels and captions of figures. */
 
-import type { LoadLevel } from "../scenario.ts";
+import type { LoadLevel, Scenario } from "../scenario.ts";
 import type { Stage } from "../stats/waterfall.ts";
 import { claimWords } from "./claims.ts";
 import {
@@ -15,6 +11,7 @@ import {
   formatList,
   formatNumber,
   formatPercent,
+  formatRounds,
   formatSpan,
   nounFor,
   uncapitalise,
@@ -34,14 +31,24 @@ export const figureTitles = {
   checkOnly: (measure: string) => `Functional check only: ${measure} is not compared`,
   figure: (title: string) => `Figure: ${title}`,
 
-  matrix: (arms: number, users: number, rates: number, rounds: number, runs: number) => {
+  matrix: (
+    arms: number,
+    users: number,
+    rates: number,
+    rounds: number,
+    runs: number,
+    isInTurns: boolean,
+  ) => {
     const levels = [
       ...(users > 0 ? [`${formatCount(users, "number")} of users`] : []),
       ...(rates > 0 ? [formatCount(rates, "arrival rate")] : []),
     ];
-    return `${formatCount(arms, "arm")} × ${formatList(levels)} × ${
-      formatCount(rounds, "round")
-    }: ${formatCount(runs, "run")}`;
+    const parts = [
+      formatCount(arms, "arm"),
+      formatList(levels),
+      formatCount(rounds, isInTurns ? "start" : "round"),
+    ];
+    return `${parts.join(" × ")}: ${formatCount(runs, "run")}`;
   },
   howLong: (level: LoadLevel) => `How long answers took ${atLevels([level])}`,
   atLevel: (level: LoadLevel, claim: string) =>
@@ -52,7 +59,8 @@ export const figureTitles = {
   inUse: (active: number, poolSize: number, waiting: number) =>
     `With ${formatNumber(active)} of ${poolSize} server ${
       nounFor(poolSize, "connection")
-    } in use, ${formatAmount(waiting, "client")} waited for one`,
+    } in use, ` +
+    `${formatAmount(waiting, "client")} waited for one`,
   noQuota: "CPU of each service, without a quota",
   noneAtQuota: "No service sat at its CPU quota",
   atQuota: (services: readonly { service: string; share: number }[]) => {
@@ -63,14 +71,12 @@ export const figureTitles = {
   largestOfOne: (cell: string, stage: Stage, share: number) =>
     `${cell}: ${formatPercent(share)} of a mean request is ${stageWords[stage].within}`,
   largestOfAll: (stage: Stage, shares: readonly number[]) =>
-    `The largest part of a mean request is ${stageWords[stage].within} in every scenario: ${
-      formatSpan(shares, formatPercent)
-    } of its time`,
+    `The largest part of a mean request is ${stageWords[stage].within} in every scenario: ` +
+    `${formatSpan(shares, formatPercent)} of its time`,
   largest: (counts: readonly { stage: Stage; n: number }[], scenarios: number) => {
+    const of = ` of ${formatCount(scenarios, "scenario")}`;
     const parts = counts.map(({ stage, n }, i) =>
-      `${stageWords[stage].within} in ${n}${
-        i === 0 ? ` of ${formatCount(scenarios, "scenario")}` : ""
-      }`
+      `${stageWords[stage].within} in ${n}${i === 0 ? of : ""}`
     );
     return `The largest part of a mean request is ${formatList(parts)}`;
   },
@@ -99,26 +105,24 @@ export const stageWords: Record<Stage, { label: string; within: string }> = {
 
 const LOG = "logarithmic scale";
 
-const LEVELS = {
-  users: "number of users",
-  rates: "arrival rate",
-  both: "number of users or arrival rate",
-};
-
-function scaled(axis: string, log: boolean): string {
-  return log ? `${axis}, ${LOG}` : axis;
-}
-
 /** What is plotted, with its unit: subtitles and names of axes. */
 export const axisWords = {
   throughput: "Throughput: correct answers per second",
-  service: "service time of correct answers in ms",
-  response: "response time in ms, from when a request was due",
-  latency: "latency in ms: service time at users, response time at arrival rates",
-  moreIsBetter: (axis: string) => `${axis}, more is better`,
-  lessIsBetter: (axis: string, log: boolean) => `${scaled(axis, log)}, less is better`,
-  by: (axis: string, log: boolean, levels: keyof typeof LEVELS) =>
-    `${scaled(axis, log)}, by ${LEVELS[levels]}`,
+  latency: {
+    closed: "service time of correct answers in ms",
+    open: "response time in ms, from when a request was due",
+    both: "latency in ms: service time at users, response time at arrival rates",
+  },
+  measure: (axis: string, log: boolean, reading: string) =>
+    `${axis}${log ? `, ${LOG}` : ""}, ${reading}`,
+  more: "more is better",
+  less: "less is better",
+  /** The levels of a closed loop, of an open one, and of both. */
+  by: {
+    closed: "by number of users",
+    open: "by arrival rate",
+    both: "by number of users or arrival rate",
+  },
   pathRatio: `Throughput, pooled over direct, ${LOG}`,
   armRatio: `Throughput over that of the arm compared with, ${LOG}`,
   share: (of: "correct answers" | "requests due" | "requests", latency: string) =>
@@ -127,6 +131,7 @@ export const axisWords = {
   cpu: "CPU cores in use by each service over one run; labels give the window's mean",
   waterfall: "mean service time of correct answers in ms, from its sending to its answer",
   sinceWindow: "seconds since the window's start",
+  sinceBlocks: "seconds of its own turns since the first block",
 } as const;
 
 const ONE_RUN = "one run";
@@ -153,25 +158,16 @@ export const legendWords = {
   slower: "← slower",
   oneRun: `(${ONE_RUN})`,
   reuse: (reuse: string, differences: readonly string[]) =>
-    `reuse: ${reuse}${
-      differences.length === 0 ? "" : `; ${claimWords.settingsDiffer(differences)}`
-    }`,
+    `reuse: ${reuse}` +
+    (differences.length === 0 ? "" : `; ${claimWords.settingsDiffer(differences)}`),
   runsDone: (done: number, planned: number) => `${done} of ${planned}`,
   runs: (n: number) => formatCount(n, "run"),
-  arm: (
-    { workers, threads, reuse, connections, poolSize }: {
-      workers: number;
-      threads: number;
-      reuse: string;
-      connections: number;
-      poolSize: number | null;
-    },
-  ) =>
+  arm: ({ workers, threads, reuse, path, defaultPoolSize }: Scenario, connections: number) =>
     `${formatCount(workers, "worker")}${threads === 1 ? "" : ` × ${threads} threads`}, ${reuse}: ${
       Number.isFinite(connections)
         ? `up to ${formatCount(connections, "connection")}`
         : "one per request"
-    }${poolSize === null ? "" : ` → PgBouncer: ${poolSize}`}`,
+    }${path === "pooled" ? ` → PgBouncer: ${defaultPoolSize}` : ""}`,
 } as const;
 
 function counted(counts: readonly number[], one: string, per: string): string {
@@ -186,19 +182,23 @@ export const captionWords = {
   rejection: (rejection: string) => `Rejected: ${rejection}`,
   nothing: "nothing to draw",
   tooShort: (windowS: number) => `Windows of ${windowS}\u00a0s are too short for that.`,
+  tooFewSlices: (sliceS: number) => `So few slices of ${sliceS}\u00a0s are not enough for that.`,
 
   noRun: "no run counts",
   runsPerCell: (counts: readonly number[]) => counted(counts, "run", "cell"),
   runsPerBar: (counts: readonly number[]) =>
     `${counted(counts, "run", "bar")}, means of their means`,
-  roundsPerRow: (counts: readonly number[]) => counted(counts, "round", "row"),
+  roundsPerRow: (ratios: readonly { n: number; blocks: number }[]) =>
+    `n = ${formatRounds(ratios)} per row`,
   windows: (windowS: number) => `${windowS}\u00a0s windows`,
+  slices: (sliceS: number) => `arms in turn, slices of about ${sliceS}\u00a0s`,
   ownCores: "dedicated cores for each service",
   sharedCores: (cores: number) => `${formatCount(cores, "core")} shared with the load generator`,
   functionalCheck: "functional check only, no conclusion",
 
   spread: {
     interval: "95% t intervals of each mean; the title goes by ratios paired by round",
+    blocks: "95% t intervals of each mean; the title goes by ratios paired by block",
     range:
       "median of the runs' percentiles, range from smallest to largest run: described, not tested",
   },
@@ -217,6 +217,8 @@ export const captionWords = {
   noRound: "no round to compare",
   noRoundInterval: "a single round has no interval",
   roundRatios: "geometric mean of the ratios paired by round",
+  blockRatios: "ratio of the answers in all blocks, which both arms had side by side",
+  oneStart: "without the differences from one start to another",
   ratioInterval: (comparisons: number) =>
     comparisons === 1
       ? "95% t interval of their logarithms"
@@ -234,6 +236,10 @@ export const captionWords = {
   runsDone: "successful runs of those planned",
   warmUp: (warmUpS: number) => `${warmUpS}\u00a0s of warm-up before each window`,
   randomOrder: "the order within a round is random",
+  warmUpOfArm: (warmUpS: number) =>
+    `${warmUpS}\u00a0s of warm-up or more of each arm before the first block`,
+  turnsSetting: (warmUpS: number, sliceS: number) => `${warmUpS} s or more, and about ${sliceS} s`,
+  randomTurns: "the order within a block is random",
   dashed: "dashed: the remainder after all measured parts",
   starved:
     `"${stageWords.pgbouncer_starved.label}" is added to the mean: how long clients without a server connection waited, for each answer that others got`,

@@ -1,8 +1,4 @@
-/**
- * Numbers and lists in words, the same in figures, tables and sentences.
- *
- * @module
- */
+/** Numbers and lists in words, the same in figures, tables and sentences. */
 
 import { type LoadLevel, loadLevels } from "../scenario.ts";
 import type { Estimate } from "../stats/summary.ts";
@@ -23,6 +19,11 @@ export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return "–";
   if (Math.abs(value) >= 100) return GROUPS.format(value);
   return String(Number(value.toPrecision(3)));
+}
+
+/** A number that may be a lower bound: `≥ 12`. */
+export function formatBound(value: number, isBound: boolean): string {
+  return (isBound ? "≥ " : "") + formatNumber(value);
 }
 
 /** A ratio: `2.31×`, `12×`. */
@@ -85,15 +86,11 @@ export function atLevels(levels: readonly LoadLevel[]): string {
   const all = loadLevels(levels);
   const users = all.flatMap((level) => level.users ?? []).map(String);
   const rates = all.flatMap((level) => level.arrivalRate ?? []).map(String);
-  return [
-    ...(users.length > 0
-      ? [`at ${formatList(users)} ${nounFor(Number(users.join()), "user")}`]
-      : []),
-    ...(rates.length > 0 ? [`at ${formatList(rates)}/s`] : []),
-  ].join(" and ");
+  const atUsers = `at ${formatList(users)} ${nounFor(Number(users.join()), "user")}`;
+  const atRates = `at ${formatList(rates)}/s`;
+  return [users.length > 0 && atUsers, rates.length > 0 && atRates].filter(Boolean).join(" and ");
 }
 
-/** A whole number with thousands separators. */
 export function formatWhole(value: number): string {
   return GROUPS.format(value);
 }
@@ -106,6 +103,17 @@ export function formatCount(n: number, one: string, many = `${one}s`): string {
 /** Some of all: `2 of 36 runs`. */
 export function formatPart(some: number, all: number, one: string): string {
   return `${some} of ${all} ${nounFor(all, one)}`;
+}
+
+/** What ratios are made of: `5 rounds`, or `26 to 39 blocks in 2 to 3 starts`. */
+export function formatRounds(all: readonly { n: number; blocks?: number }[]): string {
+  const count = (counts: readonly number[], one: string) =>
+    `${formatSpan(counts, String)} ${nounFor(Math.max(...counts), one)}`;
+  const counts = all.map(({ n }) => n);
+  const blocks = all.map(({ blocks = 0 }) => blocks);
+  return blocks.includes(0)
+    ? count(counts, "round")
+    : `${count(blocks, "block")} in ${count(counts, "start")}`;
 }
 
 /** A number that need not be whole, with its noun: `1 client`, `3.2 clients`. */

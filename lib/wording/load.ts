@@ -1,8 +1,4 @@
-/**
- * The words of a load on a service that already ran.
- *
- * @module
- */
+/** The words of a load on a service that already ran. */
 
 import type { Delivery } from "../stats/delivery.ts";
 import { formatCount, formatNumber, formatPercent } from "./format.ts";
@@ -41,9 +37,9 @@ export const loadWords = {
   halfTook: (time: string) => `Half of the correct answers took up to ${time}`,
   most: (percent: number, time: string) => `, ${percent}% within ${time}`,
   usersWait: (users: number) =>
-    `In a closed loop ${
-      users === 1 ? "the user" : `each of the ${formatCount(users, "user")}`
-    } waits for an answer before sending again, so a slow service gets fewer requests: to see how long clients wait, give --arrival-rate.`,
+    `In a closed loop ${users === 1 ? "the user" : `each of the ${formatCount(users, "user")}`} ` +
+    "waits for an answer before sending again, so a slow service gets fewer requests: to see how " +
+    "long clients wait, give --arrival-rate.",
 } as const;
 
 function share(n: number, of: number): string {

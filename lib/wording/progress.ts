@@ -1,13 +1,11 @@
 /**
  * A study in progress, in a terminal, in a notebook's display and in a log of lines; and notebooks that
  * are executed.
- *
- * @module
  */
 
-import type { Phase, RoundsAdded } from "../store/events.ts";
+import type { DecidedComparison, EventFields, Phase } from "../store/events.ts";
 import type { FinishedRun, LiveFigures } from "../store/progress.ts";
-import { formatCount, formatPart, formatWhole } from "./format.ts";
+import { formatCount, formatList, formatPart, formatRatioEstimate, formatWhole } from "./format.ts";
 
 /** A span of time for people: `45 s`, `3 min 20 s`, `2 h 05 min`. */
 export function formatDuration(seconds: number): string {
@@ -17,15 +15,6 @@ export function formatDuration(seconds: number): string {
   if (minutes < 60) return `${minutes} min ${String(whole % 60).padStart(2, "0")} s`;
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
-
-/** In the legend's order. */
-const ROUND_STATES = {
-  ok: "ok",
-  rejected: "rejected",
-  failed: "failed",
-  running: "running",
-  pending: "to do",
-};
 
 /**
  * Titles, parts of lines and whole lines. A part of which there is nothing to say is left out, such as
@@ -40,10 +29,10 @@ export const progressWords = {
   failedAbove: "failed, see above",
   allLevels: "in all",
 
-  legend: (marks: Record<keyof typeof ROUND_STATES, string>) => {
-    const states = Object.entries(ROUND_STATES) as [keyof typeof ROUND_STATES, string][];
-    const named = states.map(([state, name]) => `${marks[state]} ${name}`).join("  ");
-    return `${named}, one mark a round; last RPS`;
+  legend: (marks: Record<string, string>) => {
+    const named = Object.entries(marks)
+      .map(([state, mark]) => `${mark} ${state === "pending" ? "to do" : state}`);
+    return `${named.join("  ")}, one mark a round; last RPS`;
   },
   moreArms: (hidden: number) => `… and ${formatCount(hidden, "more arm")}`,
 
@@ -51,14 +40,28 @@ export const progressWords = {
   users: (users: number) => formatCount(users, "user"),
   due: (arrivalRate: number) => `${arrivalRate}/s due`,
   failures: (perS: number) => `${perS.toFixed(1)} failures/s`,
-  live: ({ rps, p95Ms, failuresPerS, late = 0, dropped = 0 }: LiveFigures): string[] =>
-    [
-      progressWords.rps(rps),
+  /** Runs side by side, by their labels: `Shop direct and Shop pooled, 20 users`. */
+  together: (labels: readonly string[]) => {
+    const parts = labels.map((label) => /^(.*)(, [^,]*)$/.exec(label) ?? [label, label, ""]);
+    const [, , level] = parts[0] ?? [];
+    return parts.every((part) => part[2] === level)
+      ? formatList(parts.map(([, arm]) => arm!)) + (level ?? "")
+      : formatList(labels);
+  },
+  /** What runs side by side do; P95 and what went wrong is of all. */
+  live: (runs: readonly LiveFigures[]): string[] => {
+    const [first] = runs;
+    if (first === undefined) return [];
+    const { p95Ms, failuresPerS, late = 0, dropped = 0 } = first;
+    return [
+      progressWords.rps(first.rps),
+      runs.slice(1).map(({ rps }) => progressWords.rps(rps)),
       p95Ms === null ? [] : `P95 ${formatWhole(p95Ms)} ms`,
       failuresPerS > 0 ? progressWords.failures(failuresPerS) : [],
       late > 0 ? `${formatWhole(late)} late` : [],
       dropped > 0 ? `${formatWhole(dropped)} dropped` : [],
-    ].flat(),
+    ].flat();
+  },
   outcome: ({ status, cause, rps, p95Ms, p95IsBound }: Omit<FinishedRun, "label">): string => {
     if (status === "failed") return `FAILED: ${cause ?? "unknown reason"}`;
     const p95 = p95Ms === null ? "" : `, P95 ${p95IsBound ? "≥ " : ""}${formatWhole(p95Ms)} ms`;
@@ -79,7 +82,7 @@ export const progressWords = {
   lastRun: (run: string, outcome: string) => `last: ${run}: ${outcome}`,
 
   complete: (complete: number, runs: number) => formatPart(complete, runs, "run"),
-  counted: (runs: number, state: "failed" | "rejected") => `${runs} ${ROUND_STATES[state]}`,
+  counted: (runs: number, state: "failed" | "rejected") => `${runs} ${state}`,
   counts: (complete: number, runs: number, failed: number, rejected: number): string =>
     [
       `${progressWords.complete(complete, runs)} complete`,
@@ -105,26 +108,31 @@ export const progressWords = {
 /** Lines of a log, an event each. */
 export const eventWords = {
   studyStarted: (study: string, runs: number, complete: number) =>
-    `Study ${study}: ${formatCount(runs, "run")}${
-      complete > 0 ? `, ${complete} of them complete` : ""
-    }`,
+    `Study ${study}: ${formatCount(runs, "run")}` +
+    (complete > 0 ? `, ${complete} of them complete` : ""),
   runFinished: (place: string, run: string, outcome: string, seconds: number) =>
     `${place} ${run}: ${outcome} (${seconds.toFixed(1)} s)`,
+  look: (starts: number, of: number) => {
+    const after = starts < of
+      ? `After ${starts} of ${of} starts`
+      : `After ${formatCount(starts, "start")}`;
+    return `${after}${starts === 1 ? ", without what starts differ by" : ""}:`;
+  },
+  comparison: ({ label, ratio, low, high }: DecidedComparison) =>
+    `${label}: ` +
+    (ratio === null ? "no ratio yet" : formatRatioEstimate({ value: ratio, low, high })),
   roundsAdded: (
-    { rounds, undecided, comparisons, maxRounds }: RoundsAdded,
+    { rounds, undecided, comparisons, maxRounds }: EventFields["rounds_added"],
     scenarios: number,
     runs: number,
   ) =>
-    `After ${formatCount(rounds, "round")} ${formatPart(undecided, comparisons, "comparison")} ${
-      undecided === 1 ? "is" : "are"
-    } undecided: up to round ${maxRounds} for ${formatCount(scenarios, "scenario")}, ${
-      formatCount(runs, "further run")
-    }`,
-  reportStarted: (study: string) => `Writing the report of ${study}`,
-  reportOfPartStarted: (study: string, runs: number) =>
-    `Writing the report of ${study}, of ${formatCount(runs, "complete run")}`,
-  reportFinished: (study: string, files: number) =>
-    `Report of ${study}: ${formatCount(files, "file")}`,
-  reportFailed: (study: string, files: number) =>
-    `Incomplete report of ${study}: ${formatCount(files, "file")}`,
+    `After ${formatCount(rounds, "round")} ${formatPart(undecided, comparisons, "comparison")} ` +
+    `${undecided === 1 ? "is" : "are"} undecided: up to round ${maxRounds} for ` +
+    `${formatCount(scenarios, "scenario")}, ${formatCount(runs, "further run")}`,
+  /** Of so many runs where it is a part of the study. */
+  reportStarted: (study: string, runs: number | null) =>
+    `Writing the report of ${study}` +
+    (runs === null ? "" : `, of ${formatCount(runs, "complete run")}`),
+  reportEnded: (study: string, files: number, isIncomplete: boolean) =>
+    `${isIncomplete ? "Incomplete report" : "Report"} of ${study}: ${formatCount(files, "file")}`,
 } as const;

@@ -1,23 +1,17 @@
-/**
- * The published result beside a study, and its flaws.
- *
- * @module
- */
+/** The published result beside a study, and its flaws. */
 
-import { formatCount, formatList, formatNumber, formatRatio } from "./format.ts";
+import { formatCount, formatList, formatNumber, formatRatio, formatRounds } from "./format.ts";
 
 /** The table of the published result. */
 export const publishedWords = {
   caption: (users: number, study: string) =>
-    `The published result (one run per cell, ${
-      formatCount(users, "user")
-    }, RPS direct → pooled) against ${study}`,
+    `The published result (one run per cell, ${formatCount(users, "user")}, RPS direct → pooled) ` +
+    `against ${study}`,
   cell: (direct: string, pooled: string, ratio: number | null) =>
     `${direct} → ${pooled}${ratio === null ? "" : `: ${formatRatio(ratio)}`}`,
   publishedCell: (direct: number, pooled: number, note: string | null) =>
-    `${direct} → ${pooled}: ${formatRatio(pooled / direct)}${
-      note === null ? "" : `; direct failed, ${direct} is ${note}`
-    }`,
+    `${direct} → ${pooled}: ${formatRatio(pooled / direct)}` +
+    (note === null ? "" : `; direct failed, ${direct} is ${note}`),
   equalWithin: "indistinguishable here; published ratio inside the interval",
   equalBeyond: "not met: indistinguishable here",
   opposite: "not met: the opposite direction",
@@ -44,24 +38,27 @@ export const flawWords = {
   multiplexing: "not repeated: every pooled app may open more connections than the pool has",
   noReconnects: "not repeated: no app reconnected, so there was no churn to spare PostgreSQL",
   reconnects: (pair: string, direct: number, pooled: number, shared: boolean) =>
-    `${pair} opened ${formatNumber(direct)} sessions per 1,000 requests direct, ${
-      formatNumber(pooled)
-    } pooled, and shared ${shared ? "server connections too" : "no server connections"}`,
+    `${pair} opened ${formatNumber(direct)} sessions per 1,000 requests direct, ` +
+    `${formatNumber(pooled)} pooled, and shared ` +
+    (shared ? "server connections too" : "no server connections"),
   budgets: "not repeated: all apps may open equally many connections",
   settings: "not repeated: both paths have the same settings",
-  work: (counted: readonly [app: string, statements: number][]) =>
-    `not repeated: one contract, answers compared before each load${
-      counted.length === 0
-        ? ""
-        : `; PostgreSQL counted data statements per request: ${
-          formatList(counted.map(([app, statements]) => `${app} ${statements.toFixed(2)}`))
-        }`
-    }`,
-  rounds: (rounds: number) => `not repeated: ${formatCount(rounds, "round")}`,
-  order: "not repeated: each round drew an order of its own",
+  work: (counted: readonly [app: string, statements: number][]) => {
+    const apps = formatList(counted.map(([app, statements]) => `${app} ${statements.toFixed(2)}`));
+    return "not repeated: one contract, answers compared before each load" +
+      (apps === "" ? "" : `; PostgreSQL counted data statements per request: ${apps}`);
+  },
+  rounds: (rounds: number, blocks?: readonly number[]) =>
+    "not repeated: " +
+    (blocks === undefined || blocks.length === 0
+      ? formatCount(rounds, "round")
+      : formatRounds(blocks.map((blocks) => ({ n: rounds, blocks })))),
+  order: {
+    round: "not repeated: each round drew an order of its own",
+    block: "not repeated: each block drew an order of its own",
+  },
   ramp: (warmUpS: number) => `not repeated: the ramp was over within the ${warmUpS} s of warm-up`,
   readiness: (overheadS: number | null) =>
-    `not repeated: each service was waited for until it was ready${
-      overheadS === null ? "" : `; ${overheadS.toFixed(1)} s per run outside the load (median)`
-    }`,
+    "not repeated: each service was waited for until it was ready" +
+    (overheadS === null ? "" : `; ${overheadS.toFixed(1)} s per run outside the load (median)`),
 } as const;

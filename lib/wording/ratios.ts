@@ -1,8 +1,4 @@
-/**
- * Comparisons of throughput, as they were decided and as they are read.
- *
- * @module
- */
+/** Comparisons of throughput, as they were decided and as they are read. */
 
 import type { ComparisonResult } from "../stats/family.ts";
 import type { Estimate } from "../stats/summary.ts";
@@ -12,10 +8,11 @@ import {
   formatPercent,
   formatRatio,
   formatRatioEstimate,
+  formatRounds,
   formatSlowdown,
 } from "./format.ts";
 import { claimWords } from "./claims.ts";
-import { figureTitles } from "./figures.ts";
+import { captionWords, figureTitles } from "./figures.ts";
 
 /**
  * How a comparison may be worded, or null where its ratio speaks for itself: a difference inside
@@ -48,29 +45,49 @@ export const ratioWords = {
   noRatio: (why: string | null) => `no ratio, ${why}`,
   single: (ratio: number, what: string | null) => `${formatRatio(ratio)}, ${what}`,
   difference: (verdict: string, ratio: Estimate, detectable: number | null) =>
-    `${verdict}, ${formatRatioEstimate(ratio)}${
-      detectable === null
-        ? ""
-        : `; a difference of ${formatSlowdown(detectable)} would have been found`
-    }`,
+    `${verdict}, ${formatRatioEstimate(ratio)}` +
+    (detectable === null
+      ? ""
+      : `; a difference of ${formatSlowdown(detectable)} would have been found`),
   noDifference: (ratio: Estimate, what: string) => `${formatRatioEstimate(ratio)}, ${what}`,
-  rounds: (ratio: string, rounds: number) => `${ratio}; ${formatCount(rounds, "round")}`,
+  rounds: (
+    ratio: string,
+    made: Pick<ComparisonResult, "n" | "blocks" | "starts">,
+  ) =>
+    `${ratio}; ${made.blocks === 0 ? "" : "over "}${formatRounds([made])}` +
+    (made.starts === 1 ? `, ${captionWords.oneStart}` : ""),
+  /** What a table's intervals hold. */
+  intervals: (comparisons: number, byBlock: boolean, isOneStart: boolean) =>
+    `paired by ${byBlock ? "block" : "round"}; ` +
+    (comparisons > 1
+      ? `intervals are simultaneous over ${comparisons} comparisons`
+      : "95% t intervals") +
+    (isOneStart ? `, ${captionWords.oneStart}` : "") +
+    "; a detectable slowdown is found in 90% of studies like this",
+  verdicts: { ...claimWords.verdict, none: "no ratio" },
   ofPaths: { higher: "pooled higher", lower: "pooled lower" },
+  ofArms: { higher: "faster", lower: "slower" },
+  noDifferences: "none",
   simultaneous: (comparisons: number) =>
     `The ${comparisons} intervals of this study are simultaneous: in 95% of studies all of them ` +
     `contain their ratio, and at most 5% of studies call any equal arms different.`,
-  noise: (share: number, rounds: number) =>
-    `A run's noise was ${formatPercent(share)} (coefficient of variation, over ${
-      formatCount(rounds, "round")
-    } of all comparisons).`,
-  fixedRounds: (rounds: number) =>
-    `The plan has ${formatCount(rounds, "round")} and no further ones.`,
-  spent: (comparisons: number, ends: readonly string[], looks: readonly number[], most: number) =>
-    `Of ${formatCount(comparisons, "comparison")}, ${formatList(ends)}; looks at ${
-      formatList(looks.map(String))
-    } rounds, of at most ${most}.`,
-  ended: (comparisons: number, rounds: number) =>
-    `${comparisons} ended after ${formatCount(rounds, "round")}`,
+  noise: (share: number, rounds: number, isInTurns: boolean) =>
+    `${isInTurns ? "The noise of one start" : "A run's noise"} was ${formatPercent(share)} ` +
+    `(coefficient of variation, over ${formatCount(rounds, isInTurns ? "start" : "round")} of ` +
+    "all comparisons).",
+  fixedRounds: (rounds: number, isInTurns: boolean) =>
+    `The plan has ${formatCount(rounds, isInTurns ? "start" : "round")} and no further ones.`,
+  spent: (
+    comparisons: number,
+    ends: readonly string[],
+    looks: readonly number[],
+    most: number,
+    isInTurns: boolean,
+  ) =>
+    `Of ${formatCount(comparisons, "comparison")}, ${formatList(ends)}; looks at ` +
+    `${formatList(looks.map(String))} ${isInTurns ? "starts" : "rounds"}, of at most ${most}.`,
+  ended: (comparisons: number, rounds: number, isInTurns: boolean) =>
+    `${comparisons} ended after ${formatCount(rounds, isInTurns ? "start" : "round")}`,
   undecided: (comparisons: number) => `${comparisons} undecided`,
   open: (comparisons: number) => `${comparisons} ${claimWords.verdict.open}`,
   noPairs: `${figureTitles.noPair}.`,

@@ -1,11 +1,10 @@
 /**
  * How a study is read: what it is, what was run, its throughput and latency, what failed, its open
  * loop, and what stands for all that in a functional check.
- *
- * @module
  */
 
 import type { Plan } from "../plan.ts";
+import type { Turns } from "../stats/context.ts";
 import type { Estimate } from "../stats/summary.ts";
 import { measureWords } from "./claims.ts";
 import { figureTitles } from "./figures.ts";
@@ -16,6 +15,7 @@ import {
   formatList,
   formatNumber,
   formatPart,
+  formatSpan,
 } from "./format.ts";
 import { loadWords } from "./load.ts";
 
@@ -24,18 +24,16 @@ export const studyWords = {
   study: (name: string, plan: string, arms: readonly string[], levels: readonly string[]) =>
     `Study ${name} of plan ${plan}: ${arms.join(", ")}; ${levels.join(", ")}`,
   runs: (accepted: number, rejected: number, failed: number, toCome: number) =>
-    `${
-      formatCount(accepted, "run")
-    } accepted, ${rejected} rejected, ${failed} failed, ${toCome} to come`,
+    `${formatCount(accepted, "run")} accepted, ${rejected} rejected, ${failed} failed, ` +
+    `${toCome} to come`,
   where:
     "conclusion(results) answers, describeStudy(results) says what was measured; its numbers are in " +
     "results.scenarios, .ratios and .runs, its requests in await results.requests(id)",
   unequalWork: (arm: string, what: readonly string[]) =>
     `${arm}: ${what.join("; ")}; it is left out of all comparisons`,
   otherPlan: (others: number, all: number) =>
-    `plan.json is not the plan of ${
-      formatPart(others, all, "run")
-    }: it was changed, or read by a version with other settings`,
+    `plan.json is not the plan of ${formatPart(others, all, "run")}: ` +
+    "it was changed, or read by a version with other settings",
   unreadable: (arm: string, fault: string) => `${arm}: the run cannot be read (${fault})`,
   fault: (file: string, line: number | null, what: string) =>
     `${file}${line === null ? "" : `, line ${line}`}: ${what}`,
@@ -43,9 +41,16 @@ export const studyWords = {
 
 /** A claim, then the highest value with its spread and where it was; a single run has no spread. */
 function highest(claim: string, of: string, value: string, spread: string | null, place: string) {
-  return `${claim}. The highest ${of} was ${value}${
-    spread === null ? " in a single run" : `, ${spread}`
-  }: ${place}.`;
+  const around = spread === null ? " in a single run" : `, ${spread}`;
+  return `${claim}. The highest ${of} was ${value}${around}: ${place}.`;
+}
+
+/** How arms took turns, and in how many blocks. */
+function explainTurns({ starts, sliceS, warmUpS, blocks }: Turns): string {
+  return "; arms that are compared stand side by side and take turns. " +
+    `${formatCount(starts, "start")}, in each a warm-up of at least ${warmUpS} s per arm, then ` +
+    `blocks in which each arm has a slice of about ${sliceS} s, in random order` +
+    (blocks.length === 0 ? ". " : `: ${formatSpan(blocks, String)} blocks per arm. `);
 }
 
 /** Every sentence that reads a study. */
@@ -58,16 +63,21 @@ export const narrativeWords = {
     { name, rounds, windowS, warmUpS }: Pick<Plan, "name" | "rounds" | "windowS" | "warmUpS">,
     at: string,
     { arms, runs, further, missing }: Record<"arms" | "runs" | "further" | "missing", number>,
+    turns: Turns | null,
   ) =>
-    `Plan \`${name}\`: ${formatCount(arms, "arm")} ${at}, ${
-      formatCount(rounds, "round")
-    } of ${windowS} s windows after ${warmUpS} s of warm-up: ${formatCount(runs, "run")}${
-      further > 0 ? `, ${further} of them in further rounds of undecided comparisons` : ""
-    }, ${
-      missing === 0
-        ? "all complete"
-        : `${runs - missing} complete so far, ${formatCount(missing, "run")} to come`
-    }.`,
+    `Plan \`${name}\`: ${formatCount(arms, "arm")} ${at}` +
+    (turns === null
+      ? `, ${formatCount(rounds, "round")} of ${windowS} s windows after ${warmUpS} s of warm-up: `
+      : explainTurns(turns)) +
+    `${formatCount(runs, "run")}, ` +
+    (further > 0
+      ? `${further} of them in further ${
+        turns === null ? "rounds" : "starts"
+      } of undecided comparisons, `
+      : "") +
+    (missing === 0
+      ? "all complete."
+      : `${runs - missing} complete so far, ${formatCount(missing, "run")} to come.`),
   sharedCores: (cores: number) =>
     `Load generator, app and database shared ${formatCount(cores, "core")}.`,
   ownCores: (cpuSets: readonly string[]) =>
@@ -102,33 +112,31 @@ export const narrativeWords = {
     `${formatPart(failed, runs, "run")} failed and ${failed === 1 ? "enters" : "enter"} no mean:`,
   unaccepted: (runs: number, status: "rejected" | "failed", reasons: readonly string[]) =>
     `${formatCount(runs, "run")} ${status} (${reasons.join("; ")})`,
-  /** What became of a scenario's runs. */
-  status: (runs: number, all: number, status: "rejected" | "failed", cause: string) =>
-    `${runs === all ? status : `${runs} of ${all} ${status}`}: ${cause}`,
-  ok: "ok",
 } as const;
 
-/** Its answer, what stands for a comparison, and the cells of its table. */
+/** Its answer, and what stands for a comparison. */
 export const checkWords = {
   reading: (measure: string) => `**Functional check only:** ${measure} is not compared.`,
-  answer: (good: number, planned: number, broken: readonly string[], windowS: number) =>
-    `**Functional check only: ${
-      formatPart(good, planned, "run")
-    } ran, were verified and were counted.**${
-      broken.length === 0 ? "" : ` What did not: ${formatList(broken)}; the cause is in the table.`
-    } Its windows of ${windowS} s are too short to compare anything: run the plan \`quick\` for a ` +
+  answer: (
+    good: number,
+    planned: number,
+    broken: readonly string[],
+    windowS: number,
+    isInTurns: boolean,
+  ) =>
+    `**Functional check only: ${formatPart(good, planned, "run")} ran, were verified and were ` +
+    `counted.**` +
+    (broken.length === 0
+      ? ""
+      : ` What did not: ${formatList(broken)}; the cause is in the table.`) +
+    ` Its ${isInTurns ? "slices" : "windows"} of ${windowS} s are too ` +
+    `${isInTurns ? "few" : "short"} to compare anything: run the plan \`frameworks\` for a ` +
     `first answer, and \`reference\` for one to share.`,
-  /** Whether something holds of every run, or of how many. */
-  share: (runs: number, all: number, what = "yes") =>
-    runs === all ? what : runs === 0 ? "no" : `${what} in ${formatPart(runs, all, "run")}`,
-  pooled: "through PgBouncer",
-  direct: "straight to PostgreSQL",
-  table: (study: string) => `Functional check only: what ran in ${study}`,
 } as const;
 
 const NONE = figureTitles.noOpenLoop;
 
-/** An open loop's reading and table; or why there is none. */
+/** An open loop's reading; or why there is none. */
 export const openLoopWords = {
   notAsked: `${NONE}: the study's plan asks for none.`,
   toCome: `${NONE} yet: all runs of it are to come.`,
@@ -148,12 +156,10 @@ export const openLoopWords = {
   pair: (pair: string, at: string, direct: string, pooled: string) =>
     `${direct} and ${pooled} for ${pair} ${at}`,
   highest: (percentile: number, pairs: readonly string[], rounds: number) =>
-    `P${percentile} response time at the highest rate${
-      rounds === 1 ? ", in one run each" : `, medians of up to ${rounds} runs`
-    }: ${pairs.join("; ")}.`,
+    `P${percentile} response time at the highest rate, ` +
+    `${rounds === 1 ? "in one run each" : `medians of up to ${rounds} runs`}: ${pairs.join("; ")}.`,
   rejections: (reasons: readonly string[]) =>
     `**Rejected, in no comparison:** ${capitalise(reasons.join("; "))}.`,
   failures: (runs: number, causes: readonly string[]) =>
     `${formatCount(runs, "run")} failed: ${causes.join("; ")}.`,
-  caption: "P50 to P99 are response times, from when a request was due",
 } as const;

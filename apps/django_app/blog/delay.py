@@ -1,4 +1,4 @@
-"""A slowdown of known size: a wait before each request is handled."""
+"""Slowdowns of known size: a wait, and CPU time that is used, before each request is handled."""
 
 import time
 from collections.abc import Callable
@@ -9,10 +9,19 @@ from django.http import HttpRequest, HttpResponse
 
 def wait_first(get_response: Callable[[HttpRequest], HttpResponse]):
     """The middleware."""
-    seconds = settings.DELAY_S
+    delay_s, cpu_s = settings.DELAY_S, settings.CPU_S
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        time.sleep(seconds)
+        if delay_s > 0:
+            time.sleep(delay_s)
+        burn(cpu_s)
         return get_response(request)
 
     return middleware
+
+
+def burn(seconds: float) -> None:
+    """Uses the CPU for so long, however often others are let run meanwhile."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass

@@ -55,5 +55,6 @@ POOL_SIZE = _number("DB_POOL_SIZE", 32)
 PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false")) == "true"
 
 DELAY_S = _seconds("APP_DELAY_MS")
+CPU_S = _seconds("APP_CPU_MS")
 NONCE = _text("APP_NONCE", "")
 TIMINGS = _text("APP_TIMINGS", "")

@@ -12,7 +12,8 @@ ALLOWED_HOSTS = ["*"]
 # and Flask run none either, but for a delay that is asked for. SECRET_KEY is left out because
 # nothing is signed.
 DELAY_S = env.DELAY_S
-MIDDLEWARE: list[str] = ["blog.delay.wait_first"] if DELAY_S > 0 else []
+CPU_S = env.CPU_S
+MIDDLEWARE: list[str] = ["blog.delay.wait_first"] if DELAY_S > 0 or CPU_S > 0 else []
 INSTALLED_APPS = ["blog"]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

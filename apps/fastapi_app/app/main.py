@@ -21,8 +21,10 @@ async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
 
 # No documentation routes, and no redirects of trailing slashes: the other apps have neither.
 app = FastAPI(title="Poolscope blog", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
-if settings.app_delay_ms > 0:
-    app.add_middleware(Delay, seconds=settings.app_delay_ms / 1000)
+if settings.app_delay_ms > 0 or settings.app_cpu_ms > 0:
+    app.add_middleware(
+        Delay, seconds=settings.app_delay_ms / 1000, cpu_s=settings.app_cpu_ms / 1000
+    )
 if settings.app_timings:
     from timings.asgi import Timings
 

@@ -62,5 +62,6 @@ class Config:
     PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false")) == "true"
 
     DELAY_S = _seconds("APP_DELAY_MS")
+    CPU_S = _seconds("APP_CPU_MS")
     NONCE = _text("APP_NONCE", "")
     TIMINGS = _text("APP_TIMINGS", "")

@@ -1,4 +1,4 @@
-"""A slowdown of known size: a wait before each request is handled."""
+"""Slowdowns of known size: a wait, and CPU time that is used, before each request is handled."""
 
 import time
 
@@ -7,9 +7,18 @@ from flask import Flask
 
 def init_app(app: Flask) -> None:
     """Makes requests wait; without a delay nothing is registered."""
-    seconds = app.config["DELAY_S"]
-    if seconds > 0:
+    delay_s, cpu_s = app.config["DELAY_S"], app.config["CPU_S"]
+    if delay_s > 0 or cpu_s > 0:
 
         @app.before_request
         def wait() -> None:
-            time.sleep(seconds)
+            if delay_s > 0:
+                time.sleep(delay_s)
+            burn(cpu_s)
+
+
+def burn(seconds: float) -> None:
+    """Uses the CPU for so long, however often others are let run meanwhile."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass

@@ -1,8 +1,6 @@
-/**
- * An HTTP server that answers badly on purpose, and counts what it was asked.
- *
- * @module
- */
+/** An HTTP server that answers badly on purpose, and counts what it was asked. */
+
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** What the server does with a request. */
 export type Behaviour = "ok" | "error" | "close" | "cut" | "hang" | "html" | "redirect";
@@ -44,10 +42,15 @@ export class MisbehavingServer implements AsyncDisposable {
   #listener: Deno.Listener;
   #open = new Set<Deno.Conn>();
   #behave: (request: number, path: string) => Behaviour;
+  #delayMs: number;
 
-  /** @param behave What to do with the n-th request, from 1, by its path. */
-  constructor(behave: (request: number, path: string) => Behaviour) {
+  /**
+   * @param behave What to do with the n-th request, from 1, by its path.
+   * @param delayMs Time before each answer.
+   */
+  constructor(behave: (request: number, path: string) => Behaviour, delayMs = 0) {
     this.#behave = behave;
+    this.#delayMs = delayMs;
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.url = `http://127.0.0.1:${(this.#listener.addr as Deno.NetAddr).port}`;
     this.#accept();
@@ -94,6 +97,7 @@ export class MisbehavingServer implements AsyncDisposable {
       this.seen[behaviour]++;
       if (behaviour === "close") return;
       if (behaviour === "hang") continue;
+      if (this.#delayMs > 0) await sleep(this.#delayMs);
       await connection.write(
         behaviour === "ok" ? (method === "POST" ? CREATED : OK) : ANSWERS[behaviour],
       );

@@ -1,8 +1,4 @@
-/**
- * An HTTP server that answers the n-th request as the n-th script says, byte by byte.
- *
- * @module
- */
+/** An HTTP server that answers the n-th request as the n-th script says, byte by byte. */
 
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     db_prepared_statements: bool = True
 
     app_delay_ms: Annotated[float, Field(ge=0, le=1000)] = 0
+    app_cpu_ms: Annotated[float, Field(ge=0, le=1000)] = 0
     app_nonce: str = ""
     app_timings: str = ""
 

@@ -1,0 +1,131 @@
+/** Which runs of a plan stand side by side, and how long their load takes. */
+
+import { LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./plan.ts";
+import { hasOwnUsers, type Scenario, scenarioId } from "./scenario.ts";
+import { pairScenarios } from "./stats/comparisons.ts";
+import { MIN_BLOCKS } from "./stats/disturbed.ts";
+
+/** Seconds that starting, verifying and ending a group take, about. */
+const START_S = 6;
+
+/** Whether the generator can load a scenario in turn with others; it is loaded by itself else. */
+export function canTakeTurns(scenario: Scenario): boolean {
+  const { arrivalRate, client } = scenario;
+  return arrivalRate === null && client === "lean" && !hasOwnUsers(scenario);
+}
+
+/** The scenarios of an alternating plan that are compared with each other, directly or by a third. */
+export function groupScenarios(scenarios: readonly Scenario[]): string[][] {
+  const groups = scenarios.map((scenario) => [scenarioId(scenario)]);
+  for (const { base, other } of pairScenarios(scenarios.filter(canTakeTurns))) {
+    const [one, two] = [base, other]
+      .map((scenario) => groups.find((group) => group.includes(scenarioId(scenario)))!);
+    if (one === two) continue;
+    one!.push(...two!);
+    groups.splice(groups.indexOf(two!), 1);
+  }
+  return groups;
+}
+
+/** What a service without a limit is reckoned to need. */
+const UNLIMITED_MIB = 256;
+/** Of the memory that is available, no more than this is given to arms that stand together. */
+const MAX_MEMORY = 0.8;
+
+/**
+ * Whether the scenarios of a group have room side by side: why not, or null. Each needs what its
+ * services' limits allow.
+ */
+function findNoRoom(
+  group: readonly Pick<PlannedRun, "scenario">[],
+  availableMiB: number | null,
+): string | null {
+  const needMiB = group.reduce((sum, { scenario }) => {
+    const { path, dbMemoryMiB, appMemoryMiB, pgbouncerMemoryMiB } = scenario;
+    const limits = [dbMemoryMiB, appMemoryMiB, ...(path === "pooled" ? [pgbouncerMemoryMiB] : [])];
+    return sum + limits.reduce<number>((own, limit) => own + (limit ?? UNLIMITED_MIB), 0);
+  }, 0);
+  return availableMiB === null || needMiB <= MAX_MEMORY * availableMiB
+    ? null
+    : `they may use ${Math.round(needMiB)} MiB together, and ${
+      Math.round(availableMiB)
+    } MiB are available`;
+}
+
+/**
+ * The groups of some runs, in the order of their first; in the consecutive design each run is one. The
+ * arms' places are exchanged from round to round.
+ */
+export function groupRuns(plan: Plan, runs: readonly PlannedRun[]): PlannedRun[][] {
+  if (plan.design !== "alternating") return runs.map((run) => [run]);
+  const groups = groupScenarios(plan.scenarios);
+  const keyOf = ({ id, round }: PlannedRun) =>
+    `${round} ${groups.findIndex((group) => group.includes(id))}`;
+  return [...Map.groupBy(runs, keyOf).values()].map((group) => {
+    const inPlace = group.toSorted((a, b) => a.id < b.id ? -1 : 1);
+    return group[0]!.round % 2 === 1 ? inPlace : inPlace.reverse();
+  });
+}
+
+/**
+ * The groups of some runs; those that have no room side by side are run one after the other.
+ *
+ * @param note Told so, once.
+ */
+export function groupsWithRoom(
+  plan: Plan,
+  runs: readonly PlannedRun[],
+  availableMiB: number | null,
+  note: (text: string) => void,
+): PlannedRun[][] {
+  const groups = groupRuns(plan, runs).map((group) => ({
+    group,
+    why: group.length < 2 ? null : findNoRoom(group, availableMiB),
+  }));
+  const why = groups.find(({ why }) => why !== null)?.why;
+  if (why != null) note(`Warning: arms that are compared run one after the other: ${why}`);
+  return groups.flatMap(({ group, why }) => why === null ? [group] : group.map((run) => [run]));
+}
+
+/**
+ * Some runs and all of the known ones that stand beside them: blocks of one start are not compared with
+ * another's.
+ */
+export function withNeighbours(
+  plan: Plan,
+  known: readonly PlannedRun[],
+  runs: readonly PlannedRun[],
+): PlannedRun[] {
+  if (plan.design !== "alternating") return [...runs];
+  const groups = groupScenarios(plan.scenarios);
+  const isBeside = (one: PlannedRun, other: PlannedRun) =>
+    one.round === other.round &&
+    groups.some((group) => group.includes(one.id) && group.includes(other.id));
+  const beside = known.filter((one) =>
+    !runs.includes(one) && runs.some((other) => isBeside(one, other))
+  );
+  return [...runs, ...beside].sort((a, b) => a.order - b.order);
+}
+
+/** Seconds that each run of a plan is under load, in its warm-up and while it counts. */
+export function loadOf(plan: Plan): { warmUpS: number; windowS: number } {
+  const { design, warmUpS, windowS, scenarios } = plan;
+  if (design !== "alternating") return { warmUpS, windowS };
+  const groups = groupScenarios(scenarios);
+  const arms = scenarios.length / groups.length;
+  return { warmUpS: Math.max(LEAST_WARM_UP_S, warmUpS), windowS: blocksS(plan, arms) / arms };
+}
+
+/** Seconds of blocks in each start of a group of so many arms. */
+export function blocksS(plan: Plan, arms: number): number {
+  const { minutes = 0, windowS, warmUpS, rounds, scenarios } = plan;
+  const starts = groupScenarios(scenarios).length * rounds;
+  const outsideS = START_S + arms * Math.max(LEAST_WARM_UP_S, warmUpS);
+  return Math.max(MIN_BLOCKS * arms * windowS, minutes * 60 / starts - outsideS);
+}
+
+/** Seconds of load of some runs, about. */
+export function planS(plan: Plan, runs: readonly PlannedRun[]): number {
+  const { warmUpS, windowS } = loadOf(plan);
+  return runs.length * (warmUpS + windowS);
+}

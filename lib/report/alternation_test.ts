@@ -1,0 +1,96 @@
+// test lane: checkout
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createScenario } from "../scenario.ts";
+import { runFolder } from "../store/layout.ts";
+import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
+import { describeStudy } from "./readings.ts";
+import { exportTables, summaryReport } from "./export.ts";
+import { loadStudy } from "./study.ts";
+import { carryOverTable, readAlternation, turnsTable } from "./alternation.ts";
+
+const scenarios = (["direct", "pooled"] as const).map((path) =>
+  createScenario({ framework: "flask", path, users: 10 })
+);
+const plan = syntheticPlan({
+  rounds: 2,
+  windowS: 20,
+  warmUpS: 3,
+  design: "alternating",
+  scenarios,
+});
+const runs = () => ({ rps: 100, medianMs: 10 });
+
+Deno.test("a study whose arms took turns says so, in starts, blocks and slices", async () => {
+  using folder = syntheticStudy(plan, runs);
+  const study = await loadStudy(folder.folder);
+  deepEqual(study.warnings, []);
+  const text = String(describeStudy(study));
+  match(text, /2 arms at 10 users; arms that are compared stand side by side and take turns\./);
+  match(text, /2 starts, in each a warm-up of at least 6 s per arm, then blocks in which each arm/);
+  match(text, /a slice of about 20 s, in random order: 20 blocks per arm\. 4 runs, all complete\./);
+  const report = summaryReport(study);
+  ok(!/windows of|20 s windows/.test(report));
+  match(report, /\| warm-up of each arm, and slice \| all arms \| 6 s or more, and about 20 s \|/);
+  match(report, /20 blocks in 2 starts/);
+  exportTables(study);
+});
+
+Deno.test("what taking turns may hide is told with its n, and not of other studies", async () => {
+  using folder = syntheticStudy(plan, runs);
+  const study = await loadStudy(folder.folder);
+  const report = summaryReport(study);
+  match(report, /## What taking turns may hide/);
+  match(report, /no arm used more than 2% of its CPU there/);
+  match(report, /\*\*Slices settle\*\*: no arm's late halves differ/);
+  const [direct] = turnsTable(study).rows;
+  match(String(direct![2]), /^0\.0%, n = \d+ s$/);
+  match(String(direct![4]), /× \[.*\], n = 20$/);
+  equal(carryOverTable(study).rows.length, 1);
+  using other = syntheticStudy(syntheticPlan({ rounds: 2, scenarios }), runs);
+  const consecutive = await loadStudy(other.folder);
+  ok(!summaryReport(consecutive).includes("taking turns"));
+  equal(String(readAlternation(consecutive)), "No arms took turns: each was measured by itself.");
+});
+
+/** A study in whose first start another program takes the machine from the 14th second on. */
+async function disturbedUntil(untilS: number) {
+  using folder = syntheticStudy(plan, runs);
+  const before = await loadStudy(folder.folder);
+  // From the load's start: two warm-ups of 3 s, then blocks of twice 2 s; in all files of a start.
+  for (const { scenarioId } of before.scenarios) {
+    const file = join(runFolder(folder.folder, scenarioId, 1), "resources.csv");
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n").map((line) => {
+      const fields = line.split(",");
+      const second = Number(fields[0]) / 1e6 - 1_700_000_000;
+      const others = 2 * Math.max(0, Math.min(second, untilS) - 14);
+      if (fields[1] === "host") fields[2] = String(Number(fields[2]) + others);
+      return fields.join(",");
+    });
+    writeFileSync(file, lines.join("\n") + "\n");
+  }
+  return await loadStudy(folder.folder);
+}
+
+Deno.test("blocks in which another program took the machine are left out of every arm", async () => {
+  // Blocks 3 and 4.
+  const study = await disturbedUntil(22);
+  for (const run of study.runs) {
+    const blocks = run.slices!.map(({ block }) => block);
+    const left = run.round === 1 ? [1, 2, 5, 6, 7, 8, 9, 10] : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+    deepEqual([run.status, blocks], ["ok", left], run.scenarioId);
+    ok(Math.abs(run.rps - 100) < 2);
+  }
+  deepEqual(study.ratios.map(({ blocks }) => blocks), [18]);
+  match(
+    summaryReport(study),
+    /<b>Blocks left out<\/b>: .*\(2 of 4 runs\)<\/summary>\n\nAt worst, 2 of 10 blocks\./,
+  );
+});
+
+Deno.test("where another program took the machine for most of the time, all blocks count", async () => {
+  const study = await disturbedUntil(38);
+  deepEqual(study.ratios.map(({ blocks }) => blocks), [20]);
+  match(summaryReport(study), /<b>Other programs on the machine<\/b>: .*\(2 of 4 runs\)/);
+});

@@ -1,0 +1,65 @@
+/** Which blocks of a study's runs are left out, from the files of all arms of each start. */
+
+import { MAX_OTHERS } from "../diagnose/gate_table.ts";
+import { FileError } from "../errors.ts";
+import { readSlices, type Slice } from "../frames/own_time.ts";
+import { readResourcesByClock } from "../frames/run_files.ts";
+import type { PlannedRun } from "../plan.ts";
+import { MAX_LEFT_OUT, othersByBlock } from "../stats/disturbed.ts";
+import { resourceRows } from "../stats/readings.ts";
+import { readManifest } from "../store/files.ts";
+import { runFolder } from "../store/layout.ts";
+
+/** Blocks of each run in which another program took the machine. */
+export type DisturbedBlocks = Map<PlannedRun, Set<number>>;
+
+interface Beside {
+  run: PlannedRun;
+  folder: string;
+  cores: number;
+  loadStarted: string;
+  slices: Slice[];
+}
+
+/** A run that took turns; null for any other, and for one whose damage is told when it is read. */
+function readTurns(study: string, run: PlannedRun): Beside | null {
+  const folder = runFolder(study, run.id, run.round);
+  try {
+    const manifest = readManifest(folder);
+    if (manifest?.status !== "ok" || manifest.slices === undefined) return null;
+    const slices = readSlices(folder);
+    const { host: { cpus: cores }, times: { loadStarted } } = manifest;
+    return slices && loadStarted ? { run, folder, cores, loadStarted, slices } : null;
+  } catch (error) {
+    if (error instanceof FileError) return null;
+    throw error;
+  }
+}
+
+/** Finds the blocks that are left out in the runs of a study; none in the consecutive design. */
+export async function findDisturbed(
+  study: string,
+  runs: readonly PlannedRun[],
+): Promise<DisturbedBlocks> {
+  const found: DisturbedBlocks = new Map();
+  const beside = runs.flatMap((run) => readTurns(study, run) ?? []);
+  // One generator loads all arms of a start.
+  const startOf = ({ run, loadStarted }: Beside) => `${run.round} ${loadStarted}`;
+  for (const arms of Map.groupBy(beside, startOf).values()) {
+    try {
+      const read = await Promise.all(arms.map(async ({ folder, slices }) => ({
+        slices,
+        rows: resourceRows(await readResourcesByClock(folder)),
+      })));
+      const shares = othersByBlock(read, arms[0]!.cores);
+      const disturbed = [...shares].filter(([, share]) => share > MAX_OTHERS)
+        .map(([block]) => block);
+      const blocks = disturbed.length > MAX_LEFT_OUT * shares.size ? [] : disturbed;
+      for (const { run } of arms) found.set(run, new Set(blocks));
+    } catch (error) {
+      // What is not known drops nothing; the run's warnings name the file.
+      if (!(error instanceof FileError)) throw error;
+    }
+  }
+  return found;
+}

@@ -1,0 +1,297 @@
+/**
+ * What a study whose arms take turns may hide, as far as its files tell. None of it is a test that
+ * a comparison must pass: pretests of carry-over decide wrongly too often at these numbers of blocks
+ * (Freeman, Statistics in Medicine 8, 1989), so each figure is bounded and shown beside the ratio.
+ */
+
+import type { Slice } from "../frames/own_time.ts";
+import type { LoadLevel } from "../scenario.ts";
+import { estimateRatios, type RoundPair } from "./blocks.ts";
+import { geometricMean, tInterval } from "./interval.ts";
+import { growthWithin, type ResourceRow } from "./readings.ts";
+import type { Estimate, RunSummary, ScenarioSummary, ThroughputRatio } from "./summary.ts";
+import type { SliceRates } from "./window.ts";
+
+/** An arm that uses more than this share of its own CPU in the others' turns slows them down. */
+export const MAX_IDLE_SHARE = 0.02;
+/** A late half of a slice that differs from the early one by more is no settled slice. */
+export const MAX_HALVES_CHANGE = 0.05;
+/** Carry-over matters above this share of a ratio's half-width. */
+export const MAX_CARRY_OVER_SHARE = 0.5;
+/** Of fewer readings, blocks, or slices in one place nothing is said. */
+const MIN_READINGS = 5;
+const MIN_IN_PLACE = 4;
+const LEVEL = 0.05;
+
+/** The services that are an arm's own. */
+const OWN_SERVICES = ["postgres", "pgbouncer", "app"];
+
+/** CPU seconds that an arm's own services used in its slices and in the others' turns. */
+export interface IdleUse {
+  /** Readings of which both ends lie between two slices. */
+  readings: number;
+  /** The time of these readings, in seconds. */
+  outsideS: number;
+  insideS: number;
+  services: { service: string; outsideCpuS: number; insideCpuS: number }[];
+}
+
+/**
+ * CPU inside and outside of a run's slices. Readings come each second, and slices take about as long:
+ * what is used outside is read where a whole reading lies there, and what is used inside is the rest.
+ *
+ * @param rows Readings by the clock.
+ * @param slices The run's slices by the clock, its warm-up as block 0.
+ * @returns Null without blocks.
+ */
+export function idleUse(
+  rows: readonly ResourceRow[],
+  slices: readonly Slice[],
+): IdleUse | null {
+  const counted = slices.filter(({ block }) => block > 0);
+  const [first, last] = [counted[0], counted.at(-1)];
+  if (first === undefined || last === undefined) return null;
+  const gaps = slices.slice(1)
+    .map(({ startUs }, i) => ({ startUs: slices[i]!.drainedUs, endUs: startUs }));
+  const whole = { startUs: first.startUs, endUs: last.drainedUs };
+  const sliceUs = counted.reduce((sum, { startUs, drainedUs }) => sum + drainedUs - startUs, 0);
+  const restUs = whole.endUs - whole.startUs - sliceUs;
+  let outsideUs = 0, readings = 0;
+  const services = OWN_SERVICES.flatMap((service) => {
+    const own = rows.filter((row) => row.service === service && row.cpu_s !== null);
+    if (own.length < 2) return [];
+    const timesUs = own.map(({ time_us }) => Number(time_us));
+    const values = own.map(({ cpu_s }) => cpu_s!);
+    let spentUs = 0, outsideCpuS = 0, count = 0;
+    for (let i = 1; i < own.length; i++) {
+      const [from, to] = [timesUs[i - 1]!, timesUs[i]!];
+      if (!gaps.some(({ startUs, endUs }) => from >= startUs && to <= endUs)) continue;
+      spentUs += to - from;
+      outsideCpuS += values[i]! - values[i - 1]!;
+      count++;
+    }
+    outsideUs = Math.max(outsideUs, spentUs);
+    readings = Math.max(readings, count);
+    const rest = spentUs === 0 ? 0 : outsideCpuS * restUs / spentUs;
+    const insideCpuS = Math.max(0, growthWithin({ timesUs, values }, whole) - rest);
+    return [{ service, outsideCpuS, insideCpuS }];
+  });
+  return { readings, outsideS: outsideUs / 1e6, insideS: sliceUs / 1e6, services };
+}
+
+/** An estimate with what it was made of. */
+export interface Counted extends Estimate {
+  n: number;
+}
+
+/** A value of a block in which an arm came first, or did not. */
+export interface PlacedValue {
+  start: number;
+  isFirst: boolean;
+  value: number;
+}
+
+/**
+ * How much larger values are where an arm came first: the difference of means within starts, with
+ * its t interval. Null where one of the places is too rare.
+ *
+ * @example
+ * ```ts
+ * import { placeEffect } from "./alternation.ts";
+ *
+ * const values = Array.from({ length: 20 }, (_, i) => ({
+ *   start: 1,
+ *   isFirst: i % 2 === 0,
+ *   value: i % 2 === 0 ? 1.1 : 1,
+ * }));
+ * console.assert(Math.abs(placeEffect(values)!.value - 0.1) < 1e-9);
+ * ```
+ */
+export function placeEffect(values: readonly PlacedValue[]): Counted | null {
+  let [zz, zy, yy, n, firsts] = [0, 0, 0, 0, 0];
+  const starts = [...Map.groupBy(values, ({ start }) => start).values()]
+    .filter((own) => new Set(own.map(({ isFirst }) => isFirst)).size === 2);
+  for (const own of starts) {
+    const share = own.filter(({ isFirst }) => isFirst).length / own.length;
+    const mean = own.reduce((sum, { value }) => sum + value, 0) / own.length;
+    for (const { isFirst, value } of own) {
+      const [z, y] = [Number(isFirst) - share, value - mean];
+      zz += z * z;
+      zy += z * y;
+      yy += y * y;
+    }
+    n += own.length;
+    firsts += share * own.length;
+  }
+  if (Math.min(firsts, n - firsts) < MIN_IN_PLACE) return null;
+  const df = n - starts.length - 1;
+  const value = zy / zz;
+  const variance = Math.max(0, yy - value * zy) / df / zz;
+  const estimate = tInterval({ n: 1, mean: value, deviation: Math.sqrt(variance), df }, LEVEL)!;
+  return { ...estimate, n };
+}
+
+/** What one arm did beside its ratio. Null stands for what cannot be estimated. */
+export interface ArmTurns extends LoadLevel {
+  arm: string;
+  /** CPU in the others' turns over that in its own, per second; n are seconds that were read. */
+  idle: { share: number; n: number; most: string; isMarked: boolean } | null;
+  /** Throughput of slices that came first in their block over that of others. */
+  first: Counted | null;
+  /** Throughput of the late halves of slices over that of the early ones. */
+  late: Counted & { isMarked: boolean } | null;
+}
+
+/** What carry-over may do to one comparison. */
+export interface CarryOver extends LoadLevel {
+  /** What is compared, and what with. */
+  other: string;
+  base: string;
+  /** By what factor it changes the ratio; null where that cannot be estimated. */
+  effect: Counted | null;
+  /** The farther end of the interval, as a share: 0.03 changes a ratio by 3% at most. */
+  bound: number | null;
+  /** The ratio's own half-width, as such a share; null where it has no interval. */
+  halfWidth: number | null;
+  /** `seen`: its interval excludes none; `open`: it may matter; `small`: it cannot. */
+  state: "small" | "open" | "seen" | null;
+}
+
+/** What a study whose arms take turns may hide. */
+export interface Alternation {
+  arms: ArmTurns[];
+  comparisons: CarryOver[];
+}
+
+type SlicedRun = RunSummary & { slices: readonly SliceRates[] };
+
+/** A comparison with the scenarios and arms that it is of. */
+export interface Compared extends Pick<ThroughputRatio, "ratio" | "users" | "arrivalRate"> {
+  ids: readonly [base: string, other: string];
+  arms: readonly [base: string, other: string];
+}
+
+/** Null in the consecutive design, which has no turns. */
+export function alternationOf(
+  scenarios: readonly ScenarioSummary[],
+  runs: readonly RunSummary[],
+  compared: readonly Compared[],
+): Alternation | null {
+  const isSliced = (run: RunSummary): run is SlicedRun => run.slices !== null;
+  if (!runs.some(isSliced)) return null;
+  const sliced = runs.filter(isSliced).filter(({ status }) => status === "ok");
+  const runsOf = (id: string) => sliced.filter(({ scenarioId }) => scenarioId === id);
+  const late = lateHalves(scenarios.map(({ scenarioId }) => runsOf(scenarioId)));
+  return {
+    arms: scenarios.map(({ scenarioId, arm, users, arrivalRate }, i) => ({
+      arm,
+      users,
+      arrivalRate,
+      idle: idleShare(runsOf(scenarioId)),
+      first: firstOverLater(runsOf(scenarioId)),
+      late: late[i]!,
+    })),
+    comparisons: compared.map(({ ids: [base, other], ...pair }) =>
+      carryOver(pair, runsOf(base), runsOf(other))
+    ),
+  };
+}
+
+function idleShare(runs: readonly SlicedRun[]): ArmTurns["idle"] {
+  const uses = runs.flatMap(({ conditions: { idle } }) => idle ?? []);
+  const sum = (of: (use: IdleUse) => number) => uses.reduce((total, use) => total + of(use), 0);
+  const [outsideS, insideS] = [sum((use) => use.outsideS), sum((use) => use.insideS)];
+  if (sum(({ readings }) => readings) < MIN_READINGS) return null;
+  const cores = OWN_SERVICES.map((service) => {
+    const cpuS = (column: "outsideCpuS" | "insideCpuS") =>
+      sum((use) => use.services.find((one) => one.service === service)?.[column] ?? 0);
+    return {
+      service,
+      outside: cpuS("outsideCpuS") / outsideS,
+      inside: cpuS("insideCpuS") / insideS,
+    };
+  });
+  const total = (where: "outside" | "inside") => cores.reduce((all, one) => all + one[where], 0);
+  if (!(total("inside") > 0)) return null;
+  const share = total("outside") / total("inside");
+  const most = cores.reduce((a, b) => b.outside > a.outside ? b : a).service;
+  return { share, n: Math.round(outsideS), most, isMarked: share > MAX_IDLE_SHARE };
+}
+
+/** Factors instead of the logarithms that were estimated. */
+function factors({ value, low, high, n }: Counted): Counted {
+  return { value: Math.exp(value), low: Math.exp(low!), high: Math.exp(high!), n };
+}
+
+function firstOverLater(runs: readonly SlicedRun[]): Counted | null {
+  const effect = placeEffect(runs.flatMap(({ round, slices }) =>
+    slices.filter(({ rps }) => rps > 0)
+      .map(({ place, rps }) => ({ start: round, isFirst: place === 1, value: Math.log(rps) }))
+  ));
+  return effect && factors(effect);
+}
+
+/**
+ * In a block one arm comes before the other. Where coming second costs one arm more than the other,
+ * the product of both rates depends on the order; half of that stands in the ratio, as each arm is
+ * second in about half of the blocks.
+ */
+function carryOver(
+  { ratio, arms: [base, other], users, arrivalRate }: Omit<Compared, "ids">,
+  bases: readonly SlicedRun[],
+  others: readonly SlicedRun[],
+): CarryOver {
+  const values = bases.flatMap(({ round, slices }) => {
+    const beside = others.find((run) => run.round === round)?.slices ?? [];
+    const byBlock = new Map(beside.map((slice) => [slice.block, slice]));
+    return slices.flatMap(({ block, place, rps }) => {
+      const match = byBlock.get(block);
+      if (match === undefined || !(rps > 0 && match.rps > 0)) return [];
+      const value = Math.log(rps * match.rps) / 2;
+      return [{ start: round, isFirst: place < match.place, value }];
+    });
+  });
+  const effect = placeEffect(values);
+  const widest = effect && Math.max(Math.abs(effect.low!), Math.abs(effect.high!));
+  const half = ratio?.low == null || ratio.high === null
+    ? null
+    : Math.log(ratio.high / ratio.low) / 2;
+  return {
+    base,
+    other,
+    users,
+    arrivalRate,
+    effect: effect && factors(effect),
+    bound: widest === null ? null : Math.exp(widest) - 1,
+    halfWidth: half === null ? null : Math.exp(half) - 1,
+    state: effect === null || half === null
+      ? null
+      : widest! <= MAX_CARRY_OVER_SHARE * half
+      ? "small"
+      : effect.low! > 0 || effect.high! < 0
+      ? "seen"
+      : "open",
+  };
+}
+
+/** Late over early halves of the slices of each arm. */
+function lateHalves(arms: readonly (readonly SlicedRun[])[]): ArmTurns["late"][] {
+  const pairs = arms.map((runs) =>
+    runs.flatMap(({ round, slices }): RoundPair[] => {
+      const blocks = slices.map(({ earlyRps, lateRps }) => ({ base: earlyRps, other: lateRps }));
+      const mean = (half: "base" | "other") =>
+        blocks.reduce((sum, block) => sum + block[half], 0) / blocks.length;
+      const pair = { round, base: mean("base"), other: mean("other"), blocks };
+      return pair.base > 0 && pair.other > 0 ? [pair] : [];
+    })
+  );
+  const moments = estimateRatios(pairs);
+  return pairs.map((own, i) => {
+    const { blocks } = moments[i]!;
+    if (own.length === 0 || blocks < 2 * MIN_IN_PLACE) return null;
+    const { value, low, high } = geometricMean(moments[i]!, LEVEL)!;
+    const excludesNone = low !== null && (low > 1 || high! < 1);
+    const isMarked = excludesNone && Math.abs(value - 1) > MAX_HALVES_CHANGE;
+    return { value, low, high, n: blocks, isMarked };
+  });
+}

@@ -1,0 +1,207 @@
+// test lane: checkout
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { createScenario, scenarioId } from "../scenario.ts";
+import { normal, seededRandom } from "../testing/synthetic_study.ts";
+import {
+  alternationOf,
+  type Compared,
+  idleUse,
+  type PlacedValue,
+  placeEffect,
+} from "./alternation.ts";
+import { NO_CONDITIONS } from "./conditions.ts";
+import type { ResourceRow } from "./readings.ts";
+import { summariseScenarios, unmeasuredRun } from "./summarise.ts";
+import type { RunSummary } from "./summary.ts";
+
+const near = (value: number, expected: number, within: number) =>
+  ok(Math.abs(value - expected) <= within, `${value} is not ${expected} ± ${within}`);
+
+const S = 1e6;
+
+/** Slices of a second that begin at these seconds; the first is the warm-up. */
+const slicesAt = (...seconds: number[]) =>
+  seconds.map((second, block) => ({
+    block,
+    place: 1,
+    startUs: second * S,
+    settledUs: (second + 0.2) * S,
+    endUs: (second + 1) * S,
+    drainedUs: (second + 1) * S,
+  }));
+
+/** Readings each second, offset by 0.3 s, of services that use so many cores in and between slices. */
+function readings(
+  slices: ReturnType<typeof slicesAt>,
+  cores: Record<string, [inside: number, outside: number]>,
+): ResourceRow[] {
+  const usedUntil = (timeUs: number, [inside, outside]: [number, number]) => {
+    const within = slices.reduce(
+      (sum, { startUs, drainedUs }) => sum + Math.max(0, Math.min(timeUs, drainedUs) - startUs),
+      0,
+    );
+    return (inside * within + outside * (timeUs - within)) / S;
+  };
+  return Array.from({ length: 30 }, (_, i) => i * S + 0.3 * S).flatMap((time_us) =>
+    Object.entries(cores).map(([service, use]) => ({
+      time_us,
+      service,
+      cpu_s: usedUntil(time_us, use),
+      throttled_s: 0,
+    }))
+  );
+}
+
+Deno.test("idleUse() reads what is used between slices, where a whole reading lies there", () => {
+  const slices = slicesAt(1, 4, 7, 10, 11, 14);
+  const use = idleUse(
+    readings(slices, { postgres: [0.5, 0.01], app: [0.8, 0.04], host: [2, 2] }),
+    slices,
+  )!;
+  // One in each of the gaps of two seconds, as readings are 0.3 s off; none between 10 and 11 s.
+  equal(use.readings, 4);
+  near(use.outsideS, 4, 1e-9);
+  near(use.insideS, 5, 1e-9);
+  deepEqual(use.services.map(({ service }) => service), ["postgres", "app"]);
+  const [postgres, app] = use.services;
+  near(postgres!.outsideCpuS / use.outsideS, 0.01, 1e-9);
+  near(app!.outsideCpuS / use.outsideS, 0.04, 1e-9);
+  near(app!.insideCpuS / use.insideS, 0.8, 0.1);
+  equal(idleUse([], slices.slice(0, 1)), null);
+});
+
+function placedValues(effect: number, noise: number, seed: number, perStart = 40): PlacedValue[] {
+  const random = seededRandom(seed);
+  return [1, 2].flatMap((start) =>
+    Array.from({ length: perStart }, () => {
+      const isFirst = random() < 0.5;
+      // Starts differ by far more than what is looked for.
+      return { start, isFirst, value: 3 * start + (isFirst ? effect : 0) + noise * normal(random) };
+    })
+  );
+}
+
+Deno.test("placeEffect() holds the true effect in 95% of studies, whatever starts differ by", () => {
+  let held = 0;
+  for (let seed = 1; seed <= 1000; seed++) {
+    const { value, low, high, n } = placeEffect(placedValues(0.05, 0.1, seed))!;
+    equal(n, 80);
+    ok(low! < value && value < high!);
+    if (low! <= 0.05 && high! >= 0.05) held++;
+  }
+  near(held / 1000, 0.95, 0.02);
+});
+
+Deno.test("placeEffect() says nothing of a place that is too rare", () => {
+  const values = (firsts: number) =>
+    Array.from({ length: 20 }, (_, i) => ({ start: 1, isFirst: i < firsts, value: i % 3 }));
+  deepEqual([0, 3, 4, 16, 17].map((n) => placeEffect(values(n)) !== null), [
+    false,
+    false,
+    true,
+    true,
+    false,
+  ]);
+  equal(placeEffect([]), null);
+});
+
+const scenarios = (["direct", "pooled"] as const)
+  .map((path) => createScenario({ framework: "flask", path, users: 20 }));
+
+interface Effects {
+  /** Share that coming second costs each arm. */
+  second?: [direct: number, pooled: number];
+  /** Late over early half of each arm. */
+  late?: [direct: number, pooled: number];
+  noise?: number;
+  outsideCores?: number;
+  blocks?: number;
+}
+
+function study(effects: Effects) {
+  const { second = [0, 0], late = [1, 1], noise = 0.02, outsideCores = 0, blocks = 40 } = effects;
+  const random = seededRandom(5);
+  const runs = [1, 2].flatMap((round): RunSummary[] => {
+    const orders = Array.from({ length: blocks }, () => random() < 0.5 ? 0 : 1);
+    return scenarios.map((scenario, which) => {
+      const slices = orders.map((first, i) => {
+        const isFirst = first === which;
+        const rps = 1000 * Math.exp(noise * normal(random)) * (isFirst ? 1 : 1 - second[which]!);
+        const earlyRps = 2 * rps / (1 + late[which]!);
+        return {
+          block: i + 1,
+          place: isFirst ? 1 : 2,
+          rps,
+          earlyRps,
+          lateRps: 2 * rps - earlyRps,
+          serviceMs: 1,
+          timesUs: new Float64Array(),
+        };
+      });
+      const services = [
+        { service: "postgres", outsideCpuS: 10 * outsideCores, insideCpuS: 20 },
+        { service: "app", outsideCpuS: 0, insideCpuS: 20 },
+      ];
+      const idle = { readings: 10, outsideS: 10, insideS: 40, services };
+      const head = { scenarioId: scenarioId(scenario), scenario, arm: scenario.path, round };
+      return {
+        ...unmeasuredRun({ ...head, status: "ok", cause: null }),
+        slices,
+        conditions: { ...NO_CONDITIONS, idle },
+      };
+    });
+  });
+  const [direct, pooled] = scenarios.map(scenarioId) as [string, string];
+  const compared: Compared = {
+    ids: [direct, pooled],
+    arms: ["direct", "pooled"],
+    users: 20,
+    arrivalRate: null,
+    ratio: { value: 1, low: 0.9, high: 1.1 },
+  };
+  return { runs, compared, of: alternationOf(summariseScenarios(runs), runs, [compared])! };
+}
+
+Deno.test("arms that neither carry over, nor work in others' turns, nor drift within slices", () => {
+  const { arms, comparisons: [pair] } = study({}).of;
+  for (const { idle, first, late } of arms) {
+    deepEqual([idle!.share, idle!.n, idle!.isMarked, late!.isMarked], [0, 20, false, false]);
+    near(first!.value, 1, 0.02);
+    equal(first!.n, 80);
+    near(late!.value, 1, 1e-9);
+  }
+  equal(pair!.state, "small");
+  near(pair!.halfWidth!, 0.1055, 1e-3);
+  ok(pair!.bound! < 0.02);
+});
+
+Deno.test("carry-over that costs both arms as much is none of the ratio's, of one arm half of it is", () => {
+  const alike = study({ second: [0.1, 0.1] }).of;
+  for (const { first } of alike.arms) near(first!.value, 1 / 0.9, 0.02);
+  equal(alike.comparisons[0]!.state, "small");
+  const [pair] = study({ second: [0, 0.2] }).of.comparisons;
+  // The order says by what factor the ratio is off: pooled is second in half of the blocks.
+  near(Math.abs(Math.log(pair!.effect!.value)), -Math.log(0.8) / 2, 0.02);
+  deepEqual([pair!.state, pair!.bound! > 0.1], ["seen", true]);
+  equal(study({ noise: 0.3 }).of.comparisons[0]!.state, "open");
+});
+
+Deno.test("late halves and work in others' turns are marked above their limits", () => {
+  const { arms: [direct, pooled] } = study({ late: [1.04, 1.1], outsideCores: 0.05 }).of;
+  deepEqual([direct!.late!.isMarked, pooled!.late!.isMarked], [false, true]);
+  near(pooled!.late!.value, 1.1, 1e-6);
+  near(direct!.idle!.share, 0.05, 1e-9);
+  deepEqual([direct!.idle!.isMarked, direct!.idle!.most], [true, "postgres"]);
+});
+
+Deno.test("what cannot be estimated is null, and a consecutive study has none of it", () => {
+  const { runs, compared, of } = study({ blocks: 3 });
+  deepEqual(of.arms.map(({ first, late }) => [first, late]), [[null, null], [null, null]]);
+  deepEqual([of.comparisons[0]!.state, of.comparisons[0]!.bound], [null, null]);
+  const consecutive = runs.map((run) => ({ ...run, slices: null }));
+  equal(alternationOf(summariseScenarios(runs), consecutive, [compared]), null);
+  // Rejected runs are in no comparison, and so not here either.
+  const rejected = runs.map((run): RunSummary => ({ ...run, status: "rejected", cause: "late" }));
+  const none = alternationOf(summariseScenarios(rejected), rejected, [compared])!;
+  deepEqual(none.arms.map(({ idle, first, late }) => idle ?? first ?? late), [null, null]);
+});

@@ -1,0 +1,75 @@
+// test lane: checkout
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { type ArmReadings, othersByBlock } from "./disturbed.ts";
+import type { ResourceRow } from "./readings.ts";
+
+const S = 1e6;
+const BLOCKS = 10;
+
+/** Cores that another program uses at a second. */
+type Others = (second: number) => number;
+
+/** Two arms in turn, a second each, from 0 s on, with readings each second, 0.4 s off. */
+function start(others: Others): ArmReadings[] {
+  const slicesOf = (arm: number) =>
+    Array.from({ length: BLOCKS }, (_, block) => {
+      const second = 2 * block + (block % 3 === 0 ? arm : 1 - arm);
+      const [startUs, endUs] = [second * S, (second + 1) * S];
+      return { block: block + 1, place: 1, startUs, settledUs: startUs, endUs, drainedUs: endUs };
+    });
+  const arms = [0, 1].map(slicesOf);
+  const rowsOf = (arm: number): ResourceRow[] => {
+    const used = { app: 0, locust: 0, host: 0 };
+    const rows: ResourceRow[] = [];
+    // In tenths of a second; each app uses a core in its turn.
+    for (let tenth = -10; tenth < 10 * (2 * BLOCKS + 2); tenth++) {
+      if ((tenth + 1000) % 10 === 6) {
+        for (const [service, cpu_s] of Object.entries(used)) {
+          rows.push({ time_us: tenth * S / 10, service, cpu_s, throttled_s: 0 });
+        }
+      }
+      const timeUs = tenth * S / 10;
+      const isTurn = (of: number) =>
+        arms[of]!.some(({ startUs, endUs }) => timeUs >= startUs && timeUs < endUs);
+      if (isTurn(arm)) used.app += 0.1;
+      used.locust += 0.02;
+      used.host += 0.02 + (isTurn(0) || isTurn(1) ? 0.1 : 0) + others(tenth / 10) / 10;
+    }
+    return rows;
+  };
+  return arms.map((slices, arm) => ({ slices, rows: rowsOf(arm) }));
+}
+
+const shares = (others: Others) => othersByBlock(start(others), 2);
+
+Deno.test("othersByBlock() sees no others where all of the machine's time is the start's own", () => {
+  const found = shares(() => 0);
+  equal(found.size, BLOCKS);
+  // But for the ends, where a reading is half within the blocks.
+  for (const [block, share] of found) {
+    if (block > 1 && block < BLOCKS) ok(share < 1e-9, `${block}: ${share}`);
+    else ok(share < 0.1, `${block}: ${share}`);
+  }
+});
+
+Deno.test("othersByBlock() names the blocks in which another program worked", () => {
+  const found = shares((second) => second >= 6 && second < 10 ? 0.8 : 0);
+  deepEqual([...found].filter(([, share]) => share > 0.1).map(([block]) => block), [4, 5]);
+  ok(found.get(4)! > 0.3 && found.get(4)! <= 0.4);
+});
+
+Deno.test("othersByBlock() says nothing of what was not read", () => {
+  const arms = start(() => 0);
+  const without = (service: string) =>
+    arms.map(({ slices, rows }) => ({
+      slices,
+      rows: rows.filter((row) => row.service !== service),
+    }));
+  equal(othersByBlock(without("host"), 2).size, 0);
+  equal(othersByBlock(without("locust"), 2).size, 0);
+  const late = arms.map(({ slices, rows }) => ({
+    slices,
+    rows: rows.filter(({ time_us }) => time_us > 5 * S),
+  }));
+  deepEqual([...othersByBlock(late, 2).keys()], [4, 5, 6, 7, 8, 9, 10]);
+});

@@ -1,0 +1,239 @@
+"""Arms that one process loads in turn: what each has for itself, and whether it may send.
+
+POOLSCOPE_ARMS names a JSON file. Its settings are those of :class:`Group`, with "arms", each as
+:class:`Arm` is made of it. blocks.py says whose turn it is.
+
+Files in an arm's folder: those of a run (recorder.py), and slices.csv: a row for each turn that the
+arm had. All of a request's life lies within one of them.
+"""
+
+import json
+import os
+from bisect import bisect
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TextIO
+
+import gevent
+import gevent.event
+import locust.log
+import locust.stats
+from clock import now_us
+from lean import Endpoint
+from locust import TaskSet, task
+from locust.event import EventHook
+from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSVFileWriter
+from locust.user.task import LOCUST_STATE_RUNNING
+from routes import read_routes
+from run_record import RunRecord
+
+SLICE_COLUMNS = ("block", "place", "start_us", "settled_us", "end_us", "drained_us")
+
+
+class Turn:
+    """Whether an arm's users may send, and how many of their requests have no answer."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.in_flight = 0
+        self.drained_us = 0
+        """When the last request came back after the end of a turn."""
+        self._opened = gevent.event.Event()
+        self._drained = gevent.event.Event()
+
+    def wait(self) -> None:
+        while not self.is_open:
+            self._opened.wait()
+
+    def open(self) -> None:
+        self.is_open = True
+        self._drained.clear()
+        self._opened.set()
+
+    def close(self) -> None:
+        self.is_open = False
+        self._opened.clear()
+        if not self.in_flight:
+            self._set_drained()
+
+    def leave(self) -> None:
+        """A request is over."""
+        self.in_flight -= 1
+        if not self.in_flight and not self.is_open:
+            self._set_drained()
+
+    def _set_drained(self) -> None:
+        self.drained_us = now_us()
+        self._drained.set()
+
+    def wait_drained(self, timeout_s: float) -> bool:
+        return self._drained.wait(timeout_s)
+
+
+@dataclass
+class Slice:
+    """The load on one arm within a block. Times are Unix µs."""
+
+    block: int
+    """From 1; 0 is the warm-up."""
+    place: int
+    """In its block, from 1."""
+    start_us: int
+    settled_us: int
+    """Before that it does not count; of a warm-up, the begin of the part it was judged by."""
+    end_us: int = 0
+    """From then on nothing is sent."""
+    drained_us: int = 0
+    """From then on no request is without an answer."""
+
+
+class Arm:
+    """One arm: its settings, its turn, and what is recorded of it."""
+
+    def __init__(self, settings: dict, number: int) -> None:
+        self.name = f"Arm{number}"
+        self.folder = Path(settings["folder"])
+        self.folder.mkdir(exist_ok=True)
+        self.host: str = settings["host"]
+        self.routes = read_routes(Path(settings["contract"]))
+        self.weights = list(accumulate(route.weight for route in self.routes))
+        self.users: int = settings["users"]
+        self.spawn_rate: float = settings["spawnRate"]
+        self.think_time_s = settings["thinkTimeMinS"], settings["thinkTimeMaxS"]
+        self.seed: int = settings["seed"]
+        self.turn = Turn()
+        self.joined = 0
+        """Users that have sent."""
+        self.endpoint: Endpoint | None = None
+        """Set by the first user."""
+        self.is_lost = False
+        """Whether requests did not come back, so that it gets no more turns."""
+        self.slice_us = self.settling_us = 0
+        """Length of its slices and of the part of each that does not count; set by its warm-up."""
+        self.drains_us: list[int] = []
+        self.loaded_us = 0
+        """Time of the window in which it had its turn."""
+        self.slices = 0
+        self.event = EventHook()
+        self.record: RunRecord | None = None
+        self.environment: ArmEnvironment | None = None
+        self._slices_file: TextIO | None = None
+
+    @property
+    def opened(self) -> int:
+        """Connections so far."""
+        return 0 if self.endpoint is None else self.endpoint.opened
+
+    @property
+    def timeout_s(self) -> float:
+        """A server that is silent for so long fails the request."""
+        return self.endpoint.timeout_ns / 1e9
+
+    def start_record(self, runner, delay_s: float) -> None:
+        """From now on its requests are recorded. Locust writes its CSVs each second, after a delay:
+        those of several arms together would hold up all requests."""
+        stats = RequestStats()
+
+        def count(
+            request_type, name, response_time, response_length, exception=None, **_
+        ) -> None:
+            stats.log_request(request_type, name, response_time, response_length)
+            if exception:
+                stats.log_error(request_type, name, exception)
+
+        self.event.add_listener(count)
+        self.record = RunRecord(self.folder, self.event, stats)
+        self.environment = ArmEnvironment(self, runner)
+        prefix = str(self.folder / "locust")
+        writer = StatsCSVFileWriter(self.environment, PERCENTILES_TO_REPORT, prefix, True)
+        gevent.spawn_later(delay_s, writer).link_exception(
+            locust.log.greenlet_exception_logger(locust.stats.logger)
+        )
+        self._slices_file = open(self.folder / "slices.csv", "w", buffering=1, encoding="utf-8")
+        self._slices_file.write(",".join(SLICE_COLUMNS) + "\n")
+
+    def add_slice(self, ended: Slice) -> None:
+        values = (getattr(ended, column) for column in SLICE_COLUMNS)
+        self._slices_file.write(",".join(map(str, values)) + "\n")
+        if ended.block > 0:
+            self.slices += 1
+            self.loaded_us += ended.drained_us - ended.start_us
+            self.drains_us.append(ended.drained_us - ended.end_us)
+
+
+class ArmEnvironment:
+    """As much of an environment and its runner as Locust's CSV writers look at."""
+
+    def __init__(self, arm: Arm, runner) -> None:
+        self.stats = arm.record.stats
+        self.runner = self
+        self._arm = arm
+        self._process = runner
+
+    @property
+    def user_count(self) -> int:
+        return self._arm.joined
+
+    @property
+    def exceptions(self) -> dict:
+        """Of the whole process: an exception of the locustfile's is no arm's."""
+        return self._process.exceptions
+
+
+class ArmTasks(TaskSet):
+    """An arm's mix of requests, sent while it is its turn.
+
+    All that is random is drawn from the user's own numbers, so that arms do not disturb
+    each other's.
+    """
+
+    def on_start(self) -> None:
+        user, arm = self.user, self.user.arm
+        arm.turn.wait()
+        gevent.sleep((user.number - 1) / arm.spawn_rate)
+        arm.turn.wait()
+        arm.joined += 1
+
+    @task
+    def send_requests(self) -> None:
+        user, arm = self.user, self.user.arm
+        turn, routes, weights = arm.turn, arm.routes, arm.weights
+        random, total, (shortest_s, longest_s) = user.random, weights[-1], arm.think_time_s
+        while user._state == LOCUST_STATE_RUNNING:
+            if not turn.is_open:
+                turn.wait()
+            turn.in_flight += 1
+            try:
+                user.send(routes[bisect(weights, random.random() * total)])
+            finally:
+                turn.leave()
+            if longest_s > 0:
+                gevent.sleep(random.uniform(shortest_s, longest_s))
+
+
+@dataclass
+class Group:
+    """The arms that take turns, and the schedule's settings."""
+
+    warm_up_s: float
+    """Shortest warm-up of each arm."""
+    slice_s: float
+    """Shortest slice."""
+    blocks_s: float
+    """About how long all blocks take."""
+    seed: int
+    """Of the order of the arms."""
+    arms: list[Arm]
+
+
+def read_group() -> Group | None:
+    """The group of POOLSCOPE_ARMS; None if it is not set."""
+    file = os.environ.get("POOLSCOPE_ARMS")
+    if not file:
+        return None
+    settings = json.loads(Path(file).read_text(encoding="utf-8"))
+    arms = [Arm(arm, number) for number, arm in enumerate(settings["arms"], 1)]
+    return Group(
+        settings["warmUpS"], settings["sliceS"], settings["blocksS"], settings["seed"], arms
+    )

@@ -1,0 +1,278 @@
+"""The schedule of several arms: a warm-up of each, then blocks in which each arm has one slice.
+
+The order within each block is random, and a slice starts when no other arm's request is in flight.
+How long an arm's slices are follows its service time, as its warm-up has shown it.
+"""
+
+import logging
+import math
+import os
+from array import array
+from bisect import bisect_left
+from pathlib import Path
+from random import Random
+from statistics import median
+
+import gevent.event
+from account import merge_accounts, write_account
+from arms import Arm, Group, Slice
+from clock import now_us
+from meter import Meter
+from recorder import LoadRecorder, sleep_until
+from run_record import RunRecord
+
+logger = logging.getLogger(__name__)
+
+S = 1_000_000
+MAX_SLICE_US = 12 * S
+SLICE_STEP_US = S // 10
+SERVICE_TIMES_IN_SLICE = 4
+MIN_SETTLING_US = S // 5
+SERVICE_TIMES_TO_SETTLE = 3
+MAX_SETTLING = 1 / 3
+"""Of a slice."""
+SERVICE_TIMES_TO_WARM_UP = 20
+MAX_WARM_UP_US = 30 * S
+"""Or three times the shortest warm-up, if that is more."""
+MIN_WARM_UP_STEP_US = S // 10
+LEAD_US = S
+"""Before the first block nothing is sent for so long, in which whoever samples the arms reads their
+counters: from then on they count."""
+STEADY = 0.1
+CSV_STAGGER_S = 0.05
+DRAIN_LIMIT = 0.75
+"""Of the client's timeout: an arm that hangs is given up before its requests fail, or each of its
+slices would take that long."""
+
+
+class Answers:
+    """The answers of an arm's warm-up: when they came, and their service times."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+        self._ends_us = array("q")
+        self._services_us = array("q")
+        record.event.drain()
+        record.event.take = self._take
+
+    def _take(self, rows: list[tuple]) -> None:
+        self._record.log.add(rows)
+        for _, _, start_us, service_us, *_ in rows:
+            self._ends_us.append(start_us + service_us)
+            self._services_us.append(service_us)
+
+    def stop(self) -> None:
+        self._record.event.drain()
+        self._record.event.take = self._record.log.add
+
+    def between(self, start_us: int, end_us: int) -> array:
+        """Service times of the answers that came then."""
+        self._record.event.drain()
+        first, end = (bisect_left(self._ends_us, time_us) for time_us in (start_us, end_us))
+        return self._services_us[first:end]
+
+    def all(self) -> array:
+        self._record.event.drain()
+        return self._services_us
+
+    def median_us(self, start_us: int, end_us: int) -> float:
+        """Infinite when nothing was ever answered."""
+        services_us = self.between(start_us, end_us) or self.all()
+        return median(services_us) if services_us else math.inf
+
+    def are_steady(self, end_us: int, step_us: int) -> bool:
+        """Whether about as many came in the last step as in the one before."""
+        last = len(self.between(end_us - step_us, end_us))
+        before = len(self.between(end_us - 2 * step_us, end_us - step_us))
+        return last > 0 and abs(last - before) <= max(1, STEADY * max(last, before))
+
+    def unqueued_us(self, start_us: int) -> float:
+        """The service time before there are many users."""
+        services_us = sorted(self.between(start_us, start_us + S) or self.all())
+        return services_us[len(services_us) // 20] if services_us else 0
+
+
+def slice_length_us(shortest_us: float, service_us: float) -> int:
+    """In whole steps."""
+    wanted_us = max(shortest_us, min(SERVICE_TIMES_IN_SLICE * service_us, MAX_SLICE_US))
+    return math.ceil(wanted_us / SLICE_STEP_US) * SLICE_STEP_US
+
+
+def settling_time_us(unqueued_us: float, slice_us: int) -> int:
+    wanted_us = max(MIN_SETTLING_US, SERVICE_TIMES_TO_SETTLE * unqueued_us)
+    return int(min(wanted_us, MAX_SETTLING * slice_us))
+
+
+class BlocksRecorder(LoadRecorder):
+    """Gives each arm its turns, and writes the files of all."""
+
+    def __init__(self, environment, group: Group) -> None:
+        super().__init__(environment, Path(os.environ["POOLSCOPE_RUN_FOLDER"]))
+        self.arms = group.arms
+        self.random = Random(group.seed)
+        self.warm_up_us, self.shortest_slice_us, self.blocks_us = (
+            round(seconds * S) for seconds in (group.warm_up_s, group.slice_s, group.blocks_s)
+        )
+        self.block = self.blocks = 0
+        """The number of the current block, and how many are expected."""
+        self.current: tuple[Arm, Slice] | None = None
+        self.drained_us = 0
+        self.spawned = gevent.event.Event()
+        environment.events.spawning_complete.add_listener(lambda **_: self.spawned.set())
+
+    def start_records(self) -> list[RunRecord]:
+        self._expect_window(len(self.arms))
+        for index, arm in enumerate(self.arms):
+            arm.start_record(self.environment.runner, index * CSV_STAGGER_S)
+            arm.record.load_start_us = self.load_start_us
+        return [arm.record for arm in self.arms]
+
+    def run_phases(self) -> None:
+        self.spawned.wait()
+        for place, arm in enumerate(self._in_random_order(), 1):
+            self._warm_up(arm, place)
+            self._expect_window(len(self.arms) - place)
+        self._expect_window(0)
+        self.report()
+        sleep_until(self.window_start_us)
+        self._open_window(self._next_us())
+        while self._plan_next_block():
+            self.block += 1
+            for place, arm in enumerate(self._in_random_order(), 1):
+                ending = self._begin(arm, place)
+                sleep_until(ending.start_us + arm.slice_us)
+                self._end()
+        self.finish()
+
+    def _in_random_order(self) -> list[Arm]:
+        arms = [arm for arm in self.arms if not arm.is_lost]
+        return self.random.sample(arms, len(arms))
+
+    def _expect_window(self, warm_ups: int) -> None:
+        self.window_start_us = now_us() + warm_ups * self.warm_up_us + LEAD_US
+        self.window_end_us = self.window_start_us + self.blocks_us
+
+    def _plan_next_block(self) -> bool:
+        """Whether there is to be another: the last ends near the end of the blocks' time."""
+        arms = [arm for arm in self.arms if not arm.is_lost]
+        block_us = sum(arm.slice_us + median(arm.drains_us or [0]) for arm in arms)
+        if not arms:
+            self.blocks = self.block
+            return False
+        left_us = self.window_start_us + self.blocks_us - now_us()
+        left = math.floor(left_us / block_us + 0.5)
+        self.blocks = max(1, self.block + max(0, left))
+        self.window_end_us = now_us() + round((self.blocks - self.block) * block_us)
+        return self.blocks > self.block
+
+    def _next_us(self) -> int:
+        """A time after all answers so far."""
+        while (now := now_us()) <= self.drained_us:
+            pass
+        return now
+
+    def _halt_if_closed(self) -> None:
+        """All is written, and the process is about to end."""
+        if self.closed:
+            gevent.event.Event().wait()
+
+    def _begin(self, arm: Arm, place: int) -> Slice:
+        self._halt_if_closed()
+        start_us = self._next_us()
+        begun = Slice(self.block, place, start_us, start_us + arm.settling_us)
+        self.current = arm, begun
+        arm.turn.open()
+        return begun
+
+    def _end(self) -> None:
+        arm, ending = self.current
+        arm.turn.close()
+        ending.end_us = now_us() + 1
+        limit_s = arm.timeout_s * DRAIN_LIMIT
+        has_drained = arm.turn.wait_drained(limit_s)
+        self._halt_if_closed()
+        if has_drained:
+            ending.drained_us = max(ending.end_us, arm.turn.drained_us)
+        else:
+            arm.is_lost = True
+            ending.drained_us = now_us() + 1
+            arm.record.give_up(self._users_of(arm), ending.drained_us)
+            logger.warning(
+                "%s has left %d requests without an answer for %.0f s: it is not loaded any more",
+                arm.host,
+                arm.record.unfinished,
+                limit_s,
+            )
+        self.drained_us = ending.drained_us
+        self.current = None
+        arm.add_slice(ending)
+
+    def _users_of(self, arm: Arm) -> list:
+        return [user for user in self.users() if user.arm is arm]
+
+    def _warm_up(self, arm: Arm, place: int) -> None:
+        """One long slice: the ramp, and then until the arm is steady, within a bound."""
+        answers = Answers(arm.record)
+        warming = self._begin(arm, place)
+        start_us = arm.record.load_start_us = warming.start_us
+        ramp_us = round((arm.users - 1) / arm.spawn_rate * S)
+        step_us = max(self.warm_up_us // 3, MIN_WARM_UP_STEP_US)
+        limit_us = start_us + max(3 * self.warm_up_us, MAX_WARM_UP_US, ramp_us + self.warm_up_us)
+        due_us = start_us + max(self.warm_up_us, ramp_us)
+        while True:
+            sleep_until(min(due_us, limit_us))
+            now = now_us()
+            service_us = answers.median_us(now - step_us, now)
+            enough_us = start_us + ramp_us + SERVICE_TIMES_TO_WARM_UP * service_us
+            if now >= limit_us or (now >= enough_us and answers.are_steady(now, step_us)):
+                break
+            due_us = now + step_us
+        warming.settled_us = now - step_us
+        answers.stop()
+        self._end()
+        arm.slice_us = slice_length_us(self.shortest_slice_us, service_us)
+        arm.settling_us = settling_time_us(answers.unqueued_us(start_us), arm.slice_us)
+
+    def _open_window(self, start_us: int) -> None:
+        self.window_start_us = start_us
+        for arm in self.arms:
+            arm.record.window_start_us = start_us
+            arm.record.open_window(arm.joined, arm.opened)
+            arm.record.log.answered_from_us = start_us
+        self.meter = Meter()
+
+    def show(self, live: dict, service_us: list[int]) -> None:
+        arms = [{"rps": self._rps(arm), "slices": arm.slices} for arm in self.arms]
+        block = {"block": self.block, "blocks": self.blocks, "arms": arms}
+        super().show({**live, **block}, service_us)
+
+    def _rps(self, arm: Arm) -> float:
+        """Answers per second of its slices in the window, so far."""
+        if self.meter is None:
+            return 0.0
+        loaded_us = arm.loaded_us
+        if self.current is not None and self.current[0] is arm:
+            loaded_us += now_us() - self.current[1].start_us
+        return round(arm.record.log.requests * S / loaded_us, 1) if loaded_us else 0.0
+
+    def close(self) -> None:
+        """Nothing waits before all is written, so an arm's files are of the same instant."""
+        end_us = now_us() + 1
+        if self.meter is None:  # the warm-up was cut short
+            self._open_window(end_us)
+        self.meter.stop()
+        if self.current is not None:
+            arm, cut = self.current
+            cut.end_us = cut.end_us or end_us
+            cut.drained_us = end_us
+            cut.settled_us = min(cut.settled_us, cut.end_us)
+            arm.add_slice(cut)
+        for arm in self.arms:
+            record = arm.record
+            record.close(end_us)
+            record.stop_counting_connections(arm.opened)
+            if not arm.is_lost:
+                record.give_up(self._users_of(arm), end_us)
+            account = record.account(self.meter, record.unanswered(), arm.seed)
+            write_account(arm.environment, arm.folder, merge_accounts([account]))
+        self.live_file.remove()
