@@ -108,7 +108,7 @@ export function scenarioMatrixFigure(
   const levels = loadLevels(plan.scenarios);
   const users = levels.filter((level) => level.users !== null).length;
   const runs = plan.scenarios.length * plan.rounds;
-  const { turns } = context ?? studyContext(plan, []);
+  const { warmUpS, windowS, turns } = context ?? studyContext(plan, []);
   return composeFigure({
     title: title ??
       figureTitles.matrix(arms, users, levels.length - users, plan.rounds, runs, turns !== null),
@@ -122,9 +122,9 @@ export function scenarioMatrixFigure(
     failures: failureSentences(scenarios ?? []),
     caption: caption([
       scenarios === undefined ? captionWords.runsPlanned : captionWords.runsDone,
-      turns === null ? captionWords.warmUp(plan.warmUpS) : captionWords.warmUpOfArm(turns.warmUpS),
+      turns === null ? captionWords.warmUp(warmUpS) : captionWords.warmUpOfArm(turns.warmUpS),
       turns === null ? captionWords.randomOrder : captionWords.randomTurns,
-      context === undefined && describeWindows({ windowS: plan.windowS, turns }),
+      context === undefined && describeWindows({ windowS, turns }),
     ], context),
   });
 }

@@ -64,7 +64,7 @@ function headline(study: Study, evidence: AppPairs): string {
 }
 
 function whatWouldHelp(study: Study, pairs: readonly PathRatio[]): string {
-  const { plan, manifests, family, rule, context } = study;
+  const { manifests, family, rule, context } = study;
   const least = Math.min(...pairs.map(({ detectable }) => detectable ?? 0));
   const found = least === 0
     ? say.foundNothing
@@ -92,7 +92,7 @@ function whatWouldHelp(study: Study, pairs: readonly PathRatio[]): string {
     return say.moreMinutes(found, RATIO_TO_FIND, more * minutesOfStart(pairs.length, manifests));
   }
   const overheadS = median(manifests.map((manifest) => manifest.overheadS)) ?? 0;
-  const minutes = more * 2 * pairs.length * (plan.warmUpS + plan.windowS + overheadS) / 60;
+  const minutes = more * 2 * pairs.length * (context.warmUpS + context.windowS + overheadS) / 60;
   return say.moreRounds(found, RATIO_TO_FIND, more, minutes);
 }
 
@@ -156,7 +156,7 @@ function readCopy(pair: ArmRatio): string {
 
 /** The answer of a functional check: whether everything ran, was verified and was counted. */
 function describeCheck(study: Study): string {
-  const { plan, context } = study;
+  const { context } = study;
   const broken = study.scenarios.filter(({ n }) => n === 0)
     .map((one) => claimWords.cell(one.arm, [one]));
   const planned = study.runs.length + study.missing.length;
@@ -164,7 +164,7 @@ function describeCheck(study: Study): string {
     study.counts().accepted,
     planned,
     broken,
-    plan.windowS,
+    context.windowS,
     context.turns !== null,
   );
 }

@@ -75,7 +75,7 @@ export function describeStudy({ plan, context, runs, missing, warnings }: Study)
   const sentences = joinTexts(
     " ",
     context.functionalCheck && say.checkOnly,
-    say.study(plan, atLevels(plan.scenarios), counts, context.turns),
+    say.study(context, atLevels(plan.scenarios), counts),
     say.sentence(context.database),
     context.network && say.sentence(context.network),
     describeCores(context, say.sharedCores),

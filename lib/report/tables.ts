@@ -379,12 +379,12 @@ const OF_MANIFEST: ((manifest: Manifest) => NamedValue[])[] = [
     Object.entries(versions).map(([program, version]) => [`${program} version`, version]),
 ];
 
-function studySettings({ context, plan, manifests }: Study): [name: string, values: string[]][] {
+function studySettings({ context, manifests }: Study): [name: string, values: string[]][] {
   const { turns } = context;
   return [
     ["engine", context.engines],
     turns === null
-      ? ["warm-up and window", [`${plan.warmUpS} s and ${plan.windowS} s`]]
+      ? ["warm-up and window", [`${context.warmUpS} s and ${context.windowS} s`]]
       : ["warm-up of each arm, and slice", [
         captionWords.turnsSetting(turns.warmUpS, turns.sliceS),
       ]],

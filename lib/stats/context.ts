@@ -98,15 +98,19 @@ function turnsOf(
 export type StudyContext = ReturnType<typeof studyContext>;
 
 export function studyContext(plan: Plan, manifests: readonly Manifest[]) {
+  const turns = turnsOf(plan, manifests);
+  // An arm of an alternating plan that stood alone has had a window, which the plan does not name.
+  const { warmUpS, windowS } = turns === null ? manifests[0] ?? plan : plan;
   return {
     plan: plan.name,
     functionalCheck: plan.functionalCheck,
     rounds: plan.rounds,
     /** Comparisons of throughput that the study makes; every verdict is corrected for all of them. */
     comparisons: pairScenarios(plan.scenarios).length,
-    windowS: plan.windowS,
+    warmUpS,
+    windowS,
     /** How arms were loaded in turn; null in the consecutive design. */
-    turns: turnsOf(plan, manifests),
+    turns,
     /** The database's limits in force, for example `database: 0.5 CPU, 512 MiB`. */
     database: describeDatabase(plan, manifests),
     /** Round-trip times and encryption between the services; null when there is neither. */

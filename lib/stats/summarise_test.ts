@@ -442,3 +442,15 @@ Deno.test("studyContext() tells limits in force from limits asked for", () => {
     "database: no limit (0.5 CPU, 512 MiB asked for, not in force)",
   );
 });
+
+Deno.test("studyContext() has the window of an arm that stood alone, and else what was planned", () => {
+  const alternating = { ...plan, design: "alternating", minutes: 4, windowS: 1 } as const;
+  const windowOf = (...runs: Parameters<typeof studyContext>[1]) => {
+    const { windowS, turns } = studyContext(alternating, runs);
+    return [windowS, turns?.sliceS ?? null];
+  };
+  assert.deepEqual(windowOf(), [1, 1]);
+  assert.deepEqual(windowOf({ ...manifest, windowS: 228 }), [228, null]);
+  assert.deepEqual(windowOf({ ...manifest, windowS: 114, slices: 100 }), [1, 1]);
+  assert.equal(studyContext({ ...plan, windowS: 20 }, [manifest]).windowS, manifest.windowS);
+});

@@ -3,8 +3,7 @@
  * loop, and what stands for all that in a functional check.
  */
 
-import type { Plan } from "../plan.ts";
-import type { Turns } from "../stats/context.ts";
+import type { StudyContext, Turns } from "../stats/context.ts";
 import type { Estimate } from "../stats/summary.ts";
 import { measureWords } from "./claims.ts";
 import { figureTitles } from "./figures.ts";
@@ -60,12 +59,11 @@ export const narrativeWords = {
   checkOnly: "**Functional check only.**",
   /** What was run, and how much of it is there. */
   study: (
-    { name, rounds, windowS, warmUpS }: Pick<Plan, "name" | "rounds" | "windowS" | "warmUpS">,
+    { plan, rounds, windowS, warmUpS, turns }: StudyContext,
     at: string,
     { arms, runs, further, missing }: Record<"arms" | "runs" | "further" | "missing", number>,
-    turns: Turns | null,
   ) =>
-    `Plan \`${name}\`: ${formatCount(arms, "arm")} ${at}` +
+    `Plan \`${plan}\`: ${formatCount(arms, "arm")} ${at}` +
     (turns === null
       ? `, ${formatCount(rounds, "round")} of ${windowS} s windows after ${warmUpS} s of warm-up: `
       : explainTurns(turns)) +
