@@ -6,7 +6,7 @@ import type { Work } from "../stats/work.ts";
 
 /**
  * By how much statements or rows per request may differ from the contract's, beside the share of
- * those requests that can be in the database when a window begins or ends.
+ * those requests that can be in the database when a window's begin or end is read, on time or late.
  */
 export const WORK_TOLERANCE = 0.05;
 /** Fewer requests than this do not tell. */
@@ -47,11 +47,11 @@ function sumWork(runs: readonly RunSummary[]) {
     queries: runs.every(({ telemetry }) => telemetry!.pgbouncer !== null)
       ? sum((_, { telemetry }) => telemetry!.pgbouncer!.queries)
       : null,
-    /** The share of the requests that can be in the database when a window begins or ends. */
-    underWay:
-      sum((_, { scenario }) =>
-        Math.min(scenario.users ?? Infinity, connectionBudget(scenario), scenario.maxConnections)
-      ) / requests,
+    /** The share of the requests that can be in the database when a window's begin or end is read. */
+    underWay: sum(({ astride }, { scenario }) =>
+      astride +
+      Math.min(scenario.users ?? Infinity, connectionBudget(scenario), scenario.maxConnections)
+    ) / requests,
   };
 }
 

@@ -13,6 +13,7 @@ function unequalWork(one: RunSummary): string[] {
 
 const honest: Work = {
   requests: 1000,
+  astride: 0,
   dataStatements: 1100,
   rows: 5850,
   transactionControl: 2000,
@@ -57,6 +58,9 @@ Deno.test("findUnequalWork() finds nothing in an app that does what the contract
   // Within 5% and the ten requests that its ten users can have under way; and beyond.
   assert.deepEqual(unequalWork(run("flask direct", { dataStatements: 1167 })), []);
   assert.equal(unequalWork(run("flask direct", { dataStatements: 1169 })).length, 1);
+  // Statements that were read late count as much further, and no more.
+  assert.deepEqual(unequalWork(run("flask direct", { astride: 30, dataStatements: 1200 })), []);
+  assert.equal(unequalWork(run("flask direct", { astride: 30, dataStatements: 1203 })).length, 1);
 });
 
 Deno.test("findUnequalWork() names what is too much, too little, and what went past PgBouncer", () => {

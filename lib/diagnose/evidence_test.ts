@@ -38,7 +38,14 @@ function run(path: Path, changes: Changes = {}): RunSummary {
   const head = { scenario, arm: path, round: 1, status: "ok" as const, cause: null };
   const counts = { transactions: 2000, maxConnections: 8, meanActive: 2, meanWaitingLock: 0 };
   const work = { requests: 2000, serviceMs: 20_000, dataStatements: 2000, rows: 2000 };
-  const rest = { transactionControl: 0, setup: 0, dataMs: 0, otherMs: 0, contract: null };
+  const rest = {
+    astride: 0,
+    transactionControl: 0,
+    setup: 0,
+    dataMs: 0,
+    otherMs: 0,
+    contract: null,
+  };
   return {
     ...unmeasuredRun({ ...head, scenarioId: path[0]! }),
     requests: 2000,

@@ -111,6 +111,7 @@ function telemetryOf(
     },
     work: {
       requests,
+      astride: 0,
       serviceMs: requests * serviceMs,
       dataStatements: requests,
       rows: requests,

@@ -9,6 +9,7 @@ import { latencyParts, STAGES, waterfalls } from "./waterfall.ts";
 
 const work = {
   requests: 1000,
+  astride: 0,
   serviceMs: 50_000,
   dataStatements: 1100,
   rows: 5850,

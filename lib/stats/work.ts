@@ -33,8 +33,11 @@ export function workWithin(
   const gap = findGap(timesUs, window);
   if (gap !== null) return gap;
   const answers = countRoutes(requests, window);
+  const answered = sumOf(answers, ({ count }) => count);
   const work = {
-    requests: sumOf(answers, ({ count }) => count),
+    requests: answered,
+    /** Of them, how many may have been counted on the other side of an end that was read late. */
+    astride: answered * distanceToReadings(timesUs, window) / (window.endUs - window.startUs),
     /** Their service times, all together, in milliseconds. */
     serviceMs: sumOf(answers, ({ serviceMs }) => serviceMs),
     /** Statements that read or write data, and the rows that they returned. */
@@ -72,6 +75,12 @@ export function workWithin(
     }
   }
   return work;
+}
+
+/** From the ends of a window to the readings nearest to them, together, in microseconds. */
+function distanceToReadings(timesUs: readonly number[], { startUs, endUs }: Window): number {
+  const nearest = (atUs: number) => Math.min(...timesUs.map((timeUs) => Math.abs(timeUs - atUs)));
+  return nearest(startUs) + nearest(endUs);
 }
 
 type Answers = ReturnType<typeof countRoutes>[number];

@@ -91,6 +91,7 @@ Deno.test("workWithin() counts calls, rows and time of the window by kind, and t
   ], { "GET /posts": { statements: 1, rows: 20 }, "POST /posts": { statements: 2, rows: 2 } });
   assert.deepEqual(work, {
     requests: 5,
+    astride: 0,
     serviceMs: 250,
     dataStatements: 46,
     rows: 806,
@@ -100,6 +101,14 @@ Deno.test("workWithin() counts calls, rows and time of the window by kind, and t
     otherMs: 2,
     contract: { statements: 6, rows: 82 },
   });
+});
+
+Deno.test("workWithin() says how much the distance of readings from the window's ends leaves open", async () => {
+  const row = (at: number, calls: number) => [at * S, "1", calls, calls, 1, "COMMIT"];
+  // Half a second late at the begin, and a tenth at the end, of four: 15% of five answers.
+  const work = await workOf([row(98, 0), row(100.5, 10), row(103, 50), row(104.1, 70)], {});
+  assert.ok(typeof work !== "string");
+  assert.equal(work.astride.toFixed(6), "0.750000");
 });
 
 Deno.test("workWithin() says why it cannot tell", async () => {
