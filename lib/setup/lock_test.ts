@@ -17,17 +17,18 @@ Deno.test("withLock() lets one in at a time and tells the others that they wait"
   await withFolder(async (folder) => {
     const path = join(folder, "deeper", "lock");
     const seen: string[] = [];
-    const work = (name: string) => async () => {
-      seen.push(`${name} in`);
-      await sleep(50);
-      seen.push(`${name} out`);
-    };
-    let waited = 0;
-    const first = withLock(path, work("a"));
-    await sleep(10);
-    await Promise.all([first, withLock(path, work("b"), { onWait: () => waited++ })]);
-    equal(seen, ["a in", "a out", "b in", "b out"]);
-    equal(waited, 1);
+    let second: Promise<void> | undefined;
+    await withLock(path, async () => {
+      await new Promise<void>((resolve) => {
+        const see = (what: string) => () => resolve(void seen.push(what));
+        second = withLock(path, () => Promise.resolve(see("b in")()), { onWait: see("b waits") });
+      });
+      // While the other looks again.
+      await sleep(250);
+      seen.push("a out");
+    });
+    await second;
+    equal(seen, ["b waits", "a out", "b in"]);
   });
 });
 
