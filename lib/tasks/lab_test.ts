@@ -64,7 +64,8 @@ Deno.test("Lab without a terminal ends with its kernels when its group is signal
       equal((await lab.status).code, status);
       await waitUntil(() => Promise.resolve(startedFrom(shell).length === 0 || null), {
         what: "everything to end that Lab had started",
-        timeoutS: 5,
+        // Lab gives its kernels as long.
+        timeoutS: 15,
       });
     });
   }
