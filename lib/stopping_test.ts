@@ -20,10 +20,10 @@ const PLAN = parsePlan(
     name: STUDY,
     rounds: 2,
     maxRounds: 4,
-    // A run that is still warming up is rejected, and a comparison without rounds asks for none. Users
-    // who think are steady on a machine that is not.
-    warmUpS: 5,
-    windowS: 3,
+    // A comparison without rounds asks for none: no run is rejected for what the machine did meanwhile.
+    functionalCheck: true,
+    warmUpS: 2,
+    windowS: 6,
     scenarios: [0, 1, 2].map((replica) => ({
       framework: "flask",
       path: "direct",
@@ -99,7 +99,9 @@ Deno.test("runStudy() runs further rounds of what is undecided, and no more when
         const of = (one: string) => runs.filter((run) => run.scenarioId === one).length;
         equal(of(base), most);
         equal(of(other), rounds);
-        ok(verdict === "indistinguishable" || rounds < most, `${id}: ${verdict}`);
+        // Up to 5% of studies find a difference between copies, and that at the last look too.
+        const ends = verdict === "indistinguishable" ? [most] : family.looks;
+        ok(ends.includes(rounds), `${id}: ${verdict}`);
       }
       // Each run has its own place in the study, and with it its own seed.
       const orders = result.manifests.map((manifest) => manifest.order);
