@@ -55,9 +55,10 @@ Deno.test("full disks are told, cost no earlier result, and the next run succeed
       Deno.chownSync(data, user.uid, user.gid);
       Deno.chmodSync(disk.folder, 0o755);
     }
-    await using study = new FaultyStudy(new LocalEngine(tools, undefined, { dataFolder: data }));
-    // Seeded there by the first run.
-    await study.succeeds();
+    // Seeded there by its good run.
+    await using study = await FaultyStudy.open(
+      new LocalEngine(tools, undefined, { dataFolder: data }),
+    );
     await study.fails(
       { onStart: () => disk.fill(2 ** 18) },
       "FastAPI direct: the disk is full (no space left on device): cannot start PostgreSQL",
@@ -78,7 +79,7 @@ Deno.test("full disks are told, cost no earlier result, and the next run succeed
     if (disk === null) return;
     const folder = join(disk.folder, "study");
     mkdirSync(folder);
-    await using study = new FaultyStudy(new LocalEngine(tools), folder);
+    await using study = await FaultyStudy.open(new LocalEngine(tools), folder);
     const earlier = await study.fails({
       beforeLoad: () => Promise.reject(new PoolscopeError("an earlier result")),
     }, "FastAPI direct: an earlier result");
