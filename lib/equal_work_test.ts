@@ -6,10 +6,17 @@ import { join } from "node:path";
 import type { Engine } from "./engine/engine.ts";
 import type { RunServices } from "./engine/run_services.ts";
 import type { Plan } from "./plan.ts";
+import { readStatements } from "./frames/run_files.ts";
 import { FRAMEWORKS } from "./plan.ts";
 import { createScenario, type Framework, type Path } from "./scenario.ts";
+import { numbersOf } from "./stats/readings.ts";
+import { runFolder } from "./store/layout.ts";
 import { AlteredApps, type Change } from "./testing/altered_apps.ts";
 import { override } from "./testing/override.ts";
+
+const USERS = 8;
+/** Long beside the lateness of a reading, to which what goes on meanwhile is counted. */
+const WINDOW_S = 8;
 
 /** Runs arms of altered apps, and tells what is found of them before anything is compared. */
 async function study(
@@ -26,10 +33,10 @@ async function study(
     rounds: 1,
     seed: 1,
     warmUpS: 1,
-    windowS: 4,
+    windowS: WINDOW_S,
     // Far from what the machine can do: what is asserted are counts.
     scenarios: arms.map((arm) =>
-      createScenario({ ...arm, users: 8, thinkTimeMinS: 0.03, thinkTimeMaxS: 0.06 })
+      createScenario({ ...arm, users: USERS, thinkTimeMinS: 0.03, thinkTimeMaxS: 0.06 })
     ),
   };
   const read = await apps.run(plan, {
@@ -45,7 +52,15 @@ async function study(
     );
   }
   for (const { arm, what } of read.unequalWork) console.log(`  ${arm}: ${what.join("; ")}`);
-  return read;
+  /** By how many seconds the statements were read after a run's window began, and after it ended. */
+  const lateS = new Map<string, number>();
+  for (const { scenarioId, round, window } of read.manifests) {
+    const frame = await readStatements(runFolder(read.folder, scenarioId, round));
+    const timesUs = numbersOf(frame, "time_us");
+    const after = (us: number) => Math.min(...timesUs.filter((timeUs) => timeUs >= us)) - us;
+    lateS.set(scenarioId, (after(window!.startUs) + after(window!.endUs)) / 1e6);
+  }
+  return { ...read, lateS };
 }
 
 /** An engine of which the app changes its ways as soon as it is verified. */
@@ -66,18 +81,21 @@ Deno.test("honest apps of all frameworks and paths do the contract's work", asyn
   const arms = FRAMEWORKS.flatMap((framework) =>
     (["direct", "pooled"] as const).map((path) => ({ framework, path }))
   );
-  const { unequalWork, runs, warnings } = await study(arms, () => []);
+  const { unequalWork, runs, warnings, lateS } = await study(arms, () => []);
   deepEqual(unequalWork, []);
   deepEqual(warnings.filter((line) => !line.startsWith("plan.json is not the plan")), []);
-  for (const { arm, scenario, telemetry } of runs) {
+  for (const { arm, scenario, scenarioId, telemetry } of runs) {
     const { requests, dataStatements, rows, transactionControl, contract } = telemetry!.work!;
-    // Eight requests of some hundreds are under way at the window's ends.
-    ok(Math.abs(dataStatements / contract!.statements - 1) < 0.05, arm);
-    ok(Math.abs(rows / contract!.rows - 1) < 0.05, arm);
+    // What is under way at the window's ends may be counted on the other side, and so may be what
+    // happened there until a late reading: of the warm-up, which is not as fast, or of no load any more.
+    const off = 0.02 + USERS / requests + lateS.get(scenarioId)! / WINDOW_S;
+    ok(Math.abs(dataStatements / contract!.statements - 1) < off, `${arm} ${off}`);
+    ok(Math.abs(rows / contract!.rows - 1) < off, `${arm} ${off}`);
     ok(telemetry!.work!.setup < 0.02 * requests, arm);
     // SQLAlchemy begins and ends a transaction for each request, Django none.
     const control = transactionControl / requests;
-    ok(Math.abs(control - (scenario.framework === "django" ? 0 : 2)) < 0.06, `${arm} ${control}`);
+    const own = scenario.framework === "django" ? 0 : 2;
+    ok(Math.abs(control - own) < Math.max(0.04, own * off), `${arm} ${control}`);
   }
 });
 
@@ -115,10 +133,10 @@ Deno.test("an app that issues one extra query, and one that caches answers, are 
   );
   const found = new Map(unequalWork.map(({ arm, what }) => [arm, what.join("; ")]));
   deepEqual([...found.keys()].sort(), ["Django pooled", "FastAPI direct"]);
-  match(
-    found.get("FastAPI direct")!,
-    /^2\.\d\d data statements per request where the contract has 1\.\d\d: the app queries the database/,
-  );
+  const [, seen, asked] =
+    /^([\d.]+) data statements per request where the contract has (1\.\d\d): the app queries the database/
+      .exec(found.get("FastAPI direct")!)!;
+  ok(Math.abs(Number(seen) - Number(asked) - 1) < 0.2, `${seen} for ${asked}`);
   match(
     found.get("Django pooled")!,
     /^0\.\d\d data statements per request where the contract has 1\.\d\d: the app answers without querying/,
