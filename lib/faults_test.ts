@@ -228,6 +228,8 @@ async function databaseFaults(t: Deno.TestContext, study: FaultyStudy): Promise<
     const result = await study.fails(
       {
         scenario: { framework: "flask" },
+        // The query that finds it may take a while.
+        windowS: 6,
         duringLoad: async ({ postgres: access }) => {
           const [row] = await query<{ pid: number }>(
             access,
@@ -238,7 +240,7 @@ async function databaseFaults(t: Deno.TestContext, study: FaultyStudy): Promise<
       },
       /^Flask direct: PostgreSQL lost a server process \(killed by signal 9\) and restarted: \d+ of \d+ requests failed$/,
     );
-    keepsNumbers(result, whole);
+    keepsNumbers(result, { windowS: 6, whole: true });
     await study.succeeds();
   });
 
@@ -323,6 +325,7 @@ Deno.test("faults while the load runs are told, and what was measured is kept", 
 
   await t.step("Locust killed: its rows are kept", async () => {
     const { folder } = await study.fails({
+      windowS: cut.windowS,
       duringLoad: () => {
         const locust = listProcesses().find(({ pid, session }) =>
           pid === session && readFileSync(`/proc/${pid}/environ`, "latin1").includes(study.folder)
