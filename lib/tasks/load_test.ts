@@ -13,6 +13,7 @@ import { loadJson, openLoad } from "../report/load.ts";
 import { loadFigure } from "../figures/distribution.ts";
 import { hashRunFiles } from "../store/files.ts";
 import { ROOT, runsFolder } from "../store/layout.ts";
+import { formatNumber, formatPercent } from "../wording/format.ts";
 
 interface Ended {
   code: number;
@@ -159,7 +160,6 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
   deepEqual([json.accepted, json.cause, json.errors], [true, null, []]);
   deepEqual([json.requests, json.folder], [450, folder.out]);
   equal(json.failures + json.dropped, 0);
-  ok(Math.abs(json.rps - 150) < 3, stdout);
   // 450 requests: 22 beyond P95, 4 beyond P99.
   for (const latency of [json.response_ms, json.service_ms]) {
     deepEqual(Object.keys(latency), ["p50", "p90", "p95", "p99", "p99.9"]);
@@ -194,6 +194,14 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
     encoded.map((path) => `GET ${path}`),
   );
   equal(requests.getColumn("intended_start_us").nullCount(), 0);
+  // By when the answers came: one that was due shortly before the window may be among them.
+  const [starts, services] = ["start_us", "service_us"].map((name) =>
+    requests.getColumn(name).toArray().map(Number)
+  );
+  const { startUs, endUs } = manifest.window;
+  const ends = starts!.map((us, i) => us + services![i]!);
+  const inWindow = ends.filter((us) => us >= startUs && us < endUs).length;
+  equal(json.rps, Math.round(inWindow / 3 * 1000) / 1000);
   await openAgain(folder, json, requests, encoded);
 });
 
@@ -243,7 +251,12 @@ Deno.test("load in a closed loop has service time alone, in words for people", a
     ...[server.url, "--users", "3", "--duration", "2", "--warm-up", "0.5", "--out", folder.out],
   );
   equal(code, 0, stderr);
-  match(stdout, /: closed loop of 3 users, lean client, 2 s measured after 0\.5 s of warm-up/);
+  // The window closes when the generator comes to it: no sooner than asked for, and as told.
+  const { window } = JSON.parse(readFileSync(join(folder.out, "manifest.json"), "utf8"));
+  const seconds = (window.endUs - window.startUs) / 1e6;
+  ok(seconds >= 2, `${seconds} s`);
+  const measured = `${formatNumber(seconds)} s measured after 0.5 s of warm-up`;
+  ok(stdout.includes(`: closed loop of 3 users, lean client, ${measured}\n`), stdout);
   match(stdout, /^ms +P50 +P90 +P95 +P99 +P99\.9$/m);
   match(stdout, /^service time +[\d.]+ /m);
   equal(/response time/.test(stdout), false);
@@ -275,9 +288,13 @@ Deno.test("load of a service that fails too many requests names them, and exits 
     equal(code, accepted ? 0 : 3, stdout);
     const json = JSON.parse(stdout);
     deepEqual([json.accepted, json.errors.length], [accepted, 1], stdout);
-    deepEqual(json.errors[0].count, json.failures);
-    if (accepted) equal(json.cause, null);
-    else match(json.cause, /^2\.?\d?% of the requests failed \(\d+ of \d+\), .* "HTTP 500"$/);
+    const { requests, failures } = json;
+    deepEqual(json.errors[0].count, failures);
+    // Of requests in a row each n-th fails; of two users' one may be out of turn at either end.
+    ok(Math.abs(failures - requests / every) < 3, stdout);
+    const share = `${formatPercent(failures / requests)} of the requests failed`;
+    const cause = `${share} (${failures} of ${requests}), most of them with "HTTP 500"`;
+    equal(json.cause, accepted ? null : cause);
   }
   using other = scratch();
   const asJson = await load(...args, "--out", other.out, "--json");
@@ -306,9 +323,9 @@ Deno.test("load counts from when requests were due, which a stall does not hide"
   equal(code, 0, stderr);
   const { response_ms: response, requests } = JSON.parse(stdout);
   equal(requests, 400);
-  // 60 of 400 requests are due in the stall and wait 600, 590, … 10 ms: the 20th slowest waits
-  // 410 ms and the 21st 400 ms, between which P95 lies, the 40th 210 ms and the 41st 200 ms. A busy
-  // machine may only add to that, and a stall by a clock of whole milliseconds takes from it.
+  // 60 of 400 requests are due in the stall and wait 600, 590, … 10 ms, all of them longer by the time
+  // that the first took to get there. By nearest rank, P95 is the 21st slowest, which waits 400 ms and
+  // that time, and P90 the 41st, with 200 ms. A busy machine may only add to that.
   ok(400 < response.p95 && response.p95 < 600, stdout);
   ok(200 < response.p90 && response.p90 < 400, stdout);
   ok(response.p50 < 50, stdout);
