@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { PoolscopeError } from "../errors.ts";
 import type { FinalAccount } from "../store/manifest.ts";
 import { checkCounts, convertRequests, readFinal, readLive } from "./requests.ts";
@@ -195,18 +196,24 @@ Deno.test("convertRequests() merges several processes in order of completion", a
   assert.deepEqual(readdirSync(folder.path).sort(), ["final.json", "requests.csv"]);
 });
 
-Deno.test("convertRequests() converts 300,000 rows in less than a second", async () => {
+Deno.test("convertRequests() takes each of 300,000 rows in little time, however many there are", async () => {
   const rows = Array.from({ length: 300_000 }, (_, i): Row => [1_000_000 + i, 5, 9, 0, 200, 0]);
   using folder = new RunFolder({ ...recorded(rows), "final.json": FINAL });
-  const started = performance.now();
+  const csv = join(folder.path, "requests.csv");
+  // Of the processor, as other programs have theirs at the same time.
+  const cpuMs = () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  };
+  const startedMs = cpuMs();
   const counts = await convertRequests(folder.path);
-  const tookMs = performance.now() - started;
+  const tookMs = cpuMs() - startedMs;
   assert.equal(counts.requests, 300_000);
-  assert.ok(tookMs < 1000, `took ${tookMs} ms`);
-  assert.equal(
-    readFileSync(join(folder.path, "requests.csv"), "utf8").trimEnd().split("\n").length,
-    300_001,
-  );
+  const readMs = cpuMs();
+  const read = readFileSync(csv, "utf8").trimEnd().split("\n").map((line) => line.split(","));
+  const againMs = cpuMs() - readMs;
+  assert.equal(read.length, 300_001);
+  assert.ok(tookMs < 4 * againMs, `took ${tookMs} ms, to read them back ${againMs} ms`);
 });
 
 Deno.test("convertRequests() keeps the whole rows of a killed Locust and reports it", async () => {
