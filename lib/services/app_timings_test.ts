@@ -85,10 +85,10 @@ Deno.test("allAppTimings() reads each worker's file, and no other", async () => 
 
 /**
  * Counts requests in as many threads as fast as it can, or at a rate in one, for some seconds or until
- * its input ends; prints its page at last.
+ * its input ends, or for a minute; prints its page at last.
  */
 const WORKER = `
-import sys, threading, time
+import select, sys, threading, time
 import timings
 
 folder, seconds, threads, rate = sys.argv[1], *map(float, sys.argv[2:])
@@ -119,7 +119,7 @@ def work():
 others = [threading.Thread(target=work) for _ in range(int(threads))]
 for thread in others:
     thread.start()
-time.sleep(seconds) if seconds else sys.stdin.read()
+time.sleep(seconds) if seconds else select.select([sys.stdin], [], [], 60)
 running = False
 for thread in others:
     thread.join()
