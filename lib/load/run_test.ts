@@ -35,8 +35,9 @@ interface Run {
   windowS: number;
   /** @default 1 */
   seed?: number;
-  /** Send a signal this long after the start of the load. */
+  /** Send a signal this long after the start of the load, or as soon as this is true. */
   terminateAfterS?: number;
+  terminateWhen?: () => boolean;
   /** To the process, or to all of its group, as a terminal sends Ctrl-C. @default "SIGTERM" */
   signal?: "SIGTERM" | "SIGINT to all";
   env?: Record<string, string>;
@@ -101,13 +102,13 @@ async function locust(
     const sample = readLive(folder);
     if (sample !== null && sample.timeS !== live.at(-1)?.timeS) live.push(sample);
     if (
-      run.terminateAfterS !== undefined && termination === undefined &&
+      termination === undefined && (run.terminateWhen?.() ?? run.terminateAfterS !== undefined) &&
       readdirSync(folder).some((name) => name.startsWith("requests."))
     ) {
       termination = setTimeout(() => {
         if (run.signal === "SIGINT to all") Deno.kill(-child.pid, "SIGINT");
         else child.kill("SIGTERM");
-      }, run.terminateAfterS * 1000);
+      }, (run.terminateAfterS ?? 0) * 1000);
     }
   }, 20);
   try {
@@ -154,11 +155,12 @@ Deno.test("locust counts what the server did, by kind of failure", async () => {
   const kinds: Behaviour[] = ["error", "close", "cut", "html", "redirect"];
   await load(
     (n) => kinds[n % 10] ?? "ok",
-    { users: 50, warmUpS: 1.5, windowS: 2 },
+    // Each phase long enough for three of the samples that are taken each second.
+    { users: 50, warmUpS: 3.5, windowS: 3.5 },
     ({ counts, final, live, rows, file }, server) => {
       assert.ok(final.warmUpRequests > 0 && final.requests > 0);
       assert.equal(final.usersAtWindowStart, 50);
-      assert.ok(Math.abs(final.windowEndUs - final.windowStartUs - 2e6) < 2e5);
+      assert.ok(Math.abs(final.windowEndUs - final.windowStartUs - 3.5e6) < 2e5);
       assert.deepEqual(new Set(live.map((sample) => sample.phase)), new Set(["warm-up", "window"]));
       const seen = (error: string) => rows.filter((row) => row[6] === error).length;
       assert.deepEqual(
@@ -201,10 +203,12 @@ Deno.test("locust records 1000 unfinished requests of a server that hangs, and q
   await load(
     () => "hang",
     { users: 1000, warmUpS: 1.5, windowS: 1 },
-    ({ final, rows, endedUs }) => {
+    ({ final, rows, endedUs, log }) => {
       assert.equal(final.requests, 0);
       assert.equal(final.unfinished, 1000);
-      assert.ok(endedUs - final.windowEndUs < 500_000, `${endedUs - final.windowEndUs} µs`);
+      // Neither does Locust end its users one by one, nor is anything waited for in vain.
+      assert.doesNotMatch(log, /Shutting down/);
+      assert.ok(endedUs - final.windowEndUs < 5e6, `${endedUs - final.windowEndUs} µs`);
       for (const [, start, service, , , status, error] of rows) {
         assert.deepEqual([status, error], ["0", "unfinished"]);
         assert.ok(
@@ -244,7 +248,8 @@ Deno.test("locust sends one user's requests in the same order for the same seed"
       paths.push(path);
       return "ok";
     };
-    await load(behave, { users: 1, warmUpS: 0, windowS: 0.5, seed }, () => {});
+    const terminateWhen = () => paths.length >= 30;
+    await load(behave, { users: 1, warmUpS: 0, windowS: 60, seed, terminateWhen }, () => {});
     return paths.slice(0, 30);
   }));
   assert.equal(sequences[0]!.length, 30);
@@ -266,10 +271,10 @@ function assertOpenLoop({ rows, final }: Outcome, rate: number): void {
 }
 
 Deno.test("locust sends arrivals at their times, whatever the server does", async () => {
-  const kinds: Behaviour[] = ["error", "close", "cut", "html", "redirect", "hang"];
+  const kinds: Behaviour[] = ["error", "close", "cut", "html", "redirect"];
   for (const client of ["lean", "fast"] as const) {
     await load(
-      (n) => kinds[n % 20] ?? "ok",
+      (n, path) => path.endsWith("/summary") ? "hang" : kinds[n % 20] ?? "ok",
       { arrivalRate: 200, warmUpS: 0.5, windowS: 2, client },
       (outcome, server) => {
         const { rows, final, counts, file } = outcome;
@@ -281,8 +286,12 @@ Deno.test("locust sends arrivals at their times, whatever the server does", asyn
         assert.equal(final.dropped, 0);
         assert.ok(final.unfinished > 0 && final.drainRequests > 0);
         const seen = (error: string) => rows.filter((row) => row[6] === error).length;
-        // The server may have answered one that the load's end has left without a row of its own.
-        const near = (a: number, b: number) => assert.ok(b - 1 <= a && a <= b, `${a}, ${b}`);
+        // The server may have answered some that the load's end has left without an answer: of those
+        // that were due in the drain, as the window's had all of that for it.
+        const left = rows.filter((row) => row[6] === "unfinished" && !row[4]!.endsWith("/summary"));
+        assert.ok(left.every(([intended]) => Number(intended) >= final.windowEndUs), `${left}`);
+        const near = (a: number, b: number) =>
+          assert.ok(b - left.length <= a && a <= b, `${a}, ${b} but for ${left.length}`);
         near(seen("HTTP 500"), server.seen.error);
         near(seen("connection closed"), server.seen.close);
         near(seen("HTTP 302"), server.seen.redirect);
@@ -306,18 +315,18 @@ Deno.test({
       (n) => {
         if (n === 150) {
           Deno.kill(generator, "SIGSTOP");
-          setTimeout(() => Deno.kill(generator, "SIGCONT"), 400);
+          setTimeout(() => Deno.kill(generator, "SIGCONT"), 2000);
         }
         return "ok";
       },
-      { arrivalRate: 100, warmUpS: 0.5, windowS: 2, onStart: (_, _env, pid) => generator = pid },
+      { arrivalRate: 100, warmUpS: 0.5, windowS: 4, onStart: (_, _env, pid) => generator = pid },
       (outcome) => {
         assertOpenLoop(outcome, 100);
         const times = outcome.rows.map((row) => row.slice(0, 4).map(Number));
         const waits = times.map(([intended, start]) => start! - intended!);
-        assert.ok(Math.max(...waits) > 200_000, "what was due meanwhile is late, and says so");
+        assert.ok(Math.max(...waits) > 1e6, "what was due meanwhile is late, and says so");
         const service = Math.max(...times.map(([, , serviceUs]) => serviceUs!));
-        assert.ok(service < 200_000, `${service} µs`);
+        assert.ok(service < 1e6, `${service} µs`);
       },
     );
   },
@@ -328,12 +337,14 @@ Deno.test("locust counts a request by its intended start when its answer comes a
   await load(
     () => Date.now() < startMs ? "hang" : "ok",
     { arrivalRate: 100, arrivals: "poisson", warmUpS: 0.5, windowS: 1 },
-    ({ final, rows, endedUs }) => {
+    ({ final, rows }) => {
       assert.equal(final.unfinished, 0);
       assert.equal(final.requests, final.arrivals);
-      // The load ends as soon as the window's last request is answered.
-      assert.ok(endedUs - final.windowEndUs < 1_000_000);
-      const gaps = rows.map((row) => Number(row[0])).sort((a, b) => a - b)
+      const intended = rows.map((row) => Number(row[0])).sort((a, b) => a - b);
+      // The load ends as soon as the window's last request is answered, and not after all of DRAIN_S,
+      // in which requests would be due until its end.
+      assert.ok(intended.at(-1)! < final.windowEndUs + 1e6);
+      const gaps = intended
         .map((us, i, all) => us - (all[i - 1] ?? us)).slice(1);
       assert.ok(new Set(gaps).size > gaps.length * 0.9, "Poisson arrivals have no common distance");
     },
@@ -371,7 +382,8 @@ Deno.test("locust loses nothing with two processes, closed and open", async () =
   for (const run of [{ users: 30 }, { arrivalRate: 300 }] as Partial<Run>[]) {
     await load(
       (n) => n % 50 === 0 ? "error" : "ok",
-      { ...run, processes: 2, warmUpS: 0.5, windowS: 1.5 },
+      // The master tells of the second before last: of three of them here.
+      { ...run, processes: 2, warmUpS: 0.5, windowS: 4 },
       (outcome) => {
         const { final, live } = outcome;
         const [a, b] = final.processes;
