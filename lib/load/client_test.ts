@@ -21,7 +21,6 @@ const OK = `HTTP/1.1 200 OK\r\n${TYPE}${LENGTH}\r\n${BODY}`;
 const CHUNKED = `HTTP/1.1 200 OK\r\n${TYPE}Transfer-Encoding: chunked\r\n\r\n`;
 const HEAD = `HTTP/1.1 200 OK\r\n${TYPE}`;
 const HANG = 1_400; // longer than the clients wait
-const SHORT = 15; // so that what comes before is read by itself
 
 function encoded(name: string, bytes: Uint8Array): Step[] {
   return [`${HEAD}Content-Encoding: ${name}\r\nContent-Length: ${bytes.length}\r\n\r\n`, bytes];
@@ -34,21 +33,31 @@ const SCRIPTS: Record<string, Step[]> = {
   "a good answer": [OK],
   "closed without a byte": ["CLOSE"],
   "reset without a byte": ["RESET"],
-  "closed within the status line": ["HTTP/1.1 20", SHORT, "CLOSE"],
-  "closed within the headers": [HEAD, SHORT, "CLOSE"],
-  "reset within the headers": [HEAD, SHORT, "RESET"],
-  "closed within the body": [`${HEAD}${LENGTH}\r\n{"id"`, SHORT, "CLOSE"],
-  "closed within the body, headers before": [`${HEAD}${LENGTH}\r\n`, SHORT, "{", SHORT, "CLOSE"],
-  "reset within the body": [`${HEAD}${LENGTH}\r\n{"id"`, SHORT, "RESET"],
-  "closed before the body": [`${HEAD}${LENGTH}\r\n`, SHORT, "CLOSE"],
+  "closed within the status line": ["HTTP/1.1 20", "READ", "CLOSE"],
+  "closed within the headers": [HEAD, "READ", "CLOSE"],
+  "reset within the headers": [HEAD, "READ", "RESET"],
+  "closed within the body": [`${HEAD}${LENGTH}\r\n{"id"`, "READ", "CLOSE"],
+  "closed within the body, headers before": [`${HEAD}${LENGTH}\r\n`, "READ", "{", "READ", "CLOSE"],
+  "reset within the body": [`${HEAD}${LENGTH}\r\n{"id"`, "READ", "RESET"],
+  "closed before the body": [`${HEAD}${LENGTH}\r\n`, "READ", "CLOSE"],
   "chunks": [`${CHUNKED}5\r\n{"id"\r\n3\r\n:1}\r\n0\r\n\r\n`],
-  "chunks in pieces": [CHUNKED, SHORT, "5\r", SHORT, '\n{"i', SHORT, 'd"\r\n0\r\n', SHORT, "\r\n"],
+  "chunks in pieces": [
+    CHUNKED,
+    "READ",
+    "5\r",
+    "READ",
+    '\n{"i',
+    "READ",
+    'd"\r\n0\r\n',
+    "READ",
+    "\r\n",
+  ],
   "chunks with extension and trailer": [`${CHUNKED}2;a=b\r\n{}\r\n0\r\nX-Sum: 1\r\n\r\n`],
   "a bad chunk with the headers": [`${CHUNKED}xyz\r\n{}\r\n0\r\n\r\n`],
-  "a bad chunk after the headers": [CHUNKED, SHORT, "xyz\r\n{}\r\n0\r\n\r\n"],
-  "a chunk longer than said": [CHUNKED, SHORT, "2\r\n{}{}\r\n0\r\n\r\n"],
-  "closed within the chunks": [`${CHUNKED}5\r\n{"i`, SHORT, "CLOSE"],
-  "closed before the last chunk": [`${CHUNKED}2\r\n{}\r\n`, SHORT, "CLOSE"],
+  "a bad chunk after the headers": [CHUNKED, "READ", "xyz\r\n{}\r\n0\r\n\r\n"],
+  "a chunk longer than said": [CHUNKED, "READ", "2\r\n{}{}\r\n0\r\n\r\n"],
+  "closed within the chunks": [`${CHUNKED}5\r\n{"i`, "READ", "CLOSE"],
+  "closed before the last chunk": [`${CHUNKED}2\r\n{}\r\n`, "READ", "CLOSE"],
   "length and chunks": [`${HEAD}${LENGTH}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`],
   "silence": [HANG],
   "silence within the headers": [HEAD, HANG],
@@ -57,7 +66,7 @@ const SCRIPTS: Record<string, Step[]> = {
   "status 500": [`HTTP/1.1 500 Oops\r\n${TYPE}${LENGTH}\r\n${BODY}`],
   "500, closed within the body": [
     `HTTP/1.1 500 Oops\r\n${TYPE}${LENGTH}\r\n`,
-    SHORT,
+    "READ",
     "CLOSE",
   ],
   "404 without a body": ["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"],
@@ -69,17 +78,15 @@ const SCRIPTS: Record<string, Step[]> = {
   "204 with a length": [`HTTP/1.1 204 No Content\r\n${LENGTH}\r\n`],
   "status 304": [`HTTP/1.1 304 Not Modified\r\n${LENGTH}\r\n`],
   "100 in the same packet": [`HTTP/1.1 100 Continue\r\n\r\n${OK}`],
-  "100 in a packet of its own": ["HTTP/1.1 100 Continue\r\n\r\n", SHORT, OK],
-  "103 with headers": ["HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", SHORT, OK],
-  "100 and then closed": ["HTTP/1.1 100 Continue\r\n\r\n", SHORT, "CLOSE"],
-  "closed after a good answer": [OK, "CLOSE"],
-  "closed a moment after a good answer": [`${OK}`, SHORT, "CLOSE"],
+  "100 in a packet of its own": ["HTTP/1.1 100 Continue\r\n\r\n", "READ", OK],
+  "103 with headers": ["HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "READ", OK],
+  "100 and then closed": ["HTTP/1.1 100 Continue\r\n\r\n", "READ", "CLOSE"],
   "Connection: close": [`${HEAD}Connection: close\r\n${LENGTH}\r\n${BODY}`],
   "Connection: close, kept open": [`${HEAD}connection: CLOSE\r\n${LENGTH}\r\n${BODY}`],
   "HTTP/1.0": [`HTTP/1.0 200 OK\r\n${TYPE}${LENGTH}\r\n${BODY}`],
   "HTTP/1.0, kept": [`HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n${TYPE}${LENGTH}\r\n${BODY}`],
-  "a body to the end of the connection": [`${HEAD}\r\n${BODY}`, SHORT, "CLOSE"],
-  "no body to the end of the connection": [`${HEAD}\r\n`, SHORT, "CLOSE"],
+  "a body to the end of the connection": [`${HEAD}\r\n${BODY}`, "READ", "CLOSE"],
+  "no body to the end of the connection": [`${HEAD}\r\n`, "READ", "CLOSE"],
   "garbage": ["hello, world\r\n\r\n"],
   "garbage for a version": [OK.replace("1.1", "x.y")],
   "HTTP/2's first bytes": ["\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0d"],
@@ -107,7 +114,7 @@ const SCRIPTS: Record<string, Step[]> = {
   "an empty body": [`${HEAD}Content-Length: 0\r\n\r\n`],
   "a long body": [
     `${HEAD}Content-Length: 1000000\r\n\r\n${"x".repeat(500_000)}`,
-    SHORT,
+    "READ",
     "x".repeat(500_000),
   ],
   "gzip": encoded("gzip", gzipSync(body)),
@@ -119,8 +126,16 @@ const SCRIPTS: Record<string, Step[]> = {
   "brotli": encoded("br", brotliCompressSync(body)),
   "identity": encoded("identity", body),
   "garbage after a good answer": [`${OK}garbage\r\n\r\n`],
-  "bytes that nobody asked for": [OK, SHORT, "more"],
 };
+
+/** In these the server acts after its answer, before the next request. */
+const IDLE_SCRIPTS: Record<string, Step[]> = {
+  "closed after a good answer": [OK, "CLOSE"],
+  "closed a moment after a good answer": [OK, "READ", "CLOSE"],
+  "bytes that nobody asked for": [OK, "READ", "more"],
+};
+/** Long for what a server does in between. */
+const IDLE_S = 1.5;
 
 /** Runs one user until the load says that it is enough, or the window ends. */
 async function run(
@@ -128,6 +143,7 @@ async function run(
   host: string,
   windowS: number,
   isEnough: () => boolean,
+  thinkTimeS = 0.04,
 ): Promise<{ rows: string[]; examples: Record<string, string> }> {
   const folder = mkdtempSync(join(tmpdir(), "poolscope-client-"));
   try {
@@ -141,8 +157,8 @@ async function run(
       scenario: {
         users: 1,
         spawnRate: 100,
-        thinkTimeMinS: 0.04,
-        thinkTimeMaxS: 0.04,
+        thinkTimeMinS: thinkTimeS,
+        thinkTimeMaxS: thinkTimeS,
         arrivalRate: null,
         arrivals: "constant",
         client,
@@ -190,18 +206,23 @@ async function run(
 const KEPT_BY_FAST_USER = "garbage after a good answer";
 
 /** Status, error and bytes of each answer and of the one after it, and whether it had to connect. */
-async function meet(client: "lean" | "fast"): Promise<string[]> {
+async function meet(
+  client: "lean" | "fast",
+  cases: Record<string, Step[]>,
+  thinkTimeS?: number,
+): Promise<string[]> {
   // A good answer after each: what is left of the one before shows in it.
-  const scripts = Object.values(SCRIPTS).flatMap((script) => [script, [OK]]);
+  const scripts = Object.values(cases).flatMap((script) => [script, [OK]]);
   await using server = await ScriptedServer.start(scripts);
   const { rows } = await run(
     client,
     server.url,
     120,
     () => server.connectionOf.length > scripts.length,
+    thinkTimeS,
   );
   return scripts.map((_, i) => {
-    const name = Object.keys(SCRIPTS)[i >> 1]!;
+    const name = Object.keys(cases)[i >> 1]!;
     const isNew = i > 0 && server.connectionOf[i - 1] !== server.connectionOf[i] &&
       !(i % 2 === 1 && name === KEPT_BY_FAST_USER);
     return `${name}${i % 2 ? ", then" : ""}: ${rows[i]}${isNew ? " (new connection)" : ""}`;
@@ -209,13 +230,20 @@ async function meet(client: "lean" | "fast"): Promise<string[]> {
 }
 
 Deno.test("the lean client records what FastHttpUser does, whatever the server does", async () => {
-  const [lean, fast] = await Promise.all([meet("lean"), meet("fast")]);
+  const [lean, fast] = await Promise.all([meet("lean", SCRIPTS), meet("fast", SCRIPTS)]);
   assert.deepEqual(lean, fast);
   // The comparison says something: all kinds of outcome are there.
   const errors = ["timeout", "HTTPParseError", "ConnectionResetError", "HTTP 302", "wrong body"];
   for (const error of ["connection closed", ...errors]) {
     assert.ok(fast.some((row) => row.includes(error)), error);
   }
+});
+
+Deno.test("the lean client leaves a connection that the server has done with, as FastHttpUser does", async () => {
+  const [lean, fast] = await Promise.all(
+    (["lean", "fast"] as const).map((client) => meet(client, IDLE_SCRIPTS, IDLE_S)),
+  );
+  assert.deepEqual(lean, fast);
 });
 
 Deno.test("the lean client says that a connection was refused as FastHttpUser does", async () => {

@@ -1,10 +1,14 @@
 /** An HTTP server that answers the n-th request as the n-th script says, byte by byte. */
 
+import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** What to do next: send bytes, wait so many milliseconds, or end the connection. */
-export type Step = string | Uint8Array | number | "CLOSE" | "RESET";
+/**
+ * What to do next: send bytes, wait so many milliseconds, or until the client has read all that was sent,
+ * or end the connection.
+ */
+export type Step = string | Uint8Array | number | "READ" | "CLOSE" | "RESET";
 
 /** Answers one request with each script, and every request after them with the last. */
 export class ScriptedServer implements AsyncDisposable {
@@ -48,7 +52,8 @@ export class ScriptedServer implements AsyncDisposable {
       for (const step of script) {
         if (step === "CLOSE") return;
         if (step === "RESET") return void socket.resetAndDestroy();
-        if (typeof step === "number") await sleep(step);
+        if (step === "READ") await haveRead(socket);
+        else if (typeof step === "number") await sleep(step);
         else await write(socket, typeof step === "string" ? encode(step) : step);
       }
     }
@@ -69,4 +74,21 @@ function write(socket: Socket, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) =>
     socket.write(bytes, (error) => error ? reject(error) : resolve())
   );
+}
+
+/** What of a connection has no acknowledgement yet, and what waits to be read, as the system counts. */
+function queuesOf(local: number | undefined, remote: number | undefined): [number, number] {
+  const end = (port = 0) => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const line = readFileSync("/proc/net/tcp", "utf8").split("\n")
+    .find((line) => line.includes(` ${end(local)} ${end(remote)} `));
+  // None of one that is closed.
+  const [, sent, received] = /([0-9A-F]{8}):([0-9A-F]{8})/.exec(line?.split(/ +/)[5] ?? "") ?? [];
+  return [parseInt(sent ?? "0", 16), parseInt(received ?? "0", 16)];
+}
+
+/** Waits until nothing is on its way to the client, and nothing lies there unread. */
+async function haveRead({ localPort, remotePort }: Socket): Promise<void> {
+  while (queuesOf(localPort, remotePort)[0] > 0 || queuesOf(remotePort, localPort)[1] > 0) {
+    await sleep(1);
+  }
 }
