@@ -4,6 +4,10 @@ import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** In the system's table of connections. */
+const ESTABLISHED = "01";
+const NOTHING = "00000000";
+
 /**
  * What to do next: send bytes, wait so many milliseconds, or until the client has read all that was sent,
  * or end the connection.
@@ -76,19 +80,21 @@ function write(socket: Socket, bytes: Uint8Array): Promise<void> {
   );
 }
 
-/** What of a connection has no acknowledgement yet, and what waits to be read, as the system counts. */
-function queuesOf(local: number | undefined, remote: number | undefined): [number, number] {
-  const end = (port = 0) => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  const line = readFileSync("/proc/net/tcp", "utf8").split("\n")
-    .find((line) => line.includes(` ${end(local)} ${end(remote)} `));
-  // None of one that is closed.
-  const [, sent, received] = /([0-9A-F]{8}):([0-9A-F]{8})/.exec(line?.split(/ +/)[5] ?? "") ?? [];
-  return [parseInt(sent ?? "0", 16), parseInt(received ?? "0", 16)];
+/** A connection as one of its ends sees it: its state, and what is not acknowledged and not read yet. */
+function endOf(table: string, local: number, remote: number): string[] | undefined {
+  const hex = (port: number) => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return RegExp(` ${hex(local)} ${hex(remote)} (..) (.{8}):(.{8}) `).exec(table)?.slice(1);
 }
 
-/** Waits until nothing is on its way to the client, and nothing lies there unread. */
-async function haveRead({ localPort, remotePort }: Socket): Promise<void> {
-  while (queuesOf(localPort, remotePort)[0] > 0 || queuesOf(remotePort, localPort)[1] > 0) {
+/** Waits until nothing is on its way to the client, and nothing lies there unread; or it has closed. */
+async function haveRead(socket: Socket): Promise<void> {
+  const { localPort, remotePort } = socket;
+  while (!socket.destroyed) {
+    const table = readFileSync("/proc/net/tcp", "utf8");
+    const own = endOf(table, localPort!, remotePort!);
+    const client = endOf(table, remotePort!, localPort!);
+    if (own !== undefined && own[0] !== ESTABLISHED) return;
+    if (own?.[1] === NOTHING && client?.[2] === NOTHING) return;
     await sleep(1);
   }
 }
