@@ -239,7 +239,7 @@ Deno.test("the lean client records what FastHttpUser does, whatever the server d
   }
 });
 
-Deno.test("the lean client leaves a connection that the server has done with, as FastHttpUser does", async () => {
+Deno.test("the lean client leaves a connection that the server is done with as FastHttpUser does", async () => {
   const [lean, fast] = await Promise.all(
     (["lean", "fast"] as const).map((client) => meet(client, IDLE_SCRIPTS, IDLE_S)),
   );

@@ -130,7 +130,10 @@ print(given, measured, *timings.PAGE.unpack(worker._page))
 const LONGEST_STRIDE = 16;
 const THREADS = 4;
 
-/** Starts it with its folder, for how many seconds (0: until it is waited for), in how many threads, and at how many requests/s. */
+/**
+ * Starts it with its folder, for how many seconds (0: until it is waited for), in how many threads, and at
+ * how many requests/s.
+ */
 async function startWorker(folder: string, ...how: [number, number, number]) {
   const { python } = await setUp();
   const process = new Deno.Command(python.python, {
