@@ -122,10 +122,10 @@ Deno.test("gates that limit a claim fire when their condition is produced", asyn
     saidBy(run, "listen_overflow");
     ok(run.conditions.tcp!.listenOverflows > 0);
   });
-  await t.step("at_quota: PostgreSQL with a tenth of a core", async () => {
-    const run = await study.run({ scenario: { users: 10, dbCpus: 0.1 }, windowS: 4 });
+  await t.step("at_quota: PostgreSQL with a fiftieth of a core", async () => {
+    const run = await study.run({ scenario: { users: 10, dbCpus: 0.02 }, windowS: 4 });
     const seen = run.conditions.services.find(({ service }) => service === "postgres")!;
-    equal(seen.quota, 0.1);
+    equal(seen.quota, 0.02);
     ok(gatesOfRun(run).includes("at_quota"), JSON.stringify(seen));
   });
 });
