@@ -2,10 +2,10 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
 import { LocalEngine } from "../engine/local.ts";
 import { UsageError } from "../errors.ts";
+import { waitUntil } from "../hosts/wait.ts";
 import { FRAMEWORKS } from "../plan.ts";
 import {
   createScenario,
@@ -85,7 +85,14 @@ async function measure(engine: LocalEngine, scenario: Scenario): Promise<Work & 
     await admin.unsafe("alter system set log_line_prefix = '[%p] '");
     await admin.unsafe("alter system set log_min_duration_statement = 0");
     await admin.unsafe("select pg_reload_conf()");
-    await sleep(300);
+    const shown = async () => {
+      const fresh = postgres({ ...services.postgres, max: 1 });
+      const [row] = await fresh`show log_min_duration_statement`.finally(() => fresh.end());
+      return row!.log_min_duration_statement === "0" || null;
+    };
+    // Once one shows it, the postmaster is telling the others, before it takes the next connection.
+    await waitUntil(shown, { what: "the log's settings" });
+    await shown();
     const before = log().length;
     let most = 0;
     const looking = setInterval(async () => {
