@@ -6,7 +6,7 @@ import { loadPolars } from "./frames/polars.ts";
 import { PATHS } from "./scenario.ts";
 import { dockerTests } from "./testing/docker.ts";
 import { Runs } from "./testing/docker_runs.ts";
-import { checkOwnRun, copyApp, OWN_APPS, ownScenario } from "./testing/own_apps.ts";
+import { checkOwnRun, copyApp, OWN_APPS, OWN_WINDOW_S, ownScenario } from "./testing/own_apps.ts";
 
 const dockerTest = await dockerTests("apps of other languages on Docker");
 
@@ -28,7 +28,7 @@ Deno.test(dockerTest(
       for (const { name } of apps) {
         for (const path of PATHS) {
           await t.step(`${name}, ${path}`, async () => {
-            checkOwnRun(await runs.read(ownScenario(name, path)));
+            checkOwnRun(await runs.read(ownScenario(name, path), OWN_WINDOW_S));
           });
         }
       }

@@ -111,8 +111,8 @@ export class Runs implements AsyncDisposable {
   }
 
   /** One run, as a report reads it. */
-  async read(scenario: Scenario): Promise<RunSummary> {
-    const { planned } = await this.run(scenario, { windowS: 3 });
+  async read(scenario: Scenario, windowS = 3): Promise<RunSummary> {
+    const { planned } = await this.run(scenario, { windowS });
     return (await readRun(this.folder, planned))!.run;
   }
 

@@ -26,6 +26,8 @@ export interface Trouble {
   warmUpS?: number;
   /** @default 3 */
   windowS?: number;
+  /** @default false */
+  functionalCheck?: boolean;
   /** What of the services is not as it should be. */
   change?: Partial<RunServices>;
   /** Added to Locust's environment. */
@@ -87,7 +89,7 @@ export class TroubledStudy implements AsyncDisposable {
   /** One run; `damage` is done to its folder before it is read. */
   async run(trouble: Trouble, damage: (folder: string) => void = () => {}): Promise<RunSummary> {
     this.engine.trouble = trouble;
-    const { warmUpS = 1, windowS = 3 } = trouble;
+    const { warmUpS = 1, windowS = 3, functionalCheck = false } = trouble;
     const scenario = createScenario({
       framework: "flask",
       path: "direct",
@@ -99,7 +101,7 @@ export class TroubledStudy implements AsyncDisposable {
     const plan: Plan = {
       name: "gates",
       purpose: "Gates.",
-      functionalCheck: false,
+      functionalCheck,
       rounds: 1,
       seed: 1,
       warmUpS,
