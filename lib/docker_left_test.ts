@@ -40,6 +40,8 @@ Deno.test(dockerTest(
             seen = containers.length;
             published.push(...containers.flatMap(({ Ports }) => Ports.filter((p) => p.PublicPort)));
           },
+          // Longer than the daemon may take to tell.
+          windowS: 6,
         });
         // PostgreSQL, the relay, Locust, the app, PgBouncer.
         equal(seen, path === "pooled" ? 5 : 4);
