@@ -5,7 +5,6 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import { DockerEngine } from "./engine/docker.ts";
@@ -14,6 +13,7 @@ import { LocalEngine } from "./engine/local.ts";
 import { readSlices } from "./frames/own_time.ts";
 import { sweepDocker } from "./hosts/docker/sweep.ts";
 import { sweep } from "./hosts/owned.ts";
+import { waitUntil } from "./hosts/wait.ts";
 import { parsePlan, type PlannedRun } from "./plan.ts";
 import { runGroup } from "./run_group.ts";
 import { scenarioId } from "./scenario.ts";
@@ -139,6 +139,19 @@ async function namesInNetworks(docker: Docker, study: string): Promise<string[][
     .map(([, all]) => all).sort((a, b) => a.length - b.length);
 }
 
+/** How many turns Locust has written, in its container. */
+async function countTurns(docker: Docker, study: string): Promise<number> {
+  const filters = { label: [`org.poolscope.study=${study}`], name: ["-locust"] };
+  const [locust] = await docker.listContainers({ filters });
+  const look =
+    "find / -path /proc -prune -o -name slices.csv -exec cat {} + 2>/dev/null | grep -c ^[0-9]";
+  const exec = await docker.getContainer(locust!.Id)
+    .exec({ Cmd: ["sh", "-c", look], AttachStdout: true, Tty: true });
+  let count = "";
+  for await (const chunk of await exec.start({ Tty: true })) count += chunk;
+  return Number(count);
+}
+
 Deno.test(dockerTest(
   "what is left of arms whose start is killed between their blocks is gone with the next start",
   async (found) => {
@@ -149,11 +162,13 @@ Deno.test(dockerTest(
     const folder = mkdtempSync(join(tmpdir(), "poolscope-group-"));
     try {
       const plan = join(folder, "plan.json");
-      writeFileSync(plan, planOf(PATHS, 1));
+      writeFileSync(plan, planOf(PATHS, 2));
       const started = startTask("run", ["--engine", "docker", "--plan", plan, "--study", study]);
       await reach(study, "window", started.result);
-      // The first of four blocks of two seconds is over.
-      await sleep(2500);
+      // Of each arm a turn of the warm-up and one of the first of four blocks.
+      await waitUntil(async () => await countTurns(found.docker, study) >= 4 || null, {
+        what: "the end of the first block",
+      });
       const names = await namesInNetworks(found.docker, study);
       deepEqual(names.map(({ length }) => length), [3, 4]);
       // Each app is known by a name of its own to Locust, which is in the networks of both.
