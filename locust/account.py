@@ -82,12 +82,15 @@ class LiveFile:
         gevent.get_hub().threadpool.spawn(int)  # the thread starts now, not under load
         self._writing: gevent.event.AsyncResult | None = None
         self._removed = False
+        self._asked = 0
 
     def write(self, live: dict, service_us: list[int]) -> None:
-        """`service_us` is sorted. Other greenlets run meanwhile."""
+        """`service_us` is sorted. Other greenlets run meanwhile; of what waits, the newest is written."""
+        self._asked += 1
+        own = self._asked
         while self._writing is not None and not self._writing.ready():
             self._writing.wait()  # two at once would take each other's temporary file
-        if self._removed:
+        if self._removed or own < self._asked:
             return
         p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
         text = json.dumps({**live, "p95Ms": p95_ms})

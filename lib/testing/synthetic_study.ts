@@ -295,13 +295,14 @@ function telemetryFiles(
   };
   const pooled = scenario.path === "pooled";
   // Nothing comes after the last turn.
-  const lastS = plan.design === "alternating" ? plan.warmUpS + plan.windowS : Infinity;
+  const endS = plan.warmUpS + plan.windowS;
+  const lastS = plan.design === "alternating" ? endS : Infinity;
   const calls = (second: number) => Math.round(rps * Math.min(second, lastS));
   const asked = [
     { id: 11, query: "SELECT * FROM users WHERE id = $1", times: run.statements ?? 1 },
     { id: 12, query: "BEGIN", times: 1 },
   ];
-  const statements = [0, plan.warmUpS, plan.warmUpS + plan.windowS + 1].flatMap((second) =>
+  const statements = [0, plan.warmUpS, endS, endS + 1].flatMap((second) =>
     asked.map(({ id, query, times }) => {
       const rows = calls(second);
       return [EPOCH_US + second * 1e6, id, times * rows, rows, rows / 8, query].join();
