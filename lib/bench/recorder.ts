@@ -70,14 +70,13 @@ export async function benchRecorder(options: BenchOptions): Promise<RecorderResu
   };
 }
 
-/** For each pair of blocks, what recording added to a request, in microseconds. */
-async function measureCosts(
+/** Pairs of blocks with and without recording, in one run. */
+export async function recordBlocks(
   pairs: number,
   seed: number,
   python: string,
   signal: AbortSignal,
-  log: (line: string) => void,
-): Promise<number[]> {
+): Promise<[on: Block, off: Block][]> {
   using folder = new BenchFolder();
   await using server = await BenchServer.start(python, "static_server.py");
   const file = script("recorder_locustfile.py");
@@ -98,9 +97,18 @@ async function measureCosts(
       POOLSCOPE_BENCH_BLOCK_S: String(BLOCK_S),
     },
   });
-  const blocks: [on: Block, off: Block][] = JSON.parse(
-    readFileSync(join(folder.path, "blocks.json"), "utf8"),
-  );
+  return JSON.parse(readFileSync(join(folder.path, "blocks.json"), "utf8"));
+}
+
+/** For each pair of blocks, what recording added to a request, in microseconds. */
+async function measureCosts(
+  pairs: number,
+  seed: number,
+  python: string,
+  signal: AbortSignal,
+  log: (line: string) => void,
+): Promise<number[]> {
+  const blocks = await recordBlocks(pairs, seed, python, signal);
   // The host may take a core away for a while, which empties its caches, and another program may
   // hold the server's core for as long as a block: neither has to do with what recording costs.
   const usable = blocks.filter((pair) =>
