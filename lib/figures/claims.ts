@@ -119,10 +119,12 @@ export function percentileOf(scenario: ScenarioSummary, percentile: Percentile):
 }
 
 /** What is said of two latencies: by their runs' ranges, or by the interval of their ratio. */
-export type LatencyRelation = RangeRelation | "higher" | "lower" | "indistinguishable";
+export type LatencyRelation = RangeRelation | "higher" | "lower" | "indistinguishable" | "open";
 
-function relationOf({ low, high }: Estimate): LatencyRelation {
-  if (low === null || high === null) return "single";
+/** Nothing is said before all starts are there, nor of one, whose interval lacks what starts differ by. */
+function relationInTurns({ n, open }: PathRatio, { low, high }: Estimate): LatencyRelation {
+  if (low === null || high === null || n < 2) return "single";
+  if (open) return "open";
   return low > 1 ? "higher" : high < 1 ? "lower" : "indistinguishable";
 }
 
@@ -137,12 +139,16 @@ export function latencyComparisons(
 ): PathComparison<LatencyRelation>[] {
   const byId = new Map(scenarios.map((scenario) => [scenario.scenarioId, scenario]));
   return ratios.flatMap((ratio): PathComparison<LatencyRelation>[] => {
-    const inTurns = ratio.latency?.[percentile as keyof LatencyRatios] ?? null;
-    if (inTurns !== null) {
-      return [{ ...comparedOf(ratio), verdict: relationOf(inTurns), ratio: inTurns.value }];
-    }
     const [direct, pooled] = [byId.get(ratio.direct), byId.get(ratio.pooled)];
     if (direct === undefined || pooled === undefined) return [];
+    const inTurns = ratio.latency?.[percentile as keyof LatencyRatios] ?? null;
+    if (inTurns !== null) {
+      const relation = relationInTurns(ratio, inTurns);
+      const isOpen = (relation === "higher" && isLowerBound(direct, percentile)) ||
+        (relation === "lower" && isLowerBound(pooled, percentile));
+      const verdict = isOpen ? "indistinguishable" : relation;
+      return [{ ...comparedOf(ratio), verdict, ratio: inTurns.value }];
+    }
     const [base, other] = [percentileOf(direct, percentile), percentileOf(pooled, percentile)];
     const relation = compareRanges(
       { estimate: base, n: direct.n },
@@ -257,7 +263,7 @@ export function rangeClaim(
   return claim(
     measure,
     comparisons,
-    ["indistinguishable", "overlap", "few"],
+    ["indistinguishable", "open", "overlap", "few"],
     (ofVerdict) => {
       const inTurns = ["higher", "lower"].flatMap(ofVerdict);
       return [

@@ -185,12 +185,27 @@ Deno.test("latencyComparisons() never takes a lower bound for the lower value", 
     rejectedPaths: [],
     users: 1,
   } as unknown as PathRatio;
-  const verdict = (direct: boolean, pooled: boolean) =>
-    latencyComparisons([pair], [scenario("d", 10, direct), scenario("p", 50, pooled)], 95)[0]!
-      .verdict;
+  const verdict = (direct: boolean, pooled: boolean, inTurns: Partial<PathRatio> = {}) =>
+    latencyComparisons(
+      [{ ...pair, ...inTurns }],
+      [scenario("d", 10, direct), scenario("p", 50, pooled)],
+      95,
+    )[0]!.verdict;
   assert.equal(verdict(false, false), "above");
   assert.equal(verdict(false, true), "above");
   assert.equal(verdict(true, false), "overlap");
+  const turns = (low: number, high: number, n = 3, open = false) => ({
+    latency: { 50: null, 95: { value: (low + high) / 2, low, high }, 99: null },
+    n,
+    open,
+  });
+  assert.equal(verdict(false, false, turns(1.1, 1.3)), "higher");
+  assert.equal(verdict(true, false, turns(1.1, 1.3)), "indistinguishable");
+  assert.equal(verdict(false, true, turns(0.7, 0.9)), "indistinguishable");
+  // Before all starts are there it is not decided, and one start decides nothing.
+  assert.equal(verdict(false, false, turns(1.1, 1.3, 2, true)), "open");
+  assert.equal(verdict(false, false, turns(1.1, 1.3, 1, true)), "single");
+  assert.equal(verdict(false, false, turns(1.1, 1.3, 1)), "single");
 });
 
 Deno.test("rangeClaim() of arms in turn goes by the interval of the ratio, and names no runs", () => {

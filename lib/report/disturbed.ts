@@ -21,12 +21,15 @@ interface Beside {
   slices: Slice[];
 }
 
-/** A run that took turns; null for any other, and for one whose damage is told when it is read. */
+/**
+ * A run that took turns, whatever became of it: what it used was no other program's. Null for any
+ * other, and for one whose damage is told when it is read.
+ */
 function readTurns(study: string, run: PlannedRun): Beside | null {
   const folder = runFolder(study, run.id, run.round);
   try {
     const manifest = readManifest(folder);
-    if (manifest?.status !== "ok" || manifest.slices === undefined) return null;
+    if (manifest?.slices === undefined) return null;
     const slices = readSlices(folder);
     const { host: { cpus: cores }, times: { loadStarted } } = manifest;
     return slices && loadStarted ? { run, folder, cores, loadStarted, slices } : null;

@@ -181,7 +181,12 @@ export function describeSpent({ family, rule, context }: Study): Markdown {
     ? ratioWords.fixedRounds(rule.rounds, isInTurns)
     : ratioWords.spent(comparisons.length, ends, looks, rule.maxRounds, isInTurns);
   return new Markdown(
-    joinTexts(" ", spent, noise !== null && ratioWords.noise(noise, rule.rounds, isInTurns)),
+    joinTexts(
+      " ",
+      spent,
+      noise !== null &&
+        ratioWords[isInTurns ? "scatterOfStarts" : "noise"](noise, rule.rounds),
+    ),
   );
 }
 

@@ -95,6 +95,8 @@ export interface PlacedValue {
  * How much larger values are where an arm came first: the difference of means within starts, with
  * its t interval. Null where one of the places is too rare.
  *
+ * @param level Share of intervals that may miss. @default 0.05
+ *
  * @example
  * ```ts
  * import { placeEffect } from "./alternation.ts";
@@ -107,7 +109,7 @@ export interface PlacedValue {
  * console.assert(Math.abs(placeEffect(values)!.value - 0.1) < 1e-9);
  * ```
  */
-export function placeEffect(values: readonly PlacedValue[]): Counted | null {
+export function placeEffect(values: readonly PlacedValue[], level = LEVEL): Counted | null {
   let [zz, zy, yy, n, firsts] = [0, 0, 0, 0, 0];
   const starts = [...Map.groupBy(values, ({ start }) => start).values()]
     .filter((own) => new Set(own.map(({ isFirst }) => isFirst)).size === 2);
@@ -127,7 +129,7 @@ export function placeEffect(values: readonly PlacedValue[]): Counted | null {
   const df = n - starts.length - 1;
   const value = zy / zz;
   const variance = Math.max(0, yy - value * zy) / df / zz;
-  const estimate = tInterval({ n: 1, mean: value, deviation: Math.sqrt(variance), df }, LEVEL)!;
+  const estimate = tInterval({ n: 1, mean: value, deviation: Math.sqrt(variance), df }, level)!;
   return { ...estimate, n };
 }
 
@@ -192,7 +194,7 @@ export function alternationOf(
       late: late[i]!,
     })),
     comparisons: compared.map(({ ids: [base, other], ...pair }) =>
-      carryOver(pair, runsOf(base), runsOf(other))
+      carryOver(pair, runsOf(base), runsOf(other), LEVEL / compared.length)
     ),
   };
 }
@@ -232,26 +234,33 @@ function firstOverLater(runs: readonly SlicedRun[]): Counted | null {
 }
 
 /**
- * In a block one arm comes before the other. Where coming second costs one arm more than the other,
- * the product of both rates depends on the order; half of that stands in the ratio, as each arm is
- * second in about half of the blocks.
+ * What following another arm costs one arm more than the other stands in the ratio. Blocks follow each
+ * other at once and in independent order, so of m arms, one follows another in 1 − 1/m² of its slices;
+ * of two arms, the one that comes later in a block does so always, the other in 1 − 2/m² of them. The
+ * mean logarithm of both rates so differs between the orders by 1/m² of the difference in cost, and
+ * the ratio by 1 − 1/m² of it: m² − 1 times as much.
+ *
+ * A slice without an answer has no logarithm, and to leave it out would hide the worst: null then.
  */
 function carryOver(
   { ratio, arms: [base, other], users, arrivalRate }: Omit<Compared, "ids">,
   bases: readonly SlicedRun[],
   others: readonly SlicedRun[],
+  level: number,
 ): CarryOver {
+  const all = [...bases, ...others].flatMap(({ slices }) => slices);
+  const places = all.reduce((most, { place }) => Math.max(most, place), 0);
   const values = bases.flatMap(({ round, slices }) => {
     const beside = others.find((run) => run.round === round)?.slices ?? [];
     const byBlock = new Map(beside.map((slice) => [slice.block, slice]));
     return slices.flatMap(({ block, place, rps }) => {
       const match = byBlock.get(block);
-      if (match === undefined || !(rps > 0 && match.rps > 0)) return [];
-      const value = Math.log(rps * match.rps) / 2;
+      if (match === undefined) return [];
+      const value = (places ** 2 - 1) * Math.log(rps * match.rps) / 2;
       return [{ start: round, isFirst: place < match.place, value }];
     });
   });
-  const effect = placeEffect(values);
+  const effect = all.some(({ rps }) => rps === 0) ? null : placeEffect(values, level);
   const widest = effect && Math.max(Math.abs(effect.low!), Math.abs(effect.high!));
   const half = ratio?.low == null || ratio.high === null
     ? null

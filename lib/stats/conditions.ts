@@ -120,10 +120,13 @@ function steadyState({ turns }: WindowCut, series: WindowSeries): SteadyState | 
   });
 }
 
-/** Mean service time in seconds of what was timed in turns; null without turns. */
-function meanTimedS({ turns, timed, requests: { serviceUs } }: WindowCut): number | null {
+/** Mean service time in seconds of all that was answered and timed in turns; null without turns. */
+function meanTimedS(
+  { turns, timed, timedFailed, requests: { serviceUs } }: WindowCut,
+): number | null {
   if (turns === null || timed.length === 0) return null;
-  return timed.reduce((sum, i) => sum + serviceUs[i]!, 0) / timed.length / 1e6;
+  const all = [...timed, ...timedFailed];
+  return all.reduce((sum, i) => sum + serviceUs[i]!, 0) / all.length / 1e6;
 }
 
 /** How requests end whose connection the service closed or reset. */

@@ -33,7 +33,7 @@ export const alternationWords = {
     "Arms that take turns share a machine, and each of their slices is short. These figures bound what " +
     "that may do to the comparisons; no comparison is dropped for them.",
   noIdle: (limit: number) =>
-    `- **Work in the others' turns**: no arm used more than ${
+    `- **Work in the others' turns**: no arm of which it could be read used more than ${
       formatLimit(limit)
     } of its CPU there.`,
   idle: (arms: readonly string[], limit: number) =>
@@ -60,8 +60,8 @@ export const alternationWords = {
       shareOf(halfWidth)
     } either way`,
   settled: (limit: number) =>
-    `- **Slices settle**: no arm's late halves differ from its early ones by more than ` +
-    `${formatLimit(limit)}.`,
+    `- **Slices settle**: no arm's late halves were found to differ from its early ones ` +
+    `by more than ${formatLimit(limit)}.`,
   unsettled: (arms: readonly string[]) =>
     `- **Slices do not settle**: ${formatList(arms)}. What is measured is partly the start of ` +
     "each slice: use longer slices (`--window`).",
@@ -79,7 +79,7 @@ export const alternationWords = {
     carryOver: (pairs: readonly string[]) =>
       `- **Carry-over from one turn to the next** is ${NOT_ESTIMABLE} for ${
         formatList(pairs)
-      }: too few blocks.`,
+      }: too few blocks, or one in which an arm did not answer.`,
     late: (arms: readonly string[]) =>
       `- **Whether slices settle** is ${NOT_ESTIMABLE} for ${formatList(arms)}: too few blocks.`,
   },
@@ -97,7 +97,8 @@ export const alternationWords = {
     } ` +
     `of CPU in the others' turns, and halves that differ by more than ${formatLimit(late)}`,
   pairsCaption: (share: number) =>
-    "What carry-over does to each ratio, by the order within blocks; n counts blocks; not ruled out " +
+    "What carry-over does to each ratio, by the order within blocks; intervals together, n counts " +
+    "blocks; not ruled out " +
     `where its bound is above ${formatLimit(share)} of the ratio's half-width, ⚠ where it shows`,
   columns: {
     idle: "CPU in the others' turns, of that in its own",

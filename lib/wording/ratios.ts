@@ -71,10 +71,12 @@ export const ratioWords = {
   simultaneous: (comparisons: number) =>
     `The ${comparisons} intervals of this study are simultaneous: in 95% of studies all of them ` +
     `contain their ratio, and at most 5% of studies call any equal arms different.`,
-  noise: (share: number, rounds: number, isInTurns: boolean) =>
-    `${isInTurns ? "The noise of one start" : "A run's noise"} was ${formatPercent(share)} ` +
-    `(coefficient of variation, over ${formatCount(rounds, isInTurns ? "start" : "round")} of ` +
-    "all comparisons).",
+  noise: (share: number, rounds: number) =>
+    `A run's noise was ${formatPercent(share)} (coefficient of variation, over ` +
+    `${formatCount(rounds, "round")} of all comparisons).`,
+  scatterOfStarts: (share: number, starts: number) =>
+    `A ratio of one start scattered by ${formatPercent(Math.SQRT2 * share)} (standard deviation, ` +
+    `over ${formatCount(starts, "start")} of all comparisons).`,
   fixedRounds: (rounds: number, isInTurns: boolean) =>
     `The plan has ${formatCount(rounds, isInTurns ? "start" : "round")} and no further ones.`,
   spent: (
