@@ -12,6 +12,7 @@ from pathlib import Path
 
 import gevent
 import gevent.event
+import gevent.monkey
 import locust.stats
 from request_log import write_whole
 
@@ -83,6 +84,8 @@ class LiveFile:
         self._writing: gevent.event.AsyncResult | None = None
         self._removed = False
         self._asked = 0
+        # Not gevent's: nothing may be sent while `remove` waits for the disk.
+        self._disk = gevent.monkey.get_original("_thread", "allocate_lock")()
 
     def write(self, live: dict, service_us: list[int]) -> None:
         """`service_us` is sorted. Other greenlets run meanwhile; of what waits, the newest is written."""
@@ -94,15 +97,20 @@ class LiveFile:
             return
         p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
         text = json.dumps({**live, "p95Ms": p95_ms})
-        self._writing = gevent.get_hub().threadpool.spawn(write_whole, self._path, text)
+        self._writing = gevent.get_hub().threadpool.spawn(self._write, text)
         self._writing.get()
 
+    def _write(self, text: str) -> None:
+        """In the thread."""
+        with self._disk:
+            if not self._removed:
+                write_whole(self._path, text)
+
     def remove(self) -> None:
-        """For good."""
+        """For good. No other greenlet runs meanwhile."""
         self._removed = True
-        if self._writing is not None:
-            self._writing.wait()
-        self._path.unlink(missing_ok=True)
+        with self._disk:
+            self._path.unlink(missing_ok=True)
 
 
 def write_account(environment, folder: Path, account: dict) -> None:
