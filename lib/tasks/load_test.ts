@@ -123,6 +123,29 @@ Deno.test("load of bad input is one line, with no load and no folder", async () 
   deepEqual(existsSync(runsFolder()) ? readdirSync(runsFolder()) : [], before);
 });
 
+/** What `load --json` prints. */
+const JSON_KEYS = [
+  "url",
+  "routes",
+  "loop",
+  "users",
+  "arrival_rate",
+  "warm_up_s",
+  "duration_s",
+  "interrupted",
+  "accepted",
+  "cause",
+  "requests",
+  "failures",
+  "errors",
+  "rps",
+  "response_ms",
+  "service_ms",
+  "late",
+  "dropped",
+  "folder",
+];
+
 Deno.test("load in an open loop prints one JSON line and writes a run's files", async () => {
   const paths = new Set<string>();
   await using server = new MisbehavingServer((_, path) => (paths.add(path), "ok"));
@@ -134,27 +157,7 @@ Deno.test("load in an open loop prints one JSON line and writes a run's files", 
   equal(code, 0, stderr);
   equal(stdout.trim().split("\n").length, 1);
   const json = JSON.parse(stdout);
-  deepEqual(Object.keys(json), [
-    "url",
-    "routes",
-    "loop",
-    "users",
-    "arrival_rate",
-    "warm_up_s",
-    "duration_s",
-    "interrupted",
-    "accepted",
-    "cause",
-    "requests",
-    "failures",
-    "errors",
-    "rps",
-    "response_ms",
-    "service_ms",
-    "late",
-    "dropped",
-    "folder",
-  ]);
+  deepEqual(Object.keys(json), JSON_KEYS);
   deepEqual([json.url, json.loop, json.users, json.arrival_rate], [server.url, "open", null, 150]);
   deepEqual([json.warm_up_s, json.duration_s, json.interrupted], [1, 3, false]);
   deepEqual([json.accepted, json.cause, json.errors], [true, null, []]);
