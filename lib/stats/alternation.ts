@@ -235,10 +235,10 @@ function firstOverLater(runs: readonly SlicedRun[]): Counted | null {
 
 /**
  * What following another arm costs one arm more than the other stands in the ratio. Blocks follow each
- * other at once and in independent order, so of m arms, one follows another in 1 − 1/m² of its slices;
- * of two arms, the one that comes later in a block does so always, the other in 1 − 2/m² of them. The
- * mean logarithm of both rates so differs between the orders by 1/m² of the difference in cost, and
- * the ratio by 1 − 1/m² of it: m² − 1 times as much.
+ * other at once and in independent order, so of m arms, each follows another in 1 − 1/m² of its slices;
+ * of the two compared, the later one in a block does so always, the earlier one in 1 − 2/m² of them. So
+ * the mean logarithm of both rates differs between the orders by 1/m² of the difference in cost, and the
+ * ratio is off by 1 − 1/m² of it: m² − 1 times as much.
  *
  * A slice without an answer has no logarithm, and to leave it out would hide the worst: null then.
  */
