@@ -116,12 +116,25 @@ export function loadOf(plan: Plan): { warmUpS: number; windowS: number } {
   return { warmUpS: Math.max(LEAST_WARM_UP_S, warmUpS), windowS: blocksS(plan, arms) / arms };
 }
 
+/** No slice is longer, in seconds (blocks.py). */
+export const LONGEST_SLICE_S = 12;
+/** So many service times and pauses of users are in a slice. */
+const CYCLES_IN_SLICE = 4;
+
+/** Seconds of the shortest slice that a plan's arms can have, as far as it is known beforehand. */
+function shortestSliceS({ windowS, scenarios }: Plan): number {
+  const pausesS = scenarios.map(({ thinkTimeMinS, thinkTimeMaxS }) =>
+    (thinkTimeMinS + thinkTimeMaxS) / 2
+  );
+  return Math.max(windowS, Math.min(LONGEST_SLICE_S, CYCLES_IN_SLICE * Math.max(...pausesS)));
+}
+
 /** Seconds of blocks in each start of a group of so many arms. */
 export function blocksS(plan: Plan, arms: number): number {
-  const { minutes = 0, windowS, warmUpS, rounds, scenarios } = plan;
+  const { minutes = 0, warmUpS, rounds, scenarios } = plan;
   const starts = groupScenarios(scenarios).length * rounds;
   const outsideS = START_S + arms * Math.max(LEAST_WARM_UP_S, warmUpS);
-  return Math.max(MIN_BLOCKS * arms * windowS, minutes * 60 / starts - outsideS);
+  return Math.max(MIN_BLOCKS * arms * shortestSliceS(plan), minutes * 60 / starts - outsideS);
 }
 
 /** Seconds of load of some runs, about. */

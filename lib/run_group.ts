@@ -15,7 +15,7 @@ import { tcpBetween, type TcpState } from "./hosts/linux/tcp.ts";
 import { collectRun, followLoad } from "./load/generator.ts";
 import { groupCommand, locustCommand } from "./load/locust.ts";
 import type { LiveSample } from "./load/requests.ts";
-import { blocksS, canTakeTurns, loadOf } from "./groups.ts";
+import { blocksS, canTakeTurns, loadOf, LONGEST_SLICE_S } from "./groups.ts";
 import { LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./plan.ts";
 import {
   checkInputs,
@@ -33,6 +33,7 @@ import { deliveriesBetween, verifyNetwork } from "./verify/network.ts";
 import { resolveRoutes } from "./verify/routes.ts";
 import { readSettings } from "./verify/settings.ts";
 import { verifyApp } from "./verify/verify.ts";
+import { nounFor } from "./wording/format.ts";
 
 /** One run of a group, up. */
 interface Arm {
@@ -85,9 +86,9 @@ export async function runGroup(
 async function each<T, R>(
   all: readonly T[],
   recordOf: (one: T) => RunRecord,
-  step: (one: T, place: number) => Promise<R>,
+  step: (one: T, place: number) => R | Promise<R>,
 ): Promise<R[]> {
-  const results = await Promise.allSettled(all.map(step));
+  const results = await Promise.allSettled(all.map(async (one, place) => await step(one, place)));
   return results.flatMap((result, i) => {
     if (result.status === "fulfilled") return [result.value];
     recordOf(all[i]!).fail(result.reason);
@@ -103,6 +104,8 @@ function tell(
   for (const { run: { order } } of records) events.emit({ event: "phase", order, phase });
 }
 
+const recordOf = ({ record }: Pick<Arm, "record">) => record;
+
 /** What is to be requested of a run's app. */
 async function begin(
   { record, services }: Pick<Arm, "record" | "services">,
@@ -117,7 +120,6 @@ async function begin(
 /** Verifies the services of all runs, loads them, and notes how they were and how they ended. */
 async function useArms(started: readonly Arm[], context: RunContext): Promise<void> {
   if (started.length === 0) return;
-  const recordOf = ({ record }: Arm) => record;
   const records = started.map(recordOf);
   let load = prepareLoad(started, context);
   try {
@@ -198,13 +200,14 @@ function prepareLoad(arms: readonly Arm[], context: RunContext): Load {
   }));
   const collect = async () => {
     await locust.collect(folder);
-    for (const [i, { record }] of arms.entries()) {
+    await each(arms, recordOf, ({ record }, i) => {
+      record.slices = 0;
       const from = join(folder, String(i));
       const names = existsSync(from) ? readdirSync(from) : [];
       for (const name of names) renameSync(join(from, name), join(record.folder, name));
       copyFileSync(join(folder, "logs", "locust.log"), join(record.folder, "logs", "locust.log"));
       record.slices = readSlices(record.folder)?.filter(({ block }) => block > 0).length ?? 0;
-    }
+    });
   };
   return { locust, folder, collect, ...disposalOf(load, folder) };
 }
@@ -239,30 +242,30 @@ async function verify({ record, services, routes }: Arm, context: RunContext): P
   record.cpuSets = services.cpuSets;
 }
 
-/** Samples all runs and loads them. */
+/** Samples all runs and loads them; one that cannot be sampled is loaded beside the others. */
 async function measure(arms: readonly Arm[], load: Load, context: RunContext): Promise<void> {
-  await using stack = new AsyncDisposableStack();
-  const samplers = await Promise.all(
-    arms.map(async ({ services, record }) =>
-      stack.use(await Sampler.start(services, record.folder))
-    ),
-  );
-  for (const { record } of arms) record.step = "load";
-  const networks = await Promise.all(
-    arms.map(({ services: { network } }) => network && readNetwork(network.control)),
-  );
-  await follow(arms, load, samplers, context);
-  for (const [i, { record, services: { network } }] of arms.entries()) {
-    if (networks[i] == null) continue;
-    const after = await readNetwork(network!.control);
-    record.network!.deliveries = deliveriesBetween(networks[i], after);
+  const sampled = await each(arms, recordOf, async ({ services, record }) => {
+    const { network } = services;
+    const before = network && await readNetwork(network.control);
+    const sampler = await Sampler.start(services, record.folder);
+    record.step = "load";
+    return { record, network, before, sampler };
+  });
+  if (sampled.length === 0) return;
+  try {
+    await follow(arms, load, sampled.map(({ sampler }) => sampler), context);
+    await each(sampled, recordOf, async ({ record, network, before }) => {
+      if (before === null) return;
+      record.network!.deliveries = deliveriesBetween(before, await readNetwork(network!.control));
+    });
+  } finally {
+    await each(sampled, recordOf, ({ sampler }) => sampler[Symbol.asyncDispose]());
   }
 }
 
 /** Seconds in which the last drain of a turn, or a warm-up that gets no steadier, is over (blocks.py). */
 const LONGEST_DRAIN_S = 60;
 const LONGEST_WARM_UP_S = 30;
-const LONGEST_SLICE_S = 12;
 
 /** Seconds after which a generator that loads arms in turn is stuck. */
 function longestS(plan: Plan, arms: readonly Arm[]): number {
@@ -297,10 +300,8 @@ async function follow(
   const ended = await followLoad(load.locust, load.folder, {
     loadS: turns ? longestS(plan, arms) : warmUpS + windowS,
     signal,
-    isBroken: () =>
-      arms.some(({ services: { services } }) =>
-        [...services.values()].some(({ name, exit }) => name !== "locust" && exit !== null)
-      ),
+    // Of several, those that are left are worth their time while there is a pair of them.
+    isBroken: () => arms.filter(stands).length < Math.min(2, arms.length),
     ...(!turns && { at: { seconds: warmUpS, act: () => void (tcp = readTcp()) } }),
     onLive(live) {
       if (live.phase !== phase) {
@@ -318,15 +319,22 @@ async function follow(
   });
   await load.collect();
   signal.throwIfAborted();
-  for (const { record } of arms) await judge(record, ended, plan);
+  for (const { record } of arms) {
+    await judge(record, ended, plan).catch((error) => record.fail(error));
+  }
+}
+
+/** Whether none of an arm's services has ended. */
+function stands({ services: { services } }: Arm): boolean {
+  return [...services.values()].every(({ name, exit }) => name === "locust" || exit === null);
 }
 
 function showLive(run: PlannedRun, live: LiveSample, arm: number, { events }: RunContext): void {
-  const { users, rps, failuresPerS, p95Ms, late, dropped, arms } = live;
+  const { late, dropped, arms } = live;
+  const { users, rps, failuresPerS, p95Ms } = arms?.[arm] ?? live;
   const { order, scenario: { arrivalRate } } = run;
   const open = arrivalRate === null ? {} : { arrivalRate, late, dropped };
-  const own = arms?.[arm]?.rps ?? rps;
-  events.emit({ event: "live", order, users, rps: own, failuresPerS, p95Ms, ...open });
+  events.emit({ event: "live", order, users, rps, failuresPerS, p95Ms, ...open });
 }
 
 /** Reads what was recorded of a run; throws of nothing, what was wrong is noted. */
@@ -338,8 +346,17 @@ async function judge(
   const end = await collectRun(record.folder, trouble);
   record.final = end.final;
   record.errors = end.errors;
-  const early = end.trouble ?? (cutShort ? null : explainEarlyEnd(plan, record, end.final));
+  const early = end.trouble ?? explainSilence(end.final) ??
+    (cutShort ? null : explainEarlyEnd(plan, record, end.final));
   if (early !== null) record.fail(new PoolscopeError(early));
+}
+
+/** An arm that hangs gets no more turns; null of one that does not. */
+function explainSilence(final: FinalAccount | null): string | null {
+  const silentS = final?.lost?.silentS;
+  if (silentS == null) return null;
+  const requests = `${final!.unfinished} ${nounFor(final!.unfinished, "request")}`;
+  return `the app left ${requests} without an answer for ${silentS} s, and was loaded no more`;
 }
 
 /** Locust ended well, and before its time; null when it did not. */

@@ -1,7 +1,7 @@
 /** What is written down of a run while it goes on, and the manifest that comes of it. */
 
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { readApp } from "./apps/app.ts";
 import { OWN_CONNECTIONS } from "./connections.ts";
 import { type Evidence, findCause, hasLostProcess, type Step } from "./diagnose/causes.ts";
@@ -60,7 +60,9 @@ export interface RunContext {
 
 /** A run as far as it has come. */
 export class RunRecord {
+  /** Where its files are written: the run's own folder, or one beside it that replaces it in the end. */
   readonly folder: string;
+  readonly #own: string;
   readonly started = new Date();
   readonly inputs: RunInputs;
   step: Step = "start";
@@ -93,7 +95,10 @@ export class RunRecord {
    */
   constructor(readonly run: PlannedRun, private readonly context: RunContext) {
     const { folder, engine, study, others = [] } = context;
-    this.folder = runFolder(folder, run.id, run.round);
+    this.#own = runFolder(folder, run.id, run.round);
+    // A complete run that is repeated stays until its successor is complete, too.
+    const isRepeated = existsSync(join(this.#own, "manifest.json"));
+    this.folder = isRepeated ? join(dirname(this.#own), `.repeated-${basename(this.#own)}`) : this.#own;
     this.inputs = { files: hashInputs(run.scenario, engine), settings: null };
     checkInputs(study, [...others, { inputs: this.inputs }]);
     this.#reserve = join(this.folder, ".reserve");
@@ -142,9 +147,12 @@ export class RunRecord {
     const manifest = describeRun(this, this.context);
     manifest.files = await hashRunFiles(this.folder);
     rmSync(this.#reserve, { force: true });
-    orFullDisk(() =>
-      writeAtomic(join(this.folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n")
-    );
+    orFullDisk(() => {
+      writeAtomic(join(this.folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n");
+      if (this.folder === this.#own) return;
+      rmSync(this.#own, { recursive: true, force: true });
+      renameSync(this.folder, this.#own);
+    });
     return manifest;
   }
 }
@@ -280,7 +288,7 @@ function findFailure(record: RunRecord): string | null {
     requests: final?.requests ?? 0,
     failures: final?.failures ?? 0,
   };
-  const healthy = thrown === null && final !== null && !hasLostProcess(evidence) &&
+  const healthy = thrown === null && final !== null && final.lost == null && !hasLostProcess(evidence) &&
     final.requests > final.failures && final.failures <= final.requests * MAX_ERROR_RATE;
   return healthy ? null : findCause(evidence);
 }

@@ -52,6 +52,7 @@ def merge_accounts(accounts: list[dict]) -> dict:
         "connections": None
         if any(account["connections"] is None for account in accounts)
         else over(sum, "connections"),
+        "lost": next((account["lost"] for account in accounts if account["lost"]), None),
         "processes": [{field: account[field] for field in PROCESS_FIELDS} for account in accounts],
     }
     if merged["late"]:
@@ -69,6 +70,11 @@ def merge_accounts(accounts: list[dict]) -> dict:
             merged["arrivals"],
         )
     return merged
+
+
+def p95_ms(service_us: list[int]) -> float | None:
+    """Of sorted times; None without any."""
+    return service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
 
 
 class LiveFile:
@@ -95,10 +101,12 @@ class LiveFile:
             self._writing.wait()  # two at once would take each other's temporary file
         if self._removed or own < self._asked:
             return
-        p95_ms = service_us[len(service_us) * 95 // 100] / 1000 if service_us else None
-        text = json.dumps({**live, "p95Ms": p95_ms})
+        text = json.dumps({**live, "p95Ms": p95_ms(service_us)})
         self._writing = gevent.get_hub().threadpool.spawn(self._write, text)
-        self._writing.get()
+        try:
+            self._writing.get()
+        except OSError as error:  # the load goes on unseen
+            logger.warning("Cannot write %s: %s", self._path, error)
 
     def _write(self, text: str) -> None:
         """In the thread."""

@@ -13,6 +13,7 @@ from bisect import bisect
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from time import perf_counter_ns
 from typing import TextIO
 
 import gevent
@@ -20,7 +21,7 @@ import gevent.event
 import locust.log
 import locust.stats
 from clock import now_us
-from lean import Endpoint
+from lean import Connection, Endpoint
 from locust import TaskSet, task
 from locust.event import EventHook
 from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSVFileWriter
@@ -41,17 +42,32 @@ class Turn:
         """When the last request came back after the end of a turn."""
         self._opened = gevent.event.Event()
         self._drained = gevent.event.Event()
+        self._opened_ns = self._passed_ns = 0
 
     def wait(self) -> None:
         while not self.is_open:
             self._opened.wait()
 
+    def _own_ns(self) -> int:
+        """The time for which it has been open."""
+        return self._passed_ns + (perf_counter_ns() - self._opened_ns if self.is_open else 0)
+
+    def pause(self, seconds: float) -> None:
+        """Waits for so long in turns: pauses that ended in others' turns would all send at once when
+        the next one begins."""
+        due_ns = self._own_ns() + seconds * 1e9
+        while (left_ns := due_ns - self._own_ns()) > 0:
+            self.wait()
+            gevent.sleep(left_ns / 1e9)
+
     def open(self) -> None:
         self.is_open = True
+        self._opened_ns = perf_counter_ns()
         self._drained.clear()
         self._opened.set()
 
     def close(self) -> None:
+        self._passed_ns = self._own_ns()
         self.is_open = False
         self._opened.clear()
         if not self.in_flight:
@@ -101,14 +117,21 @@ class Arm:
         self.users: int = settings["users"]
         self.spawn_rate: float = settings["spawnRate"]
         self.think_time_s = settings["thinkTimeMinS"], settings["thinkTimeMaxS"]
+        self.pause_us = sum(self.think_time_s) / 2 * 1e6
+        """On average."""
         self.seed: int = settings["seed"]
         self.turn = Turn()
         self.joined = 0
         """Users that have sent."""
         self.endpoint: Endpoint | None = None
         """Set by the first user."""
-        self.is_lost = False
-        """Whether requests did not come back, so that it gets no more turns."""
+        self.connections: list[Connection] = []
+        """Of all users."""
+        self.p95_ms: float | None = None
+        """Of the last second in which it was loaded."""
+        self._failing_turns = 0
+        self._counted = 0, 0
+        """Rows, and failures among them, that count_failing_turns has seen."""
         self.slice_us = self.settling_us = 0
         """Length of its slices and of the part of each that does not count; set by its warm-up."""
         self.drains_us: list[int] = []
@@ -152,6 +175,20 @@ class Arm:
         )
         self._slices_file = open(self.folder / "slices.csv", "w", buffering=1, encoding="utf-8")
         self._slices_file.write(",".join(SLICE_COLUMNS) + "\n")
+
+    @property
+    def lost(self) -> dict | None:
+        """Since when it gets no more turns, and why; see run_record.py."""
+        return self.record.lost
+
+    def count_failing_turns(self) -> int:
+        """How many turns in a row had failures only; call it at the end of each."""
+        self.record.event.drain()
+        log, (rows, failed) = self.record.log, self._counted
+        self._counted = log.rows, log.failed_rows
+        has_failed = log.rows > rows and log.rows - rows == log.failed_rows - failed
+        self._failing_turns = self._failing_turns + 1 if has_failed else 0
+        return self._failing_turns
 
     def add_slice(self, ended: Slice) -> None:
         values = (getattr(ended, column) for column in SLICE_COLUMNS)
@@ -209,7 +246,7 @@ class ArmTasks(TaskSet):
             finally:
                 turn.leave()
             if longest_s > 0:
-                gevent.sleep(random.uniform(shortest_s, longest_s))
+                turn.pause(random.uniform(shortest_s, longest_s))
 
 
 @dataclass

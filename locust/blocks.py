@@ -14,10 +14,9 @@ from random import Random
 from statistics import median
 
 import gevent.event
-from account import merge_accounts, write_account
+from account import merge_accounts, p95_ms, write_account
 from arms import Arm, Group, Slice
 from clock import now_us
-from meter import Meter
 from recorder import LoadRecorder, sleep_until
 from run_record import RunRecord
 
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 S = 1_000_000
 MAX_SLICE_US = 12 * S
 SLICE_STEP_US = S // 10
-SERVICE_TIMES_IN_SLICE = 4
+CYCLES_IN_SLICE = 4
 MIN_SETTLING_US = S // 5
 SERVICE_TIMES_TO_SETTLE = 3
 MAX_SETTLING = 1 / 3
@@ -40,9 +39,15 @@ LEAD_US = S
 counters: from then on they count."""
 STEADY = 0.1
 CSV_STAGGER_S = 0.05
-DRAIN_LIMIT = 0.75
-"""Of the client's timeout: an arm that hangs is given up before its requests fail, or each of its
-slices would take that long."""
+REOPEN_LIMIT_US = S
+REOPEN_POLL_S = 0.001
+SILENCE_LIMIT = 0.75
+"""Of the client's timeout: an arm without any answer for so long is given up before its requests fail,
+or each of its slices would take that long."""
+
+
+FAILING_TURNS = 2
+"""In a row, all of whose requests failed: the arm is given up."""
 
 
 class Answers:
@@ -92,14 +97,15 @@ class Answers:
         return services_us[len(services_us) // 20] if services_us else 0
 
 
-def slice_length_us(shortest_us: float, service_us: float) -> int:
-    """In whole steps."""
-    wanted_us = max(shortest_us, min(SERVICE_TIMES_IN_SLICE * service_us, MAX_SLICE_US))
+def slice_length_us(shortest_us: float, cycle_us: float) -> int:
+    """In whole steps; a cycle is a service time under load, and a pause."""
+    wanted_us = max(shortest_us, min(CYCLES_IN_SLICE * cycle_us, MAX_SLICE_US))
     return math.ceil(wanted_us / SLICE_STEP_US) * SLICE_STEP_US
 
 
-def settling_time_us(unqueued_us: float, slice_us: int) -> int:
-    wanted_us = max(MIN_SETTLING_US, SERVICE_TIMES_TO_SETTLE * unqueued_us)
+def settling_time_us(unqueued_us: float, pause_us: float, slice_us: int) -> int:
+    """Those who had an answer at the end of the turn before all pause at the begin."""
+    wanted_us = max(MIN_SETTLING_US, SERVICE_TIMES_TO_SETTLE * unqueued_us + pause_us)
     return int(min(wanted_us, MAX_SETTLING * slice_us))
 
 
@@ -145,7 +151,7 @@ class BlocksRecorder(LoadRecorder):
         self.finish()
 
     def _in_random_order(self) -> list[Arm]:
-        arms = [arm for arm in self.arms if not arm.is_lost]
+        arms = [arm for arm in self.arms if arm.lost is None]
         return self.random.sample(arms, len(arms))
 
     def _expect_window(self, warm_ups: int) -> None:
@@ -154,7 +160,7 @@ class BlocksRecorder(LoadRecorder):
 
     def _plan_next_block(self) -> bool:
         """Whether there is to be another: the last ends near the end of the blocks' time."""
-        arms = [arm for arm in self.arms if not arm.is_lost]
+        arms = [arm for arm in self.arms if arm.lost is None]
         block_us = sum(arm.slice_us + median(arm.drains_us or [0]) for arm in arms)
         if not arms:
             self.blocks = self.block
@@ -178,34 +184,68 @@ class BlocksRecorder(LoadRecorder):
 
     def _begin(self, arm: Arm, place: int) -> Slice:
         self._halt_if_closed()
+        self._reopen(arm)
         start_us = self._next_us()
         begun = Slice(self.block, place, start_us, start_us + arm.settling_us)
         self.current = arm, begun
+        if self.in_window:
+            arm.record.meter.start()
         arm.turn.open()
         return begun
+
+    def _reopen(self, arm: Arm) -> None:
+        """Connections that the server closed in others' turns, so that no service time has it."""
+        lapsed = [connection for connection in arm.connections if connection.has_lapsed]
+        for connection in lapsed:
+            connection.open()
+        deadline_us = now_us() + REOPEN_LIMIT_US
+        while any(connection.is_connecting for connection in lapsed):
+            if now_us() > deadline_us:
+                break
+            gevent.sleep(REOPEN_POLL_S)
+        for connection in lapsed:
+            if connection.is_connecting:
+                connection.close()
 
     def _end(self) -> None:
         arm, ending = self.current
         arm.turn.close()
         ending.end_us = now_us() + 1
-        limit_s = arm.timeout_s * DRAIN_LIMIT
-        has_drained = arm.turn.wait_drained(limit_s)
+        limit_s = arm.timeout_s * SILENCE_LIMIT
+        is_silent = not self._drain(arm, limit_s)
         self._halt_if_closed()
-        if has_drained:
-            ending.drained_us = max(ending.end_us, arm.turn.drained_us)
-        else:
-            arm.is_lost = True
+        arm.record.meter.stop()
+        if is_silent:
             ending.drained_us = now_us() + 1
-            arm.record.give_up(self._users_of(arm), ending.drained_us)
-            logger.warning(
-                "%s has left %d requests without an answer for %.0f s: it is not loaded any more",
-                arm.host,
-                arm.record.unfinished,
-                limit_s,
-            )
+            self._lose(arm, ending.drained_us, limit_s)
+        else:
+            ending.drained_us = max(ending.end_us, arm.turn.drained_us)
+            if arm.count_failing_turns() >= FAILING_TURNS and ending.block > 0:
+                self._lose(arm, ending.drained_us, None)
         self.drained_us = ending.drained_us
         self.current = None
         arm.add_slice(ending)
+
+    def _drain(self, arm: Arm, limit_s: float) -> bool:
+        """Waits for all answers; false when for so long none came."""
+        left = arm.turn.in_flight
+        while not arm.turn.wait_drained(limit_s):
+            if self.closed or arm.turn.in_flight == left:
+                return False
+            left = arm.turn.in_flight
+        return True
+
+    def _lose(self, arm: Arm, time_us: int, silent_s: float | None) -> None:
+        """The arm gets no more turns, and keeps no connection by which it could disturb the others."""
+        arm.record.give_up(self._users_of(arm), time_us)
+        arm.record.lost = {"atUs": time_us, "silentS": silent_s}
+        for connection in arm.connections:
+            connection.close()
+        if silent_s is None:
+            what = f"all requests of {FAILING_TURNS} turns failed"
+        else:
+            what = f"{arm.record.unfinished} requests had no answer for {silent_s:.0f} s"
+        logger.warning("%s: %s, so it is not loaded any more", arm.host, what)
 
     def _users_of(self, arm: Arm) -> list:
         return [user for user in self.users() if user.arm is arm]
@@ -223,15 +263,16 @@ class BlocksRecorder(LoadRecorder):
             sleep_until(min(due_us, limit_us))
             now = now_us()
             service_us = answers.median_us(now - step_us, now)
-            enough_us = start_us + ramp_us + SERVICE_TIMES_TO_WARM_UP * service_us
+            enough_us = start_us + ramp_us + SERVICE_TIMES_TO_WARM_UP * service_us + arm.pause_us
             if now >= limit_us or (now >= enough_us and answers.are_steady(now, step_us)):
                 break
             due_us = now + step_us
         warming.settled_us = now - step_us
         answers.stop()
         self._end()
-        arm.slice_us = slice_length_us(self.shortest_slice_us, service_us)
-        arm.settling_us = settling_time_us(answers.unqueued_us(start_us), arm.slice_us)
+        arm.slice_us = slice_length_us(self.shortest_slice_us, service_us + arm.pause_us)
+        unqueued_us = answers.unqueued_us(start_us)
+        arm.settling_us = settling_time_us(unqueued_us, arm.pause_us, arm.slice_us)
 
     def _open_window(self, start_us: int) -> None:
         self.window_start_us = start_us
@@ -239,40 +280,59 @@ class BlocksRecorder(LoadRecorder):
             arm.record.window_start_us = start_us
             arm.record.open_window(arm.joined, arm.opened)
             arm.record.log.answered_from_us = start_us
-        self.meter = Meter()
+        self.in_window = True
 
-    def show(self, live: dict, service_us: list[int]) -> None:
-        arms = [{"rps": self._rps(arm), "slices": arm.slices} for arm in self.arms]
-        block = {"block": self.block, "blocks": self.blocks, "arms": arms}
-        super().show({**live, **block}, service_us)
+    def show(self, live: dict, service_us: list[list[int]]) -> None:
+        for arm, times_us in zip(self.arms, service_us):
+            if times_us:
+                arm.p95_ms = p95_ms(times_us)
+        arms = [{"slices": arm.slices, **self._live(arm)} for arm in self.arms]
+        super().show({**live, "block": self.block, "blocks": self.blocks, "arms": arms}, service_us)
 
-    def _rps(self, arm: Arm) -> float:
-        """Answers per second of its slices in the window, so far."""
-        if self.meter is None:
-            return 0.0
-        loaded_us = arm.loaded_us
-        if self.current is not None and self.current[0] is arm:
+    def _live(self, arm: Arm) -> dict:
+        """Users, what happened per second of its slices in the window so far, and the newest P95."""
+        log, loaded_us = arm.record.log, arm.loaded_us
+        if self.in_window and self.current is not None and self.current[0] is arm:
             loaded_us += now_us() - self.current[1].start_us
-        return round(arm.record.log.requests * S / loaded_us, 1) if loaded_us else 0.0
+
+        def per_s(count: int) -> float:
+            return round(count * S / loaded_us, 1) if self.in_window and loaded_us else 0.0
+
+        return {
+            "users": arm.joined,
+            "rps": per_s(log.requests),
+            "failuresPerS": per_s(log.failures),
+            "p95Ms": arm.p95_ms,
+        }
 
     def close(self) -> None:
         """Nothing waits before all is written, so an arm's files are of the same instant."""
         end_us = now_us() + 1
-        if self.meter is None:  # the warm-up was cut short
+        if not self.in_window:  # the warm-up was cut short
             self._open_window(end_us)
-        self.meter.stop()
         if self.current is not None:
             arm, cut = self.current
+            arm.record.meter.stop()
+            cut.block = 0  # what was cut short counts no more than a warm-up
             cut.end_us = cut.end_us or end_us
             cut.drained_us = end_us
             cut.settled_us = min(cut.settled_us, cut.end_us)
             arm.add_slice(cut)
+        errors = []
         for arm in self.arms:
-            record = arm.record
-            record.close(end_us)
-            record.stop_counting_connections(arm.opened)
-            if not arm.is_lost:
-                record.give_up(self._users_of(arm), end_us)
-            account = record.account(self.meter, record.unanswered(), arm.seed)
-            write_account(arm.environment, arm.folder, merge_accounts([account]))
+            try:
+                self._close_arm(arm, end_us)
+            except Exception as error:  # the others' files are still to be written
+                errors.append(error)
         self.live_file.remove()
+        if errors:
+            raise errors[0]
+
+    def _close_arm(self, arm: Arm, end_us: int) -> None:
+        record = arm.record
+        record.close(end_us)
+        record.stop_counting_connections(arm.opened)
+        if record.lost is None:
+            record.give_up(self._users_of(arm), end_us)
+        account = record.account(record.unanswered(), arm.seed)
+        write_account(arm.environment, arm.folder, merge_accounts([account]))

@@ -168,6 +168,7 @@ class Connection:
         self.on_body = self.body.append
         self.sock = None
         self.parser = None
+        self.has_lapsed = False  # the server has closed it while it was idle
         self.last_ns = 0  # of the last sign of life while a request is in flight
         watch_timeouts(self)
 
@@ -204,10 +205,7 @@ class Connection:
             self.close()  # the server has closed it, or sent what nobody asked for
         self.start_ns = self.last_ns = perf_counter_ns()
         if self.sock is None:
-            self.addresses = iter(self.endpoint.addresses)
-            self.first_error = None
-            self.unsent = request
-            self._connect()
+            self.open(request)
             return
         try:
             sent = self.sock.send(request)
@@ -218,6 +216,19 @@ class Connection:
             return
         if sent < len(request):
             self._send_later(request[sent:])
+
+    def open(self, request: bytes = b"") -> None:
+        """Connects, and sends what is given; without a request, it is to be sent when
+        `is_connecting` is over."""
+        self.addresses = iter(self.endpoint.addresses)
+        self.first_error = None
+        self.has_lapsed = False
+        self.unsent = request
+        self._connect()
+
+    @property
+    def is_connecting(self) -> bool:
+        return self.sock is not None and self.poll is None
 
     def wait(self) -> None:
         """Waits in the current greenlet until the request is done; closes if it is killed."""
@@ -350,6 +361,7 @@ class Connection:
 
     def _handle(self, data: bytes | OSError, time_ns: int) -> None:
         if self.done:
+            self.has_lapsed = True
             self.close()
         elif isinstance(data, bytes):
             self._receive(data, time_ns)

@@ -200,6 +200,7 @@ class ArmUser(LeanClosedLoop):
         super().__init__(environment)
         self.event = self.arm.event
         self.arm.endpoint = self.endpoint
+        self.arm.connections.append(self.connection)
 
 
 def user_class_of(arm: Arm) -> type[ArmUser]:

@@ -47,21 +47,28 @@ class LoopLag:
 
 
 class Meter:
-    """Measures the process from now until it is stopped."""
+    """Measures the process from each start until the next stop."""
 
     def __init__(self) -> None:
+        self._cpu_s = 0.0
+        self._lags_ms: list[float] = []
+        self._lag: LoopLag | None = None
+
+    def start(self) -> None:
         self._cpu_at_start_s = time.process_time()
-        self._cpu_s: float | None = None
         self._lag = LoopLag()
 
     def stop(self) -> None:
-        if self._cpu_s is None:
-            self._cpu_s = time.process_time() - self._cpu_at_start_s
-            self._lag.stop()
+        if self._lag is None:
+            return
+        self._cpu_s += time.process_time() - self._cpu_at_start_s
+        self._lag.stop()
+        self._lags_ms += self._lag.samples_ms
+        self._lag = None
 
     def account(self) -> dict:
         """Its fields of the closing account; it must have been stopped."""
-        lags_ms = self._lag.samples_ms or [0.0]
+        lags_ms = self._lags_ms or [0.0]
         return {
             "cpuS": round(self._cpu_s, 6),
             "loopLagMaxMs": round(max(lags_ms), 3),

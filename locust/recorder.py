@@ -51,7 +51,6 @@ from arrivals import Arrivals
 from clock import EPOCH_OFFSET_US, now_us
 from locust.event import EventHook
 from locust.runners import MasterRunner, WorkerRunner
-from meter import Meter
 from request_log import RecordedEvent
 from run_record import DROPPED, UNFINISHED, RunRecord
 from settings import number
@@ -81,8 +80,7 @@ class LoadRecorder:
         self.live_file = LiveFile(folder)
         self.records: list[RunRecord] = []
         """Empty until the load starts."""
-        self.meter: Meter | None = None
-        """Set when the measurement window opens."""
+        self.in_window = False
         self.load_start_us = self.window_start_us = self.window_end_us = 0
         self.closed = False
         locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 0  # the history is whole at any time
@@ -143,12 +141,12 @@ class LoadRecorder:
 
     def report(self) -> None:
         """Rows to the file, and what was since the last report to whoever watches."""
-        service_us = sorted(chain(*(record.flush() for record in self.records)))
+        service_us = [sorted(record.flush()) for record in self.records]
         (then_us, rows, failures), self.reported = self.reported, self._totals()
         seconds = (self.reported[0] - then_us) / 1e6
         live = {
             "timeS": round((self.reported[0] - self.load_start_us) / 1e6, 3),
-            "phase": "window" if self.meter else "warm-up",
+            "phase": "window" if self.in_window else "warm-up",
             "windowStartUs": self.window_start_us,
             "windowEndUs": self.window_end_us,
             "users": self.environment.runner.user_count,
@@ -161,8 +159,9 @@ class LoadRecorder:
         logs = [record.log for record in self.records]
         return now_us(), sum(log.rows for log in logs), sum(log.failed_rows for log in logs)
 
-    def show(self, live: dict, service_us: list[int]) -> None:
-        self.live_file.write(live, service_us)
+    def show(self, live: dict, service_us: list[list[int]]) -> None:
+        """`service_us` has the sorted times of each record."""
+        self.live_file.write(live, sorted(chain(*service_us)))
 
 
 class Recorder(LoadRecorder):
@@ -203,7 +202,7 @@ class Recorder(LoadRecorder):
     def event_of(self, intended_ns: int) -> EventHook:
         """Locust and its CSVs see the warm-up's requests, while it lasts, and the window's."""
         first_ns, end_ns = self.arrivals.window_ns
-        if self.meter is None:
+        if not self.in_window:
             if intended_ns < first_ns:
                 return self.environment.events.request
             self._open_window()
@@ -214,7 +213,7 @@ class Recorder(LoadRecorder):
     def run_phases(self) -> None:
         sleep_until(self.window_start_us)
         self._let_handle()
-        if self.meter is None:
+        if not self.in_window:
             self._open_window()
         sleep_until(self.window_end_us)
         self._stop_clocks()
@@ -230,7 +229,7 @@ class Recorder(LoadRecorder):
             gevent.sleep(0)
 
     def _stop_clocks(self) -> None:
-        self.meter.stop()
+        self.record.meter.stop()
         self.record.stop_counting_connections(self._connections_opened())
 
     def _connections_opened(self) -> int | None:
@@ -255,7 +254,8 @@ class Recorder(LoadRecorder):
         record.open_window(self.environment.runner.user_count, self._connections_opened())
         if self.arrivals is None:
             record.log.answered_from_us = record.window_start_us
-        self.meter = Meter()
+        record.meter.start()
+        self.in_window = True
 
     def close(self) -> None:
         self.deliver(self._close_account())
@@ -269,7 +269,7 @@ class Recorder(LoadRecorder):
         record = self.record
         # A microsecond later than now, so that no answer falls on the boundary.
         end_us = now_us() + 1
-        if self.meter is None:  # the warm-up was cut short
+        if not self.in_window:  # the warm-up was cut short
             record.window_start_us = end_us
             self._open_window()
         if self.arrivals is None or end_us < self.window_end_us:
@@ -281,7 +281,7 @@ class Recorder(LoadRecorder):
         else:
             record.give_up(self.users(), self.window_end_us)
             unanswered = record.unanswered()
-        return record.account(self.meter, unanswered, share.current.seed(self.seed))
+        return record.account(unanswered, share.current.seed(self.seed))
 
     def _add_arrivals(self) -> dict:
         """An open loop's arrivals without an answer, whether they were sent or not."""
@@ -323,7 +323,7 @@ class WorkerRecorder(Recorder):
 
     def _mark_report(self, client_id: str, data: dict) -> None:
         """The master must know which statistics are of the window."""
-        data["poolscope_phase"] = "warm-up" if self.meter is None else "window"
+        data["poolscope_phase"] = "window" if self.in_window else "warm-up"
 
     def deliver(self, account: dict) -> None:
         lean.close_all()  # nothing more is sent
@@ -334,9 +334,10 @@ class WorkerRecorder(Recorder):
         runner.send_message(ACCOUNT, data)
         self.done.wait(MERGE_TIMEOUT_S)
 
-    def show(self, live: dict, service_us: list[int]) -> None:
-        step = max(1, len(service_us) // LIVE_SAMPLES)
-        data = {"index": share.current.index, "live": live, "service_us": service_us[::step]}
+    def show(self, live: dict, service_us: list[list[int]]) -> None:
+        [times_us] = service_us
+        step = max(1, len(times_us) // LIVE_SAMPLES)
+        data = {"index": share.current.index, "live": live, "service_us": times_us[::step]}
         self.environment.runner.send_message(LIVE, data)
 
 

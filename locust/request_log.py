@@ -142,7 +142,7 @@ class RequestLog:
         """What is added from now on was answered then at the earliest."""
         self._flushed = 0  # rows
         self._tables = folder / f"requests{suffix}.tables.json"
-        self._file = open(folder / f"requests{suffix}.bin", "wb")
+        self._file = open(folder / f"requests{suffix}.bin", "wb", buffering=0)
         self._buffer = bytearray(BUFFER_BYTES)
         self._end = 0  # of the rows in the buffer
         self._routes: dict[tuple[str, str], int] = {}
@@ -257,8 +257,10 @@ class RequestLog:
         if self._named:
             self._write_tables()
             self._named = False
-        self._file.write(memoryview(self._buffer)[: self._end])
-        self._file.flush()
+        self._file.seek(self._flushed * ROW_BYTES)  # a part that a full disk took is written again
+        rest = memoryview(self._buffer)[: self._end]
+        while rest:
+            rest = rest[self._file.write(rest) :]
         self._flushed = self.rows
         self._end = 0
 

@@ -29,10 +29,14 @@ class RunRecord:
         self.log = RequestLog(folder, suffix)
         self.event = event
         RecordedEvent.replace(event, self.log.add, ROWS_AT_ONCE)
+        self.meter = Meter()
         self.load_start_us = self.window_start_us = self.window_end_us = 0
         self.warm_up_requests = self.drain_requests = self.unfinished = 0
         self.connections: int | None = None
         """Opened within the window; None where the client does not tell."""
+        self.lost: dict | None = None
+        """Of an arm that was given up: "atUs", and in "silentS" after how many seconds without an
+        answer; null where all its requests failed."""
 
     def open_window(self, users: int, opened: int | None) -> None:
         """From now on answers are of the window. `opened` is how many connections were opened so
@@ -99,7 +103,7 @@ class RunRecord:
         """A closed loop's counts of requests that have no answer."""
         return {"unfinished": self.unfinished, "arrivals": 0, "dropped": 0}
 
-    def account(self, meter: Meter, unanswered: dict, seed: int) -> dict:
+    def account(self, unanswered: dict, seed: int) -> dict:
         """The account of this process, after all rows were added; closes the file."""
         self.log.close()
         return {
@@ -114,7 +118,8 @@ class RunRecord:
             "windowStartUs": self.window_start_us,
             "windowEndUs": self.window_end_us,
             "usersAtWindowStart": self.users_at_window_start,
-            **meter.account(),
+            **self.meter.account(),
             "connections": self.connections,
+            "lost": self.lost,
             "seed": seed,
         }

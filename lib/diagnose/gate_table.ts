@@ -169,14 +169,18 @@ const TABLE: Record<string, Row> = {
     title: "Too few blocks left",
     fires:
       `in all but ${MIN_BLOCKS - 1} blocks or fewer of arms that take turns, other processes ` +
-      `used more than ${formatLimit(MAX_OTHERS)} of all cores' time`,
-    cause: "another program, or another study",
+      `used more than ${formatLimit(MAX_OTHERS)} of all cores' time; or the load ended before its ` +
+      "second block",
+    cause: "another program, or another study; or an arm beside it that failed",
     next: "end other programs, and run the study again",
-    run: ({ slices, conditions: { leftOut } }) =>
-      slices === null || leftOut === 0 || slices.length >= MIN_BLOCKS ? null : {
-        text: `other programs took ${formatPart(leftOut, slices.length + leftOut, "block")}`,
-        size: leftOut,
-      },
+    run: ({ slices, conditions: { leftOut } }) => {
+      if (slices === null || slices.length >= (leftOut > 0 ? MIN_BLOCKS : 2)) return null;
+      const all = slices.length + leftOut;
+      const text = leftOut > 0
+        ? `other programs took ${formatPart(leftOut, all, "block")}`
+        : `it had ${all} whole ${nounFor(all, "block")}`;
+      return { text, size: leftOut };
+    },
   },
   no_steady_state: {
     kind: "reject",

@@ -40,8 +40,8 @@ export interface LiveSample {
   /** Of an open loop: arrivals that were sent late, and never, so far. */
   late?: number;
   dropped?: number;
-  /** Of a group: its arms' answers per second of their own slices in the window, and these slices. */
-  arms?: { rps: number; slices: number }[];
+  /** Of a group, each arm by itself: its slices so far, rates per second of them, and its last P95. */
+  arms?: (Pick<LiveSample, "users" | "rps" | "failuresPerS" | "p95Ms"> & { slices: number })[];
   /** Of a group: the current block, from 1 (0 in the warm-up), and how many are expected. */
   block?: number;
   blocks?: number;

@@ -217,6 +217,11 @@ export const FINAL = z.object({
   loopLagMeanMs: amount(),
   /** Null where the client does not tell, missing in accounts of earlier versions. */
   connections: whole().nullish(),
+  /**
+   * Of an arm that takes turns, when it got no more of them, in Unix time, microseconds: after so many
+   * seconds without an answer, or (null) because all its requests failed. Null where it got all.
+   */
+  lost: z.object({ atUs: whole(), silentS: amount().nullable() }, "an object").nullish(),
   /** The generating processes; the fields above are their sums and extremes. */
   processes: z.array(PROCESS, PROCESSES).min(1, PROCESSES),
 });

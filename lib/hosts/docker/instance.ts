@@ -4,14 +4,16 @@
  */
 
 import { Buffer } from "node:buffer";
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";
 import { packTar, unpackTar } from "modern-tar";
+import { unpackTar as unpackFiles } from "modern-tar/fs";
 import { PoolscopeError } from "../../errors.ts";
 import type { Limits } from "../../store/manifest.ts";
 import type {
@@ -401,19 +403,14 @@ export class ContainerInstance extends LoggedInstance implements Instance {
 
   async collect(folder: string): Promise<void> {
     if (this.id === "") return;
-    let files: Awaited<ReturnType<typeof unpackTar>>;
+    // Folders by number within are asked for too; a name is never a way out of ours.
+    const filter = ({ name, type }: { name: string; type?: string }) =>
+      type === "file" && /^(\.\/)?(\d+\/)?[^/]+$/.test(name);
     try {
-      files = await this.#unpack(`${FOLDER}/.`);
+      const archive = await this.container.getArchive({ path: `${FOLDER}/.` });
+      await pipeline(archive, unpackFiles(folder, { filter, fmode: 0o644 }));
     } catch (error) {
       return this.#refused("read the files of", error);
-    }
-    for (const { header, data } of files) {
-      const name = header.name.replace(/^\.\//, "");
-      // Folders by number within are asked for too; a name is never a way out of ours.
-      if (header.type !== "file" || !/^(\d+\/)?[^/]+$/.test(name) || data === undefined) continue;
-      const file = join(folder, name);
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, data);
     }
   }
 

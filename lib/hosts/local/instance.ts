@@ -110,7 +110,17 @@ export class LocalInstance extends LoggedInstance implements Instance {
     return Promise.resolve();
   }
 
-  async start({ args = [], env = {}, files = [] }: StartOptions = {}): Promise<void> {
+  async start(options: StartOptions = {}): Promise<void> {
+    try {
+      await this.#start(options);
+    } catch (error) {
+      // It has ended before it began.
+      if (this.pid === 0) this.ended({ code: 125, signal: null });
+      throw error;
+    }
+  }
+
+  async #start({ args = [], env = {}, files = [] }: StartOptions): Promise<void> {
     const { program, group, owned, logFile, stopSignal = "TERM", wrap = [] } = this.place;
     await this.put(files);
     const joined = group?.joinFiles ?? [];
