@@ -47,6 +47,7 @@ def merge_accounts(accounts: list[dict]) -> dict:
         "windowEndUs": over(max, "windowEndUs"),
         "usersAtWindowStart": over(sum, "usersAtWindowStart"),
         "cpuS": round(over(sum, "cpuS"), 6),
+        "meteredS": over(max, "meteredS"),
         "loopLagMaxMs": over(max, "loopLagMaxMs"),
         "loopLagMeanMs": round(over(sum, "loopLagMeanMs") / len(accounts), 3),
         "connections": None

@@ -50,18 +50,20 @@ class Meter:
     """Measures the process from each start until the next stop."""
 
     def __init__(self) -> None:
-        self._cpu_s = 0.0
+        self._cpu_s = self._metered_s = 0.0
         self._lags_ms: list[float] = []
         self._lag: LoopLag | None = None
 
     def start(self) -> None:
         self._cpu_at_start_s = time.process_time()
+        self._started_s = time.perf_counter()
         self._lag = LoopLag()
 
     def stop(self) -> None:
         if self._lag is None:
             return
         self._cpu_s += time.process_time() - self._cpu_at_start_s
+        self._metered_s += time.perf_counter() - self._started_s
         self._lag.stop()
         self._lags_ms += self._lag.samples_ms
         self._lag = None
@@ -71,6 +73,7 @@ class Meter:
         lags_ms = self._lags_ms or [0.0]
         return {
             "cpuS": round(self._cpu_s, 6),
+            "meteredS": round(self._metered_s, 6),
             "loopLagMaxMs": round(max(lags_ms), 3),
             "loopLagMeanMs": round(sum(lags_ms) / len(lags_ms), 3),
         }

@@ -152,8 +152,8 @@ function countWaiting({ requests: { outcome, startUs }, window }: WindowCut): nu
 export type GeneratorConditions = ReturnType<typeof generatorOf>;
 
 function generatorOf(final: FinalAccount) {
-  // By the clock: where arms take turns, it works for the others in between.
-  const windowS = (final.windowEndUs - final.windowStartUs) / 1e6;
+  // Accounts of earlier versions are of the whole window, by the clock.
+  const windowS = final.meteredS || (final.windowEndUs - final.windowStartUs) / 1e6;
   return {
     /** CPU in use by its busiest process, in cores; one process uses at most one. */
     busiest: Math.max(...final.processes.map(({ cpuS }) => cpuS)) / windowS,

@@ -212,6 +212,8 @@ export const FINAL = z.object({
   windowEndUs: whole(),
   usersAtWindowStart: whole(),
   cpuS: amount(),
+  /** How long CPU and lag were measured: the window, or the arm's turns in it. Missing in earlier accounts. */
+  meteredS: amount().optional(),
   /** The event loop's lag over the window: largest and mean, in milliseconds. */
   loopLagMaxMs: amount(),
   loopLagMeanMs: amount(),
