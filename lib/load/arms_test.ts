@@ -280,8 +280,9 @@ Deno.test("SIGTERM in the middle of a slice keeps everything", async () => {
         assert.equal(rows.length, final.unfinished);
       }
       const slices = arms.flatMap((arm) => arm.slices);
-      assert.deepEqual(slices.map(({ block }) => block).sort(), [0, 0, 1]);
-      assert.equal(slices.find(({ block }) => block === 1)!.drained, finals[0]!.windowEndUs);
+      // What was cut short counts no more than a warm-up.
+      assert.deepEqual(slices.map(({ block }) => block).sort(), [0, 0, 0]);
+      assert.equal(Math.max(...slices.map(({ drained }) => drained)), finals[0]!.windowEndUs);
     },
   );
 });
@@ -315,11 +316,72 @@ Deno.test("an arm that does not answer any more is given up, and the others go o
       assert.equal(dead!.requests.length, dying.total);
       const last = dead!.slices.at(-1)!;
       assert.ok(last.drained - last.end >= 3e6, `${last.drained - last.end} µs`);
+      assert.deepEqual(dead!.final.lost, { atUs: last.drained, silentS: 3 });
+      assert.equal(alive!.final.lost, null);
       const later = alive!.slices.filter(({ block }) => block > last.block);
       assert.ok(later.length > 3 && later.every(({ place }) => place === 1));
       assert.deepEqual([alive!.final.unfinished, alive!.final.failures], [0, 0]);
     },
   );
+});
+
+Deno.test("an arm whose requests all fail is given up, and the others go on", async () => {
+  let isDead = false;
+  await using dying = new MisbehavingServer(() => isDead ? "error" : "ok", 5);
+  await using living = new MisbehavingServer(() => "ok", 5);
+  const terminateWhen = ({ block }: LiveSample) => {
+    isDead ||= block! >= 2;
+    return false;
+  };
+  await loadArms(
+    [{ server: dying }, { server: living }],
+    { blocksS: 9, terminateWhen },
+    ([dead, alive]) => {
+      const last = dead!.slices.at(-1)!;
+      assert.deepEqual(dead!.final.lost, { atUs: last.drained, silentS: null });
+      assert.ok(dead!.final.failures > 0 && dead!.final.failures < dead!.final.requests);
+      assert.equal(dead!.final.unfinished, 0);
+      assert.ok(alive!.slices.filter(({ block }) => block > last.block).length > 3);
+      assert.deepEqual([alive!.final.lost, alive!.final.failures], [null, 0]);
+    },
+  );
+});
+
+Deno.test("users pause in their own turns, so that a turn does not begin with all of them", async () => {
+  await using pausing = new MisbehavingServer(() => "ok", 2);
+  await using other = new MisbehavingServer(() => "ok", 300);
+  await loadArms(
+    // The other's slices are twice as long as the pauses, and these have four of them.
+    [{ server: pausing, users: 20, thinkTimeS: 0.6 }, { server: other, users: 3 }],
+    { blocksS: 16, warmUpS: 1.5 },
+    ([arm]) => {
+      const turns = arm!.slices.filter(({ block }) => block > 0);
+      const sent = (from: number, to: number) =>
+        arm!.requests.filter(({ start }) => start >= from && start < to).length;
+      const early = turns.map(({ start }) => sent(start, start + 1e5));
+      assert.ok(turns.length >= 2 && turns.every((turn) => lengthUs(turn) >= 2.4e6));
+      assert.ok(early.every((count) => count <= 10), `sent in the first 100 ms: ${early}`);
+      // Settling takes in a pause.
+      assert.ok(turns.every(({ start, settled }) => settled - start >= 6e5));
+      const rates = throughputs(arm!);
+      assert.ok(rates.every((rate) => rate > 20 && rate < 20 / 0.6 * 1.1), `${rates} per second`);
+    },
+  );
+});
+
+Deno.test("connections that a server closes while they are idle are opened before the turn", async () => {
+  await using closing = new MisbehavingServer(() => "ok", 2, 100);
+  await using other = new MisbehavingServer(() => "ok", 2);
+  await loadArms([{ server: closing }, { server: other }], { blocksS: 6 }, ([arm]) => {
+    const begins = arm!.slices.filter(({ block }) => block > 0).map(({ start }) => start);
+    assert.equal(arm!.final.failures, 0);
+    // Two turns in a row leave no time to close them.
+    assert.ok(arm!.final.connections! >= 8 * begins.length / 2, `${arm!.final.connections}`);
+    const after = closing.acceptedUs.filter((time) =>
+      begins.some((begin) => time >= begin && time < begin + 5e4)
+    );
+    assert.ok(after.length < closing.connections / 2, `${after.length} of ${closing.connections}`);
+  });
 });
 
 Deno.test("the same arm twice is as fast as itself", async () => {

@@ -37,23 +37,35 @@ export class MisbehavingServer implements AsyncDisposable {
     html: 0,
     redirect: 0,
   };
-  /** Connections accepted. */
-  connections = 0;
+  /** When each connection was accepted, in Unix time, microseconds. */
+  readonly acceptedUs: number[] = [];
   #listener: Deno.Listener;
   #open = new Set<Deno.Conn>();
   #behave: (request: number, path: string) => Behaviour;
   #delayMs: number;
+  #keepAliveMs: number;
 
   /**
    * @param behave What to do with the n-th request, from 1, by its path.
    * @param delayMs Time before each answer.
+   * @param keepAliveMs A connection on which nothing is sent for so long is closed.
    */
-  constructor(behave: (request: number, path: string) => Behaviour, delayMs = 0) {
+  constructor(
+    behave: (request: number, path: string) => Behaviour,
+    delayMs = 0,
+    keepAliveMs = Infinity,
+  ) {
     this.#behave = behave;
     this.#delayMs = delayMs;
+    this.#keepAliveMs = keepAliveMs;
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.url = `http://127.0.0.1:${(this.#listener.addr as Deno.NetAddr).port}`;
     this.#accept();
+  }
+
+  /** Connections accepted. */
+  get connections(): number {
+    return this.acceptedUs.length;
   }
 
   /** Requests of all behaviours. */
@@ -63,7 +75,7 @@ export class MisbehavingServer implements AsyncDisposable {
 
   async #accept(): Promise<void> {
     for await (const connection of this.#listener) {
-      this.connections++;
+      this.acceptedUs.push((performance.timeOrigin + performance.now()) * 1000);
       this.#open.add(connection);
       this.#serve(connection)
         .catch(() => {}) // the client went away
@@ -86,7 +98,10 @@ export class MisbehavingServer implements AsyncDisposable {
       const head = text.indexOf("\r\n\r\n");
       const length = Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0);
       if (head < 0 || text.length < head + 4 + length) {
-        const read = await connection.read(chunk);
+        const idle = Number.isFinite(this.#keepAliveMs)
+          ? setTimeout(() => connection.close(), this.#keepAliveMs)
+          : undefined;
+        const read = await connection.read(chunk).finally(() => clearTimeout(idle));
         if (read === null) return;
         text += decoder.decode(chunk.subarray(0, read));
         continue;
