@@ -1,7 +1,7 @@
 /** `deno task bench statistics`: do the intervals and verdicts hold, on noise of real runs? */
 
 import { existsSync } from "node:fs";
-import { readPairedRuns } from "../frames/recorded_runs.ts";
+import { readPairedRuns, readRecordedBlocks } from "../frames/recorded_runs.ts";
 import { namedPlan } from "../plan.ts";
 import { binomialTail } from "../stats/probability.ts";
 import { pairScenarios } from "../stats/comparisons.ts";
@@ -17,6 +17,14 @@ import { type Noise, readNoise, withOutliers } from "./noise.ts";
 import type { BenchOptions } from "./options.ts";
 import { type Random, seededDraws } from "./random.ts";
 import { countFalseAlarms, RECORDED_PAIRS, recordPairs } from "./real_pairs.ts";
+import {
+  chiSquareTail,
+  drawStudies,
+  RECORDED_BLOCKS,
+  recordBlocks,
+  squaredDeviations,
+  startsOf,
+} from "./recorded_blocks.ts";
 import { simulateStudies, type StudyCounts } from "./synthetic_studies.ts";
 
 /** The result, as DESIGN's table of benchmarks names it. */
@@ -33,6 +41,17 @@ export interface StatisticsResult {
   real_pairs: number | null;
   /** Those called different, each on its own at 5%. */
   real_false_positives: number | null;
+  /** Starts of pairs that took turns, recorded; what follows is of them, null where there are none. */
+  recorded_starts: number | null;
+  /** The first three of studies that are drawn of these starts; of one interval, and at fixed n. */
+  drawn_false_positive_rate: number | null;
+  drawn_coverage: number | null;
+  drawn_interval_coverage: number | null;
+  /** Share of those with one pair slower by 5%, in twice as many starts, in which it was found. */
+  drawn_power: number | null;
+  /** Of the real studies that the starts make, each used once: is the sum of z² a χ²? */
+  z_squares: number | null;
+  z_squares_p: number | null;
   /** True when the recorded pairs were read and none made. */
   partial?: true;
 }
@@ -76,7 +95,10 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
   simulate(STUDIES / 5, 1, outliers);
   simulate(STUDIES / 5, 0.8, outliers);
 
-  if (full) await recordPairs(options);
+  if (full) {
+    await recordPairs(options);
+    await recordBlocks(options);
+  }
   const real = existsSync(RECORDED_PAIRS) ? await readPairedRuns(RECORDED_PAIRS) : null;
   const { pairs, falseAlarms } = real === null
     ? { pairs: null, falseAlarms: null }
@@ -96,7 +118,42 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
     coverage: (equal.covered + slower.covered) / (equal.studies + slower.studies),
     real_pairs: pairs,
     real_false_positives: falseAlarms,
+    ...await studyBlocks(options),
     ...(full ? {} : { partial: true }),
+  };
+}
+
+/** What studies come to that are made of recorded blocks. */
+async function studyBlocks({ seed, signal, log }: BenchOptions) {
+  const rows = existsSync(RECORDED_BLOCKS) ? await readRecordedBlocks(RECORDED_BLOCKS) : [];
+  if (rows.length === 0) {
+    return {
+      recorded_starts: null,
+      drawn_false_positive_rate: null,
+      drawn_coverage: null,
+      drawn_interval_coverage: null,
+      drawn_power: null,
+      z_squares: null,
+      z_squares_p: null,
+    };
+  }
+  const starts = startsOf(rows);
+  const drawn = drawStudies(starts, STUDIES, seededDraws(seed), signal);
+  const squares = squaredDeviations(starts);
+  const sum = squares.reduce((total, square) => total + square, 0);
+  const p = chiSquareTail(sum, squares.length);
+  log(
+    `${squares.length} real pairs in turns of three starts: the sum of z² is ${sum.toFixed(1)} ` +
+      `(p = ${p.toFixed(3)})`,
+  );
+  return {
+    recorded_starts: starts.reduce((total, own) => total + own.length, 0),
+    drawn_false_positive_rate: drawn.falseAlarms,
+    drawn_coverage: drawn.covered,
+    drawn_interval_coverage: drawn.oneCovers,
+    drawn_power: drawn.power,
+    z_squares: squares.length,
+    z_squares_p: p,
   };
 }
 

@@ -28,6 +28,16 @@ const PAIRED_RUN = {
   rps: "number",
 } as const;
 
+const RECORDED_BLOCK = {
+  seed: "integer",
+  arm: "text",
+  round: "integer",
+  block: "integer",
+  place: "integer",
+  base: "number",
+  other: "number",
+} as const;
+
 /** A row without missing values. */
 type RowOf<Kinds> = { [C in keyof Kinds]: Kinds[C] extends "text" ? string : number };
 
@@ -42,8 +52,20 @@ export type PairedRun = RowOf<typeof PAIRED_RUN>;
 
 export const PAIRED_RUN_COLUMNS = Object.keys(PAIRED_RUN) as (keyof PairedRun)[];
 
+/**
+ * A block of an arm and its copy, which took turns: answers per second of both. `place` is that of the
+ * arm itself within the block, from 1; `round` counts the starts of one recording, which has its seed.
+ */
+export type RecordedBlock = RowOf<typeof RECORDED_BLOCK>;
+
+export const RECORDED_BLOCK_COLUMNS = Object.keys(RECORDED_BLOCK) as (keyof RecordedBlock)[];
+
 export async function readRecordedRuns(file: string): Promise<RecordedRun[]> {
   return (await readCsv(file, RECORDED_RUN)).toRecords() as RecordedRun[];
+}
+
+export async function readRecordedBlocks(file: string): Promise<RecordedBlock[]> {
+  return (await readCsv(file, RECORDED_BLOCK)).toRecords() as RecordedBlock[];
 }
 
 export async function readPairedRuns(file: string): Promise<PairedRun[]> {
