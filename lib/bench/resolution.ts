@@ -50,9 +50,18 @@ const AROUND_BLOCKS_S = 18;
 const LEVEL = 0.05;
 const FAMILY = 6;
 
-function planOf(name: string, scenarios: Scenario[], seed: number, turns: boolean): Plan {
+/**
+ * A plan of pairs in turns, each for two minutes of blocks; or one run after the other, in windows that
+ * make as many minutes.
+ */
+export function resolutionPlan(
+  name: string,
+  scenarios: Scenario[],
+  seed: number,
+  turns: boolean,
+  rounds: number = turns ? STARTS : 5,
+): Plan {
   const pairs = scenarios.length / 2;
-  const rounds = turns ? STARTS : 5;
   return {
     name,
     purpose: "How small a difference is found?",
@@ -71,7 +80,8 @@ function planOf(name: string, scenarios: Scenario[], seed: number, turns: boolea
   };
 }
 
-async function study(
+/** Runs a study, of which nothing is left but what it says. */
+export async function study(
   plan: Plan,
   { engine, signal, onEvent }: BenchOptions,
 ): Promise<Study> {
@@ -125,7 +135,7 @@ async function overAlternating(
   found: readonly number[],
   options: BenchOptions,
 ): Promise<number> {
-  const { family } = await study(planOf(name, scenarios, options.seed, false), options);
+  const { family } = await study(resolutionPlan(name, scenarios, options.seed, false), options);
   const size = (share: number) => -Math.log(1 - Math.min(share, 1 - 1e-9));
   const factors = family.comparisons.map((result, i) =>
     size(detectable(result, LEVEL)) / size(found[i]!)
@@ -141,7 +151,7 @@ export async function benchResolution(options: BenchOptions): Promise<Resolution
   const scenarios = frameworks.flatMap((framework) =>
     users.flatMap((n) => PATHS.map((path) => createScenario({ framework, path, users: n })))
   );
-  const inTurn = await study(planOf("resolution", scenarios, seed, true), options);
+  const inTurn = await study(resolutionPlan("resolution", scenarios, seed, true), options);
   const results = inTurn.family.comparisons;
   for (const { id, ratio, blocks } of results) log(`${id}: ${JSON.stringify(ratio)}, ${blocks}`);
   const alone = results.map((result) => detectable(result, LEVEL));
@@ -155,7 +165,7 @@ export async function benchResolution(options: BenchOptions): Promise<Resolution
     const few = scenarios.slice(0, 2);
     const shaken = await disturbed(
       seed,
-      () => study(planOf("disturbed", few, seed, true), options),
+      () => study(resolutionPlan("disturbed", few, seed, true), options),
     );
     const found = shaken.family.comparisons.map((result) => detectable(result, LEVEL));
     hidden = percent(Math.max(...found));
@@ -165,7 +175,7 @@ export async function benchResolution(options: BenchOptions): Promise<Resolution
     );
     const same = scenarios.flatMap((scenario) => [scenario, { ...scenario, replica: 1 }])
       .filter(({ path }) => path === "direct");
-    copies = (await study(planOf("aa", same, seed, true), options)).family.comparisons;
+    copies = (await study(resolutionPlan("aa", same, seed, true), options)).family.comparisons;
   }
   const isAlarm = ({ verdict }: ComparisonResult) => verdict === "higher" || verdict === "lower";
   return {

@@ -2,6 +2,7 @@
 
 import { Option } from "@commander-js/extra-typings";
 import { benchAccuracy } from "../bench/accuracy.ts";
+import { benchAgreement } from "../bench/agreement.ts";
 import { benchAnalysis } from "../bench/analysis.ts";
 import { benchGenerator } from "../bench/generator.ts";
 import type { BenchOptions } from "../bench/options.ts";
@@ -24,6 +25,7 @@ const BENCHMARKS: Record<string, [(options: BenchOptions) => Promise<unknown>, s
   analysis: [benchAnalysis, "How long does the summary of 5,000,000 requests take?"],
   telemetry: [benchTelemetry, "What do the samplers cost the run that they watch?"],
   resolution: [benchResolution, "How small a difference is found in two minutes per pair?"],
+  agreement: [benchAgreement, "Do both designs come to the same ratio?"],
   verdicts: [benchVerdicts, "Is the bottleneck that was put into a run the one that is named?"],
 };
 
