@@ -3,7 +3,7 @@
  * other, each with the machine to itself?
  */
 
-import { FRAMEWORKS } from "../plan.ts";
+import { FRAMEWORKS, type Plan } from "../plan.ts";
 import { createScenario, PATHS } from "../scenario.ts";
 import type { ComparisonResult } from "../stats/family.ts";
 import { criticalT } from "../stats/probability.ts";
@@ -23,7 +23,9 @@ export interface AgreementResult {
 }
 
 const USERS = 20;
+/** Of runs one after the other. */
 const ROUNDS = { full: 24, short: 4 };
+const WINDOW_S = 12;
 
 /**
  * The least margin within which two ratios are called equivalent, as a share, by two one-sided tests at
@@ -53,13 +55,13 @@ export async function benchAgreement(options: BenchOptions): Promise<AgreementRe
   const scenarios = FRAMEWORKS.slice(0, full ? 2 : 1).flatMap((framework) =>
     PATHS.map((path) => createScenario({ framework, path, users: USERS }))
   );
-  const compared = async (turns: boolean, rounds?: number) => {
-    const name = turns ? "in-turns" : "one-after-the-other";
-    const made = await study(resolutionPlan(name, scenarios, seed, turns, rounds), options);
-    return made.family.comparisons;
-  };
-  const alternating = await compared(true);
-  const consecutive = await compared(false, full ? ROUNDS.full : ROUNDS.short);
+  const compared = async (plan: Plan) => (await study(plan, options)).family.comparisons;
+  const alternating = await compared(resolutionPlan("in-turns", scenarios, seed, true));
+  const consecutive = await compared({
+    ...resolutionPlan("one-after-the-other", scenarios, seed, false),
+    rounds: full ? ROUNDS.full : ROUNDS.short,
+    windowS: WINDOW_S,
+  });
   const margins = alternating.map((one, i) => reachedMargin(one, consecutive[i]!));
   const ratios = (all: readonly ComparisonResult[]) =>
     all.map(({ ratio }) => Number((ratio?.value ?? NaN).toFixed(4)));

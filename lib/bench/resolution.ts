@@ -59,9 +59,9 @@ export function resolutionPlan(
   scenarios: Scenario[],
   seed: number,
   turns: boolean,
-  rounds: number = turns ? STARTS : 5,
 ): Plan {
   const pairs = scenarios.length / 2;
+  const rounds = turns ? STARTS : 5;
   return {
     name,
     purpose: "How small a difference is found?",
