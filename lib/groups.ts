@@ -1,7 +1,7 @@
 /** Which runs of a plan stand side by side, and how long their load takes. */
 
 import { LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./plan.ts";
-import { hasOwnUsers, type Scenario, scenarioId } from "./scenario.ts";
+import { compareLevels, hasOwnUsers, type Scenario, scenarioId } from "./scenario.ts";
 import { pairScenarios } from "./stats/comparisons.ts";
 import { MIN_BLOCKS } from "./stats/disturbed.ts";
 
@@ -111,9 +111,14 @@ export function withNeighbours(
 export function loadOf(plan: Plan): { warmUpS: number; windowS: number } {
   const { design, warmUpS, windowS, scenarios } = plan;
   if (design !== "alternating") return { warmUpS, windowS };
-  const groups = groupScenarios(scenarios);
-  const arms = scenarios.length / groups.length;
-  return { warmUpS: Math.max(LEAST_WARM_UP_S, warmUpS), windowS: blocksS(plan, arms) / arms };
+  const allS = groupsOf(plan).reduce((sum, group) => sum + blocksS(plan, group), 0);
+  return { warmUpS: Math.max(LEAST_WARM_UP_S, warmUpS), windowS: allS / scenarios.length };
+}
+
+/** The scenarios themselves, as {@linkcode groupScenarios} has them. */
+function groupsOf({ scenarios }: Plan): Scenario[][] {
+  const byId = new Map(scenarios.map((scenario) => [scenarioId(scenario), scenario]));
+  return groupScenarios(scenarios).map((ids) => ids.map((id) => byId.get(id)!));
 }
 
 /** No slice is longer, in seconds (blocks.py). */
@@ -129,12 +134,29 @@ function shortestSliceS({ windowS, scenarios }: Plan): number {
   return Math.max(windowS, Math.min(LONGEST_SLICE_S, CYCLES_IN_SLICE * Math.max(...pausesS)));
 }
 
-/** Seconds of blocks in each start of a group of so many arms. */
-export function blocksS(plan: Plan, arms: number): number {
+/**
+ * The lowest load of an app shows what the hop itself costs, which is little; at the others differences
+ * are larger. So it gets so many times the blocks.
+ */
+const LOWEST_LOAD_SHARE = 2;
+
+function shareOf(group: readonly Scenario[], { scenarios }: Plan): number {
+  const isLowest = group.every((arm) =>
+    scenarios.every((other) =>
+      other.framework !== arm.framework || compareLevels(arm, other) <= 0
+    )
+  );
+  return isLowest ? LOWEST_LOAD_SHARE : 1;
+}
+
+/** Seconds of blocks in each start of a group. */
+export function blocksS(plan: Plan, group: readonly Scenario[]): number {
   const { minutes = 0, warmUpS, rounds, scenarios } = plan;
-  const starts = groupScenarios(scenarios).length * rounds;
-  const outsideS = START_S + arms * Math.max(LEAST_WARM_UP_S, warmUpS);
-  return Math.max(MIN_BLOCKS * arms * shortestSliceS(plan), minutes * 60 / starts - outsideS);
+  const groups = groupsOf(plan);
+  const aroundS = groups.length * START_S + scenarios.length * Math.max(LEAST_WARM_UP_S, warmUpS);
+  const shares = groups.reduce((sum, one) => sum + shareOf(one, plan), 0);
+  const ownS = (minutes * 60 / rounds - aroundS) * shareOf(group, plan) / shares;
+  return Math.max(MIN_BLOCKS * group.length * shortestSliceS(plan), ownS);
 }
 
 /** Seconds of load of some runs, about. */

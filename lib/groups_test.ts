@@ -81,9 +81,15 @@ Deno.test("withNeighbours() repeats what stood beside a run that is to be repeat
 
 Deno.test("blocksS() divides a study's minutes among the starts of its groups", () => {
   // 12 starts of 75 s, of which 6 s are around the load and 2 × 6 s warm-up.
-  equal(blocksS(planOf(), 2), 75 - 6 - 12);
-  equal(blocksS(planOf({ minutes: 1 }), 2), 4 * 2 * 1);
   const plan = planOf();
+  const of = (plan: Plan, users: number) =>
+    blocksS(plan, plan.scenarios.filter((one) => one.framework === "flask" && one.users === users));
+  // The lower load has two thirds of what both have.
+  equal(of(plan, 10), 2 / 3 * 2 * (75 - 6 - 12));
+  equal(of(plan, 100), 1 / 3 * 2 * (75 - 6 - 12));
+  equal(of(planOf({ minutes: 1 }), 100), 4 * 2 * 1);
+  const one = planOf({}, PAIRS.filter(({ users }) => users === 10));
+  equal(of(one, 10), 150 - 6 - 12);
   equal(planS(plan, planRuns(plan)), 12 * (12 + 57));
   const consecutive = planOf({ design: "consecutive", minutes: undefined });
   equal(planS(consecutive, planRuns(consecutive)), 24 * 3);

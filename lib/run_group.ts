@@ -104,6 +104,8 @@ function tell(
   for (const { run: { order } } of records) events.emit({ event: "phase", order, phase });
 }
 
+const scenarioOf = ({ record: { run } }: Arm) => run.scenario;
+
 const recordOf = ({ record }: Pick<Arm, "record">) => record;
 
 /** What is to be requested of a run's app. */
@@ -187,7 +189,7 @@ function prepareLoad(arms: readonly Arm[], context: RunContext): Load {
     ...load.place,
     sliceS: plan.windowS,
     warmUpS: Math.max(LEAST_WARM_UP_S, plan.warmUpS),
-    blocksS: blocksS(plan, arms.length),
+    blocksS: blocksS(plan, arms.map(scenarioOf)),
     seed: loadSeed(plan, record.run),
     headerEnvironment: Object.assign({}, ...arms.map((arm) => headerEnvironment(arm.routes))),
     arms: arms.map((arm, i) => ({
@@ -274,7 +276,7 @@ function longestS(plan: Plan, arms: readonly Arm[]): number {
     Math.max(LONGEST_WARM_UP_S, 3 * Math.max(LEAST_WARM_UP_S, plan.warmUpS)) +
     Math.max(LONGEST_SLICE_S, plan.windowS) + 2 * LONGEST_DRAIN_S
   );
-  return aroundS.reduce((sum, seconds) => sum + seconds, blocksS(plan, arms.length));
+  return aroundS.reduce((sum, seconds) => sum + seconds, blocksS(plan, arms.map(scenarioOf)));
 }
 
 async function follow(
