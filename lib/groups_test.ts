@@ -80,13 +80,13 @@ Deno.test("withNeighbours() repeats what stood beside a run that is to be repeat
 });
 
 Deno.test("blocksS() divides a study's minutes among the starts of its groups", () => {
-  // 12 starts of 75 s, of which 6 s are around the load and 2 × 6 s warm-up.
+  // A round has 300 s, of which four starts take 6 s and two warm-ups of 6 s each. Of 228 s that are left,
+  // the lower load of each app has twice as much as the other.
   const plan = planOf();
   const of = (plan: Plan, users: number) =>
     blocksS(plan, plan.scenarios.filter((one) => one.framework === "flask" && one.users === users));
-  // The lower load has two thirds of what both have.
-  equal(of(plan, 10), 2 / 3 * 2 * (75 - 6 - 12));
-  equal(of(plan, 100), 1 / 3 * 2 * (75 - 6 - 12));
+  equal(of(plan, 10), 76);
+  equal(of(plan, 100), 38);
   equal(of(planOf({ minutes: 1 }), 100), 4 * 2 * 1);
   const one = planOf({}, PAIRS.filter(({ users }) => users === 10));
   equal(of(one, 10), 150 - 6 - 12);
