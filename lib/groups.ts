@@ -1,7 +1,7 @@
 /** Which runs of a plan stand side by side, and how long their load takes. */
 
 import { LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./plan.ts";
-import { compareLevels, hasOwnUsers, type Scenario, scenarioId } from "./scenario.ts";
+import { compareLevels, type Scenario, scenarioId } from "./scenario.ts";
 import { pairScenarios } from "./stats/comparisons.ts";
 import { MIN_BLOCKS } from "./stats/disturbed.ts";
 
@@ -9,9 +9,8 @@ import { MIN_BLOCKS } from "./stats/disturbed.ts";
 const START_S = 6;
 
 /** Whether the generator can load a scenario in turn with others; it is loaded by itself else. */
-export function canTakeTurns(scenario: Scenario): boolean {
-  const { arrivalRate, client } = scenario;
-  return arrivalRate === null && client === "lean" && !hasOwnUsers(scenario);
+export function canTakeTurns({ arrivalRate }: Scenario): boolean {
+  return arrivalRate === null;
 }
 
 /** The scenarios of an alternating plan that are compared with each other, directly or by a third. */

@@ -197,6 +197,7 @@ function prepareLoad(arms: readonly Arm[], context: RunContext): Load {
       host: arm.services.target,
       routes: arm.routes,
       scenario: { ...arm.record.run.scenario, users: arm.record.run.scenario.users! },
+      ownLocustfile: readLocustfile(arm.app),
       seed: loadSeed(plan, arm.record.run),
     })),
   }));

@@ -73,6 +73,11 @@ class Turn:
         if not self.in_flight:
             self._set_drained()
 
+    def enter(self) -> None:
+        """Waits for the turn, and begins a request."""
+        self.wait()
+        self.in_flight += 1
+
     def leave(self) -> None:
         """A request is over."""
         self.in_flight -= 1
@@ -116,6 +121,9 @@ class Arm:
         self.weights = list(accumulate(route.weight for route in self.routes))
         self.users: int = settings["users"]
         self.spawn_rate: float = settings["spawnRate"]
+        self.client: str = settings["client"]
+        self.locustfile: str | None = settings["locustfile"]
+        """The app's own, whose user classes send the requests."""
         self.think_time_s = settings["thinkTimeMinS"], settings["thinkTimeMaxS"]
         self.pause_us = sum(self.think_time_s) / 2 * 1e6
         """On average."""
@@ -124,7 +132,7 @@ class Arm:
         self.joined = 0
         """Users that have sent."""
         self.endpoint: Endpoint | None = None
-        """Set by the first user."""
+        """Of the lean client, set by the first user."""
         self.connections: list[Connection] = []
         """Of all users."""
         self.p95_ms: float | None = None
@@ -144,14 +152,11 @@ class Arm:
         self._slices_file: TextIO | None = None
 
     @property
-    def opened(self) -> int:
-        """Connections so far."""
+    def opened(self) -> int | None:
+        """Connections so far; Locust's own clients do not tell."""
+        if self.client != "lean" or self.locustfile is not None:
+            return None
         return 0 if self.endpoint is None else self.endpoint.opened
-
-    @property
-    def timeout_s(self) -> float:
-        """A server that is silent for so long fails the request."""
-        return self.endpoint.timeout_ns / 1e9
 
     def start_record(self, runner, delay_s: float) -> None:
         """From now on its requests are recorded. Locust writes its CSVs each second, after a delay:
@@ -238,9 +243,10 @@ class ArmTasks(TaskSet):
         turn, routes, weights = arm.turn, arm.routes, arm.weights
         random, total, (shortest_s, longest_s) = user.random, weights[-1], arm.think_time_s
         while user._state == LOCUST_STATE_RUNNING:
-            if not turn.is_open:
-                turn.wait()
-            turn.in_flight += 1
+            if turn.is_open:  # a call less
+                turn.in_flight += 1
+            else:
+                turn.enter()
             try:
                 user.send(routes[bisect(weights, random.random() * total)])
             finally:

@@ -19,6 +19,7 @@ from arms import Arm, Group, Slice
 from clock import now_us
 from recorder import LoadRecorder, sleep_until
 from run_record import RunRecord
+from settings import TIMEOUT_S
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +212,7 @@ class BlocksRecorder(LoadRecorder):
         arm, ending = self.current
         arm.turn.close()
         ending.end_us = now_us() + 1
-        limit_s = arm.timeout_s * SILENCE_LIMIT
+        limit_s = TIMEOUT_S * SILENCE_LIMIT
         is_silent = not self._drain(arm, limit_s)
         self._halt_if_closed()
         arm.record.meter.stop()

@@ -47,11 +47,12 @@ from blocks import BlocksRecorder
 from clock import EPOCH_OFFSET_US
 from fast import FastSender, FastUser
 from lean import LeanUser
-from locust import TaskSet, between, events
+from locust import TaskSet, User, between, events
+from locust.event import EventHook
 from locust.user.task import LOCUST_STATE_RUNNING
-from own_users import load_users
+from own_users import load_arm_users, load_users
 from routes import Route, read_routes
-from settings import choice, number
+from settings import TIMEOUT_S, choice, number
 
 GROUP = read_group()
 """The arms that take turns; None for a run of its own."""
@@ -66,7 +67,6 @@ ARRIVAL_RATE = number("POOLSCOPE_ARRIVAL_RATE", 0)
 ARRIVALS = choice("POOLSCOPE_ARRIVALS", ("constant", "poisson"))
 MAX_CONNECTIONS = int(number("POOLSCOPE_MAX_CONNECTIONS", 10_000))
 CLIENT = choice("POOLSCOPE_CLIENT", ("lean", "fast"))
-TIMEOUT_S = number("POOLSCOPE_TIMEOUT_S", 60)
 OWN_LOCUSTFILE = os.environ.get("POOLSCOPE_LOCUSTFILE")
 
 arrivals: Arrivals | None = None
@@ -203,7 +203,43 @@ class ArmUser(LeanClosedLoop):
         self.arm.connections.append(self.connection)
 
 
-def user_class_of(arm: Arm) -> type[ArmUser]:
+class FastClosedLoop(ClosedLoop, FastUser):
+    """The same through FastHttpUser."""
+
+    abstract = True
+    event_of: Callable[[int], EventHook] | None = None
+
+    def send(self, route: Route) -> None:
+        """Sends one request of a route, with random parameters, and checks the answer."""
+        self.in_flight = route.key, perf_counter_ns()
+        try:
+            self.exchange(route, self.random, self.event_of)
+        finally:
+            self.in_flight = None
+
+
+class FastAppUser(FastClosedLoop):
+    """A user of the run's only app."""
+
+    tasks = TASKS
+
+
+class FastArmUser(FastClosedLoop):
+    """A user of one of several arms, which sends when it is its arm's turn."""
+
+    abstract = True
+    tasks = [ArmTasks]
+    arm: Arm
+
+    def event_of(self, intended_ns: int) -> EventHook:
+        return self.arm.event
+
+
+def user_classes_of(arm: Arm) -> dict[str, type[User]]:
+    """By name."""
+    if arm.locustfile is not None:
+        return load_arm_users(Path(arm.locustfile), arm)
+    base = ArmUser if arm.client == "lean" else FastArmUser
     attributes = {
         "abstract": False,
         "arm": arm,
@@ -213,21 +249,7 @@ def user_class_of(arm: Arm) -> type[ArmUser]:
         "seed": arm.seed,
         "numbers": itertools.count(1),
     }
-    return type(arm.name, (ArmUser,), attributes)
-
-
-class FastAppUser(ClosedLoop, FastUser):
-    """The same through FastHttpUser."""
-
-    tasks = TASKS
-
-    def send(self, route: Route) -> None:
-        """Sends one request of a route, with random parameters, and checks the answer."""
-        self.in_flight = route.key, perf_counter_ns()
-        try:
-            self.exchange(route, self.random)
-        finally:
-            self.in_flight = None
+    return {arm.name: type(arm.name, (base,), attributes)}
 
 
 def prepare(endpoint, routes: list[Route]) -> dict[Route, Callable]:
@@ -278,6 +300,7 @@ FastAppUser.abstract = KIND != ("fast", False)
 LeanArrivalUser.abstract = KIND != ("lean", True)
 FastArrivalUser.abstract = KIND != ("fast", True)
 if GROUP is not None:
-    globals().update({arm.name: user_class_of(arm) for arm in GROUP.arms})
+    for one in GROUP.arms:
+        globals().update(user_classes_of(one))
 elif OWN_LOCUSTFILE:
     globals().update(load_users(Path(OWN_LOCUSTFILE)))

@@ -18,6 +18,10 @@ def number(variable: str, default: float | None = None) -> float:
     return value
 
 
+TIMEOUT_S = number("POOLSCOPE_TIMEOUT_S", 60)
+"""A server that is silent for so long fails the request."""
+
+
 def choice(variable: str, choices: Sequence[str]) -> str:
     """One of the choices; the first is the default."""
     text = os.environ.get(variable) or choices[0]

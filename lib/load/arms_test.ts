@@ -21,6 +21,10 @@ interface Arm {
   users?: number;
   /** @default 0 */
   thinkTimeS?: number;
+  /** @default "lean" */
+  client?: "lean" | "fast";
+  /** A locustfile of its own. @default none */
+  ownLocustfile?: string;
 }
 
 interface Schedule {
@@ -132,11 +136,18 @@ async function loadArms(
       warmUpS: schedule.warmUpS ?? 0.9,
       blocksS: schedule.blocksS,
       seed: 3,
-      arms: arms.map(({ server, path = "/posts", users = 8, thinkTimeS = 0 }, i) => ({
+      arms: arms.map((arm, i) => ({
         folder: folders[i]!,
-        host: server.url,
-        routes: [routeOf(path)],
-        scenario: { users, spawnRate: 40, thinkTimeMinS: thinkTimeS, thinkTimeMaxS: thinkTimeS },
+        host: arm.server.url,
+        routes: [routeOf(arm.path ?? "/posts")],
+        scenario: {
+          users: arm.users ?? 8,
+          client: arm.client ?? "lean",
+          spawnRate: 40,
+          thinkTimeMinS: arm.thinkTimeS ?? 0,
+          thinkTimeMaxS: arm.thinkTimeS ?? 0,
+        },
+        ...(arm.ownLocustfile !== undefined && { ownLocustfile: arm.ownLocustfile }),
         seed: 7,
       })),
     });
@@ -382,6 +393,59 @@ Deno.test("connections that a server closes while they are idle are opened befor
     );
     assert.ok(after.length < closing.connections / 2, `${after.length} of ${closing.connections}`);
   });
+});
+
+const OWN_LOCUSTFILE = `
+import gevent
+from locust import HttpUser, TaskSet, between, task
+
+class Posts(TaskSet):
+    @task
+    def read(self):
+        self.client.get("/posts")
+        gevent.sleep(0.01)
+        self.client.get("/posts", name="/again")
+
+    @task
+    def leave(self):
+        self.interrupt()
+
+class Reader(HttpUser):
+    weight = 3
+    wait_time = between(0.02, 0.04)
+    tasks = [Posts]
+
+    def on_start(self):
+        self.client.get("/login")
+
+class Writer(HttpUser):
+    @task
+    def write(self):
+        self.client.post("/posts", json={})
+`;
+
+Deno.test("an arm can have user classes of its own, and another the fast client", async () => {
+  await using own = new MisbehavingServer(() => "ok", 5);
+  await using fast = new MisbehavingServer(() => "ok", 5);
+  await loadArms(
+    [{ server: own, ownLocustfile: OWN_LOCUSTFILE }, { server: fast, client: "fast" }],
+    { blocksS: 6 },
+    ([a, b]) => {
+      const routes = new Set(a!.requests.map(({ route }) => route));
+      assert.deepEqual([...routes].sort(), ["GET /again", "GET /login", "GET /posts", "POST /posts"]);
+      const count = (route: string) => a!.requests.filter((one) => one.route === route).length;
+      assert.equal(count("GET /login"), 6);
+      assert.ok(count("POST /posts") > count("GET /again"), "the two writers do not pause");
+      assert.ok(count("GET /again") > 20);
+      assert.deepEqual(new Set(b!.requests.map(({ route }) => route)), new Set(["GET /posts"]));
+      for (const [arm, { total }] of [[a!, own], [b!, fast]] as const) {
+        assert.equal(arm.requests.length, total);
+        assert.deepEqual([arm.final.failures, arm.final.connections], [0, null]);
+        assert.equal(arm.final.usersAtWindowStart, 8);
+        assert.ok(throughputs(arm).every((rate) => rate > 0));
+      }
+    },
+  );
 });
 
 Deno.test("the same arm twice is as fast as itself", async () => {

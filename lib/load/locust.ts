@@ -85,8 +85,12 @@ export function locustCommand(options: LoadOptions): LoadCommand {
 export interface ArmLoad extends Pick<GeneratorPlace, "host" | "folder"> {
   /** What its users request. */
   routes: readonly unknown[];
-  /** A closed loop, by the lean client. */
-  scenario: { users: number } & Pick<Scenario, "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS">;
+  /** A closed loop. */
+  scenario:
+    & { users: number }
+    & Pick<Scenario, "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS" | "client">;
+  /** As in {@linkcode LoadOptions}. */
+  ownLocustfile?: string;
   /** Of its users' random choices; arms of the same seed request the same. */
   seed: number;
 }
@@ -115,6 +119,7 @@ export function groupCommand(options: GroupLoadOptions): LoadCommand {
   const armsFile = join(folder, ".arms.json");
   const users = arms.reduce((sum, { scenario }) => sum + scenario.users, 0);
   const routesFile = (arm: ArmLoad) => join(folder, `.routes-${arms.indexOf(arm)}.json`);
+  const ownFile = (arm: ArmLoad) => join(folder, `.locustfile-${arms.indexOf(arm)}.py`);
   const armSettings = arms.map((arm) => ({
     folder: arm.folder,
     host: arm.host,
@@ -123,6 +128,8 @@ export function groupCommand(options: GroupLoadOptions): LoadCommand {
     spawnRate: arm.scenario.spawnRate,
     thinkTimeMinS: arm.scenario.thinkTimeMinS,
     thinkTimeMaxS: arm.scenario.thinkTimeMaxS,
+    client: arm.scenario.client,
+    locustfile: arm.ownLocustfile === undefined ? null : ownFile(arm),
     seed: arm.seed,
   }));
   return commandOf(options, {
@@ -132,6 +139,11 @@ export function groupCommand(options: GroupLoadOptions): LoadCommand {
       [armsFile]: JSON.stringify({ sliceS, warmUpS, blocksS, seed, arms: armSettings }),
       ...Object.fromEntries(
         arms.map((arm) => [routesFile(arm), JSON.stringify({ routes: arm.routes })]),
+      ),
+      ...Object.fromEntries(
+        arms.flatMap((arm) =>
+          arm.ownLocustfile === undefined ? [] : [[ownFile(arm), arm.ownLocustfile]]
+        ),
       ),
     },
     env: { POOLSCOPE_ARMS: armsFile },
