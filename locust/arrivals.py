@@ -189,6 +189,10 @@ class Arrivals:
             self.count += 1
             self.next_ns = self.start_ns + int(self.offset_ns(self.count))
 
+    @property
+    def dropped_so_far(self) -> int:
+        return len(self._dropped) // 2
+
     def dropped(self) -> Iterator[tuple[Route, int]]:
         """Route and intended start of what was never sent."""
         for i in range(0, len(self._dropped), 2):

@@ -152,8 +152,13 @@ class LoadRecorder:
             "users": self.environment.runner.user_count,
             "rps": round((self.reported[1] - rows) / seconds, 1),
             "failuresPerS": round((self.reported[2] - failures) / seconds, 1),
+            **self.behind(),
         }
         self.show(live, service_us)
+
+    def behind(self) -> dict:
+        """Of an open loop: arrivals that were sent late, and never, so far."""
+        return {}
 
     def _totals(self) -> tuple[int, int, int]:
         logs = [record.log for record in self.records]
@@ -179,6 +184,11 @@ class Recorder(LoadRecorder):
 
     def suffix(self) -> str:
         return ""
+
+    def behind(self) -> dict:
+        if self.arrivals is None:
+            return {}
+        return {"late": self.record.log.late, "dropped": self.arrivals.dropped_so_far}
 
     def start_records(self) -> list[RunRecord]:
         self.window_start_us = self.load_start_us + self.warm_up_us
@@ -397,7 +407,8 @@ class MasterRecorder:
             if lives:
                 sums = {
                     field: round(sum(live[field] for live in lives), 1)
-                    for field in ("users", "rps", "failuresPerS")
+                    for field in ("users", "rps", "failuresPerS", "late", "dropped")
+                    if field in lives[0]
                 }
                 service_us = chain(*(worker["service_us"] for worker in self.lives.values()))
                 self.live_file.write({**lives[0], **sums}, sorted(service_us))
