@@ -364,6 +364,7 @@ Deno.test("locust drops arrivals when too many are without an answer, and says s
       const { final, rows, log } = outcome;
       assert.equal(rows.filter((row) => row[6] === "unfinished").length, 70);
       assert.equal(final.arrivals, 100);
+      assert.ok(outcome.live.some(({ dropped }) => dropped! > 0));
       assert.equal(final.unfinished, 20); // 50 of the warm-up
       assert.equal(final.dropped, 80);
       assert.match(log, /80 of 100 arrivals were never sent/);
