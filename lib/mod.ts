@@ -59,6 +59,7 @@ export { loadLocust, type LocustRun } from "./frames/locust.ts";
 
 export { deliveryTrouble } from "./stats/delivery.ts";
 export { compareScenarios } from "./stats/comparisons.ts";
+export { selectSmallest } from "./stats/best.ts";
 export { estimateRatios } from "./stats/blocks.ts";
 export { comparisonPower } from "./stats/detectable.ts";
 export { decideFamily, stoppingRule } from "./stats/family.ts";
