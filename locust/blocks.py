@@ -45,8 +45,6 @@ REOPEN_POLL_S = 0.001
 SILENCE_LIMIT = 0.75
 """Of the client's timeout: an arm without any answer for so long is given up before its requests fail,
 or each of its slices would take that long."""
-
-
 FAILING_TURNS = 2
 """In a row, all of whose requests failed: the arm is given up."""
 
@@ -184,8 +182,8 @@ class BlocksRecorder(LoadRecorder):
             gevent.event.Event().wait()
 
     def _begin(self, arm: Arm, place: int) -> Slice:
-        self._halt_if_closed()
         self._reopen(arm)
+        self._halt_if_closed()
         start_us = self._next_us()
         begun = Slice(self.block, place, start_us, start_us + arm.settling_us)
         self.current = arm, begun
