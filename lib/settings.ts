@@ -326,6 +326,13 @@ export const SETTINGS = withVariables({
     since: "2026-12-01",
     app: true,
   }),
+  holdMs: row("app", number(0, { max: 10_000 }), {
+    default: 0,
+    doc: "Milliseconds that the app waits for something else within each transaction, after its last " +
+      "statement: the connection is held and not used.",
+    since: "2026-12-01",
+    app: true,
+  }),
   replica: row("arm", whole(0, 9), {
     default: 0,
     doc: "Which copy of the scenario this is, for an A/A comparison; 0 for the scenario itself. " +

@@ -52,6 +52,7 @@ const TOLD = z.strictObject({
   listenBacklog: setting(COUNT),
   appDelayMs: setting(z.number()),
   appCpuMs: setting(z.number()),
+  holdMs: setting(z.number()),
 }).partial();
 
 /** One of the settings of a scenario that an app may be told. */
@@ -274,6 +275,7 @@ export function appDefaults({ settings, reuse }: App) {
     preparedStatements: settings.preparedStatements?.default ?? true,
     appDelayMs: settings.appDelayMs?.default ?? 0,
     appCpuMs: settings.appCpuMs?.default ?? 0,
+    holdMs: settings.holdMs?.default ?? 0,
     reuse: settings.reuse?.default ?? reuse[0]!,
   };
 }

@@ -1,6 +1,8 @@
 import { equal, ok } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LocalEngine } from "../engine/local.ts";
+import { APP_USER } from "../services/database.ts";
+import { openServer } from "../telemetry/postgres.ts";
 import { FRAMEWORKS } from "../plan.ts";
 import { createScenario, scenarioId } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
@@ -48,6 +50,48 @@ Deno.test("a delay that is asked for is kept by all three apps, beside the contr
         added > DELAY_MS - 2 && added < rest + 8,
         `${framework}: ${added} ms were added, a rest of ${DELAY_MS} ms takes ${rest}`,
       );
+    });
+  }
+});
+
+Deno.test("a transaction that is to be held is open for so long in all three apps", async (t) => {
+  const HOLD_MS = 300;
+  await using engine = new LocalEngine(await setUp());
+  for (const framework of FRAMEWORKS) {
+    await t.step(framework, async () => {
+      const scenario = createScenario({ framework, path: "direct", users: 1, holdMs: HOLD_MS });
+      const folder = Deno.makeTempDirSync();
+      Deno.mkdirSync(`${folder}/logs`);
+      const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
+      await using services = await engine.startRun(run, folder);
+      equal((await verifyApp(services, scenario)).ok, true);
+      await using database = openServer(services.postgres);
+      const held = async () => {
+        const [row] = await database`
+          select count(*)::int as n from pg_stat_activity
+          where usename = ${APP_USER} and state = 'idle in transaction'`;
+        return row!.n as number;
+      };
+      const post = JSON.stringify({ author_id: 1, title: "t", body: "b" });
+      const headers = { "content-type": "application/json" };
+      for (const [path, init] of [
+        ["/posts/1", {}],
+        ["/posts?limit=20", {}],
+        ["/users/1", {}],
+        ["/users/1/summary", {}],
+        ["/posts", { method: "POST", body: post, headers }],
+      ] as const) {
+        const begun = performance.now();
+        let seen = 0;
+        const answer = fetch(services.appUrl + path, init).then((response) => response.text());
+        const watch = setInterval(async () => seen = Math.max(seen, await held()), 20);
+        await answer.finally(() => clearInterval(watch));
+        ok(performance.now() - begun >= HOLD_MS, `${path} was answered sooner`);
+        equal(seen, 1, `connections idle in a transaction during ${path}`);
+      }
+      const begun = performance.now();
+      await (await fetch(`${services.appUrl}/ping`)).text();
+      ok(performance.now() - begun < HOLD_MS, "nothing is held without a statement");
     });
   }
 });

@@ -1,8 +1,10 @@
 """The routes of the contract."""
 
 import os
+import time
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Aggregate, Avg, CharField, Count, F, Func, Max, Min
 from django.db.models.functions import Length
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -61,7 +63,20 @@ class Ping(ApiView):
         return JsonResponse({"ping": "pong"})
 
 
-class UserDetail(ApiView):
+class DataView(ApiView):
+    """A view that asks the database: one transaction with a wait in it, if one is asked for."""
+
+    def dispatch(self, request: HttpRequest, *args, **kwargs) -> HttpResponse:
+        """Waits for something else when the statements are done."""
+        if settings.HOLD_S == 0:
+            return super().dispatch(request, *args, **kwargs)
+        with transaction.atomic():
+            response = super().dispatch(request, *args, **kwargs)
+            time.sleep(settings.HOLD_S)
+            return response
+
+
+class UserDetail(DataView):
     """One user by id."""
 
     def get(self, _request: HttpRequest, user_id: str) -> JsonResponse:
@@ -73,7 +88,7 @@ class UserDetail(ApiView):
         return JsonResponse(user_json(user))
 
 
-class UserSummary(ApiView):
+class UserSummary(DataView):
     """Figures over all posts of one user."""
 
     def get(self, _request: HttpRequest, user_id: str) -> JsonResponse:
@@ -92,7 +107,7 @@ class UserSummary(ApiView):
         return JsonResponse(summary_json(summary))
 
 
-class PostList(ApiView):
+class PostList(DataView):
     """The newest posts, and new ones."""
 
     def get(self, request: HttpRequest) -> JsonResponse:
@@ -113,7 +128,7 @@ class PostList(ApiView):
         return JsonResponse(post_json(post), status=201)
 
 
-class PostDetail(ApiView):
+class PostDetail(DataView):
     """One post by id."""
 
     def get(self, _request: HttpRequest, post_id: str) -> JsonResponse:

@@ -13,6 +13,7 @@ ALLOWED_HOSTS = ["*"]
 # nothing is signed.
 DELAY_S = env.DELAY_S
 CPU_S = env.CPU_S
+HOLD_S = env.HOLD_S
 MIDDLEWARE: list[str] = ["blog.delay.wait_first"] if DELAY_S > 0 or CPU_S > 0 else []
 INSTALLED_APPS = ["blog"]
 ROOT_URLCONF = "config.urls"

@@ -63,5 +63,6 @@ class Config:
 
     DELAY_S = _seconds("APP_DELAY_MS")
     CPU_S = _seconds("APP_CPU_MS")
+    HOLD_S = _seconds("APP_HOLD_MS", 10_000)
     NONCE = _text("APP_NONCE", "")
     TIMINGS = _text("APP_TIMINGS", "")

@@ -1,8 +1,9 @@
-"""Slowdowns of known size: a wait, and CPU time that is used, before each request is handled."""
+"""Slowdowns of known size: a wait, and CPU time that is used, before each request is handled; and a
+wait in its transaction."""
 
 import time
 
-from flask import Flask
+from flask import Flask, current_app
 
 
 def init_app(app: Flask) -> None:
@@ -15,6 +16,12 @@ def init_app(app: Flask) -> None:
             if delay_s > 0:
                 time.sleep(delay_s)
             burn(cpu_s)
+
+
+def hold() -> None:
+    """Waits for something else, while the request's transaction is open."""
+    if current_app.config["HOLD_S"] > 0:
+        time.sleep(current_app.config["HOLD_S"])
 
 
 def burn(seconds: float) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import joinedload
 
 from .db import get_session
+from .delay import hold
 from .models import Post, User
 from .serializers import post_json, summary_json, user_json
 from .validation import MAX_ID, parse_number, parse_post
@@ -38,6 +39,7 @@ def ping() -> ResponseReturnValue:
 def read_user(user_id: str) -> ResponseReturnValue:
     """One user by id."""
     user = get_session().get(User, parse_number(user_id, "id", MAX_ID))
+    hold()
     if user is None:
         abort(404, description="User not found")
     return user_json(user)
@@ -67,6 +69,7 @@ def read_summary(user_id: str) -> ResponseReturnValue:
         )
         .one_or_none()
     )
+    hold()
     if summary is None:
         abort(404, description="User not found")
     return summary_json(summary)
@@ -77,7 +80,9 @@ def read_posts() -> ResponseReturnValue:
     """The newest posts first."""
     limit = parse_number(request.args.get("limit", "20"), "limit", 100)
     newest = POSTS_WITH_AUTHOR.order_by(Post.created_at.desc(), Post.id.desc()).limit(limit)
-    return [post_json(post) for post in get_session().scalars(newest)]
+    posts = get_session().scalars(newest).all()
+    hold()
+    return [post_json(post) for post in posts]
 
 
 @bp.get("/posts/<post_id>")
@@ -85,6 +90,7 @@ def read_post(post_id: str) -> ResponseReturnValue:
     """One post by id."""
     statement = POSTS_WITH_AUTHOR.where(Post.id == parse_number(post_id, "id", MAX_ID))
     post = get_session().scalar(statement)
+    hold()
     if post is None:
         abort(404, description="Post not found")
     return post_json(post)
@@ -100,5 +106,7 @@ def create_post() -> ResponseReturnValue:
         abort(404, description="Author not found")
     post = Post(author=author, title=title, body=body)
     session.add(post)
+    session.flush()
+    hold()
     session.commit()
     return post_json(post), 201

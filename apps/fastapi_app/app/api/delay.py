@@ -1,9 +1,12 @@
-"""Slowdowns of known size: a wait, and CPU time that is used, before each request is handled."""
+"""Slowdowns of known size: a wait, and CPU time that is used, before each request is handled; and a
+wait in its transaction."""
 
 import asyncio
 import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.core.config import settings
 
 
 class Delay:
@@ -20,6 +23,12 @@ class Delay:
                 await asyncio.sleep(self.seconds)
             burn(self.cpu_s)
         await self.app(scope, receive, send)
+
+
+async def hold() -> None:
+    """Waits for something else, while the request's transaction is open."""
+    if settings.app_hold_ms > 0:
+        await asyncio.sleep(settings.app_hold_ms / 1000)
 
 
 def burn(seconds: float) -> None:

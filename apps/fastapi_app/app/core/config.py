@@ -34,6 +34,7 @@ class Settings(BaseSettings):
 
     app_delay_ms: Annotated[float, Field(ge=0, le=1000)] = 0
     app_cpu_ms: Annotated[float, Field(ge=0, le=1000)] = 0
+    app_hold_ms: Annotated[float, Field(ge=0, le=10_000)] = 0
     app_nonce: str = ""
     app_timings: str = ""
 

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, HTTPException
 from sqlalchemy import func, literal_column, select
 
+from app.api.delay import hold
 from app.api.deps import SessionDep, UserId
 from app.models import Post, User
 from app.schemas import SummaryOut, UserOut
@@ -14,6 +15,7 @@ router = APIRouter(prefix="/users")
 async def read_user(user_id: UserId, session: SessionDep):
     """One user by id."""
     user = await session.get(User, user_id)
+    await hold()
     if user is None:
         raise HTTPException(404, "User not found")
     return user
@@ -40,6 +42,7 @@ async def read_summary(user_id: UserId, session: SessionDep):
         .group_by(User.id, User.username)
     )
     summary = result.one_or_none()
+    await hold()
     if summary is None:
         raise HTTPException(404, "User not found")
     return summary
