@@ -63,9 +63,11 @@ Deno.test("a transaction that is to be held is open for so long in all three app
       const folder = Deno.makeTempDirSync();
       Deno.mkdirSync(`${folder}/logs`);
       const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
-      await using services = await engine.startRun(run, folder);
+      await using stack = new AsyncDisposableStack();
+      const services = stack.use(await engine.startRun(run, folder));
       equal((await verifyApp(services, scenario)).ok, true);
-      await using database = openServer(services.postgres);
+      const database = openServer(services.postgres);
+      stack.defer(() => database.end());
       const held = async () => {
         const [row] = await database`
           select count(*)::int as n from pg_stat_activity
