@@ -98,7 +98,9 @@ export class RunRecord {
     this.#own = runFolder(folder, run.id, run.round);
     // A complete run that is repeated stays until its successor is complete, too.
     const isRepeated = existsSync(join(this.#own, "manifest.json"));
-    this.folder = isRepeated ? join(dirname(this.#own), `.repeated-${basename(this.#own)}`) : this.#own;
+    this.folder = isRepeated
+      ? join(dirname(this.#own), `.repeated-${basename(this.#own)}`)
+      : this.#own;
     this.inputs = { files: hashInputs(run.scenario, engine), settings: null };
     checkInputs(study, [...others, { inputs: this.inputs }]);
     this.#reserve = join(this.folder, ".reserve");
@@ -288,7 +290,7 @@ function findFailure(record: RunRecord): string | null {
     requests: final?.requests ?? 0,
     failures: final?.failures ?? 0,
   };
-  const healthy = thrown === null && final !== null && final.lost == null && !hasLostProcess(evidence) &&
-    final.requests > final.failures && final.failures <= final.requests * MAX_ERROR_RATE;
+  const healthy = thrown === null && final !== null && final.lost == null &&
+    !hasLostProcess(evidence) && final.requests > final.failures && final.failures <= final.requests * MAX_ERROR_RATE;
   return healthy ? null : findCause(evidence);
 }

@@ -9,6 +9,7 @@ arm had. All of a request's life lies within one of them.
 
 import json
 import os
+import traceback
 from bisect import bisect
 from dataclasses import dataclass
 from itertools import accumulate
@@ -39,7 +40,7 @@ class Turn:
         self.is_open = False
         self.in_flight = 0
         self.drained_us = 0
-        """When the last request came back after the end of a turn."""
+        """When the newest answer came after the end of a turn, or when that was."""
         self._opened = gevent.event.Event()
         self._drained = gevent.event.Event()
         self._opened_ns = self._passed_ns = 0
@@ -56,9 +57,11 @@ class Turn:
         """Waits for so long in turns: pauses that ended in others' turns would all send at once when
         the next one begins."""
         due_ns = self._own_ns() + seconds * 1e9
-        while (left_ns := due_ns - self._own_ns()) > 0:
+        while True:
             self.wait()
-            gevent.sleep(left_ns / 1e9)
+            gevent.sleep(max(0.0, due_ns - self._own_ns()) / 1e9)  # others run, however short it is
+            if self._own_ns() >= due_ns:
+                return
 
     def open(self) -> None:
         self.is_open = True
@@ -70,8 +73,7 @@ class Turn:
         self._passed_ns = self._own_ns()
         self.is_open = False
         self._opened.clear()
-        if not self.in_flight:
-            self._set_drained()
+        self._answered()
 
     def enter(self) -> None:
         """Waits for the turn, and begins a request."""
@@ -81,12 +83,14 @@ class Turn:
     def leave(self) -> None:
         """A request is over."""
         self.in_flight -= 1
-        if not self.in_flight and not self.is_open:
-            self._set_drained()
+        if not self.is_open:
+            self._answered()
 
-    def _set_drained(self) -> None:
+    def _answered(self) -> None:
+        """At the end of the turn, and at each answer after it."""
         self.drained_us = now_us()
-        self._drained.set()
+        if not self.in_flight:
+            self._drained.set()
 
     def wait_drained(self, timeout_s: float) -> bool:
         return self._drained.wait(timeout_s)
@@ -137,6 +141,8 @@ class Arm:
         """Of all users."""
         self.p95_ms: float | None = None
         """Of the last second in which it was loaded."""
+        self.exceptions: dict = {}
+        """Of its own locustfile, as Locust keeps them."""
         self._failing_turns = 0
         self._counted = 0, 0
         """Rows, and failures among them, that count_failing_turns has seen."""
@@ -181,6 +187,11 @@ class Arm:
         self._slices_file = open(self.folder / "slices.csv", "w", buffering=1, encoding="utf-8")
         self._slices_file.write(",".join(SLICE_COLUMNS) + "\n")
 
+    def log_exception(self, user_instance, exception, tb) -> None:
+        text = "".join(traceback.format_tb(tb))
+        new = {"count": 0, "msg": str(exception), "traceback": text, "nodes": {"local"}}
+        self.exceptions.setdefault(hash(text), new)["count"] += 1
+
     @property
     def lost(self) -> dict | None:
         """Since when it gets no more turns, and why; see run_record.py."""
@@ -219,8 +230,8 @@ class ArmEnvironment:
 
     @property
     def exceptions(self) -> dict:
-        """Of the whole process: an exception of the locustfile's is no arm's."""
-        return self._process.exceptions
+        """Its own, and those of the process."""
+        return self._process.exceptions | self._arm.exceptions
 
 
 class ArmTasks(TaskSet):

@@ -227,12 +227,12 @@ class BlocksRecorder(LoadRecorder):
 
     def _drain(self, arm: Arm, limit_s: float) -> bool:
         """Waits for all answers; false when for so long none came."""
-        left = arm.turn.in_flight
-        while not arm.turn.wait_drained(limit_s):
-            if self.closed or arm.turn.in_flight == left:
-                return False
-            left = arm.turn.in_flight
-        return True
+        left_s = limit_s
+        while left_s > 0 and not self.closed:
+            if arm.turn.wait_drained(left_s):
+                return True
+            left_s = limit_s - (now_us() - arm.turn.drained_us) / S
+        return False
 
     def _lose(self, arm: Arm, time_us: int, silent_s: float | None) -> None:
         """The arm gets no more turns, and keeps no connection by which it could disturb the others."""

@@ -13,14 +13,15 @@ from copy import copy
 from functools import wraps
 from inspect import isclass
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter, perf_counter_ns
 from types import ModuleType
 
 import gevent
 from arms import Arm
-from locust import LoadTestShape, TaskSet, User
+from locust import FastHttpUser, HttpUser, LoadTestShape, TaskSet, User
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
+from locust.event import EventHook
 
 HEADER_PREFIX = "POOLSCOPE_HEADER_"
 
@@ -49,17 +50,32 @@ def load_users(file: Path, module_name: str = "app_locustfile") -> dict[str, typ
 def load_arm_users(file: Path, arm: Arm) -> dict[str, type[User]]:
     """The same for one of several arms, which share their users out by the classes' weights."""
     classes = load_users(file, f"app_locustfile_{arm.name}")
-    counts = share_out(arm.users, [one.fixed_count or one.weight for one in classes.values()])
+    for one in classes.values():
+        if not issubclass(one, (HttpUser, FastHttpUser)):
+            sys.exit(f"Cannot use the app's locustfile: {one.__name__} has a client of its own, whose "
+                     "requests cannot wait for their turn; derive it from HttpUser or FastHttpUser, "
+                     "or use --design consecutive")
+    counts = share_users(arm.users, list(classes.values()))
     numbers = itertools.count(1)
     return {
         f"{arm.name}{name}": type(
             f"{arm.name}{name}",
             (OwnArmUser, one),
-            {"arm": arm, "host": arm.host, "fixed_count": count, "numbers": numbers},
+            {"arm": arm, "host": arm.host, "fixed_count": count, "_arm_numbers": numbers},
         )
         for (name, one), count in zip(classes.items(), counts)
         if count > 0
     }
+
+
+def share_users(total: int, classes: list[type[User]]) -> list[int]:
+    """As Locust does: fixed numbers first, the rest by weight."""
+    fixed = [one.fixed_count for one in classes]
+    weights = [0 if one.fixed_count else one.weight for one in classes]
+    if sum(fixed) >= total or not any(weights):
+        return share_out(total, fixed)
+    rest = share_out(total - sum(fixed), weights)
+    return [own + more for own, more in zip(fixed, rest)]
 
 
 def share_out(total: int, weights: list[float]) -> list[int]:
@@ -77,31 +93,38 @@ class OwnArmUser:
     pauses go on, and its arm alone hears of them."""
 
     arm: Arm
-    numbers: itertools.count
+    _arm_numbers: itertools.count
 
     def __init__(self, environment) -> None:
         own = copy(environment)
         own.events = copy(environment.events)
         own.events.request = self.arm.event
+        own.events.user_error = EventHook()
+        own.events.user_error.add_listener(self.arm.log_exception)
         super().__init__(own)
-        self.turn = self.arm.turn
-        self.number = next(self.numbers)
+        self._arm_turn = self.arm.turn
+        self._arm_number = next(self._arm_numbers)
 
     def on_start(self) -> None:
-        self.turn.wait()
-        gevent.sleep((self.number - 1) / self.arm.spawn_rate)
-        self.turn.wait()
+        self._arm_turn.wait()
+        gevent.sleep((self._arm_number - 1) / self.arm.spawn_rate)
+        self._arm_turn.wait()
         self.arm.joined += 1
         super().on_start()
 
 
 def pause(self, seconds: float) -> None:
     """Of a TaskSet: the pause between two tasks."""
-    turn = getattr(self.user, "turn", None)
+    turn = getattr(self.user, "_arm_turn", None)
     if turn is None:
         gevent.sleep(seconds)
-    else:
-        turn.pause(seconds)
+        return
+    begun = perf_counter()
+    turn.pause(seconds)
+    # Paces are of own time, too.
+    foreign = perf_counter() - begun - seconds
+    for one in (self, self.user):
+        one._cp_last_run += foreign
 
 
 TaskSet._sleep = pause
@@ -124,7 +147,7 @@ def noted(request: Callable) -> Callable:
         user = session.user
         if user is None:
             return request(session, method, url, name, *args, **options)
-        turn = getattr(user, "turn", None)
+        turn = getattr(user, "_arm_turn", None)
         if turn is not None:
             turn.enter()
         user.in_flight = (method, name or session.request_name or url), perf_counter_ns()

@@ -86,7 +86,7 @@ export function blocksOf(runs: readonly RunSummary[], seed: number): RecordedBlo
 }
 
 /** Starts all pairs anew, and adds their blocks to the file. */
-export async function recordBlocks(
+export async function recordBlockPairs(
   { seed, signal, log, onEvent }: BenchOptions,
   plan: Plan = blocksPlan(seed),
   file: string = RECORDED_BLOCKS,

@@ -44,7 +44,7 @@ def on_test_start(environment, **_) -> None:
 
 def measure(environment) -> None:
     event = environment.events.request
-    while locustfile.recording.meter is None:
+    while not locustfile.recording.in_window:
         gevent.sleep(0.05)
     recorded = event.__class__
     stats = environment.runner.stats.total

@@ -21,7 +21,7 @@ import {
   chiSquareTail,
   drawStudies,
   RECORDED_BLOCKS,
-  recordBlocks,
+  recordBlockPairs,
   squaredDeviations,
   startsOf,
 } from "./recorded_blocks.ts";
@@ -97,7 +97,7 @@ export async function benchStatistics(options: BenchOptions): Promise<Statistics
 
   if (full) {
     await recordPairs(options);
-    await recordBlocks(options);
+    await recordBlockPairs(options);
   }
   const real = existsSync(RECORDED_PAIRS) ? await readPairedRuns(RECORDED_PAIRS) : null;
   const { pairs, falseAlarms } = real === null
@@ -153,7 +153,7 @@ async function studyBlocks({ seed, signal, log }: BenchOptions) {
     drawn_interval_coverage: drawn.oneCovers,
     drawn_power: drawn.power,
     z_squares: squares.length,
-    z_squares_p: p,
+    z_squares_p: squares.length === 0 ? null : p,
   };
 }
 

@@ -224,19 +224,20 @@ Deno.test("fixed_order looks at no run that took turns: each block has an order 
   deepEqual(seen(20), []);
 });
 
+const slices = (n: number) =>
+  Array.from({ length: n }, (_, i) => {
+    return {
+      block: i + 1,
+      place: 1,
+      rps: 100,
+      earlyRps: 100,
+      lateRps: 100,
+      serviceMs: 1,
+      timesUs: new Float64Array(),
+    };
+  });
+
 Deno.test("blocks that others disturbed are left out; a start with too few left is rejected", () => {
-  const slices = (n: number) =>
-    Array.from({ length: n }, (_, i) => {
-      return {
-        block: i + 1,
-        place: 1,
-        rps: 100,
-        earlyRps: 100,
-        lateRps: 100,
-        serviceMs: 1,
-        timesUs: new Float64Array(),
-      };
-    });
   const busy = { host: { ...host, others: 0.3 } };
   const sliced = (n: number, leftOut: number) => run({ ...busy, leftOut }, { slices: slices(n) });
   // Where too many would be, none is: then the machine was as it was.
@@ -245,6 +246,9 @@ Deno.test("blocks that others disturbed are left out; a start with too few left 
   equal(rejectRun(sliced(4, 16)), null);
   equal(rejectRun(sliced(3, 17)), "too few blocks left: other programs took 17 of 20 blocks");
   deepEqual(gatesOfRun(run(busy)), ["host_load"]);
+  // The load ended early, whoever was to blame.
+  equal(rejectRun(run({}, { slices: slices(1) })), "too few blocks left: it had 1 whole block");
+  equal(rejectRun(run({}, { slices: slices(2) })), null);
 });
 
 Deno.test("a drift that both arms of each block meet is told, and rejects nothing", () => {
@@ -253,7 +257,7 @@ Deno.test("a drift that both arms of each block meet is told, and rejects nothin
     const state = p === null ? "too_short" : "drifting";
     return { steady: { state, throughput: trend, serviceTime: trend } } as const;
   };
-  const inTurns = (p: number | null) => run(drifting(p), { slices: [] });
+  const inTurns = (p: number | null) => run(drifting(p), { slices: slices(20) });
   deepEqual(gatesOfRun(inTurns(0.0001)), ["drift_in_turns"]);
   equal(rejectRun(inTurns(0.0001)), null);
   deepEqual(gatesOfRun(inTurns(null)), []);

@@ -67,7 +67,7 @@ Deno.test("groupCommand() has the users of all arms, and tells of each in a file
     folder,
     host: "http://127.0.0.1:8000",
     routes: [{ name: "GET /posts", path: "/posts", weight: 1 }],
-    scenario: { users, spawnRate: 5, thinkTimeMinS: 0, thinkTimeMaxS: 0.5 },
+    scenario: { users, client: "lean" as const, spawnRate: 5, thinkTimeMinS: 0, thinkTimeMaxS: 0.5 },
     seed: 9,
   });
   const { argv, env, files, startFile } = groupCommand({
@@ -101,6 +101,8 @@ Deno.test("groupCommand() has the users of all arms, and tells of each in a file
     spawnRate: 5,
     thinkTimeMinS: 0,
     thinkTimeMaxS: 0.5,
+    client: "lean",
+    locustfile: null,
     seed: 9,
   });
   assert.deepEqual(JSON.parse(files["/group/.routes-0.json"]!), {

@@ -99,8 +99,11 @@ const SECTIONS: Section[] = [
     ofSettings("REUSE", "PREPARED_STATEMENTS"),
   ],
   [
-    ["Milliseconds that the app waits before each answer, and of CPU time that it burns then."],
-    ofSettings("APP_DELAY_MS", "APP_CPU_MS"),
+    [
+      "Milliseconds that the app waits before each answer, of CPU time that it burns then, and for",
+      "which it holds its transaction.",
+    ],
+    ofSettings("APP_DELAY_MS", "APP_CPU_MS", "HOLD_MS"),
   ],
   [["Given back by /healthz."], { NONCE: "" }],
   [

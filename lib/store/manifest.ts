@@ -212,7 +212,7 @@ export const FINAL = z.object({
   windowEndUs: whole(),
   usersAtWindowStart: whole(),
   cpuS: amount(),
-  /** How long CPU and lag were measured: the window, or the arm's turns in it. Missing in earlier accounts. */
+  /** How long CPU and lag were measured: the window, or the arm's turns in it. Not in earlier accounts. */
   meteredS: amount().optional(),
   /** The event loop's lag over the window: largest and mean, in milliseconds. */
   loopLagMaxMs: amount(),

@@ -114,8 +114,7 @@ export class LocalInstance extends LoggedInstance implements Instance {
     try {
       await this.#start(options);
     } catch (error) {
-      // It has ended before it began.
-      if (this.pid === 0) this.ended({ code: 125, signal: null });
+      if (this.pid === 0) this.#endUnbegun(error as Error);
       throw error;
     }
   }
@@ -140,6 +139,16 @@ export class LocalInstance extends LoggedInstance implements Instance {
     const startTicks = readProcess(this.pid)?.startTicks ?? 0;
     owned.add("processes", { pid: this.pid, startTicks });
     letGo(child);
+  }
+
+  /** It has ended before it began. */
+  #endUnbegun({ message }: Error): void {
+    try {
+      writeFileSync(this.place.logFile, `${message}\n`, { flag: "a" });
+    } catch {
+      // A full disk, which is told elsewhere.
+    }
+    this.ended({ code: 125, signal: null });
   }
 
   /** Its home is of its own, as services side by side would meet in one. */
