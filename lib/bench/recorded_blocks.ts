@@ -12,7 +12,7 @@ import {
 } from "../frames/recorded_runs.ts";
 import { FRAMEWORKS, type Plan } from "../plan.ts";
 import { runStudy } from "../run_study.ts";
-import { createScenario, PATHS } from "../scenario.ts";
+import { createScenario, type Path, PATHS } from "../scenario.ts";
 import type { RoundPair } from "../stats/blocks.ts";
 import { decideFamily, stoppingRule } from "../stats/family.ts";
 import type { Pair } from "../stats/interval.ts";
@@ -33,16 +33,17 @@ const BLOCKS_S = 40;
 const AROUND_BLOCKS_S = 18;
 /** Starts of a pair in a study. */
 const STARTS_OF_STUDY = 3;
-/** Of a direct and of a pooled arm; as these differ, an arm has its copy alone beside it. */
+/** Of a direct and of a pooled arm. */
 const USERS = { direct: 20, pooled: 100 };
 
 /** The starts of each pair; all blocks of a start in their order. */
 export type RecordedStarts = Pair[][][];
 
-function blocksPlan(seed: number): Plan {
-  const scenarios = FRAMEWORKS.flatMap((framework) =>
-    PATHS.map((path) => createScenario({ framework, path, users: USERS[path] }))
-  ).flatMap((scenario) => [scenario, { ...scenario, replica: 1 }]);
+/** An arm has its copy alone beside it: there is no other path to compare it with. */
+function blocksPlan(seed: number, path: Path): Plan {
+  const scenarios = FRAMEWORKS
+    .map((framework) => createScenario({ framework, path, users: USERS[path] }))
+    .flatMap((scenario) => [scenario, { ...scenario, replica: 1 }]);
   return {
     name: "aa-blocks",
     purpose: "A/A pairs in turns: how often are equal things called different?",
@@ -88,22 +89,23 @@ export function blocksOf(runs: readonly RunSummary[], seed: number): RecordedBlo
 /** Starts all pairs anew, and adds their blocks to the file. */
 export async function recordBlockPairs(
   { seed, signal, log, onEvent }: BenchOptions,
-  plan: Plan = blocksPlan(seed),
+  plans: readonly Plan[] = PATHS.map((path) => blocksPlan(seed, path)),
   file: string = RECORDED_BLOCKS,
 ): Promise<void> {
   const known = existsSync(file) ? await readRecordedBlocks(file) : [];
   if (known.some((row) => row.seed === seed)) {
     return log(`The blocks of seed ${seed} are recorded; another --seed adds to them`);
   }
-  const study = await runStudy({ plan, signal, onEvent, study: `blocks-${Deno.pid}`, start: true });
-  try {
-    const rows = [...known, ...blocksOf(study.runs, seed)];
-    const lines = rows.map((row) => RECORDED_BLOCK_COLUMNS.map((column) => row[column]).join(","));
-    mkdirSync(dirname(file), { recursive: true });
-    writeAtomic(file, [RECORDED_BLOCK_COLUMNS.join(","), ...lines].join("\n") + "\n");
-  } finally {
+  const rows = [...known];
+  for (const plan of plans) {
+    const name = `blocks-${Deno.pid}`;
+    const study = await runStudy({ plan, signal, onEvent, study: name, start: true });
+    rows.push(...blocksOf(study.runs, seed));
     rmSync(study.folder, { recursive: true, force: true });
   }
+  const lines = rows.map((row) => RECORDED_BLOCK_COLUMNS.map((column) => row[column]).join(","));
+  mkdirSync(dirname(file), { recursive: true });
+  writeAtomic(file, [RECORDED_BLOCK_COLUMNS.join(","), ...lines].join("\n") + "\n");
 }
 
 /** The recorded starts, pair by pair. */
