@@ -166,21 +166,14 @@ const TABLE: Record<string, Row> = {
   },
   few_blocks: {
     kind: "reject",
-    title: "Too few blocks left",
-    fires:
-      `in all but ${MIN_BLOCKS - 1} blocks or fewer of arms that take turns, other processes ` +
-      `used more than ${formatLimit(MAX_OTHERS)} of all cores' time; or the load ended before its ` +
-      "second block",
-    cause: "another program, or another study; or an arm beside it that failed",
-    next: "end other programs, and run the study again",
-    run: ({ slices, conditions: { leftOut } }) => {
-      if (slices === null || slices.length >= (leftOut > 0 ? MIN_BLOCKS : 2)) return null;
-      const all = slices.length + leftOut;
-      const text = leftOut > 0
-        ? `other programs took ${formatPart(leftOut, all, "block")}`
-        : `it had ${all} whole ${nounFor(all, "block")}`;
-      return { text, size: leftOut };
-    },
+    title: "Too few blocks",
+    fires: "the load of arms that take turns ended before their second block",
+    cause: "an arm beside it failed, or its turns are so long that the time had room for one",
+    next: "mend the arm that failed, or more minutes (`--minutes`)",
+    run: ({ slices }) =>
+      slices === null || slices.length > 1
+        ? null
+        : { text: `it had ${formatCount(slices.length, "whole block")}`, size: 2 - slices.length },
   },
   no_steady_state: {
     kind: "reject",
@@ -332,10 +325,8 @@ const TABLE: Record<string, Row> = {
     kind: "limit",
     title: "Blocks left out",
     fires: `other processes used more than ${formatLimit(MAX_OTHERS)} of all cores' time in a ` +
-      `block of arms that take turns, in at most ${
-        formatLimit(MAX_LEFT_OUT)
-      } of a start's: it is ` +
-      "left out, whatever came of it",
+      `block of arms that take turns: left out if at most ${formatLimit(MAX_LEFT_OUT)} of a ` +
+      `start's blocks are such and ${MIN_BLOCKS} remain`,
     cause: "another program, or another study",
     next: "end other programs; more minutes (`--minutes`) make up for what is left out",
     run: ({ slices, conditions: { leftOut } }) =>

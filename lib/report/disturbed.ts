@@ -5,7 +5,7 @@ import { FileError } from "../errors.ts";
 import { readSlices, type Slice } from "../frames/own_time.ts";
 import { readResourcesByClock } from "../frames/run_files.ts";
 import type { PlannedRun } from "../plan.ts";
-import { MAX_LEFT_OUT, othersByBlock } from "../stats/disturbed.ts";
+import { chooseLeftOut, othersByBlock } from "../stats/disturbed.ts";
 import { resourceRows } from "../stats/readings.ts";
 import { readManifest } from "../store/files.ts";
 import { runFolder } from "../store/layout.ts";
@@ -54,11 +54,8 @@ export async function findDisturbed(
         slices,
         rows: resourceRows(await readResourcesByClock(folder)),
       })));
-      const shares = othersByBlock(read, arms[0]!.cores);
-      const disturbed = [...shares].filter(([, share]) => share > MAX_OTHERS)
-        .map(([block]) => block);
-      const blocks = disturbed.length > MAX_LEFT_OUT * shares.size ? [] : disturbed;
-      for (const { run } of arms) found.set(run, new Set(blocks));
+      const blocks = chooseLeftOut(othersByBlock(read, arms[0]!.cores), MAX_OTHERS);
+      for (const { run } of arms) found.set(run, blocks);
     } catch (error) {
       // What is not known drops nothing; the run's warnings name the file.
       if (!(error instanceof FileError)) throw error;

@@ -9,8 +9,20 @@ import { growthWithin, type ResourceRow, type Series } from "./readings.ts";
  */
 export const MAX_LEFT_OUT = 0.25;
 
-/** With fewer blocks left, a start says nothing. */
+/** With fewer blocks left, a start says too little: then none is left out either. */
 export const MIN_BLOCKS = 4;
+
+/**
+ * The blocks of a start that are left out, for what others used in them; see {@linkcode MAX_LEFT_OUT}.
+ *
+ * @param shares What others used in each block, by its number.
+ * @param maxOthers The largest share that leaves a block in.
+ */
+export function chooseLeftOut(shares: ReadonlyMap<number, number>, maxOthers: number): Set<number> {
+  const disturbed = [...shares].filter(([, share]) => share > maxOthers).map(([block]) => block);
+  const most = Math.min(MAX_LEFT_OUT * shares.size, shares.size - MIN_BLOCKS);
+  return new Set(disturbed.length > most ? [] : disturbed);
+}
 
 /** What was read beside one arm of a start; times by the clock. */
 export interface ArmReadings {

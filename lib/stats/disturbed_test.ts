@@ -1,6 +1,6 @@
 // test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { type ArmReadings, othersByBlock } from "./disturbed.ts";
+import { type ArmReadings, chooseLeftOut, othersByBlock } from "./disturbed.ts";
 import type { ResourceRow } from "./readings.ts";
 
 const S = 1e6;
@@ -56,6 +56,24 @@ Deno.test("othersByBlock() names the blocks in which another program worked", ()
   const found = shares((second) => second >= 6 && second < 10 ? 0.8 : 0);
   deepEqual([...found].filter(([, share]) => share > 0.1).map(([block]) => block), [4, 5]);
   ok(found.get(4)! > 0.3 && found.get(4)! <= 0.4);
+});
+
+Deno.test("chooseLeftOut() leaves no start with too few blocks, and drops no more than a quarter", () => {
+  /** How many blocks of so many are left out, of which others took the first ones. */
+  const leftOut = (blocks: number, disturbed: number) => {
+    const shares = Array.from(
+      { length: blocks },
+      (_, i) => [i + 1, i < disturbed ? 0.11 : 0.1] as const,
+    );
+    const chosen = chooseLeftOut(new Map(shares), 0.1);
+    deepEqual([...chosen], shares.slice(0, chosen.size).map(([block]) => block));
+    return chosen.size;
+  };
+  deepEqual([0, 1, 2, 3, 4].map((n) => leftOut(4, n)), [0, 0, 0, 0, 0]);
+  deepEqual([0, 1, 2].map((n) => leftOut(5, n)), [0, 1, 0]);
+  deepEqual([1, 2, 3].map((n) => leftOut(8, n)), [1, 2, 0]);
+  deepEqual([0, 3].map((n) => leftOut(3, n)), [0, 0]);
+  equal(leftOut(0, 0), 0);
 });
 
 Deno.test("othersByBlock() says nothing of what was not read", () => {
