@@ -321,7 +321,10 @@ async function runToCompletion(
     }
     const { round } = group[0]!;
     if (plan.design !== "alternating" || groups[i + 1]?.[0]?.round === round) continue;
-    const comparisons = describeComparisons(await loadStudy(folder));
+    const study = await loadStudy(folder);
+    // Between looks there is nothing to show: what is looked at more often costs error.
+    if (study.family.looked !== round) continue;
+    const comparisons = describeComparisons(study);
     events.emit({ event: "look", starts: round, of: plan.rounds, comparisons });
   }
   // A look at the data: comparisons that stay undecided get further rounds, up to the budget.

@@ -170,7 +170,10 @@ function forestFigure<R extends ThroughputRatio>(
       made.length === 0 ? captionWords.noRound : captionWords.roundsPerRow(made),
       made.length > 0 && !several && captionWords.noRoundInterval,
       several && (byBlock ? captionWords.blockRatios : captionWords.roundRatios),
-      several && captionWords.ratioInterval(context?.comparisons ?? ratios.length),
+      several && captionWords.ratioInterval(
+        context?.comparisons ?? ratios.length,
+        made.some(({ isEarly }) => isEarly),
+      ),
       made.some(({ starts }) => starts === 1) && captionWords.oneStart,
       several && hasBand && captionWords.band,
       kind.note(ratios),

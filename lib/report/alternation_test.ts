@@ -3,9 +3,10 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createScenario } from "../scenario.ts";
+import { nominalLevels } from "../stats/spending.ts";
 import { runFolder } from "../store/layout.ts";
 import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
-import { describeStudy } from "./readings.ts";
+import { describeStudy, readRatios } from "./readings.ts";
 import { exportTables, summaryReport } from "./export.ts";
 import { loadStudy } from "./study.ts";
 import { carryOverTable, readAlternation, turnsTable } from "./alternation.ts";
@@ -52,6 +53,22 @@ Deno.test("what taking turns may hide is told with its n, and not of other studi
   const consecutive = await loadStudy(other.folder);
   ok(!summaryReport(consecutive).includes("taking turns"));
   equal(String(readAlternation(consecutive)), "No arms took turns: each was measured by itself.");
+});
+
+Deno.test("a study that was stopped between its looks shows what the last of them showed", async () => {
+  using folder = syntheticStudy({ ...plan, rounds: 3 }, ({ scenario, round }) => ({
+    ...runs(),
+    absent: round === 3 && scenario.path === "pooled",
+  }));
+  const study = await loadStudy(folder.folder);
+  const [ratio] = study.ratios;
+  const level = nominalLevels([1, 2, 3], 0.05, 3)[1];
+  deepEqual([ratio!.n, ratio!.blocks, ratio!.level, ratio!.open], [2, 20, level, true]);
+  deepEqual([study.family.looked, study.missing.length], [2, 1]);
+  match(
+    String(readRatios(study)),
+    /The plan has 3 starts and no further ones; intervals allow for looks after 1, 2 and 3 of them\./,
+  );
 });
 
 /** A study in whose first start another program takes the machine from the 14th second on. */

@@ -178,7 +178,7 @@ export function describeSpent({ family, rule, context }: Study): Markdown {
     .map(([rounds, own]) => ratioWords.ended(own.length, rounds, isInTurns));
   if (open > 0) ends.push(next === null ? ratioWords.undecided(open) : ratioWords.open(open));
   const spent = rule.maxRounds === rule.rounds
-    ? ratioWords.fixedRounds(rule.rounds, isInTurns)
+    ? ratioWords.fixedRounds(rule.rounds, looks, isInTurns)
     : ratioWords.spent(comparisons.length, ends, looks, rule.maxRounds, isInTurns);
   return new Markdown(
     joinTexts(
@@ -192,14 +192,16 @@ export function describeSpent({ family, rule, context }: Study): Markdown {
 
 /** Reads the ratios of pooled over direct throughput, one line for each. */
 export function readRatios(study: Study): Markdown {
-  const { ratios, context: { comparisons } } = study;
+  const { ratios, family: { looked }, context: { comparisons } } = study;
   if (ratios.length === 0) return new Markdown(ratioWords.noPairs);
   return compare(study, measureWords.throughput, () => {
     const lines = ratios.map((pair) =>
       `- ${claimWords.cell(pairName(pair), [pair])}: ${describeRatio(pair, ratioWords.ofPaths)}`
     );
-    const family = comparisons > 1 && ratioWords.simultaneous(comparisons);
-    const note = joinTexts(" ", describeSpent(study), family);
+    const holds = looked === 0
+      ? ratios.some(({ df }) => df !== null) && ratioWords.early
+      : comparisons > 1 && ratioWords.simultaneous(comparisons);
+    const note = joinTexts(" ", describeSpent(study), holds);
     return joinTexts("\n\n", ratioWords.pathRatios, lines.join("\n"), note);
   });
 }

@@ -247,7 +247,12 @@ function describeIntervals(
   ratios: readonly ThroughputRatio[],
 ): string {
   const byBlock = ratios.some(({ blocks }) => blocks > 0);
-  return ratioWords.intervals(comparisons, byBlock, ratios.some(({ starts }) => starts === 1));
+  return ratioWords.intervals(
+    comparisons,
+    byBlock,
+    ratios.some(({ starts }) => starts === 1),
+    ratios.some(({ isEarly }) => isEarly),
+  );
 }
 
 /**

@@ -110,7 +110,31 @@ interface Shares {
   extended: number;
 }
 
-/** Families of equal arms, of 13 blocks a start, with noise of blocks and of starts, as standard deviations of logarithms. */
+/** Starts of one comparison, of 13 blocks each, with noise of blocks and starts as deviations of logarithms. */
+function drawStarts(
+  random: () => number,
+  { starts, deviation, between, factor = 1 }: {
+    starts: number;
+    deviation: number;
+    between: number;
+    factor?: number;
+  },
+): Comparison["pairs"] {
+  return roundsOf(Array.from({ length: starts }, () => {
+    const start = factor * Math.exp(between * normal(random));
+    return Array.from({ length: 13 }, () => {
+      // The machine's own wobble, which both arms of a block share.
+      const rate = 1000 * Math.exp(0.1 * normal(random));
+      const own = () => Math.exp(deviation / Math.SQRT2 * normal(random));
+      return [rate * own(), start * rate * own()];
+    });
+  }));
+}
+
+const isDifferent = ({ verdict }: { verdict: string }) =>
+  verdict === "higher" || verdict === "lower";
+
+/** Families of equal arms; see {@linkcode drawStarts}. */
 function simulate(
   { noise, starts, maxStarts = starts, between, seed }: {
     noise: number[];
@@ -123,17 +147,8 @@ function simulate(
   const random = seededRandom(seed);
   const m = noise.length;
   const rule = stoppingRule(starts, maxStarts);
-  const isDifferent = ({ verdict }: { verdict: string }) => verdict !== "indistinguishable";
-  const draw = (deviation: number, factor: number): Comparison["pairs"] =>
-    roundsOf(Array.from({ length: maxStarts }, () => {
-      const start = factor * Math.exp(between * normal(random));
-      return Array.from({ length: 13 }, () => {
-        // The machine's own wobble, which both arms of a block share.
-        const rate = 1000 * Math.exp(0.1 * normal(random));
-        const own = () => Math.exp(deviation / Math.SQRT2 * normal(random));
-        return [rate * own(), start * rate * own()];
-      });
-    }));
+  const draw = (deviation: number, factor: number) =>
+    drawStarts(random, { starts: maxStarts, deviation, between, factor });
   const counts = { falseAlarms: 0, covered: 0, power: 0, extended: 0 };
   for (let study = 0; study < STUDIES; study++) {
     const family = noise.map((deviation, i) => comparison(`${i}`, draw(deviation, 1)));
@@ -193,6 +208,24 @@ Deno.test("decideFamily() of one start is exact where starts are alike", () => {
   );
   assert.ok(falseAlarms <= 0.05 + margin(STUDIES), percent(falseAlarms));
   assert.ok(covered >= 0.94 && covered <= 0.96, percent(covered));
+});
+
+Deno.test("decideFamily() keeps its error over all that it shows of a fixed number of starts", () => {
+  const random = seededRandom(7);
+  const rule = stoppingRule(3, 3, true);
+  let falseAlarms = 0;
+  for (let study = 0; study < STUDIES; study++) {
+    const family = Array.from(
+      { length: 6 },
+      () => drawStarts(random, { starts: 3, deviation: 0.14, between: 0.01 }),
+    );
+    const isFalseAlarm = [1, 2, 3].some((starts) => {
+      const shown = family.map((pairs, i) => comparison(`${i}`, pairs.slice(0, starts)));
+      return decideFamily(shown, rule).comparisons.some(isDifferent);
+    });
+    if (isFalseAlarm) falseAlarms++;
+  }
+  assert.ok(falseAlarms / STUDIES <= 0.05 + margin(STUDIES), percent(falseAlarms / STUDIES));
 });
 
 Deno.test("decideFamily() keeps its error over looks at more starts", () => {

@@ -112,7 +112,7 @@ function boundRejected(ids: string[], runs: readonly RunSummary[]): RejectedBoun
  * runs, so that a report made later comes to the same end.
  */
 export function compareScenarios(
-  plan: Pick<Plan, "scenarios" | "rounds" | "maxRounds">,
+  plan: Pick<Plan, "scenarios" | "rounds" | "maxRounds" | "design">,
   scenarios: readonly ScenarioSummary[],
   runs: readonly RunSummary[],
 ) {
@@ -122,7 +122,7 @@ export function compareScenarios(
     ...pair,
     ids: [scenarioId(pair.base), scenarioId(pair.other)] as [string, string],
   }));
-  const rule = stoppingRule(plan.rounds, plan.maxRounds);
+  const rule = stoppingRule(plan.rounds, plan.maxRounds, plan.design === "alternating");
   const family = decideFamily(pairs.map(({ ids }) => compareThroughput(...ids, runs)), rule);
   const latency = latencyRatios(pairs.map(({ ids }) => ids), runs);
   const ratios: PathRatio[] = [];

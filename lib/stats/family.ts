@@ -11,7 +11,9 @@
  *   all studies raise a false alarm.
  * - Over looks, each of these tests is group-sequential, with the nominal levels of
  *   {@linkcode nominalLevels} (Ye, Li, Liu & Yao, Statistics in Medicine 32(7), 2013; reviewed by
- *   Tamhane, Xi & Gou, Statistics in Medicine 40(24), 2021).
+ *   Tamhane, Xi & Gou, Statistics in Medicine 40(24), 2021). Where arms take turns and the number of
+ *   starts is fixed, looks at a third, two thirds and all of them end no comparison: each decides all of
+ *   them anew, so that what is shown meanwhile, or of a study that was stopped, holds as well.
  * - The interval of a comparison is the repeated confidence interval of the look at which it ended
  *   (Jennison & Turnbull, Journal of the Royal Statistical Society B 51(3), 1989) at Bonferroni's
  *   level `alpha / m`, so that in 95% of studies the intervals of *all* `m` comparisons contain
@@ -43,12 +45,24 @@ export type StoppingRule = ReturnType<typeof stoppingRule>;
 /**
  * The rule of a plan with so many rounds, which undecided comparisons may exceed up to `maxRounds`: to
  * tell a slowdown of 20% in 90% of studies, with false alarms in at most 5% of them.
+ *
+ * @param isInTurns Whether arms take turns, so that comparisons are looked at between the starts, which
+ * are its rounds. @default false
  */
-export function stoppingRule(rounds: number, maxRounds: number = rounds) {
+export function stoppingRule(rounds: number, maxRounds: number = rounds, isInTurns = false) {
+  const isFixed = isInTurns && maxRounds <= rounds;
   return {
     rounds,
-    /** Rounds that no comparison exceeds; equal to `rounds` where a plan has no further looks. */
+    /** Rounds that no comparison exceeds; equal to `rounds` where a plan has no further ones. */
     maxRounds: Math.max(rounds, maxRounds),
+    /** Rounds at each look, as far as they are known from the first on. */
+    looks: isFixed
+      ? [...new Set([Math.ceil(rounds / 3), Math.ceil(2 * rounds / 3), rounds])]
+      : [rounds],
+    /** Whether all rounds are made whatever a look shows, so that no look but the last ends anything. */
+    isFixed,
+    /** How the error is spent over the looks; see {@linkcode nominalLevels}. */
+    exponent: isFixed ? 3 : 1,
     /** Share of studies that may raise a false alarm. */
     alpha: 0.05,
   };
@@ -78,6 +92,8 @@ export interface ComparisonResult {
   rounds: number;
   /** True while further rounds are wanted; the verdict is then not the last word. */
   open: boolean;
+  /** True before the first look is complete: its interval is that of a study which was to end there. */
+  isEarly: boolean;
   /** Two-sided level of the interval after all corrections, below 0.05; null without one. */
   level: number | null;
   /** The slowdown that would have been found in 90% of studies, as a ratio below 1; or null. */
@@ -149,7 +165,8 @@ function pooledDeviation(all: readonly Moments[]): number | null {
  */
 export function decideFamily(comparisons: readonly Comparison[], rule: StoppingRule) {
   const m = comparisons.length;
-  let looks = [rule.rounds];
+  let { looks } = rule;
+  let looked = 0;
   let noise: number | null = null;
   let next: { rounds: number; scenarios: string[] } | null = null;
   let decided = 0;
@@ -164,7 +181,7 @@ export function decideFamily(comparisons: readonly Comparison[], rule: StoppingR
       // Nothing is tested before a look is complete: looking more often would cost error.
       next = { rounds, scenarios: [...new Set(waiting.flatMap(({ scenarios }) => scenarios))] };
       if (k > 0) break;
-    }
+    } else looked = rounds;
     // Those that have ended still say how much starts differ.
     const estimates = estimateRatios(
       comparisons.map(({ pairs }) => pairs.filter(({ round }) => round <= rounds)),
@@ -173,18 +190,20 @@ export function decideFamily(comparisons: readonly Comparison[], rule: StoppingR
       const moments = estimates[comparisons.indexOf(comparison)]!;
       return { comparison, moments, p: pValue(moments) };
     });
-    if (k === 0 && isComplete) {
-      const deviation = pooledDeviation(look.map(({ moments }) => moments));
-      if (deviation !== null) {
-        // The logarithm of a ratio carries the noise of two runs.
-        noise = deviation / Math.SQRT2;
-        const measured = estimates.filter(({ df }) => df >= 1);
-        const dfOf = (last: number) => Math.min(...measured.map((one) => degreesOf(last, one)));
-        looks = chooseLooks(rule, deviation, m, dfOf);
-      }
+    const deviation = isComplete && (k === 0 || rule.isFixed)
+      ? pooledDeviation(look.map(({ moments }) => moments))
+      : null;
+    // The logarithm of a ratio carries the noise of two runs.
+    if (deviation !== null) noise = deviation / Math.SQRT2;
+    if (deviation !== null && !rule.isFixed) {
+      const measured = estimates.filter(({ df }) => df >= 1);
+      const dfOf = (last: number) => Math.min(...measured.map((one) => degreesOf(last, one)));
+      looks = chooseLooks(rule, deviation, m, dfOf);
     }
-    const levelOf = (hypotheses: number) => nominalLevels(looks, rule.alpha / hypotheses)[k]!;
+    const levelOf = (hypotheses: number) =>
+      nominalLevels(looks, rule.alpha / hypotheses, rule.exponent)[k]!;
     const different = new Set<Comparison>();
+    if (rule.isFixed) decided = 0;
     for (const { comparison, p } of isComplete ? look.toSorted((a, b) => a.p - b.p) : []) {
       if (p > levelOf(m - decided)) break;
       different.add(comparison);
@@ -193,13 +212,14 @@ export function decideFamily(comparisons: readonly Comparison[], rule: StoppingR
     const isLast = k === looks.length - 1;
     open = [];
     for (const { comparison, moments } of look) {
-      const ends = isLast || different.has(comparison) || !(moments.df >= 1);
+      const ends = isLast || !rule.isFixed && (different.has(comparison) || !(moments.df >= 1));
       const isOpen = !isComplete || !ends;
       results.set(comparison, {
         ...describe(moments, levelOf(m), different.has(comparison)),
         id: comparison.id,
         rounds: Math.min(rounds, comparison.rounds),
         open: isOpen,
+        isEarly: !isComplete,
       });
       if (isOpen) open.push(comparison);
     }
@@ -207,9 +227,14 @@ export function decideFamily(comparisons: readonly Comparison[], rule: StoppingR
   }
   return {
     comparisons: comparisons.map((comparison) => results.get(comparison)!),
-    /** Rounds at each look; only the first until that has been taken. */
+    /** Rounds at each look; only the first until that has been taken, where that chooses the others. */
     looks,
-    /** Coefficient of variation of one run, pooled over the first look's pairs; null before it. */
+    /** Rounds of the last look that is complete; 0 before. */
+    looked,
+    /**
+     * Coefficient of variation of one run, pooled over the first look's pairs, or over the last one's
+     * where arms take turns; null before it.
+     */
     noise,
     /** What to run before the next look; null when the study is done. */
     next,
@@ -220,7 +245,7 @@ function describe(
   moments: RatioMoments,
   level: number,
   different: boolean,
-): Omit<ComparisonResult, "id" | "rounds" | "open"> {
+): Omit<ComparisonResult, "id" | "rounds" | "open" | "isEarly"> {
   const { n, blocks, starts, deviation, df } = moments;
   const ratio = geometricMean(moments, level);
   if (ratio?.low == null || ratio.high === null) {

@@ -165,6 +165,46 @@ Deno.test("decideFamily() stays at the plan's rounds where the noise is small", 
   close(noise!, 0.02);
 });
 
+Deno.test("decideFamily() of a fixed number of starts looks three times, and goes by the last look", () => {
+  const rule = stoppingRule(3, 3, true);
+  const [clear, noise] = [[1.55, 1.5, 1.45], [1.2, 0.9, 1]];
+  const after = (starts: number, other = starts) =>
+    decideFamily([
+      comparison("clear", clear.slice(0, starts)),
+      comparison("noise", noise.slice(0, other)),
+    ], rule);
+  const levels = nominalLevels([1, 2, 3], 0.05 / 2, 3);
+  const told = ({ comparisons }: ReturnType<typeof after>) =>
+    comparisons.map(({ n, level, verdict, open, isEarly }) => [n, level, verdict, open, isEarly]);
+  assert.deepEqual(told(after(0)).map((one) => one.at(-1)), [true, true]);
+  // One round has no interval.
+  assert.deepEqual([after(1).looked, after(1).comparisons[0]!.verdict], [1, "single"]);
+  assert.deepEqual(told(after(2)), [
+    [2, levels[1], "indistinguishable", true, false],
+    [2, levels[1], "indistinguishable", true, false],
+  ]);
+  // Stopped within the third start: what the second look showed.
+  const stopped = after(3, 2);
+  assert.deepEqual(told(stopped), told(after(2)));
+  assert.deepEqual([stopped.looks, stopped.looked], [[1, 2, 3], 2]);
+  assert.deepEqual(stopped.next, { rounds: 3, scenarios: ["noise-direct", "noise-pooled"] });
+  const end = after(3);
+  assert.deepEqual(told(end), [
+    [3, levels[2], "higher", false, false],
+    [3, levels[2], "indistinguishable", false, false],
+  ]);
+  assert.deepEqual([end.next, end.looked], [null, 3]);
+  const [alone] = decideFamily([comparison("clear", clear)], rule).comparisons;
+  assert.equal(alone!.level, nominalLevels([1, 2, 3], 0.05, 3)[2]);
+});
+
+Deno.test("stoppingRule() looks at a third, two thirds and all of the starts, where these are fixed", () => {
+  const looks = [1, 2, 3, 4, 6, 9].map((starts) => stoppingRule(starts, starts, true).looks);
+  assert.deepEqual(looks, [[1], [1, 2], [1, 2, 3], [2, 3, 4], [2, 4, 6], [3, 6, 9]]);
+  assert.deepEqual(stoppingRule(3, 9, true), stoppingRule(3, 9));
+  assert.deepEqual([stoppingRule(5).looks, stoppingRule(5).exponent], [[5], 1]);
+});
+
 Deno.test("chooseLooks() grows with noise and family, within the budget", () => {
   const rule = stoppingRule(6, 18);
   const last = (deviation: number, m: number) => chooseLooks(rule, deviation, m).at(-1)!;

@@ -1,6 +1,6 @@
 // test lane: checkout
 import assert from "node:assert/strict";
-import { seededRandom } from "../testing/synthetic_study.ts";
+import { normal, seededRandom } from "../testing/synthetic_study.ts";
 import { normalTail } from "./probability.ts";
 import { nominalLevels, sequentialBoundaries } from "./spending.ts";
 
@@ -45,38 +45,62 @@ Deno.test("sequentialBoundaries() meets the published values of Lan and DeMets' 
 
 Deno.test("nominalLevels() of one look is the level itself", () => {
   assert.deepEqual(nominalLevels([5], 0.0123), [0.0123]);
+  assert.deepEqual(nominalLevels([5], 0.0123, 3), [0.0123]);
 });
+
+/** How often a normal statistic without any difference first crosses at each look, simulated. */
+function crossings(looks: number[], levels: number[], studies: number): number[] {
+  const random = seededRandom(7);
+  const critical = levels.map((level) => normalTailQuantile(level / 2));
+  const counts = looks.map(() => 0);
+  for (let study = 0; study < studies; study++) {
+    let sum = 0;
+    let n = 0;
+    const first = looks.findIndex((rounds, k) => {
+      while (n < rounds) {
+        sum += normal(random);
+        n++;
+      }
+      return Math.abs(sum) / Math.sqrt(n) > critical[k]!;
+    });
+    if (first >= 0) counts[first]!++;
+  }
+  return counts.map((count) => count / studies);
+}
+
+const STUDIES = 40_000;
+/** Three standard errors of a share in so many studies. */
+const margin = (share: number) => 3 * Math.sqrt(share * (1 - share) / STUDIES);
 
 Deno.test("nominalLevels() spends the whole level, in proportion to the rounds", () => {
   const looks = [6, 11, 15];
   const levels = nominalLevels(looks, 0.05);
   close(levels[0]!, 0.05 * 6 / 15, 1e-9);
-  // Simulated: how often a normal statistic without any difference crosses somewhere.
-  const random = seededRandom(7);
-  const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const critical = levels.map((level) => normalTailQuantile(level / 2));
-  const studies = 40_000;
-  let crossed = 0;
-  for (let study = 0; study < studies; study++) {
-    let sum = 0;
-    let n = 0;
-    const crosses = looks.some((rounds, k) => {
-      while (n < rounds) {
-        sum += normal();
-        n++;
-      }
-      return Math.abs(sum) / Math.sqrt(n) > critical[k]!;
-    });
-    if (crosses) crossed++;
-  }
-  close(crossed / studies, 0.05, 3 * Math.sqrt(0.05 * 0.95 / studies));
+  const crossed = crossings(looks, levels, STUDIES).reduce((sum, share) => sum + share, 0);
+  close(crossed, 0.05, margin(0.05));
+});
+
+Deno.test("nominalLevels() by the cube of the data leave most of the level to the last look", () => {
+  const levels = nominalLevels([1, 2, 3], 0.05, 3);
+  close(levels[0]!, 0.05 / 27, 1e-9);
+  close(levels[1]!, 0.0138, 5e-4);
+  close(levels[2]!, 0.044, 1e-3);
+  const spent = increments([1, 2, 3], (n) => 0.05 * (n / 3) ** 3);
+  crossings([1, 2, 3], levels, STUDIES)
+    .forEach((share, k) => close(share, spent[k]!, margin(spent[k]!)));
 });
 
 Deno.test("nominalLevels() grow with the level, as Holm's rule over looks needs", () => {
-  for (const looks of [[6, 7], [6, 9, 12], [6, 12, 18]]) {
+  const cases: [looks: number[], exponent: number][] = [
+    [[6, 7], 1],
+    [[6, 9, 12], 1],
+    [[6, 12, 18], 1],
+    [[1, 2, 3], 3],
+  ];
+  for (const [looks, exponent] of cases) {
     for (let h = 13; h > 1; h--) {
-      const [narrow, wide] = [nominalLevels(looks, 0.05 / h), nominalLevels(looks, 0.05 / (h - 1))];
-      narrow.forEach((level, k) => assert.ok(level < wide[k]!, `look ${k} of ${looks}, ${h}`));
+      const [narrow, wide] = [h, h - 1].map((all) => nominalLevels(looks, 0.05 / all, exponent));
+      narrow!.forEach((level, k) => assert.ok(level < wide![k]!, `look ${k} of ${looks}, ${h}`));
     }
   }
 });

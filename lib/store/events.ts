@@ -126,8 +126,8 @@ export interface EventFields {
     runs: number;
   };
   /**
-   * Every pair of arms that take turns has had so many of its starts: what the comparisons come to so
-   * far. Their intervals become narrower with each further start.
+   * Every pair of arms that take turns has had so many of its starts, after which the data are looked
+   * at: what the comparisons come to so far. Their intervals become narrower from look to look.
    */
   look: { starts: number; of: number; comparisons: DecidedComparison[] };
   /** A report is being written, of a study of so many runs. */

@@ -219,8 +219,11 @@ export const captionWords = {
   roundRatios: "geometric mean of the ratios paired by round",
   blockRatios: "ratio of the answers in all blocks, which both arms had side by side",
   oneStart: "without the differences from one start to another",
-  ratioInterval: (comparisons: number) =>
-    comparisons === 1
+  early: "provisional, as no look at the data is complete",
+  ratioInterval: (comparisons: number, isEarly: boolean) =>
+    isEarly
+      ? `t intervals of their logarithms, ${captionWords.early}`
+      : comparisons === 1
       ? "95% t interval of their logarithms"
       : `t intervals of their logarithms, simultaneous: in 95% of studies all ${comparisons} of them hold`,
   band: "differences within the band would be missed in more than 10% of studies",

@@ -57,9 +57,11 @@ export const ratioWords = {
     `${ratio}; ${made.blocks === 0 ? "" : "over "}${formatRounds([made])}` +
     (made.starts === 1 ? `, ${captionWords.oneStart}` : ""),
   /** What a table's intervals hold. */
-  intervals: (comparisons: number, byBlock: boolean, isOneStart: boolean) =>
+  intervals: (comparisons: number, byBlock: boolean, isOneStart: boolean, isEarly: boolean) =>
     `paired by ${byBlock ? "block" : "round"}; ` +
-    (comparisons > 1
+    (isEarly
+      ? `t intervals, ${captionWords.early}`
+      : comparisons > 1
       ? `intervals are simultaneous over ${comparisons} comparisons`
       : "95% t intervals") +
     (isOneStart ? `, ${captionWords.oneStart}` : "") +
@@ -71,14 +73,19 @@ export const ratioWords = {
   simultaneous: (comparisons: number) =>
     `The ${comparisons} intervals of this study are simultaneous: in 95% of studies all of them ` +
     `contain their ratio, and at most 5% of studies call any equal arms different.`,
+  early: "No look at the data is complete yet: the intervals are provisional, and in studies that are " +
+    "stopped by what they show, more than 5% of them miss.",
   noise: (share: number, rounds: number) =>
     `A run's noise was ${formatPercent(share)} (coefficient of variation, over ` +
     `${formatCount(rounds, "round")} of all comparisons).`,
   scatterOfStarts: (share: number, starts: number) =>
     `A ratio of one start scattered by ${formatPercent(Math.SQRT2 * share)} (standard deviation, ` +
     `over ${formatCount(starts, "start")} of all comparisons).`,
-  fixedRounds: (rounds: number, isInTurns: boolean) =>
-    `The plan has ${formatCount(rounds, isInTurns ? "start" : "round")} and no further ones.`,
+  fixedRounds: (rounds: number, looks: readonly number[], isInTurns: boolean) =>
+    `The plan has ${formatCount(rounds, isInTurns ? "start" : "round")} and no further ones` +
+    (looks.length === 1
+      ? "."
+      : `; intervals allow for looks after ${formatList(looks.map(String))} of them.`),
   spent: (
     comparisons: number,
     ends: readonly string[],
