@@ -87,7 +87,7 @@ export function turnsTable({ alternation }: Study): Table {
   ]);
 }
 
-/** A row for each comparison: what the order within blocks may do to its ratio. */
+/** A row for each comparison: what following other arms may do to its ratio. */
 export function carryOverTable({ alternation }: Study): Table {
   const { columns } = say;
   const caption = say.pairsCaption(MAX_CARRY_OVER_SHARE);

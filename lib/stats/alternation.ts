@@ -110,27 +110,39 @@ export interface PlacedValue {
  * ```
  */
 export function placeEffect(values: readonly PlacedValue[], level = LEVEL): Counted | null {
-  let [zz, zy, yy, n, firsts] = [0, 0, 0, 0, 0];
+  const fit = differenceWithin(values, ({ isFirst }) => isFirst);
+  if (fit === null) return null;
+  const { value: mean, variance, df, n } = fit;
+  return { ...tInterval({ n: 1, mean, deviation: Math.sqrt(variance), df }, level)!, n };
+}
+
+const sumOf = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+
+/**
+ * How much larger values are where something holds, within starts: least squares, whatever starts differ
+ * by. Null where it holds, or does not, too rarely.
+ */
+function differenceWithin<T extends { start: number; value: number }>(
+  values: readonly T[],
+  holds: (of: T) => boolean,
+) {
   const starts = [...Map.groupBy(values, ({ start }) => start).values()]
-    .filter((own) => new Set(own.map(({ isFirst }) => isFirst)).size === 2);
-  for (const own of starts) {
-    const share = own.filter(({ isFirst }) => isFirst).length / own.length;
-    const mean = own.reduce((sum, { value }) => sum + value, 0) / own.length;
-    for (const { isFirst, value } of own) {
-      const [z, y] = [Number(isFirst) - share, value - mean];
-      zz += z * z;
-      zy += z * y;
-      yy += y * y;
-    }
-    n += own.length;
-    firsts += share * own.length;
-  }
-  if (Math.min(firsts, n - firsts) < MIN_IN_PLACE) return null;
+    .filter((own) => own.some(holds) && !own.every(holds));
+  const centred = starts.flatMap((own) => {
+    const share = own.filter(holds).length / own.length;
+    const mean = sumOf(own.map(({ value }) => value)) / own.length;
+    return own.map((of) => ({ of, z: Number(holds(of)) - share, y: of.value - mean }));
+  });
+  const n = centred.length;
+  const holding = centred.filter(({ of }) => holds(of)).length;
+  if (Math.min(holding, n - holding) < MIN_IN_PLACE) return null;
+  const squares = sumOf(centred.map(({ z }) => z * z));
+  const value = sumOf(centred.map(({ z, y }) => z * y)) / squares;
   const df = n - starts.length - 1;
-  const value = zy / zz;
-  const variance = Math.max(0, yy - value * zy) / df / zz;
-  const estimate = tInterval({ n: 1, mean: value, deviation: Math.sqrt(variance), df }, level)!;
-  return { ...estimate, n };
+  // What is left of each value, and how much it weighs in the difference.
+  const rest = centred.map(({ of, z, y }) => ({ of, weight: z / squares, left: y - value * z }));
+  const variance = sumOf(rest.map(({ left }) => left ** 2)) / df / squares;
+  return { value, variance, df, n, share: holding / n, rest };
 }
 
 /** What one arm did beside its ratio. Null stands for what cannot be estimated. */
@@ -144,7 +156,7 @@ export interface ArmTurns extends LoadLevel {
   late: Counted & { isMarked: boolean } | null;
 }
 
-/** What carry-over may do to one comparison. */
+/** What carry-over from one slice to the next may do to one comparison. */
 export interface CarryOver extends LoadLevel {
   /** What is compared, and what with. */
   other: string;
@@ -233,14 +245,63 @@ function firstOverLater(runs: readonly SlicedRun[]): Counted | null {
   return effect && factors(effect);
 }
 
+/** One slice of an arm: its rate over the mean of the start. */
+interface FollowingSlice {
+  start: number;
+  block: number;
+  isAfterOther: boolean;
+  value: number;
+}
+
+/** The slices of an arm of which it is known what they followed, in a group of so many arms. */
+function followingSlices(runs: readonly SlicedRun[], arms: number): FollowingSlice[] {
+  return runs.flatMap(({ round, slices }) => {
+    const placeIn = new Map(slices.map(({ block, place }) => [block, place]));
+    const mean = sumOf(slices.map(({ rps }) => rps)) / slices.length;
+    return slices.flatMap(({ block, place, rps }): FollowingSlice[] => {
+      const before = placeIn.get(block - 1);
+      // Of the first block, and of one after a block that is left out, it is not.
+      if (!(mean > 0) || (place === 1 && before === undefined)) return [];
+      const isAfterOther = place > 1 || before !== arms;
+      return [{ start: round, block, isAfterOther, value: rps / mean }];
+    });
+  });
+}
+
 /**
- * What following another arm costs one arm more than the other stands in the ratio. Blocks follow each
- * other at once and in independent order, so of m arms, each follows another in 1 − 1/m² of its slices;
- * of the two compared, the later one in a block does so always, the earlier one in 1 − 2/m² of them. So
- * the mean logarithm of both rates differs between the orders by 1/m² of the difference in cost, and the
- * ratio is off by 1 − 1/m² of it: m² − 1 times as much.
- *
- * A slice without an answer has no logarithm, and to leave it out would hide the worst: null then.
+ * By what factor following other arms changes an arm's mean rate, as a logarithm. Where slices that follow
+ * another arm's answer b of the mean more than those that follow their own arm's, and are a share p of all,
+ * the latter answer 1 − p·b of the mean; so the mean is 1 / (1 − p·b) times what it would be without.
+ */
+function carriedOver(runs: readonly SlicedRun[], arms: number) {
+  const fit = differenceWithin(followingSlices(runs, arms), ({ isAfterOther }) => isAfterOther);
+  if (fit === null) return null;
+  const undisturbed = 1 - fit.share * fit.value;
+  if (!(undisturbed > 0)) return null;
+  // `variance` and `rest` are those of b.
+  return { ...fit, value: -Math.log(undisturbed), derivative: fit.share / undisturbed };
+}
+
+type CarriedOver = NonNullable<ReturnType<typeof carriedOver>>;
+
+/** The covariance of what two arms carry over: both arms of a block meet what the machine does then. */
+function covarianceOf(base: CarriedOver, other: CarriedOver, df: number): number {
+  const keyOf = ({ start, block }: FollowingSlice) => `${start} ${block}`;
+  const bases = new Map(base.rest.map((one) => [keyOf(one.of), one]));
+  const both = other.rest.flatMap((one) => {
+    const beside = bases.get(keyOf(one.of));
+    return beside === undefined ? [] : [{ one, beside }];
+  });
+  const ofSlices = sumOf(both.map(({ one, beside }) => one.left * beside.left)) / df;
+  const weights = sumOf(both.map(({ one, beside }) => one.weight * beside.weight));
+  return base.derivative * other.derivative * ofSlices * weights;
+}
+
+/**
+ * What following other arms does to one arm more than to the other stands in the ratio. Blocks follow
+ * each other at once and in independent order, so that of m arms each follows another in p = 1 − 1/m² of
+ * its slices, and itself in the others. The error of this is √(m² − 1) times that of the ratio, and more
+ * where both arms of a block meet the same noise, which the ratio is free of.
  */
 function carryOver(
   { ratio, arms: [base, other], users, arrivalRate }: Omit<Compared, "ids">,
@@ -248,19 +309,9 @@ function carryOver(
   others: readonly SlicedRun[],
   level: number,
 ): CarryOver {
-  const all = [...bases, ...others].flatMap(({ slices }) => slices);
-  const places = all.reduce((most, { place }) => Math.max(most, place), 0);
-  const values = bases.flatMap(({ round, slices }) => {
-    const beside = others.find((run) => run.round === round)?.slices ?? [];
-    const byBlock = new Map(beside.map((slice) => [slice.block, slice]));
-    return slices.flatMap(({ block, place, rps }) => {
-      const match = byBlock.get(block);
-      if (match === undefined) return [];
-      const value = (places ** 2 - 1) * Math.log(rps * match.rps) / 2;
-      return [{ start: round, isFirst: place < match.place, value }];
-    });
-  });
-  const effect = all.some(({ rps }) => rps === 0) ? null : placeEffect(values, level);
+  const arms = [...bases, ...others].flatMap(({ slices }) => slices)
+    .reduce((most, { place }) => Math.max(most, place), 0);
+  const effect = carryOverEffect(carriedOver(bases, arms), carriedOver(others, arms), level);
   const widest = effect && Math.max(Math.abs(effect.low!), Math.abs(effect.high!));
   const half = ratio?.low == null || ratio.high === null
     ? null
@@ -281,6 +332,21 @@ function carryOver(
       ? "seen"
       : "open",
   };
+}
+
+/** The logarithm of the factor by which a ratio is off. */
+function carryOverEffect(
+  base: CarriedOver | null,
+  other: CarriedOver | null,
+  level: number,
+): Counted | null {
+  if (base === null || other === null) return null;
+  const df = Math.min(base.df, other.df);
+  const [ofBase, ofOther] = [base, other].map((one) => one.derivative ** 2 * one.variance);
+  const variance = ofBase! + ofOther! - 2 * covarianceOf(base, other, df);
+  const deviation = Math.sqrt(Math.max(0, variance));
+  const estimate = tInterval({ n: 1, mean: other.value - base.value, deviation, df }, level)!;
+  return { ...estimate, n: Math.min(base.n, other.n) };
 }
 
 /** Late over early halves of the slices of each arm. */

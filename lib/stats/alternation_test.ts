@@ -105,34 +105,47 @@ Deno.test("placeEffect() says nothing of a place that is too rare", () => {
   equal(placeEffect([]), null);
 });
 
-const scenarios = (["direct", "pooled"] as const)
-  .map((path) => createScenario({ framework: "flask", path, users: 20 }));
+const shared = { framework: "flask", users: 20 } as const;
+const scenarios = [
+  createScenario({ ...shared, path: "direct" }),
+  createScenario({ ...shared, path: "pooled" }),
+  createScenario({ ...shared, path: "pooled", defaultPoolSize: 5 }),
+];
 
 interface Effects {
-  /** Share that following the other arm costs each. */
-  after?: [direct: number, pooled: number];
+  /** Share that following another arm costs each: of two arms, or of three. */
+  after?: number[];
   /** Late over early half of each arm. */
-  late?: [direct: number, pooled: number];
+  late?: number[];
+  /** Of each slice, and of a whole block. */
   noise?: number;
+  wobble?: number;
   outsideCores?: number;
   blocks?: number;
+  seed?: number;
 }
 
 function study(effects: Effects) {
-  const { after = [0, 0], late = [1, 1], noise = 0.02, outsideCores = 0, blocks = 40 } = effects;
-  const random = seededRandom(5);
+  const { after = [0, 0], late = [1, 1, 1], noise = 0.02, wobble = 0 } = effects;
+  const { outsideCores = 0, blocks = 40, seed = 5 } = effects;
+  const random = seededRandom(seed);
   const runs = [1, 2].flatMap((round): RunSummary[] => {
-    const orders = Array.from({ length: blocks }, () => random() < 0.5 ? 0 : 1);
-    return scenarios.map((scenario, which) => {
-      const slices = orders.map((first, i) => {
-        const isFirst = first === which;
+    const all = Array.from({ length: blocks }, () => ({
+      rps: 1000 * Math.exp(wobble * normal(random)),
+      order: after.map((_, which) => ({ which, key: random() }))
+        .sort((a, b) => a.key - b.key).map(({ which }) => which),
+    }));
+    return scenarios.slice(0, after.length).map((scenario, which) => {
+      const slices = all.map((block, i) => {
+        const place = 1 + block.order.indexOf(which);
         // What came last in the block before comes right before this one.
-        const isAfter = !isFirst || i > 0 && orders[i - 1] === which;
-        const rps = 1000 * Math.exp(noise * normal(random)) * (isAfter ? 1 - after[which]! : 1);
+        const isAfter = place > 1 || i > 0 && all[i - 1]!.order.at(-1) !== which;
+        const share = isAfter ? 1 - after[which]! : 1;
+        const rps = block.rps * Math.exp(noise * normal(random)) * share;
         const earlyRps = 2 * rps / (1 + late[which]!);
         return {
           block: i + 1,
-          place: isFirst ? 1 : 2,
+          place,
           rps,
           earlyRps,
           lateRps: 2 * rps - earlyRps,
@@ -177,24 +190,50 @@ Deno.test("arms that neither carry over, nor work in others' turns, nor drift wi
   ok(pair!.bound! < 0.05);
 });
 
+/** By what factor the ratio of the answers of two arms is off, as a logarithm. */
+function offset(runs: readonly RunSummary[], [base, other]: Compared["ids"]): number {
+  const answers = (id: string) =>
+    runs.filter(({ scenarioId }) => scenarioId === id)
+      .flatMap(({ slices }) => slices!.map(({ rps }) => rps))
+      .reduce((sum, rps) => sum + rps, 0);
+  return Math.log(answers(other) / answers(base));
+}
+
 Deno.test("carry-over that costs both arms as much is none of the ratio's, of one arm most of it is", () => {
   const alike = study({ after: [0.1, 0.1], blocks: 400 }).of;
   // The first of a block follows the other arm in half of the blocks, the second always.
   for (const { first } of alike.arms) near(first!.value, (1 / 0.9 + 1) / 2, 0.01);
   equal(alike.comparisons[0]!.state, "small");
-  const { of: { comparisons: [pair] }, runs } = study({ after: [0, 0.2], blocks: 400 });
-  // By what factor the ratio is off: pooled follows the other arm in three of four slices.
-  const meanLog = (path: string) => {
-    const logs = runs.filter(({ arm }) => arm === path)
-      .flatMap(({ slices }) => slices!.map(({ rps }) => Math.log(rps)));
-    return logs.reduce((sum, value) => sum + value, 0) / logs.length;
-  };
-  const off = meanLog("pooled") - meanLog("direct");
-  near(off, 0.75 * Math.log(0.8), 0.01);
-  near(Math.log(pair!.effect!.low!), off, 0.06);
-  near(Math.log(pair!.effect!.high!), off, 0.06);
+  const { of: { comparisons: [pair] }, runs, compared } = study({ after: [0, 0.2], blocks: 400 });
+  // Pooled follows the other arm in three of four slices.
+  const off = offset(runs, compared.ids);
+  near(off, Math.log(1 - 0.75 * 0.2), 0.015);
+  near(Math.log(pair!.effect!.low!), off, 0.01);
+  near(Math.log(pair!.effect!.high!), off, 0.01);
   deepEqual([pair!.state, pair!.bound! > 0.15], ["seen", true]);
   equal(study({ noise: 0.3 }).of.comparisons[0]!.state, "open");
+});
+
+Deno.test("carry-over is told by neighbours, of three arms too, and of slices without an answer", () => {
+  const three = study({ after: [0, 0.2, 0.1], blocks: 900 });
+  const off = offset(three.runs, three.compared.ids);
+  near(off, Math.log(1 - 8 / 9 * 0.2), 0.01);
+  near(Math.log(three.of.comparisons[0]!.effect!.value), off, 0.01);
+  // Whoever follows the other arm is not answered at all.
+  const { runs, compared, of } = study({ after: [0, 1], blocks: 400 });
+  near(Math.log(of.comparisons[0]!.effect!.value), offset(runs, compared.ids), 0.1);
+  equal(of.comparisons[0]!.state, "seen");
+});
+
+Deno.test("what carry-over is bounded by holds it in 95% of studies, whatever blocks share", () => {
+  let held = 0;
+  for (let seed = 1; seed <= 500; seed++) {
+    const { of } = study({ after: [0, 0.05], noise: 0.05, wobble: 0.1, seed });
+    const { low, high } = of.comparisons[0]!.effect!;
+    const off = 1 - 0.75 * 0.05;
+    if (low! <= off && off <= high!) held++;
+  }
+  near(held / 500, 0.95, 0.03);
 });
 
 Deno.test("late halves and work in others' turns are marked above their limits", () => {

@@ -53,7 +53,7 @@ export const alternationWords = {
     `${formatList(pairs)}. More minutes (\`--minutes\`) bound it closer; longer slices ` +
     "(`--window`) make it smaller.",
   seen: (pairs: readonly string[]) =>
-    "- **Carry-over from one turn to the next**: the order within a block changes " +
+    "- **Carry-over from one turn to the next**: what a slice follows changes " +
     `${formatList(pairs)}. Measure again with longer slices (\`--window\`).`,
   pair: (pair: string, bound: number, halfWidth: number) =>
     `${pair} by up to ${shareOf(bound)}, where its interval reaches ${
@@ -79,7 +79,7 @@ export const alternationWords = {
     carryOver: (pairs: readonly string[]) =>
       `- **Carry-over from one turn to the next** is ${NOT_ESTIMABLE} for ${
         formatList(pairs)
-      }: too few blocks, or one in which an arm did not answer.`,
+      }: too few blocks, and so too few slices of an arm that follow its own.`,
     late: (arms: readonly string[]) =>
       `- **Whether slices settle** is ${NOT_ESTIMABLE} for ${formatList(arms)}: too few blocks.`,
   },
@@ -97,8 +97,8 @@ export const alternationWords = {
     } ` +
     `of CPU in the others' turns, and halves that differ by more than ${formatLimit(late)}`,
   pairsCaption: (share: number) =>
-    "What carry-over does to each ratio, by the order within blocks; intervals together, n counts " +
-    "blocks; not ruled out " +
+    "What carry-over does to each ratio: slices that follow another arm's, beside those that follow " +
+    "their own arm's; intervals together, n counts blocks; not ruled out " +
     `where its bound is above ${formatLimit(share)} of the ratio's half-width, ⚠ where it shows`,
   columns: {
     idle: "CPU in the others' turns, of that in its own",
