@@ -144,7 +144,7 @@ Deno.test("no gate fires on a study with room to spare, but for what the machine
   // Up to 5% of steady runs are taken for unsteady ones: of four, one may be that, hardly two. Where
   // others took the cores, more may be unsteady indeed.
   const isDisturbed = clean.runs.some(({ conditions: { host } }) =>
-    host!.stolen + host!.others > DISTURBED
+    host!.stolen + host!.others! > DISTURBED
   );
   ok(isDisturbed || unsteady.length <= 1, unsteady.map(({ cause }) => cause).join("\n"));
 });

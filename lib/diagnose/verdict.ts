@@ -249,7 +249,8 @@ const RULES: readonly VerdictRule[] = [
     evidence: ({ run }) => {
       const { cores, busy, stolen, others } = run.conditions.host!;
       return `the machine (${formatCount(cores, "core")}) was in use for ` +
-        `${formatUse(Math.min(1, busy))} of the time, ${formatUse(others)} by other processes` +
+        `${formatUse(Math.min(1, busy))} of the time` +
+        (others === null ? "" : `, ${formatUse(others)} by other processes`) +
         (stolen < 0.005 ? "" : `, and ${formatUse(stolen)} was stolen`);
     },
   },

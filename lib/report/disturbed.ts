@@ -1,17 +1,17 @@
-/** Which blocks of a study's runs are left out, from the files of all arms of each start. */
+/** What other programs did to a study's runs, from the files of all arms of each start. */
 
 import { MAX_OTHERS } from "../diagnose/gate_table.ts";
 import { FileError } from "../errors.ts";
 import { readSlices, type Slice } from "../frames/own_time.ts";
 import { readResourcesByClock } from "../frames/run_files.ts";
 import type { PlannedRun } from "../plan.ts";
-import { chooseLeftOut, othersByBlock } from "../stats/disturbed.ts";
+import { type Disturbance, judgeOthers, othersByBlock } from "../stats/disturbed.ts";
 import { resourceRows } from "../stats/readings.ts";
 import { readManifest } from "../store/files.ts";
 import { runFolder } from "../store/layout.ts";
 
-/** Blocks of each run in which another program took the machine. */
-export type DisturbedBlocks = Map<PlannedRun, Set<number>>;
+/** What other programs did to each run that took turns, as far as that is known. */
+export type Disturbances = Map<PlannedRun, Disturbance>;
 
 interface Beside {
   run: PlannedRun;
@@ -39,12 +39,12 @@ function readTurns(study: string, run: PlannedRun): Beside | null {
   }
 }
 
-/** Finds the blocks that are left out in the runs of a study; none in the consecutive design. */
+/** Finds what other programs did to the runs of a study; nothing in the consecutive design. */
 export async function findDisturbed(
   study: string,
   runs: readonly PlannedRun[],
-): Promise<DisturbedBlocks> {
-  const found: DisturbedBlocks = new Map();
+): Promise<Disturbances> {
+  const found: Disturbances = new Map();
   const beside = runs.flatMap((run) => readTurns(study, run) ?? []);
   // One generator loads all arms of a start.
   const startOf = ({ run, loadStarted }: Beside) => `${run.round} ${loadStarted}`;
@@ -54,8 +54,8 @@ export async function findDisturbed(
         slices,
         rows: resourceRows(await readResourcesByClock(folder)),
       })));
-      const blocks = chooseLeftOut(othersByBlock(read, arms[0]!.cores), MAX_OTHERS);
-      for (const { run } of arms) found.set(run, blocks);
+      const disturbance = judgeOthers(othersByBlock(read, arms[0]!.cores), MAX_OTHERS);
+      for (const { run } of arms) found.set(run, disturbance);
     } catch (error) {
       // What is not known drops nothing; the run's warnings name the file.
       if (!(error instanceof FileError)) throw error;

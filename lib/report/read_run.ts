@@ -25,9 +25,11 @@ import type { PlannedRun } from "../plan.ts";
 import { armName, createScenario, scenarioId } from "../scenario.ts";
 import { idleUse } from "../stats/alternation.ts";
 import { NO_CONDITIONS, type RunSources } from "../stats/conditions.ts";
+import type { Disturbance } from "../stats/disturbed.ts";
 import { findFault, resourceRows } from "../stats/readings.ts";
 import { summariseRun, unmeasuredRun } from "../stats/summarise.ts";
 import type { RunSummary } from "../stats/summary.ts";
+import type { Turn } from "../stats/window.ts";
 import {
   appActivity,
   PGBOUNCER_COUNTERS,
@@ -58,8 +60,8 @@ interface RunFiles {
   faults: Map<RunFile, FileError>;
   /** Of a run that took turns; its manifest has its window in own time. @default null */
   own?: OwnTime | null;
-  /** Its blocks that are left out. @default none */
-  leftOut?: ReadonlySet<number>;
+  /** What other programs did to it, if it took turns. @default not known */
+  disturbance?: Disturbance;
 }
 
 const SAMPLES = {
@@ -226,14 +228,14 @@ function unreadable(
  * Reads a run from its study's folder; null when it has no manifest, which means that it is not
  * complete.
  *
- * @param leftOut Blocks in which another program took the machine. @default none
+ * @param disturbance What other programs did to it, if it took turns. @default not known
  * @throws {SchemaVersionError} If another version wrote it.
  */
 export async function readRun(
   study: string,
   planned: PlannedRun,
   arm: string = armName(planned.scenario),
-  leftOut?: ReadonlySet<number>,
+  disturbance?: Disturbance,
 ): Promise<ReadRun | null> {
   const folder = runFolder(study, planned.id, planned.round);
   const faults: RunFiles["faults"] = new Map();
@@ -250,7 +252,7 @@ export async function readRun(
     const own = slicesFault === undefined ? ownTimeOf(folder) : null;
     if (manifest.status === "ok") checkTurns(folder, manifest, own);
     manifest = inOwnTime(manifest, own);
-    const files = { folder, manifest, faults, own, leftOut };
+    const files = { folder, manifest, faults, own, disturbance };
     const requests = await requestsOf(files);
     const telemetry = requests && await telemetryOf(files, requests);
     const run = summariseRun(manifest, requests, arm, telemetry, await sourcesOf(files));
@@ -264,14 +266,18 @@ export async function readRun(
 }
 
 /** The files beside the requests that gates look at, as far as they can be trusted. */
-async function sourcesOf({ folder, faults, own = null, leftOut }: RunFiles): Promise<RunSources> {
+async function sourcesOf(
+  { folder, faults, own = null, disturbance }: RunFiles,
+): Promise<RunSources> {
   const turns = own?.turns();
+  const isLeftOut = ({ block }: Turn) => disturbance?.leftOut.has(block) ?? false;
   const usable = (name: RunFile) => !faults.has(name) && existsSync(join(folder, name));
   return {
     final: usable("final.json") ? readFinal(folder) : null,
     resources: usable("resources.csv") ? await readResources(folder) : null,
-    turns: turns?.filter(({ block }) => !leftOut?.has(block)) ?? null,
-    leftOut: turns?.filter(({ block }) => leftOut?.has(block)).length ?? 0,
+    turns: turns?.filter((turn) => !isLeftOut(turn)) ?? null,
+    leftOut: turns?.filter(isLeftOut).length ?? 0,
+    ...(own !== null && { others: disturbance?.others ?? null }),
     idle: own && usable("resources.csv")
       ? idleUse(resourceRows(await readResourcesByClock(folder)), own.slices)
       : null,

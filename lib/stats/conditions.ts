@@ -65,13 +65,18 @@ export interface RunSources {
   idle: IdleUse | null;
   /** Its turns that are left out of `turns`. */
   leftOut: number;
+  /**
+   * The share of all cores' time that others used in its blocks; null where not all of the start's files
+   * tell. @default where it was loaded all the time, what its own services did not use
+   */
+  others?: number | null;
 }
 
 export function runConditions(
   { scenario, ownLocustfile, limits, host, tcp, verification }: Manifest,
   requests: DataFrame,
   cut: WindowCut,
-  { final, resources, idle, leftOut }: RunSources,
+  { final, resources, idle, leftOut, others }: RunSources,
 ): RunConditions {
   const { window, windowS, counted } = cut;
   const series = windowSeries(cut, STEADY_PARTS);
@@ -97,7 +102,7 @@ export function runConditions(
       ),
     ownUsers,
     generator,
-    host: hostOf(usages, host.cpus),
+    host: hostOf(usages, host.cpus, others),
     services: usages.filter(({ service }) => service !== HOST),
     idle,
     leftOut,
@@ -194,7 +199,11 @@ function usagesOf(resources: DataFrame, window: Window, limits: Manifest["limits
 /** The machine over the window; times are shares of all its cores' time, 0 to 1. */
 export type HostConditions = NonNullable<ReturnType<typeof hostOf>>;
 
-function hostOf(usages: readonly ServiceConditions[], cores: number) {
+function hostOf(
+  usages: readonly ServiceConditions[],
+  cores: number,
+  others: RunSources["others"],
+) {
   const used = usages.find(({ service }) => service === HOST);
   if (used === undefined) return null;
   const own = usages.reduce((sum, usage) => usage === used ? sum : sum + usage.cores, 0);
@@ -203,7 +212,10 @@ function hostOf(usages: readonly ServiceConditions[], cores: number) {
     busy: used.cores / cores,
     /** Given to others by the hypervisor. */
     stolen: used.throttled / cores,
-    /** Used by other processes. */
-    others: Math.max(0, used.cores - own) / cores,
+    /**
+     * Used by other processes; null where that is not known. Readings are as long as slices: what they
+     * have of others' turns would be taken for it.
+     */
+    others: others === undefined ? Math.max(0, used.cores - own) / cores : others,
   };
 }

@@ -12,16 +12,27 @@ export const MAX_LEFT_OUT = 0.25;
 /** With fewer blocks left, a start says too little: then none is left out either. */
 export const MIN_BLOCKS = 4;
 
+/** What other programs did to a start. */
+export interface Disturbance {
+  /** The blocks that are left out; see {@linkcode MAX_LEFT_OUT}. */
+  leftOut: ReadonlySet<number>;
+  /** The share of all cores' time that others used in those that count; null where it was not read. */
+  others: number | null;
+}
+
 /**
- * The blocks of a start that are left out, for what others used in them; see {@linkcode MAX_LEFT_OUT}.
+ * Judges what others used in the blocks of a start.
  *
- * @param shares What others used in each block, by its number.
+ * @param shares The share of all cores' time in each block; see {@linkcode othersByBlock}.
  * @param maxOthers The largest share that leaves a block in.
  */
-export function chooseLeftOut(shares: ReadonlyMap<number, number>, maxOthers: number): Set<number> {
+export function judgeOthers(shares: ReadonlyMap<number, number>, maxOthers: number): Disturbance {
   const disturbed = [...shares].filter(([, share]) => share > maxOthers).map(([block]) => block);
   const most = Math.min(MAX_LEFT_OUT * shares.size, shares.size - MIN_BLOCKS);
-  return new Set(disturbed.length > most ? [] : disturbed);
+  const leftOut = new Set(disturbed.length > most ? [] : disturbed);
+  const counted = [...shares].filter(([block]) => !leftOut.has(block)).map(([, share]) => share);
+  const total = counted.reduce((sum, share) => sum + share, 0);
+  return { leftOut, others: counted.length === 0 ? null : Math.max(0, total / counted.length) };
 }
 
 /** What was read beside one arm of a start; times by the clock. */
@@ -38,7 +49,8 @@ export interface ArmReadings {
  *
  * @param arms All arms of the start.
  * @param cores The machine's cores.
- * @returns By the block's number; nothing where the machine's time was not read.
+ * @returns By the block's number; nothing where the machine's time was not read. Readings lie across the
+ * borders of blocks: what one of them has too much, even below 0, its neighbour has too little.
  */
 export function othersByBlock(arms: readonly ArmReadings[], cores: number): Map<number, number> {
   const seriesOf = (rows: readonly ResourceRow[], service: string): Series[] => {
@@ -69,7 +81,7 @@ export function othersByBlock(arms: readonly ArmReadings[], cores: number): Map<
     const cpuS = (series: Series) => growthWithin(series, window);
     const ours = [locust, ...own].reduce((sum, series) => sum + cpuS(series), 0);
     const seconds = (window.endUs - window.startUs) / 1e6;
-    return [[block, Math.max(0, cpuS(host) - ours) / (seconds * cores)] as const];
+    return [[block, (cpuS(host) - ours) / (seconds * cores)] as const];
   });
   return new Map(shares);
 }

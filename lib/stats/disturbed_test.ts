@@ -1,6 +1,6 @@
 // test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { type ArmReadings, chooseLeftOut, othersByBlock } from "./disturbed.ts";
+import { type ArmReadings, judgeOthers, othersByBlock } from "./disturbed.ts";
 import type { ResourceRow } from "./readings.ts";
 
 const S = 1e6;
@@ -58,14 +58,14 @@ Deno.test("othersByBlock() names the blocks in which another program worked", ()
   ok(found.get(4)! > 0.3 && found.get(4)! <= 0.4);
 });
 
-Deno.test("chooseLeftOut() leaves no start with too few blocks, and drops no more than a quarter", () => {
+Deno.test("judgeOthers() leaves no start with too few blocks, and drops no more than a quarter", () => {
   /** How many blocks of so many are left out, of which others took the first ones. */
   const leftOut = (blocks: number, disturbed: number) => {
     const shares = Array.from(
       { length: blocks },
       (_, i) => [i + 1, i < disturbed ? 0.11 : 0.1] as const,
     );
-    const chosen = chooseLeftOut(new Map(shares), 0.1);
+    const chosen = judgeOthers(new Map(shares), 0.1).leftOut;
     deepEqual([...chosen], shares.slice(0, chosen.size).map(([block]) => block));
     return chosen.size;
   };
@@ -74,6 +74,20 @@ Deno.test("chooseLeftOut() leaves no start with too few blocks, and drops no mor
   deepEqual([1, 2, 3].map((n) => leftOut(8, n)), [1, 2, 0]);
   deepEqual([0, 3].map((n) => leftOut(3, n)), [0, 0]);
   equal(leftOut(0, 0), 0);
+});
+
+Deno.test("judgeOthers() tells others of whole blocks: arms that use cores in turn are none of them", () => {
+  const judge = (others: Others) => judgeOthers(shares(others), 0.2);
+  ok(judge(() => 0).others! < 1e-9);
+  ok(Math.abs(judge(() => 0.3).others! - 0.15) < 1e-9);
+  // In the first second of every other block: what borders take from one, they give to the next.
+  const some = judge((second) => second >= 0 && second % 4 < 1 ? 0.4 : 0).others!;
+  ok(Math.abs(some - 0.05) < 0.01, `${some}`);
+  // Of blocks that are left out, only what their borders share with others.
+  const { leftOut, others } = judge((second) => second >= 6 && second < 10 ? 0.8 : 0);
+  deepEqual([...leftOut], [4, 5]);
+  ok(others! > 0.01 && others! < 0.015, `${others}`);
+  equal(judgeOthers(new Map(), 0.2).others, null);
 });
 
 Deno.test("othersByBlock() says nothing of what was not read", () => {
