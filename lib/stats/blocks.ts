@@ -4,7 +4,7 @@
  *
  * - The estimate is the ratio of the sums over all blocks of all starts. Its noise is that of the
  *   linearised differences of the blocks (Cochran, Sampling Techniques, 3rd ed. 1977, §6.3), so that a
- *   slice without an answer counts as any other.
+ *   slice without an answer counts as any other. A start weighs what it has of all answers.
  * - Starts differ beyond what their blocks explain, by memory layout or by what else the machine did
  *   (Kalibera & Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). With two or three
  *   starts a comparison alone hardly knows by how much; all comparisons of a family, on one machine with
@@ -75,26 +75,27 @@ function analyseBlocks(pairs: readonly RoundPair[]) {
   const blocks = sumOf(counts);
   const within = blocks - starts.length;
   if (counts.includes(0) || within < 1) return null;
-  const mean = logRatio({
-    base: sumOf(starts.map(({ base }) => base)),
-    other: sumOf(starts.map(({ other }) => other)),
-  });
+  const totalOf = (arm: keyof Pair) => sumOf(starts.map((start) => start[arm]));
+  const [base, other] = [totalOf("base"), totalOf("other")];
   const logs = starts.map(logRatio);
   const center = sumOf(logs.map((log, i) => counts[i]! * log)) / blocks;
   const shares = sumOf(counts.map((n) => (n / blocks) ** 2));
   const between = starts.length - 1;
+  // A start has that share of the ratio that it has of the answers.
+  const weights = starts.map((start) => (start.base / base + start.other / other) / 2);
   return {
     n: starts.length,
     blocks,
-    mean,
+    mean: logRatio({ base, other }),
     withinSquares: sumOf(starts.map(({ squares }) => squares)),
     within,
     betweenSquares: sumOf(logs.map((log, i) => counts[i]! * (log - center) ** 2)),
     between,
     /** Blocks of a start on average, as the mean square between starts counts them. */
     perStart: blocks * (1 - shares) / between,
-    /** What the variance between starts is multiplied by in that of the mean. */
-    shares,
+    /** What the variances of blocks and between starts are multiplied by in that of the mean. */
+    ofBlocks: sumOf(weights.map((weight, i) => weight ** 2 / counts[i]!)),
+    ofStarts: sumOf(weights.map((weight) => weight ** 2)),
     variance: sumOf(starts.map(({ squares }) => squares)) / within,
   };
 }
@@ -121,17 +122,17 @@ function betweenStarts(family: readonly BlockParts[]) {
 }
 
 /** The squared error of a comparison's mean where its starts differ by this variance. */
-function squaredErrorOf({ variance, blocks, shares }: BlockParts, ofStarts: number): number {
-  return variance / blocks + shares * ofStarts;
+function squaredErrorOf({ variance, ofBlocks, ofStarts }: BlockParts, between: number): number {
+  return variance * ofBlocks + between * ofStarts;
 }
 
 /** The squared error of a comparison's mean as the whole family shows it, with its degrees of freedom. */
 function familyError(one: BlockParts, starts: ReturnType<typeof betweenStarts>) {
-  const { blocks, shares, within, variance, withinSquares, betweenSquares } = one;
+  const { blocks, ofBlocks, ofStarts, within, variance, withinSquares, betweenSquares } = one;
   const { family, weights, estimate } = starts;
   if (!(estimate > 0)) {
     return {
-      squaredError: (withinSquares + betweenSquares) / (blocks * (blocks - 1)),
+      squaredError: (withinSquares + betweenSquares) / (blocks - 1) * ofBlocks,
       df: blocks - 1,
     };
   }
@@ -140,13 +141,13 @@ function familyError(one: BlockParts, starts: ReturnType<typeof betweenStarts>) 
   let isOwnCounted = false;
   for (const [i, other] of family.entries()) {
     const { between, perStart } = other;
-    const factor = shares * weights[i]! / perStart;
+    const factor = ofStarts * weights[i]! / perStart;
     spread += (factor * (other.variance + perStart * estimate)) ** 2 / between;
-    const own = other === one ? 1 / blocks : 0;
+    const own = other === one ? ofBlocks : 0;
     spread += ((own - factor) * other.variance) ** 2 / other.within;
     isOwnCounted ||= other === one;
   }
-  if (!isOwnCounted) spread += (variance / blocks) ** 2 / within;
+  if (!isOwnCounted) spread += (variance * ofBlocks) ** 2 / within;
   // To a tenth, downwards, so that quantiles are looked up rather than computed again.
   const df = Math.max(1, Math.floor(10 * squaredError ** 2 / spread) / 10);
   return { squaredError, df };

@@ -24,6 +24,9 @@ function comparison(id: string, pairs: Comparison["pairs"]): Comparison {
 /** Two starts of a comparison whose ratios are 1 and 2; their mean square is that of ln 2. */
 const APART: [number, number][][] = [[[100, 90], [100, 110]], [[100, 180], [100, 220]]];
 
+/** The sum of squares of the shares that its starts have of the answers: of 200 + 200, and 200 + 400. */
+const APART_SHARES = ((1 / 2 + 1 / 3) / 2) ** 2 + ((1 / 2 + 2 / 3) / 2) ** 2;
+
 /** The variance between the starts of {@linkcode APART}. */
 const APART_VARIANCE = (Math.LN2 ** 2 - 0.02) / 2;
 
@@ -33,14 +36,15 @@ Deno.test("estimateRatios() is the ratio of sums, and one sample where starts ar
   const alike: [number, number][][] = [[[100, 110], [100, 130]], [[200, 240], [200, 240]]];
   const [one] = estimate(alike);
   close(one!.mean, Math.log(720 / 600));
-  close(variance(one!), 2 / 12 ** 2 / (4 * 3));
+  // Of the answers, the starts have a third and two thirds.
+  close(variance(one!), 2 / 12 ** 2 / 3 * (1 / 9 + 4 / 9) / 2);
   assert.deepEqual([one!.n, one!.blocks, one!.df, one!.starts], [2, 4, 3, 2]);
 });
 
 Deno.test("estimateRatios() of starts that differ goes by the mean square between them", () => {
   const [one] = estimate(APART);
   close(one!.mean, Math.log(1.5));
-  close(variance(one!), Math.LN2 ** 2 / 4);
+  close(variance(one!), APART_SHARES * Math.LN2 ** 2 / 2);
   assert.equal(one!.df, 1);
 });
 
@@ -59,7 +63,23 @@ Deno.test("estimateRatios() counts starts by their blocks", () => {
   const [one] = estimate([[[100, 120]], [[100, 90], [100, 100], [100, 110]]]);
   close(one!.mean, Math.log(420 / 400));
   const between = (0.75 * Math.log(1.2) ** 2 - 0.01) / 1.5;
-  close(variance(one!), 0.01 / 4 + 0.625 * between);
+  const [first, second] = [(100 / 400 + 120 / 420) / 2, (300 / 400 + 300 / 420) / 2];
+  const ofBlocks = first ** 2 + second ** 2 / 3;
+  close(variance(one!), 0.01 * ofBlocks + (first ** 2 + second ** 2) * between);
+});
+
+Deno.test("estimateRatios() counts starts by their answers, as the ratio of sums does", () => {
+  const rates: [number, number][][] = [[[100, 100], [100, 100]], [[300, 330], [300, 330]]];
+  const [one] = estimate(rates);
+  close(one!.mean, Math.log(860 / 800));
+  const [first, second] = [(1 / 4 + 200 / 860) / 2, (3 / 4 + 660 / 860) / 2];
+  // Blocks have no noise, so that the variance between starts is that of 0 and ln 1.1.
+  close(variance(one!), (first ** 2 + second ** 2) * Math.log(1.1) ** 2 / 2);
+  const [swapped] = estimate(
+    rates.map((start) => start.map(([base, other]): [number, number] => [other, base])),
+  );
+  close(swapped!.mean, -one!.mean);
+  close(variance(swapped!), variance(one!));
 });
 
 Deno.test("estimateRatios() counts a slice without an answer", () => {
@@ -92,7 +112,7 @@ Deno.test("estimateRatios() counts half of what a comparison's own starts differ
   // Of the six excesses over what blocks explain, five are −0.02 / 2.
   const between = (APART_VARIANCE - 5 * 0.01) / 6;
   for (const other of others) close(variance(other), 0.02 / 4 + between / 2);
-  close(variance(one!), Math.LN2 ** 2 / 8);
+  close(variance(one!), APART_SHARES * Math.LN2 ** 2 / 4);
   // The degrees of freedom stay those of the family.
   close(one!.df, others[0]!.df);
 });
