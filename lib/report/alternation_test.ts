@@ -6,6 +6,7 @@ import { createScenario } from "../scenario.ts";
 import { nominalLevels } from "../stats/spending.ts";
 import { runFolder } from "../store/layout.ts";
 import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
+import { conclusion } from "./answer.ts";
 import { describeStudy, readRatios } from "./readings.ts";
 import { exportTables, summaryReport } from "./export.ts";
 import { loadStudy } from "./study.ts";
@@ -69,6 +70,24 @@ Deno.test("a study that was stopped between its looks shows what the last of the
     String(readRatios(study)),
     /The plan has 3 starts and no further ones; intervals allow for looks after 1, 2 and 3 of them\./,
   );
+});
+
+Deno.test("where starts differ, more of them are advised, not more minutes of each", async () => {
+  const adviceOf = async (minutes?: number) => {
+    const wanted = { ...plan, rounds: 3, ...(minutes !== undefined && { minutes }) };
+    using folder = syntheticStudy(wanted, ({ scenario, round }) => ({
+      ...runs(),
+      rps: scenario.path === "direct" ? 100 : [60, 150, 110][round - 1]!,
+    }));
+    const study = await loadStudy(folder.folder);
+    ok(study.ratios[0]!.startsShare > 0.9, `${study.ratios[0]!.startsShare}`);
+    return String(conclusion(study));
+  };
+  const advice = /starts differ too much for more minutes of each: (\d+) starts \(`--rounds (\d+)`\) would/;
+  const [, starts, rounds] = advice.exec(await adviceOf())!;
+  equal(starts, rounds);
+  ok(Number(starts) > 10);
+  match(await adviceOf(6), new RegExp(`--rounds ${starts} --minutes ${2 * Number(starts)}`));
 });
 
 /** A study in whose first start another program takes the machine from the 14th second on. */

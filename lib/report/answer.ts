@@ -65,35 +65,57 @@ function headline(study: Study, evidence: AppPairs): string {
 
 function whatWouldHelp(study: Study, pairs: readonly PathRatio[]): string {
   const { manifests, family, rule, context } = study;
+  const { turns } = context;
   const least = Math.min(...pairs.map(({ detectable }) => detectable ?? 0));
   const found = least === 0
     ? say.foundNothing
     : least < RATIO_TO_FIND
     ? say.couldMiss(least)
     : say.remains(Math.max(...pairs.map(unresolved)));
-  const level = rule.alpha / context.comparisons;
-  const rounds = pairs.map(({ n, blocks, deviation, df }) => {
+  const rounds = pairs.map(({ n, blocks, deviation, df, level: ended }) => {
     if (blocks > 0) {
       const dfOf = (rounds: number) => Math.max(1, Math.floor(df! * rounds / n));
-      return roundsToFind(RATIO_TO_FIND, deviation!, level, dfOf);
+      return roundsToFind(RATIO_TO_FIND, deviation!, ended!, dfOf);
     }
+    const level = rule.alpha / context.comparisons;
     // The scatter of two rounds is itself hardly known: there, that of all comparisons counts.
     const noise = n > 2 || family.noise === null ? deviation! : family.noise * Math.SQRT2;
     return roundsToFind(RATIO_TO_FIND, noise, level);
   });
-  const { turns } = context;
   if (rounds.includes(null)) {
     return say[turns === null ? "tooManyRounds" : "tooManyMinutes"](found, RATIO_TO_FIND);
   }
   const [n, needed] = [Math.min(...pairs.map((pair) => pair.n)), Math.max(...rounds.map(Number))];
   // Where the interval alone reaches too far, as much again halves what chance may still do to it.
   const more = needed > n ? needed - n : n;
-  if (turns !== null) {
-    return say.moreMinutes(found, RATIO_TO_FIND, more * minutesOfStart(pairs.length, manifests));
-  }
+  if (turns !== null) return helpInTurns(study, pairs, found, n + more);
   const overheadS = median(manifests.map((manifest) => manifest.overheadS)) ?? 0;
   const minutes = more * 2 * pairs.length * (context.warmUpS + context.windowS + overheadS) / 60;
   return say.moreRounds(found, RATIO_TO_FIND, more, minutes);
+}
+
+/**
+ * What the error of pairs in turns asks for, to come down to that of so many starts as these: more blocks
+ * in those there are, or more starts where these differ too much for that.
+ */
+function helpInTurns(
+  { plan, manifests }: Study,
+  pairs: readonly PathRatio[],
+  found: string,
+  starts: number,
+): string {
+  const n = Math.min(...pairs.map((pair) => pair.n));
+  const goal = n / starts;
+  const ofStarts = Math.max(...pairs.map(({ startsShare }) => startsShare));
+  if (ofStarts <= goal / 2) {
+    // Blocks make only the rest of the squared error smaller.
+    const times = (1 - ofStarts) / (goal - ofStarts);
+    const minutes = (times - 1) * n * minutesOfStart(pairs.length, manifests);
+    return say.moreMinutes(found, RATIO_TO_FIND, minutes);
+  }
+  const rounds = plan.rounds + starts - n;
+  const minutes = plan.minutes && Math.ceil(plan.minutes * rounds / plan.rounds);
+  return say.moreStarts(found, RATIO_TO_FIND, rounds, minutes);
 }
 
 /** Minutes that a start of each of some pairs took. */

@@ -48,6 +48,8 @@ export interface RatioMoments extends Moments {
    * not in the standard error. 0 in the consecutive design, where each round is a start.
    */
   starts: number;
+  /** What of the squared error starts differ by, 0 to 1, however many blocks each has; else 0. */
+  startsShare: number;
 }
 
 /** The share of what its own starts say below which no comparison's squared error is. */
@@ -174,10 +176,14 @@ export function estimateRatios(family: readonly (readonly RoundPair[])[]): Ratio
   const starts = Math.max(0, ...known.map(({ n }) => n));
   const between = betweenStarts(known.filter(({ n }) => n > 1));
   return parts.map((one, i) => {
-    if (one === null) return { ...momentsOf(family[i]!.map(logRatio)), blocks: 0, starts: 0 };
+    if (one === null) {
+      return { ...momentsOf(family[i]!.map(logRatio)), blocks: 0, starts: 0, startsShare: 0 };
+    }
     const { n, blocks, mean } = one;
     const { squaredError, df } = familyError(one, between);
     const least = n < 2 ? 0 : OWN_SHARE * squaredErrorOf(one, excessOf(one));
-    return { n, mean, deviation: Math.sqrt(n * Math.max(squaredError, least)), df, blocks, starts };
+    const error = Math.max(squaredError, least);
+    const startsShare = error > 0 ? Math.max(0, 1 - squaredErrorOf(one, 0) / error) : 0;
+    return { n, mean, deviation: Math.sqrt(n * error), df, blocks, starts, startsShare };
   });
 }

@@ -85,6 +85,8 @@ export interface ComparisonResult {
    * unknown and not in the interval. 0 in the consecutive design.
    */
   starts: number;
+  /** What of its squared error starts differ by, 0 to 1: more blocks of each do not make it smaller. */
+  startsShare: number;
   /** Geometric mean of the ratios with its simultaneous 95% interval; null without a round. */
   ratio: Estimate | null;
   verdict: ComparisonVerdict;
@@ -246,21 +248,20 @@ function describe(
   level: number,
   different: boolean,
 ): Omit<ComparisonResult, "id" | "rounds" | "open" | "isEarly"> {
-  const { n, blocks, starts, deviation, df } = moments;
+  const { n, blocks, starts, startsShare, deviation, df } = moments;
+  const made = { n, blocks, starts, startsShare };
   const ratio = geometricMean(moments, level);
   if (ratio?.low == null || ratio.high === null) {
     const verdict = ratio === null ? "none" : "single";
     const unknown = { level: null, detectable: null, deviation: null, df: null };
-    return { n, blocks, starts, ratio, verdict, ...unknown };
+    return { ...made, ratio, verdict, ...unknown };
   }
   const isHigher = ratio.value > 1;
   // Holm's rule may decide at a larger level than the interval's.
   if (different && isHigher) ratio.low = Math.max(1, ratio.low);
   if (different && ratio.value < 1) ratio.high = Math.min(1, ratio.high);
   return {
-    n,
-    blocks,
-    starts,
+    ...made,
     ratio,
     level,
     verdict: !different ? "indistinguishable" : isHigher ? "higher" : "lower",

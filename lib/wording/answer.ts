@@ -87,6 +87,10 @@ export const answerWords = {
       formatCount(Math.ceil(minutes), "more minute")
     } (\`--minutes\`) would find ` +
     `${formatSlowdown(target)} in this noise`,
+  moreStarts: (found: string, target: number, starts: number, minutes?: number) =>
+    `${found}; starts differ too much for more minutes of each: ${formatCount(starts, "start")} ` +
+    `(\`--rounds ${starts}${minutes === undefined ? "" : ` --minutes ${minutes}`}\`) would find ` +
+    `${formatSlowdown(target)} in this noise`,
   moreRounds: (found: string, target: number, rounds: number, minutes: number) =>
     `${found}; about ${formatCount(rounds, "more round")} ` +
     `(${formatCount(Math.ceil(minutes), "more minute")}) would find ${formatSlowdown(target)} ` +
