@@ -7,6 +7,7 @@ import {
   MAX_CARRY_OVER_SHARE,
   MAX_HALVES_CHANGE,
   MAX_IDLE_SHARE,
+  type State,
 } from "../stats/alternation.ts";
 import { alternationWords as say } from "../wording/alternation.ts";
 import { claimWords, measureWords } from "../wording/claims.ts";
@@ -37,7 +38,7 @@ function readIdle(arms: readonly ArmTurns[]): string[] {
 }
 
 function readCarryOver(comparisons: readonly CarryOver[]): string[] {
-  const inState = (state: CarryOver["state"]) => comparisons.filter((one) => one.state === state);
+  const inState = (state: State | null) => comparisons.filter((one) => one.state === state);
   const bounded = (one: CarryOver) => say.pair(nameOfPair(one), one.bound!, one.halfWidth!);
   return [
     ...listIf(inState("seen"), say.seen, bounded),
@@ -48,14 +49,16 @@ function readCarryOver(comparisons: readonly CarryOver[]): string[] {
 }
 
 function readHalves(arms: readonly ArmTurns[]): string[] {
-  const unknown = arms.filter(({ late }) => late === null);
-  const marked = arms.filter(({ late }) => late?.isMarked);
+  const inState = (state?: State) => arms.filter(({ late }) => late?.state === state);
+  const change = (one: ArmTurns) => say.halvesOfArm(nameOfArm(one), one.late!);
+  const small = inState("small");
+  const settled = small.length === arms.length ? null : small.map(nameOfArm);
   return [
-    ...listIf(marked, say.unsettled, (one) => say.unsettledArm(nameOfArm(one), one.late!)),
-    ...(marked.length === 0 && unknown.length < arms.length
-      ? [say.settled(MAX_HALVES_CHANGE)]
-      : []),
-    ...listIf(unknown, say.unknown.late, nameOfArm),
+    ...listIf(inState("seen"), say.unsettled, change),
+    ...listIf(inState("open"), (names) => say.maySettle(names, MAX_HALVES_CHANGE), change),
+    ...(small.length === 0 ? [] : [say.settled(MAX_HALVES_CHANGE, settled)]),
+    // Those of which it is not known have no state.
+    ...listIf(inState(), say.unknown.late, nameOfArm),
   ];
 }
 
@@ -82,7 +85,7 @@ export function turnsTable({ alternation }: Study): Table {
     right(columns.first, ({ first }) => first === null ? say.none : say.factor(first)),
     right(
       columns.late,
-      ({ late }) => late === null ? say.none : say.mark(say.factor(late), late.isMarked),
+      ({ late }) => late === null ? say.none : say.mark(say.factor(late), late.state === "seen"),
     ),
   ]);
 }

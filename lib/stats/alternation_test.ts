@@ -115,8 +115,9 @@ const scenarios = [
 interface Effects {
   /** Share that following another arm costs each: of two arms, or of three. */
   after?: number[];
-  /** Late over early half of each arm. */
+  /** Late over early half of each arm, and how much that scatters. */
   late?: number[];
+  lateNoise?: number;
   /** Of each slice, and of a whole block. */
   noise?: number;
   wobble?: number;
@@ -127,7 +128,7 @@ interface Effects {
 
 function study(effects: Effects) {
   const { after = [0, 0], late = [1, 1, 1], noise = 0.02, wobble = 0 } = effects;
-  const { outsideCores = 0, blocks = 40, seed = 5 } = effects;
+  const { lateNoise = 0, outsideCores = 0, blocks = 40, seed = 5 } = effects;
   const random = seededRandom(seed);
   const runs = [1, 2].flatMap((round): RunSummary[] => {
     const all = Array.from({ length: blocks }, () => ({
@@ -142,7 +143,8 @@ function study(effects: Effects) {
         const isAfter = place > 1 || i > 0 && all[i - 1]!.order.at(-1) !== which;
         const share = isAfter ? 1 - after[which]! : 1;
         const rps = block.rps * Math.exp(noise * normal(random)) * share;
-        const earlyRps = 2 * rps / (1 + late[which]!);
+        const scatter = lateNoise === 0 ? 1 : Math.exp(lateNoise * normal(random));
+        const earlyRps = 2 * rps / (1 + late[which]! * scatter);
         return {
           block: i + 1,
           place,
@@ -180,7 +182,7 @@ function study(effects: Effects) {
 Deno.test("arms that neither carry over, nor work in others' turns, nor drift within slices", () => {
   const { arms, comparisons: [pair] } = study({}).of;
   for (const { idle, first, late } of arms) {
-    deepEqual([idle!.share, idle!.n, idle!.isMarked, late!.isMarked], [0, 20, false, false]);
+    deepEqual([idle!.share, idle!.n, idle!.isMarked, late!.state], [0, 20, false, "small"]);
     near(first!.value, 1, 0.02);
     equal(first!.n, 80);
     near(late!.value, 1, 1e-9);
@@ -238,10 +240,23 @@ Deno.test("what carry-over is bounded by holds it in 95% of studies, whatever bl
 
 Deno.test("late halves and work in others' turns are marked above their limits", () => {
   const { arms: [direct, pooled] } = study({ late: [1.04, 1.1], outsideCores: 0.05 }).of;
-  deepEqual([direct!.late!.isMarked, pooled!.late!.isMarked], [false, true]);
+  deepEqual([direct!.late!.state, pooled!.late!.state], ["small", "seen"]);
   near(pooled!.late!.value, 1.1, 1e-6);
   near(direct!.idle!.share, 0.05, 1e-9);
   deepEqual([direct!.idle!.isMarked, direct!.idle!.most], [true, "postgres"]);
+});
+
+Deno.test("halves of slices are no further settled than their intervals say, all arms' together", () => {
+  // Of 80 blocks, an interval reaches some 7% to either side.
+  for (const { late } of study({ lateNoise: 0.3 }).of.arms) {
+    ok(late!.state === "open" && late!.high! - late!.low! > 0.1, JSON.stringify(late));
+  }
+  let seen = 0;
+  for (let seed = 1; seed <= 400; seed++) {
+    const { arms } = study({ after: [0, 0, 0], lateNoise: 0.3, seed }).of;
+    if (arms.some(({ late }) => late!.low! > 1 || late!.high! < 1)) seen++;
+  }
+  ok(seen / 400 < 0.05 + 3 * Math.sqrt(0.05 * 0.95 / 400), `${seen} of 400`);
 });
 
 Deno.test("what cannot be estimated is null, and a consecutive study has none of it", () => {

@@ -59,13 +59,17 @@ export const alternationWords = {
     `${pair} by up to ${shareOf(bound)}, where its interval reaches ${
       shareOf(halfWidth)
     } either way`,
-  settled: (limit: number) =>
-    `- **Slices settle**: no arm's late halves were found to differ from its early ones ` +
-    `by more than ${formatLimit(limit)}.`,
+  settled: (limit: number, arms: readonly string[] | null) =>
+    `- **Slices settle**: late halves differ from early ones by at most ${formatLimit(limit)}` +
+    (arms === null ? ", of all arms." : `, of ${formatList(arms)}.`),
+  maySettle: (arms: readonly string[], limit: number) =>
+    `- **Slices may not settle**: a difference of more than ${formatLimit(limit)} between halves ` +
+    `is not ruled out. ${formatList(arms)}. More minutes (\`--minutes\`) bound it closer; longer ` +
+    "slices (`--window`) make it smaller.",
   unsettled: (arms: readonly string[]) =>
     `- **Slices do not settle**: ${formatList(arms)}. What is measured is partly the start of ` +
     "each slice: use longer slices (`--window`).",
-  unsettledArm: (arm: string, late: Estimate) =>
+  halvesOfArm: (arm: string, late: Estimate) =>
     `${arm} answers ${formatPercent(Math.abs(late.value - 1))} ${
       late.value > 1 ? "more" : "less"
     } ` +
@@ -92,10 +96,10 @@ export const alternationWords = {
     `${shareOf(share)}, n = ${formatNumber(seconds)} s`,
   states: { small: "small beside the interval", open: "not ruled out", seen: "shows" },
   armsCaption: (idle: number, late: number) =>
-    `Arms in their turns and outside of them; 95% t intervals; ⚠ marks above ${
-      formatLimit(idle)
-    } ` +
-    `of CPU in the others' turns, and halves that differ by more than ${formatLimit(late)}`,
+    `Arms in their turns and outside of them; 95% t intervals, those of halves together; ⚠ marks ` +
+    `above ${formatLimit(idle)} of CPU in the others' turns, and halves that differ by more than ${
+      formatLimit(late)
+    }`,
   pairsCaption: (share: number) =>
     "What carry-over does to each ratio: slices that follow another arm's, beside those that follow " +
     "their own arm's; intervals together, n counts blocks; not ruled out " +
