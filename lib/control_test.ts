@@ -60,8 +60,8 @@ Deno.test({
         );
       }
       console.log(
-        `  a request took ${takesMs.toFixed(2)} ms of the machine, noise ${
-          (100 * family.noise!).toFixed(1)
+        `  a request took ${takesMs.toFixed(2)} ms of the machine, a start's ratio scattered by ${
+          (100 * family.deviation!).toFixed(1)
         }%`,
       );
       const [delayed, ...copies] = armRatios;

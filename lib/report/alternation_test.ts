@@ -72,6 +72,16 @@ Deno.test("a study that was stopped between its looks shows what the last of the
   );
 });
 
+Deno.test("a study says how many of its starts were made", async () => {
+  using folder = syntheticStudy(
+    { ...plan, rounds: 3 },
+    ({ round }) => ({ ...runs(), absent: round > 1 }),
+  );
+  const study = await loadStudy(folder.folder);
+  match(String(describeStudy(study)), /take turns\. 1 of 3 starts, in each a warm-up of at least 6 s/);
+  match(String(readRatios(study)), /\(standard deviation, over 1 start of all comparisons\)/);
+});
+
 Deno.test("where starts differ, more of them are advised, not more minutes of each", async () => {
   const adviceOf = async (minutes?: number) => {
     const wanted = { ...plan, rounds: 3, ...(minutes !== undefined && { minutes }) };

@@ -79,7 +79,7 @@ function whatWouldHelp(study: Study, pairs: readonly PathRatio[]): string {
     }
     const level = rule.alpha / context.comparisons;
     // The scatter of two rounds is itself hardly known: there, that of all comparisons counts.
-    const noise = n > 2 || family.noise === null ? deviation! : family.noise * Math.SQRT2;
+    const noise = n > 2 ? deviation! : family.deviation ?? deviation!;
     return roundsToFind(RATIO_TO_FIND, noise, level);
   });
   if (rounds.includes(null)) {

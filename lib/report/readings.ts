@@ -167,7 +167,7 @@ function describeRatio(
 
 /** What a study spent on being sure: looks, rounds of each comparison, and the budget. */
 export function describeSpent({ family, rule, context }: Study): Markdown {
-  const { looks, noise, comparisons, next } = family;
+  const { looks, looked, deviation, comparisons, next } = family;
   if (context.functionalCheck || comparisons.every(({ df }) => df === null)) {
     return new Markdown("");
   }
@@ -184,8 +184,9 @@ export function describeSpent({ family, rule, context }: Study): Markdown {
     joinTexts(
       " ",
       spent,
-      noise !== null &&
-        ratioWords[isInTurns ? "scatterOfStarts" : "noise"](noise, rule.rounds),
+      deviation !== null && (isInTurns
+        ? ratioWords.scatterOfStarts(deviation, rule.isFixed ? looked : rule.rounds)
+        : ratioWords.noise(deviation, rule.rounds)),
     ),
   );
 }

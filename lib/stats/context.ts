@@ -73,7 +73,9 @@ export interface Turns {
   sliceS: number;
   /** Seconds of each arm's warm-up; more where it is not steady by then. */
   warmUpS: number;
+  /** Starts of which a run is there, and those that are planned. */
   starts: number;
+  planned: number;
   /** Blocks of each scenario that was run, over all of its starts. */
   blocks: number[];
 }
@@ -89,7 +91,8 @@ function turnsOf(
   return {
     sliceS: windowS,
     warmUpS: Math.max(LEAST_WARM_UP_S, warmUpS),
-    starts: Math.max(rounds, ...sliced.map(({ round }) => round)),
+    starts: distinct(sliced.map(({ round }) => round)).length,
+    planned: Math.max(rounds, ...sliced.map(({ round }) => round)),
     blocks: [...scenarios.values()]
       .map((own) => own.reduce((sum, { slices }) => sum + slices!, 0)),
   };

@@ -169,7 +169,7 @@ export function decideFamily(comparisons: readonly Comparison[], rule: StoppingR
   const m = comparisons.length;
   let { looks } = rule;
   let looked = 0;
-  let noise: number | null = null;
+  let deviation: number | null = null;
   let next: { rounds: number; scenarios: string[] } | null = null;
   let decided = 0;
   let open = [...comparisons];
@@ -192,12 +192,10 @@ export function decideFamily(comparisons: readonly Comparison[], rule: StoppingR
       const moments = estimates[comparisons.indexOf(comparison)]!;
       return { comparison, moments, p: pValue(moments) };
     });
-    const deviation = isComplete && (k === 0 || rule.isFixed)
-      ? pooledDeviation(look.map(({ moments }) => moments))
-      : null;
-    // The logarithm of a ratio carries the noise of two runs.
-    if (deviation !== null) noise = deviation / Math.SQRT2;
-    if (deviation !== null && !rule.isFixed) {
+    if (isComplete && (k === 0 || rule.isFixed)) {
+      deviation = pooledDeviation(look.map(({ moments }) => moments));
+    }
+    if (isComplete && k === 0 && deviation !== null && !rule.isFixed) {
       const measured = estimates.filter(({ df }) => df >= 1);
       const dfOf = (last: number) => Math.min(...measured.map((one) => degreesOf(last, one)));
       looks = chooseLooks(rule, deviation, m, dfOf);
@@ -234,10 +232,10 @@ export function decideFamily(comparisons: readonly Comparison[], rule: StoppingR
     /** Rounds of the last look that is complete; 0 before. */
     looked,
     /**
-     * Coefficient of variation of one run, pooled over the first look's pairs, or over the last one's
-     * where arms take turns; null before it.
+     * Standard deviation of the logarithm of a round's ratio, pooled over the first look's pairs, or over
+     * the last one's where arms take turns; null before it.
      */
-    noise,
+    deviation,
     /** What to run before the next look; null when the study is done. */
     next,
   };

@@ -115,10 +115,10 @@ Deno.test("decideFamily() of one round decides nothing", () => {
 
 Deno.test("decideFamily() first asks for the rounds of the plan, and tests nothing before", () => {
   const clear = comparison("a", exactly(1, 0.01, 3));
-  const { comparisons, next, noise } = decideFamily([clear], stoppingRule(6, 18));
+  const { comparisons, next, deviation } = decideFamily([clear], stoppingRule(6, 18));
   assert.deepEqual(next, { rounds: 6, scenarios: ["a-direct", "a-pooled"] });
   assert.deepEqual([comparisons[0]!.verdict, comparisons[0]!.open], ["indistinguishable", true]);
-  assert.equal(noise, null);
+  assert.equal(deviation, null);
 });
 
 Deno.test("decideFamily() asks for further rounds of undecided comparisons only", () => {
@@ -157,12 +157,12 @@ Deno.test("decideFamily() uses the nominal level of the look at which a comparis
 });
 
 Deno.test("decideFamily() stays at the plan's rounds where the noise is small", () => {
-  const { looks, noise, next } = decideFamily(
+  const { looks, deviation, next } = decideFamily(
     [comparison("a", exactly(0, 0.02 * Math.SQRT2, 6))],
     stoppingRule(6, 18),
   );
   assert.deepEqual([looks, next], [[6], null]);
-  close(noise!, 0.02);
+  close(deviation!, 0.02 * Math.SQRT2);
 });
 
 Deno.test("decideFamily() of a fixed number of starts looks three times, and goes by the last look", () => {

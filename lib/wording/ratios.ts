@@ -75,12 +75,13 @@ export const ratioWords = {
     `contain their ratio, and at most 5% of studies call any equal arms different.`,
   early: "No look at the data is complete yet: the intervals are provisional, and in studies that are " +
     "stopped by what they show, more than 5% of them miss.",
-  noise: (share: number, rounds: number) =>
-    `A run's noise was ${formatPercent(share)} (coefficient of variation, over ` +
+  /** A ratio carries the noise of two runs. */
+  noise: (deviation: number, rounds: number) =>
+    `A run's noise was ${formatPercent(deviation / Math.SQRT2)} (coefficient of variation, over ` +
     `${formatCount(rounds, "round")} of all comparisons).`,
-  scatterOfStarts: (share: number, starts: number) =>
-    `A ratio of one start scattered by ${formatPercent(Math.SQRT2 * share)} (standard deviation, ` +
-    `over ${formatCount(starts, "start")} of all comparisons).`,
+  scatterOfStarts: (deviation: number, starts: number) =>
+    `A ratio of one start scattered by ${formatPercent(deviation)} (standard deviation, over ` +
+    `${formatCount(starts, "start")} of all comparisons).`,
   fixedRounds: (rounds: number, looks: readonly number[], isInTurns: boolean) =>
     `The plan has ${formatCount(rounds, isInTurns ? "start" : "round")} and no further ones` +
     (looks.length === 1

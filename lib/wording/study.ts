@@ -45,9 +45,12 @@ function highest(claim: string, of: string, value: string, spread: string | null
 }
 
 /** How arms took turns, and in how many blocks. */
-function explainTurns({ starts, sliceS, warmUpS, blocks }: Turns): string {
+function explainTurns({ starts, planned, sliceS, warmUpS, blocks }: Turns): string {
   return "; arms that are compared stand side by side and take turns. " +
-    `${formatCount(starts, "start")}, in each a warm-up of at least ${warmUpS} s per arm, then ` +
+    (starts === 0 || starts === planned
+      ? formatCount(planned, "start")
+      : formatPart(starts, planned, "start")) +
+    `, in each a warm-up of at least ${warmUpS} s per arm, then ` +
     `blocks in which each arm has a slice of about ${sliceS} s, in random order` +
     (blocks.length === 0 ? ". " : `: ${formatSpan(blocks, String)} blocks per arm. `);
 }
