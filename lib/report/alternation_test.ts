@@ -2,6 +2,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { PlannedRun } from "../plan.ts";
 import { createScenario } from "../scenario.ts";
 import { nominalLevels } from "../stats/spending.ts";
 import { runFolder } from "../store/layout.ts";
@@ -70,6 +71,26 @@ Deno.test("a study that was stopped between its looks shows what the last of the
     String(readRatios(study)),
     /The plan has 3 starts and no further ones; intervals allow for looks after 1, 2 and 3 of them\./,
   );
+});
+
+Deno.test("P95 is told of each load: its ratio, too few requests, or not decided yet", async () => {
+  const loads = [10, 100].flatMap((users) =>
+    scenarios.map(({ path }) => createScenario({ framework: "flask", path, users }))
+  );
+  const told = async (rounds: number) => {
+    const describe = ({ scenario, round }: PlannedRun) => ({
+      medianMs: 10,
+      rps: scenario.users === 10 ? 300 : 20,
+      absent: round > 2,
+    });
+    using folder = syntheticStudy({ ...plan, rounds, scenarios: loads }, describe);
+    return String(conclusion(await loadStudy(folder.folder)));
+  };
+  match(
+    await told(2),
+    /P95 service time: pooled over direct \d\.\d\d× \[.+?\] at 10 users, too few requests at 100 users/,
+  );
+  match(await told(3), /P95 service time: not decided yet at 10 and 100 users/);
 });
 
 Deno.test("a study says how many of its starts were made", async () => {

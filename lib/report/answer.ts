@@ -128,11 +128,19 @@ function minutesOfStart(pairs: number, manifests: Study["manifests"]): number {
 
 function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
   const name = latencyName(pairs);
-  const inTurns = pairs.flatMap((pair) => {
-    const ratio = pair.latency?.[95] ?? null;
-    return ratio === null ? [] : [{ at: atLevels([pair]), ratio }];
-  });
-  if (inTurns.length > 0) return say.latencyInTurns(name, inTurns);
+  // Before all starts are there, their intervals tell too much; see `latencyComparisons`.
+  const isOpen = ({ latency, open }: PathRatio) => latency !== null && open;
+  const ratioOf = (pair: PathRatio) => isOpen(pair) ? null : pair.latency?.[95] ?? null;
+  const inTurns = pairs.filter((pair) => isOpen(pair) || ratioOf(pair) !== null);
+  if (inTurns.length > 0) {
+    const told = inTurns.flatMap((pair) => {
+      const ratio = ratioOf(pair);
+      return ratio === null ? [] : [{ at: atLevels([pair]), ratio }];
+    });
+    const at = (own: readonly PathRatio[]) => own.length === 0 ? null : atLevels(own);
+    const few = pairs.filter((pair) => pair.latency !== null && !inTurns.includes(pair));
+    return say.latencyInTurns(name, told, at(inTurns.filter(isOpen)), at(few));
+  }
   const comparisons = latencyComparisons(pairs, study.scenarios, 95);
   const groups = Map.groupBy(comparisons, ({ verdict }) => verdict);
   const parts = (["below", "above"] as const).flatMap((relation) => {

@@ -117,9 +117,21 @@ export const answerWords = {
   latency: (name: string, relation: "below" | "above", at: string, ratios: readonly number[]) =>
     `P95 ${name} of every pooled run ${relation} that of every direct run ${at} ` +
     `(medians: ${formatList(ratios.map(formatRatio))})`,
-  latencyInTurns: (name: string, ratios: readonly { at: string; ratio: Estimate }[]) =>
-    `P95 ${name}, pooled over direct: ` +
-    formatList(ratios.map(({ at, ratio }) => `${formatRatioEstimate(ratio)} ${at}`)),
+  /** With the loads at which it is not decided yet, and those with too few requests. */
+  latencyInTurns: (
+    name: string,
+    ratios: readonly { at: string; ratio: Estimate }[],
+    open: string | null,
+    few: string | null,
+  ) => {
+    const told = ratios.map(({ at, ratio }) => `${formatRatioEstimate(ratio)} ${at}`);
+    const parts = [
+      told.length === 0 ? [] : `pooled over direct ${formatList(told)}`,
+      open === null ? [] : `${claimWords.verdict.open} ${open}`,
+      few === null ? [] : `${claimWords.tooFewRequests} ${few}`,
+    ];
+    return `P95 ${name}: ${parts.flat().join(", ")}`;
+  },
   overlap: (name: string, at: string) => `P95 ${name}: the ranges overlap ${at}`,
   tooFew: (name: string) => `P95 ${name}: too few runs or requests to compare`,
   copyDiffers: (copy: string, value: string) =>
