@@ -255,8 +255,11 @@ interface FollowingSlice {
   value: number;
 }
 
-/** The slices of an arm of which it is known what they followed, in a group of so many arms. */
-function followingSlices(runs: readonly SlicedRun[], arms: number): FollowingSlice[] {
+/** How many arms took turns in each start: as many as there are places. */
+type Arms = ReadonlyMap<number, number>;
+
+/** The slices of an arm of which it is known what they followed. */
+function followingSlices(runs: readonly SlicedRun[], arms: Arms): FollowingSlice[] {
   return runs.flatMap(({ round, slices }) => {
     const placeIn = new Map(slices.map(({ block, place }) => [block, place]));
     const mean = sumOf(slices.map(({ rps }) => rps)) / slices.length;
@@ -264,7 +267,7 @@ function followingSlices(runs: readonly SlicedRun[], arms: number): FollowingSli
       const before = placeIn.get(block - 1);
       // Of the first block, and of one after a block that is left out, it is not.
       if (!(mean > 0) || (place === 1 && before === undefined)) return [];
-      const isAfterOther = place > 1 || before !== arms;
+      const isAfterOther = place > 1 || before !== arms.get(round);
       return [{ start: round, block, isAfterOther, value: rps / mean }];
     });
   });
@@ -275,7 +278,7 @@ function followingSlices(runs: readonly SlicedRun[], arms: number): FollowingSli
  * another arm's answer b of the mean more than those that follow their own arm's, and are a share p of all,
  * the latter answer 1 − p·b of the mean; so the mean is 1 / (1 − p·b) times what it would be without.
  */
-function carriedOver(runs: readonly SlicedRun[], arms: number) {
+function carriedOver(runs: readonly SlicedRun[], arms: Arms) {
   const fit = differenceWithin(followingSlices(runs, arms), ({ isAfterOther }) => isAfterOther);
   if (fit === null) return null;
   const undisturbed = 1 - fit.share * fit.value;
@@ -311,8 +314,10 @@ function carryOver(
   others: readonly SlicedRun[],
   level: number,
 ): CarryOver {
-  const arms = [...bases, ...others].flatMap(({ slices }) => slices)
-    .reduce((most, { place }) => Math.max(most, place), 0);
+  const arms = new Map<number, number>();
+  for (const { round, slices } of [...bases, ...others]) {
+    arms.set(round, Math.max(arms.get(round) ?? 0, ...slices.map(({ place }) => place)));
+  }
   const effect = carryOverEffect(carriedOver(bases, arms), carriedOver(others, arms), level);
   const widest = effect && Math.max(Math.abs(effect.low!), Math.abs(effect.high!));
   const half = ratio?.low == null || ratio.high === null
