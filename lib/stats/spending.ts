@@ -75,7 +75,7 @@ const levelsOf = memoise((looks: readonly number[], alpha: number, exponent: num
  * - 1, close to Pocock's rule, where a look may end a comparison: it finds a large difference at the first
  *   look, where O'Brien and Fleming's would ask for a t above 20 with five degrees of freedom.
  * - 3 where all data come in any case: it leaves most to the last look. Looks at a third, two thirds and
- *   all of the data have levels of about 0.2%, 1.4% and 4.4%, so that an interval is 3% wider at the end.
+ *   all of the data have levels of about 0.2%, 1.4% and 4.5%, so that an interval is 2% wider at the end.
  *
  * A nominal level serves t statistics as it does normal ones (Jennison & Turnbull, Group Sequential
  * Methods, 2000, §3.8).
