@@ -154,6 +154,7 @@ export function drawStudies(
   signal?: AbortSignal,
 ): DrawnStudies {
   const m = recorded.length;
+  const rule = (starts: number) => stoppingRule(starts, starts, true);
   const counts = { falseAlarms: 0, covered: 0, oneCovers: 0, power: 0 };
   const contains = ({ ratio }: { ratio: { low: number | null; high: number | null } | null }) =>
     ratio!.low! <= 1 && ratio!.high! >= 1;
@@ -162,18 +163,18 @@ export function drawStudies(
   for (let study = 0; study < studies; study++) {
     if (study % 100 === 0) signal?.throwIfAborted();
     const equal = family(STARTS_OF_STUDY, -1);
-    const rule = stoppingRule(STARTS_OF_STUDY);
-    const { comparisons } = decideFamily(equal, rule);
+    const { comparisons } = decideFamily(equal, rule(STARTS_OF_STUDY));
     if (comparisons.some(({ verdict }) => verdict === "higher" || verdict === "lower")) {
       counts.falseAlarms++;
     }
     if (comparisons.every(contains)) counts.covered++;
-    // Bonferroni's level of so many is then 5% for each.
-    const alone = decideFamily(equal, { ...rule, alpha: rule.alpha * m }).comparisons;
+    // Bonferroni's level of so many is then 5% for each, at the only look.
+    const fixed = stoppingRule(STARTS_OF_STUDY);
+    const alone = decideFamily(equal, { ...fixed, alpha: fixed.alpha * m }).comparisons;
     counts.oneCovers += alone.filter(contains).length / m;
     const slow = study % m;
     const longer = family(2 * STARTS_OF_STUDY, slow);
-    const found = decideFamily(longer, stoppingRule(2 * STARTS_OF_STUDY)).comparisons[slow]!;
+    const found = decideFamily(longer, rule(2 * STARTS_OF_STUDY)).comparisons[slow]!;
     if (found.verdict === "lower") counts.power++;
   }
   return {
