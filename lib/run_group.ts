@@ -79,7 +79,9 @@ export async function runGroup(
   }
   signal.throwIfAborted();
   if (records.some(({ thrown }) => thrown !== null)) await engine.checkAlive();
-  return await Promise.all(records.map((record) => record.write()));
+  const manifests = await Promise.all(records.map((record) => record.write()));
+  for (const record of records) record.replace();
+  return manifests;
 }
 
 /** Does a step for each, side by side; what fails is noted of its run, and left out from then on. */

@@ -149,13 +149,17 @@ export class RunRecord {
     const manifest = describeRun(this, this.context);
     manifest.files = await hashRunFiles(this.folder);
     rmSync(this.#reserve, { force: true });
-    orFullDisk(() => {
-      writeAtomic(join(this.folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n");
-      if (this.folder === this.#own) return;
-      rmSync(this.#own, { recursive: true, force: true });
-      renameSync(this.folder, this.#own);
-    });
+    orFullDisk(() =>
+      writeAtomic(join(this.folder, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n")
+    );
     return manifest;
+  }
+
+  /** Puts a repeated run in the place of the one before; those of a group together, when all are written. */
+  replace(): void {
+    if (this.folder === this.#own) return;
+    rmSync(this.#own, { recursive: true, force: true });
+    renameSync(this.folder, this.#own);
   }
 }
 

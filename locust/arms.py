@@ -44,6 +44,8 @@ class Turn:
         self._opened = gevent.event.Event()
         self._drained = gevent.event.Event()
         self._opened_ns = self._passed_ns = 0
+        self._pauses = 0
+        self._paused_s = 0.0
 
     def wait(self) -> None:
         while not self.is_open:
@@ -56,12 +58,19 @@ class Turn:
     def pause(self, seconds: float) -> None:
         """Waits for so long in turns: pauses that ended in others' turns would all send at once when
         the next one begins."""
+        self._pauses += 1
+        self._paused_s += seconds
         due_ns = self._own_ns() + seconds * 1e9
         while True:
             self.wait()
             gevent.sleep(max(0.0, due_ns - self._own_ns()) / 1e9)  # others run, however short it is
             if self._own_ns() >= due_ns:
                 return
+
+    @property
+    def mean_pause_us(self) -> float:
+        """Of the pauses so far."""
+        return self._paused_s / max(1, self._pauses) * 1e6
 
     def open(self) -> None:
         self.is_open = True
@@ -129,8 +138,6 @@ class Arm:
         self.locustfile: str | None = settings["locustfile"]
         """The app's own, whose user classes send the requests."""
         self.think_time_s = settings["thinkTimeMinS"], settings["thinkTimeMaxS"]
-        self.pause_us = sum(self.think_time_s) / 2 * 1e6
-        """On average."""
         self.seed: int = settings["seed"]
         self.turn = Turn()
         self.joined = 0
@@ -186,6 +193,11 @@ class Arm:
         )
         self._slices_file = open(self.folder / "slices.csv", "w", buffering=1, encoding="utf-8")
         self._slices_file.write(",".join(SLICE_COLUMNS) + "\n")
+
+    @property
+    def pause_us(self) -> float:
+        """Of its users, on average; a locustfile of its own shows it in the warm-up."""
+        return max(sum(self.think_time_s) / 2 * 1e6, self.turn.mean_pause_us)
 
     def log_exception(self, user_instance, exception, tb) -> None:
         text = "".join(traceback.format_tb(tb))

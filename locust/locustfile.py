@@ -26,7 +26,7 @@ POOLSCOPE_LOCUSTFILE         a locustfile whose user classes send the requests i
 POOLSCOPE_CLIENT             "lean", or "fast" for Locust's FastHttpUser (default: lean)
 POOLSCOPE_TIMEOUT_S          a server that is silent for so long fails the request (default: 60)
 POOLSCOPE_RUN_FOLDER         see recorder.py
-POOLSCOPE_ARMS               see arms.py; contract, seed, host and think time are then each arm's own
+POOLSCOPE_ARMS               see arms.py; what is an arm's own is then in that file
 """
 
 import gc
