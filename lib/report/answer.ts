@@ -9,6 +9,7 @@ import {
 import { claimOf, latencyComparisons, pairName, unresolved, verdictOf } from "../figures/claims.ts";
 import { latencyName } from "../figures/options.ts";
 import { RATIO_TO_FIND, roundsToFind } from "../stats/detectable.ts";
+import { geometricMean } from "../stats/interval.ts";
 import { median } from "../stats/percentile.ts";
 import type { ArmRatio, PathRatio } from "../stats/summary.ts";
 import type { DecidedComparison, EventFields } from "../store/events.ts";
@@ -23,6 +24,9 @@ import type { Study } from "./study.ts";
 
 /** The pairs of one app and its settings, at all levels of load. */
 type AppPairs = [PairEvidence, ...PairEvidence[]];
+
+/** The level of an interval that stands alone. */
+const ALONE = 0.05;
 
 type Outcome = keyof typeof say.headlines;
 
@@ -152,6 +156,13 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
   return overlapping ? say.overlap(name, atLevels(overlapping)) : say.tooFew(name);
 }
 
+/** The 95% interval of a pair of which nobody has looked at others; null where that is its own. */
+function aloneOf({ ratio, n, deviation, df, level }: PathRatio) {
+  if (ratio === null || deviation === null || df === null || level === null) return null;
+  if (level >= ALONE) return null;
+  return geometricMean({ n, mean: Math.log(ratio.value), deviation, df }, ALONE);
+}
+
 /** An app with its settings, as an answer names it. */
 function nameOf([{ pair: { label, reuse } }]: AppPairs): string {
   return label.includes("reuse=") ? label : say.app(label, reuse);
@@ -165,6 +176,11 @@ function numbers(study: Study, evidence: AppPairs): string {
     const own = byState.get(state);
     return own ? say.throughput(state, atLevels(own), own.map(({ ratio }) => ratio!)) : [];
   });
+  const alone = pairs.flatMap((pair) => {
+    const ratio = aloneOf(pair);
+    return ratio === null ? [] : [{ at: atLevels([pair]), ratio }];
+  });
+  if (alone.length > 0) parts.push(say.alone(alone));
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(say.missing(atLevels(pairs.filter((pair) => pair.missing === missing)), missing));
   }

@@ -113,6 +113,10 @@ export const answerWords = {
       : ` The arms differ in ${formatList(differences)} too: this is not the path's effect alone.`),
   throughput: (state: keyof typeof throughput, at: string, ratios: readonly Estimate[]) =>
     `${throughput[state]} ${at} (${formatList(ratios.map(formatRatioEstimate))})`,
+  alone: (ratios: readonly { at: string; ratio: Estimate }[]) =>
+    `each load by itself, as if no other had been looked at: ${
+      formatList(ratios.map(({ at, ratio }) => `${formatRatioEstimate(ratio)} ${at}`))
+    }`,
   missing: (at: string, missing: string) => `${at} ${missing}`,
   latency: (name: string, relation: "below" | "above", at: string, ratios: readonly number[]) =>
     `P95 ${name} of every pooled run ${relation} that of every direct run ${at} ` +
