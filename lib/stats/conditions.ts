@@ -97,7 +97,13 @@ export function runConditions(
       : checkLittlesLaw(
         users,
         counted.answered / counted.seconds,
-        counted.answered === 0 ? 0 : meanTimedS(cut) ?? meanServiceS(series),
+        // By what was in flight in turns: a service that answers some users again and again, and lets
+        // others wait for whole turns, has service times of which few are of those who wait.
+        counted.answered === 0
+          ? 0
+          : counted.inFlightS === null
+          ? meanServiceS(series)
+          : counted.inFlightS / counted.answered,
         (thinkTimeMinS + thinkTimeMaxS) / 2,
       ),
     ownUsers,
@@ -123,15 +129,6 @@ function steadyState({ turns }: WindowCut, series: WindowSeries): SteadyState | 
     completed: turns.map(({ rps }) => rps),
     serviceMs: turns.map(({ serviceMs }) => serviceMs),
   });
-}
-
-/** Mean service time in seconds of all that was answered and timed in turns; null without turns. */
-function meanTimedS(
-  { turns, timed, timedFailed, requests: { serviceUs } }: WindowCut,
-): number | null {
-  if (turns === null || timed.length === 0) return null;
-  const all = [...timed, ...timedFailed];
-  return all.reduce((sum, i) => sum + serviceUs[i]!, 0) / all.length / 1e6;
 }
 
 /** How requests end whose connection the service closed or reset. */

@@ -70,6 +70,7 @@ function pairBatches(
   const starts = [...of(base)].flatMap(([round, run]) => {
     const slices = others.get(round)?.slices;
     if (run.slices == null || slices == null) return [];
+    if ([run, others.get(round)!].some(({ exactUpTo }) => exactUpTo < percent)) return [];
     return [{ round, blocks: blocksOf(run.slices, slices) }];
   });
   const cut = (times: number) =>

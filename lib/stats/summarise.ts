@@ -13,6 +13,7 @@ import {
   responseTimes,
   sortedUs,
 } from "./latency.ts";
+import { LITTLE_TOLERANCE } from "./steady_state.ts";
 import type { RunHead, RunSummary } from "./summary.ts";
 import { cutWindow, type SliceRates, type WindowCut } from "./window.ts";
 
@@ -122,11 +123,22 @@ export function measure(cut: WindowCut) {
     p99Ms: headline.p99,
     /**
      * Percentiles above this one are lower bounds, because of requests without an answer: 100 where
-     * all are exact, 0 where none is (a closed loop with more than 5% unfinished).
+     * all are exact, 0 where none is: a closed loop with more than 5% unfinished, or turns in which
+     * those who wait longest have waited from the begin.
      */
     exactUpTo: response?.exactUpTo ??
-      (unfinished.length > CENSORED_SHARE * completed ? 0 : 100),
+      (unfinished.length > CENSORED_SHARE * completed || missesWaiting(cut) ? 0 : 100),
   };
+}
+
+/**
+ * Whether the requests that were timed in turns waited less than those that were in flight, by Little's
+ * law: the others were sent before latency counted.
+ */
+function missesWaiting({ timed, counted, requests: { serviceUs } }: WindowCut): boolean {
+  if (counted.inFlightS === null || timed.length === 0) return false;
+  const timedS = timed.reduce((sum, i) => sum + serviceUs[i]!, 0) / timed.length / 1e6;
+  return timedS < (1 - LITTLE_TOLERANCE) * counted.inFlightS / counted.answered;
 }
 
 /** Requests that were sent more than {@linkcode LATE_MS} after they were due. */

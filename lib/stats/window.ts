@@ -108,13 +108,14 @@ export function cutWindow(
     dropped: placesOf(OUTCOMES.dropped),
     /** Of those answered as they should be, whose latency counts. */
     timed: inTurns?.timed ?? answered.correct,
-    /** Those answered in another way that were sent when latency counted; none without turns. */
-    timedFailed: inTurns?.timedFailed ?? new Uint32Array(),
     /** The turns, with the correct answers of their counted parts; null where there are none. */
     turns: inTurns?.turns ?? null,
-    /** Answers that came while it counted, the correct ones of them, and how long that was. */
+    /**
+     * Answers that came while it counted, the correct ones of them, and how long that was. Of turns also
+     * how long all answered requests together were in flight then, in seconds.
+     */
     counted: inTurns?.counted ??
-      { seconds: windowS, answered: answeredInWindow, correct: correctInWindow },
+      { seconds: windowS, answered: answeredInWindow, correct: correctInWindow, inFlightS: null },
   };
 }
 
@@ -124,7 +125,8 @@ function countTurns(
   turns: readonly Turn[],
 ) {
   const counts = turns.map(() => ({ correct: 0, failed: 0, late: 0, timesUs: [] as number[] }));
-  const timed = { correct: [] as number[], failed: [] as number[] };
+  const timed: number[] = [];
+  let inFlightUs = 0;
   // At a turn's begin all users ask at once: until then, answers come sooner than later on.
   const queuedUs = median([...places.correct].map((i) => serviceUs[i]!)) ?? 0;
   for (const kind of ["correct", "failed"] as const) {
@@ -134,21 +136,21 @@ function countTurns(
       const at = lastBegun(turns, start);
       const turn = turns[at];
       if (turn === undefined) continue;
+      inFlightUs += Math.max(0, Math.min(end, turn.endUs) - Math.max(start, turn.settledUs));
       if (end >= turn.settledUs && end < turn.endUs) {
         counts[at]![kind]++;
         if (kind === "correct" && 2 * end >= turn.settledUs + turn.endUs) counts[at]!.late++;
       }
       const timedUs = Math.max(turn.settledUs, turn.startUs + queuedUs);
-      if (start < timedUs || start >= turn.endUs) continue;
-      timed[kind].push(i);
-      if (kind === "correct") counts[at]!.timesUs.push(serviceUs[i]!);
+      if (kind === "failed" || start < timedUs || start >= turn.endUs) continue;
+      timed.push(i);
+      counts[at]!.timesUs.push(serviceUs[i]!);
     }
   }
   const secondsOf = ({ settledUs, endUs }: Turn) => (endUs - settledUs) / 1e6;
   const sum = (of: (at: number) => number) => turns.reduce((total, _, at) => total + of(at), 0);
   return {
-    timed: Uint32Array.from(timed.correct),
-    timedFailed: Uint32Array.from(timed.failed),
+    timed: Uint32Array.from(timed),
     turns: turns.map((turn, at): SliceRates => {
       const { correct, late, timesUs } = counts[at]!;
       const rate = (count: number) => secondsOf(turn) > 0 ? count / secondsOf(turn) : 0;
@@ -166,6 +168,7 @@ function countTurns(
       seconds: sum((at) => secondsOf(turns[at]!)),
       answered: sum((at) => counts[at]!.correct + counts[at]!.failed),
       correct: sum((at) => counts[at]!.correct),
+      inFlightS: inFlightUs / 1e6,
     },
   };
 }
