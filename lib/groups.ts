@@ -141,9 +141,7 @@ const LOWEST_LOAD_SHARE = 2;
 
 function shareOf(group: readonly Scenario[], { scenarios }: Plan): number {
   const isLowest = group.every((arm) =>
-    scenarios.every((other) =>
-      other.framework !== arm.framework || compareLevels(arm, other) <= 0
-    )
+    scenarios.every((other) => other.framework !== arm.framework || compareLevels(arm, other) <= 0)
   );
   return isLowest ? LOWEST_LOAD_SHARE : 1;
 }

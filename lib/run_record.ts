@@ -295,6 +295,7 @@ function findFailure(record: RunRecord): string | null {
     failures: final?.failures ?? 0,
   };
   const healthy = thrown === null && final !== null && final.lost == null &&
-    !hasLostProcess(evidence) && final.requests > final.failures && final.failures <= final.requests * MAX_ERROR_RATE;
+    !hasLostProcess(evidence) && final.requests > final.failures &&
+    final.failures <= final.requests * MAX_ERROR_RATE;
   return healthy ? null : findCause(evidence);
 }

@@ -328,7 +328,8 @@ export const SETTINGS = withVariables({
   }),
   holdMs: row("app", number(0, { max: 10_000 }), {
     default: 0,
-    doc: "Milliseconds that the app waits for something else within each transaction, after its last " +
+    doc:
+      "Milliseconds that the app waits for something else within each transaction, after its last " +
       "statement: the connection is held and not used.",
     since: "2026-12-01",
     app: true,

@@ -111,9 +111,9 @@ export async function recordBlockPairs(
 /** The recorded starts, pair by pair. */
 export function startsOf(rows: readonly RecordedBlock[]): RecordedStarts {
   const pairs = Map.groupBy(rows, ({ arm }) => arm);
-  return [...pairs.values()].map((own) =>
-    [...Map.groupBy(own, ({ seed, round }) => `${seed} ${round}`).values()]
-  );
+  return [...pairs.values()].map((
+    own,
+  ) => [...Map.groupBy(own, ({ seed, round }) => `${seed} ${round}`).values()]);
 }
 
 function roundsOf(starts: readonly Pair[][]): RoundPair[] {

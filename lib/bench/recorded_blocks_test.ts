@@ -12,7 +12,9 @@ import {
 
 Deno.test("chiSquareTail() has the quantiles of tables", () => {
   // NIST e-Handbook §1.3.6.7.4: upper 5% and 1% points.
-  for (const [degrees, five, one] of [[10, 18.307, 23.209], [18, 28.869, 34.805], [60, 79.082, 88.379]]) {
+  for (
+    const [degrees, five, one] of [[10, 18.307, 23.209], [18, 28.869, 34.805], [60, 79.082, 88.379]]
+  ) {
     assert.ok(Math.abs(chiSquareTail(five!, degrees!) - 0.05) < 1e-3, `${degrees}`);
     assert.ok(Math.abs(chiSquareTail(one!, degrees!) - 0.01) < 1e-3, `${degrees}`);
   }

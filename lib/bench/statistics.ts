@@ -20,8 +20,8 @@ import { countFalseAlarms, RECORDED_PAIRS, recordPairs } from "./real_pairs.ts";
 import {
   chiSquareTail,
   drawStudies,
-  RECORDED_BLOCKS,
   recordBlockPairs,
+  RECORDED_BLOCKS,
   squaredDeviations,
   startsOf,
 } from "./recorded_blocks.ts";

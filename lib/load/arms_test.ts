@@ -433,7 +433,12 @@ Deno.test("an arm can have user classes of its own, and another the fast client"
     { blocksS: 6 },
     ([a, b]) => {
       const routes = new Set(a!.requests.map(({ route }) => route));
-      assert.deepEqual([...routes].sort(), ["GET /again", "GET /login", "GET /posts", "POST /posts"]);
+      assert.deepEqual([...routes].sort(), [
+        "GET /again",
+        "GET /login",
+        "GET /posts",
+        "POST /posts",
+      ]);
       const count = (route: string) => a!.requests.filter((one) => one.route === route).length;
       assert.equal(count("GET /login"), 6);
       assert.ok(count("POST /posts") > count("GET /again"), "the two writers do not pause");

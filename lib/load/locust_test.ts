@@ -67,7 +67,13 @@ Deno.test("groupCommand() has the users of all arms, and tells of each in a file
     folder,
     host: "http://127.0.0.1:8000",
     routes: [{ name: "GET /posts", path: "/posts", weight: 1 }],
-    scenario: { users, client: "lean" as const, spawnRate: 5, thinkTimeMinS: 0, thinkTimeMaxS: 0.5 },
+    scenario: {
+      users,
+      client: "lean" as const,
+      spawnRate: 5,
+      thinkTimeMinS: 0,
+      thinkTimeMaxS: 0.5,
+    },
     seed: 9,
   });
   const { argv, env, files, startFile } = groupCommand({

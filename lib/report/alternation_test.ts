@@ -46,7 +46,10 @@ Deno.test("what taking turns may hide is told with its n, and not of other studi
   const report = summaryReport(study);
   match(report, /## What taking turns may hide/);
   match(report, /no arm of which it could be read used more than 2% of its CPU there/);
-  match(report, /\*\*Slices settle\*\*: late halves differ from early ones by at most 5%, of all arms\./);
+  match(
+    report,
+    /\*\*Slices settle\*\*: late halves differ from early ones by at most 5%, of all arms\./,
+  );
   const [direct] = turnsTable(study).rows;
   match(String(direct![2]), /^0\.0%, n = \d+ s$/);
   match(String(direct![4]), /× \[.*\], n = 20$/);
@@ -99,7 +102,10 @@ Deno.test("a study says how many of its starts were made", async () => {
     ({ round }) => ({ ...runs(), absent: round > 1 }),
   );
   const study = await loadStudy(folder.folder);
-  match(String(describeStudy(study)), /take turns\. 1 of 3 starts, in each a warm-up of at least 6 s/);
+  match(
+    String(describeStudy(study)),
+    /take turns\. 1 of 3 starts, in each a warm-up of at least 6 s/,
+  );
   match(String(readRatios(study)), /\(standard deviation, over 1 start of all comparisons\)/);
 });
 
@@ -114,7 +120,8 @@ Deno.test("where starts differ, more of them are advised, not more minutes of ea
     ok(study.ratios[0]!.startsShare > 0.9, `${study.ratios[0]!.startsShare}`);
     return String(conclusion(study));
   };
-  const advice = /starts differ too much for more minutes of each: (\d+) starts \(`--rounds (\d+)`\) would/;
+  const advice =
+    /starts differ too much for more minutes of each: (\d+) starts \(`--rounds (\d+)`\) would/;
   const [, starts, rounds] = advice.exec(await adviceOf())!;
   equal(starts, rounds);
   ok(Number(starts) > 10);

@@ -184,9 +184,10 @@ export function describeSpent({ family, rule, context }: Study): Markdown {
     joinTexts(
       " ",
       spent,
-      deviation !== null && (isInTurns
-        ? ratioWords.scatterOfStarts(deviation, rule.isFixed ? looked : rule.rounds)
-        : ratioWords.noise(deviation, rule.rounds)),
+      deviation !== null &&
+        (isInTurns
+          ? ratioWords.scatterOfStarts(deviation, rule.isFixed ? looked : rule.rounds)
+          : ratioWords.noise(deviation, rule.rounds)),
     ),
   );
 }

@@ -115,8 +115,14 @@ Deno.test("loadStudy() lists runs without a manifest as missing", async () => {
   assert.ok(own.scenarios.every(({ n }) => n === 3));
   assert.match(plain(conclusion(own)), /incomplete: 12 runs to come/);
   // A third round of five is no look at the data.
-  assert.match(plain(readRatios(own)), /No look at the data is complete yet: the intervals are prov/);
-  assert.match(ratioTable(own).caption, /t intervals, provisional, as no look at the data is compl/);
+  assert.match(
+    plain(readRatios(own)),
+    /No look at the data is complete yet: the intervals are prov/,
+  );
+  assert.match(
+    ratioTable(own).caption,
+    /t intervals, provisional, as no look at the data is compl/,
+  );
   assert.doesNotMatch(summaryReport(own), /in 95% of studies|simultaneous/);
 });
 

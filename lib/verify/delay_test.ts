@@ -76,13 +76,15 @@ Deno.test("a transaction that is to be held is open for so long in all three app
       };
       const post = JSON.stringify({ author_id: 1, title: "t", body: "b" });
       const headers = { "content-type": "application/json" };
-      for (const [path, init] of [
-        ["/posts/1", {}],
-        ["/posts?limit=20", {}],
-        ["/users/1", {}],
-        ["/users/1/summary", {}],
-        ["/posts", { method: "POST", body: post, headers }],
-      ] as const) {
+      for (
+        const [path, init] of [
+          ["/posts/1", {}],
+          ["/posts?limit=20", {}],
+          ["/users/1", {}],
+          ["/users/1/summary", {}],
+          ["/posts", { method: "POST", body: post, headers }],
+        ] as const
+      ) {
         const begun = performance.now();
         let seen = 0;
         const answer = fetch(services.appUrl + path, init).then((response) => response.text());

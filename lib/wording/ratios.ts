@@ -73,7 +73,8 @@ export const ratioWords = {
   simultaneous: (comparisons: number) =>
     `The ${comparisons} intervals of this study are simultaneous: in 95% of studies all of them ` +
     `contain their ratio, and at most 5% of studies call any equal arms different.`,
-  early: "No look at the data is complete yet: the intervals are provisional, and more than 5% of " +
+  early:
+    "No look at the data is complete yet: the intervals are provisional, and more than 5% of " +
     "them miss in studies that are stopped by what they show.",
   /** A ratio carries the noise of two runs. */
   noise: (deviation: number, rounds: number) =>
