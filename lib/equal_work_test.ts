@@ -1,3 +1,4 @@
+// test lane: checkout
 /** Apps that do other work than the contract's, and honest ones, each under real load. */
 
 import { deepEqual, match, ok } from "node:assert/strict";

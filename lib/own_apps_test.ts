@@ -1,3 +1,4 @@
+// test lane: checkout
 /** Apps that Poolscope has never seen join with one folder each, wherever that is. */
 
 import { equal } from "node:assert/strict";

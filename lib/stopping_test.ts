@@ -1,3 +1,4 @@
+// test lane: copy
 /** Further rounds of undecided comparisons, run for real: asked for, interrupted, resumed, ended. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
@@ -22,8 +23,8 @@ const PLAN = parsePlan(
     maxRounds: 4,
     // A comparison without rounds asks for none: no run is rejected for what the machine did meanwhile.
     functionalCheck: true,
-    warmUpS: 2,
-    windowS: 6,
+    warmUpS: 1,
+    windowS: 3,
     scenarios: [0, 1, 2].map((replica) => ({
       framework: "flask",
       path: "direct",

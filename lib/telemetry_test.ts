@@ -1,8 +1,7 @@
 /** The samplers against real services of the local engine. */
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DataFrame } from "nodejs-polars";
 import { LocalEngine } from "./engine/local.ts";
@@ -10,7 +9,7 @@ import { listProcesses } from "./hosts/linux/proc.ts";
 import type { LocalInstance } from "./hosts/local/instance.ts";
 import { readAppTimes, readPgbouncer, readPostgres, readResources } from "./frames/run_files.ts";
 import { waitUntil } from "./hosts/wait.ts";
-import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
+import { createScenario, type Scenario } from "./scenario.ts";
 import { setUp } from "./setup/mod.ts";
 import { findFault } from "./stats/readings.ts";
 import {
@@ -24,6 +23,7 @@ import { nowUs } from "./telemetry/sample_loop.ts";
 import { Sampler } from "./telemetry/sampler.ts";
 import { rowsOf } from "./testing/run_shape.ts";
 import { SleeplessCores } from "./testing/sleepless_cores.ts";
+import { startOne } from "./testing/one_run.ts";
 import { verifyApp } from "./verify/verify.ts";
 
 const tools = await setUp();
@@ -42,13 +42,11 @@ async function sampled(
   check: (folder: string) => Promise<void>,
 ): Promise<void> {
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-telemetry-" });
-  mkdirSync(join(folder, "logs"));
   try {
     await using _sleepless = new SleeplessCores();
     await using engine = new LocalEngine(tools);
     const scenario = createScenario({ framework: "django", path: "direct", users: 4, ...changes });
-    const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
-    await using services = await engine.startRun(run, folder);
+    await using services = await startOne(engine, scenario, { folder });
     await verifyApp(services, scenario);
     {
       await using sampler = await Sampler.start(services, folder, intervalMs);

@@ -5,11 +5,12 @@ import { deepEqual, ok } from "node:assert/strict";
 import { rmSync } from "node:fs";
 import type { Host, Instance, InstanceOptions } from "../hosts/host.ts";
 import { LocalHost } from "../hosts/local/local_host.ts";
-import { createScenario, scenarioId } from "../scenario.ts";
+import { createScenario } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
 import { reachableFolder } from "../setup/stage.ts";
 import { findLeftovers } from "../testing/leftovers.ts";
 import { NamespaceHost, UNSHARE } from "../testing/namespace_host/namespace_host.ts";
+import { oneRun } from "../testing/one_run.ts";
 import { override } from "../testing/override.ts";
 import { standSideBySide } from "../testing/side_by_side.ts";
 import type { Engine } from "./engine.ts";
@@ -74,7 +75,7 @@ Deno.test("whatever step of a start fails is told, and nothing of the run is lef
   Deno.mkdirSync(`${own}/logs`);
   const values = { framework: "flask", path: "pooled", users: 1, rttPgbouncerDbMs: 1 } as const;
   const scenario = createScenario({ ...values, rttAppPgbouncerMs: 0, rttAppDbMs: 1 });
-  const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
+  const run = oneRun(scenario);
   const services = ["postgres", "pgbouncer", "network", "app"];
   const steps = [
     ...services.flatMap((name) => (["place", "start", "address"] as const).map((s) => [name, s])),

@@ -5,11 +5,12 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import type { RunServices } from "../engine/run_services.ts";
-import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
+import { createScenario, type Scenario } from "../scenario.ts";
 import { connect } from "../services/database.ts";
 import { limitsOf } from "../settings.ts";
 import { readSettings } from "../verify/settings.ts";
 import { verifyApp } from "../verify/verify.ts";
+import { oneRun } from "./one_run.ts";
 
 /** Two arms that differ in app, limits and settings of both servers. */
 const ARMS = [
@@ -39,8 +40,7 @@ const THIRD = createScenario({ framework: "django", path: "direct", users: 4, db
 async function start(engine: Engine, folder: string, scenario: Scenario, order: number) {
   const own = join(folder, String(order));
   mkdirSync(join(own, "logs"), { recursive: true });
-  const run = { id: scenarioId(scenario), scenario, round: 1, order };
-  return await engine.startRun(run, own);
+  return await engine.startRun(oneRun(scenario, order), own);
 }
 
 /** Verifies a run on its own path, and that its limits and settings are its own. */

@@ -5,8 +5,9 @@ import type { ContractCase } from "../apps/routes.ts";
 import { LocalEngine } from "../engine/local.ts";
 import { PoolscopeError } from "../errors.ts";
 import { changePlan, namedPlan, planRuns } from "../plan.ts";
-import { REUSES, type Scenario, scenarioId } from "../scenario.ts";
+import { REUSES, type Scenario } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
+import { startOne } from "../testing/one_run.ts";
 import { checkContract, compareAnswer } from "./contract.ts";
 import { verifyApp } from "./verify.ts";
 
@@ -89,10 +90,7 @@ Deno.test("every way of keeping connections keeps the contract, statements prepa
   equal(variants.size, 14);
   for (const [name, scenario] of variants) {
     await t.step(name, async () => {
-      const folder = Deno.makeTempDirSync();
-      Deno.mkdirSync(`${folder}/logs`);
-      const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
-      await using services = await engine.startRun(run, folder);
+      await using services = await startOne(engine, scenario);
       const { ok, throughPgbouncer } = await verifyApp(services, scenario);
       deepEqual({ ok, throughPgbouncer }, { ok: true, throughPgbouncer: true });
     });

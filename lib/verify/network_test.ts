@@ -1,34 +1,15 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunServices } from "../engine/run_services.ts";
 import { LocalEngine } from "../engine/local.ts";
-import { waitUntil } from "../hosts/wait.ts";
-import { connect } from "../services/database.ts";
 import { type NetworkAccount, readNetwork } from "../services/network.ts";
-import { CERTIFICATE_FILES, makeCertificates } from "../services/tls.ts";
 import { FRAMEWORKS } from "../plan.ts";
-import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
+import { createScenario, PATHS, type Scenario } from "../scenario.ts";
 import { setUp } from "../setup/mod.ts";
+import { lowScenario, startOne } from "../testing/one_run.ts";
 import { SleeplessCores } from "../testing/sleepless_cores.ts";
 import { deliveriesBetween, verifyNetwork } from "./network.ts";
 import { verifyApp } from "./verify.ts";
-
-/** One worker and few threads: at low load, who answers must not depend on chance. */
-const LOW = { users: 1, workers: 1, poolSize: 4, dbCpus: null, dbMemoryMiB: null };
-
-async function startRun(
-  engine: LocalEngine,
-  settings: Partial<Scenario> & Pick<Scenario, "framework" | "path">,
-): Promise<{ services: RunServices; scenario: Scenario }> {
-  const threads = settings.framework === "fastapi" ? 1 : 4;
-  const scenario = createScenario({ ...LOW, threads, ...settings });
-  const folder = Deno.makeTempDirSync();
-  Deno.mkdirSync(join(folder, "logs"));
-  const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
-  return { services: await engine.startRun(run, folder), scenario };
-}
 
 function quantile(values: number[], share: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)]!;
@@ -93,14 +74,9 @@ async function seeRoundTrips(t: Deno.TestContext): Promise<void> {
   for (const framework of FRAMEWORKS) {
     for (const path of PATHS) {
       await t.step(`${framework} ${path}`, async () => {
-        const { services: without } = await startRun(near, { framework, path });
-        await using _ = without;
-        const { services: within, scenario } = await startRun(far, {
-          framework,
-          path,
-          rttAppDbMs: RTT_MS,
-        });
-        await using __ = within;
+        const scenario = lowScenario({ framework, path, rttAppDbMs: RTT_MS });
+        await using without = await startOne(near, lowScenario({ framework, path }));
+        await using within = await startOne(far, scenario);
         for (const services of [without, within]) {
           await verifyApp(services, scenario);
           for (let i = 0; i < 20; i++) for (const route of ROUTES) await ask(services, route);
@@ -142,8 +118,8 @@ Deno.test("every leg is as the scenario asks, or the run ends before the load", 
   for (const framework of FRAMEWORKS) {
     for (const path of PATHS) {
       await t.step(`${framework} ${path}`, async () => {
-        const { services, scenario } = await startRun(engine, { framework, path, ...legs });
-        await using _ = services;
+        const scenario = lowScenario({ framework, path, ...legs });
+        await using services = await startOne(engine, scenario);
         const { throughPgbouncer } = await verifyApp(services, scenario);
         equal(throughPgbouncer, path === "pooled");
         const { method, legs: seen } = await verifyNetwork(services, scenario);
@@ -174,12 +150,8 @@ Deno.test("every leg is as the scenario asks, or the run ends before the load", 
   }
   await t.step("without TLS, a new connection for each request", async () => {
     for (const path of PATHS) {
-      const { services, scenario } = await startRun(engine, {
-        framework: "django",
-        path,
-        reuse: "per_request",
-      });
-      await using _ = services;
+      const scenario = lowScenario({ framework: "django", path, reuse: "per_request" });
+      await using services = await startOne(engine, scenario);
       await verifyApp(services, scenario);
       const { method, legs: seen } = await verifyNetwork(services, scenario);
       equal(method, null);
@@ -195,66 +167,6 @@ Deno.test("every leg is as the scenario asks, or the run ends before the load", 
       );
     }
   });
-});
-
-Deno.test("apps and PgBouncer refuse a server whose certificate another authority signed", async () => {
-  const tools = await setUp();
-  await using engine = new LocalEngine(tools);
-  const stranger = await makeCertificates();
-  const showAnother = async (services: RunServices, service: "postgres" | "pgbouncer") => {
-    const server = services.services.get(service)!;
-    writeFileSync(server.path(CERTIFICATE_FILES.certificate), stranger.certificate);
-    writeFileSync(server.path(CERTIFICATE_FILES.key), stranger.key);
-    Deno.kill((server as unknown as { pid: number }).pid, "SIGHUP");
-    const question = service === "postgres" ? "select 1" : "show version";
-    await waitUntil(async () => {
-      const sql = connect(services[service]!, { ssl: { ca: stranger.ca } });
-      return await sql.unsafe(question).simple().finally(() => sql.end({ timeout: 1 }));
-    }, { what: `${service} to show another certificate` });
-  };
-  for (const framework of FRAMEWORKS) {
-    for (const path of PATHS) {
-      const settings = { framework, path, tlsAppDb: true };
-      const { services, scenario } = await startRun(engine, settings);
-      await using _ = services;
-      // Nothing has been asked of the database yet, so no connection is kept.
-      await showAnother(services, path === "pooled" ? "pgbouncer" : "postgres");
-      await rejects(verifyApp(services, scenario), /status 5\d\d/);
-      match(services.services.get("app")!.logTail(200), /certificate verify failed/i);
-    }
-  }
-  const settings = { framework: "flask", path: "pooled", tlsAppDb: true } as const;
-  const { services, scenario } = await startRun(engine, settings);
-  await using _ = services;
-  await showAnother(services, "postgres");
-  // PgBouncer has its client wait for a better server.
-  await rejects(verifyApp(services, scenario), /gave no answer/);
-  match(services.services.get("pgbouncer")!.logTail(200), /certificate verify failed/i);
-});
-
-Deno.test("the private key is its owner's alone, and in no log, command line or environment", async () => {
-  const tools = await setUp();
-  await using engine = new LocalEngine(tools);
-  const { services, scenario } = await startRun(engine, {
-    framework: "flask",
-    path: "pooled",
-    tlsAppDb: true,
-    rttAppDbMs: 1,
-  });
-  await using _ = services;
-  await verifyApp(services, scenario);
-  const file = services.services.get("postgres")!.path("server.key");
-  const { mode, uid } = Deno.statSync(file);
-  deepEqual([mode! & 0o777, uid], [0o600, tools.user?.uid ?? Deno.uid()]);
-  const key = readFileSync(file, "utf8").split("\n")[1]!;
-  ok(key.length > 40);
-  for (const service of services.services.values()) {
-    const { pid } = service as unknown as { pid: number };
-    for (const place of ["cmdline", "environ"]) {
-      ok(!readFileSync(`/proc/${pid}/${place}`, "utf8").includes(key), `${service.name} ${place}`);
-    }
-    ok(!service.logTail(10_000).includes(key), `${service.name}'s log`);
-  }
 });
 
 Deno.test("deliveriesBetween() counts what came between two accounts", () => {

@@ -1,21 +1,15 @@
 // test lane: checkout
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import postgres from "postgres";
 import { LocalEngine } from "../engine/local.ts";
 import { UsageError } from "../errors.ts";
 import { waitUntil } from "../hosts/wait.ts";
 import { FRAMEWORKS } from "../plan.ts";
-import {
-  createScenario,
-  PATHS,
-  type Scenario,
-  scenarioId,
-  type ScenarioValues,
-} from "../scenario.ts";
+import { createScenario, PATHS, type Scenario, type ScenarioValues } from "../scenario.ts";
 import type { ServerSettings } from "../server_settings.ts";
 import { setUp } from "../setup/mod.ts";
+import { startOne } from "../testing/one_run.ts";
 import { readSettings } from "./settings.ts";
 import { verifyApp } from "./verify.ts";
 
@@ -70,10 +64,7 @@ function total(counts: Map<string, number>): number {
 }
 
 async function measure(engine: LocalEngine, scenario: Scenario): Promise<Work & { most: number }> {
-  const folder = Deno.makeTempDirSync();
-  Deno.mkdirSync(join(folder, "logs"));
-  const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
-  await using services = await engine.startRun(run, folder);
+  await using services = await startOne(engine, scenario);
   const { pid } = services.services.get("postgres") as unknown as { pid: number };
   const log = () => readFileSync(`/proc/${pid}/fd/2`, "utf8");
   const admin = postgres({ ...services.postgres, max: 1, onnotice: () => {} });
@@ -213,10 +204,7 @@ Deno.test("settings by the servers' own names are checked, in force, and read ba
     "postgres.enable_seqscan": true,
   });
   await engine.checkServerSettings([scenario]);
-  const folder = Deno.makeTempDirSync();
-  Deno.mkdirSync(join(folder, "logs"));
-  const run = { id: scenarioId(scenario), scenario, round: 1, order: 1 };
-  await using services = await engine.startRun(run, folder);
+  await using services = await startOne(engine, scenario);
   await verifyApp(services, scenario);
   const { pgbouncer, postgres } = await readSettings(services, scenario);
   const { reserve_pool_size, server_lifetime, log_stats } = pgbouncer!;
