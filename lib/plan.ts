@@ -77,7 +77,7 @@ export const PLAN_FILE = z.strictObject({
   design: z.enum(DESIGNS, `one of ${DESIGNS.join(", ")}`).optional()
     .describe(
       "alternating: arms that are compared stand side by side and take turns under load, slice by " +
-        "slice of about windowS, and rounds are starts; consecutive: one scenario at a time.",
+        "slice of windowS or more, and rounds are starts; consecutive: one scenario at a time.",
     ),
   minutes: z.number(ABOVE).gt(0, ABOVE).optional()
     .describe("Minutes that all starts of an alternating study take together, about."),

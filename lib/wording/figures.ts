@@ -191,7 +191,7 @@ export const captionWords = {
   roundsPerRow: (ratios: readonly { n: number; blocks: number }[]) =>
     `n = ${formatRounds(ratios)} per row`,
   windows: (windowS: number) => `${windowS}\u00a0s windows`,
-  slices: (sliceS: number) => `arms in turn, slices of about ${sliceS}\u00a0s`,
+  slices: (sliceS: number) => `arms in turn, slices of ${sliceS}\u00a0s or more`,
   ownCores: "dedicated cores for each service",
   sharedCores: (cores: number) => `${formatCount(cores, "core")} shared with the load generator`,
   functionalCheck: "functional check only, no conclusion",
@@ -241,7 +241,7 @@ export const captionWords = {
   randomOrder: "the order within a round is random",
   warmUpOfArm: (warmUpS: number) =>
     `${warmUpS}\u00a0s of warm-up or more of each arm before the first block`,
-  turnsSetting: (warmUpS: number, sliceS: number) => `${warmUpS} s or more, and about ${sliceS} s`,
+  turnsSetting: (warmUpS: number, sliceS: number) => `at least ${warmUpS} s and ${sliceS} s`,
   randomTurns: "the order within a block is random",
   dashed: "dashed: the remainder after all measured parts",
   starved:

@@ -51,7 +51,7 @@ function explainTurns({ starts, planned, sliceS, warmUpS, blocks }: Turns): stri
       ? formatCount(planned, "start")
       : formatPart(starts, planned, "start")) +
     `, in each a warm-up of at least ${warmUpS} s per arm, then ` +
-    `blocks in which each arm has a slice of about ${sliceS} s, in random order` +
+    `blocks in which each arm has a slice of ${sliceS} s or more, in random order` +
     (blocks.length === 0 ? ". " : `: ${formatSpan(blocks, String)} blocks per arm. `);
 }
 
