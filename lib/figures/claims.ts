@@ -119,7 +119,13 @@ export function percentileOf(scenario: ScenarioSummary, percentile: Percentile):
 }
 
 /** What is said of two latencies: by their runs' ranges, or by the interval of their ratio. */
-export type LatencyRelation = RangeRelation | "higher" | "lower" | "indistinguishable" | "open";
+export type LatencyRelation =
+  | RangeRelation
+  | "higher"
+  | "lower"
+  | "indistinguishable"
+  | "open"
+  | "bounded";
 
 /** Nothing is said before all starts are there, nor of one, whose interval lacks what starts differ by. */
 function relationInTurns({ n, open }: PathRatio, { low, high }: Estimate): LatencyRelation {
@@ -156,7 +162,10 @@ export function latencyComparisons(
     );
     const isOpen = (relation === "above" && isLowerBound(direct, percentile)) ||
       (relation === "below" && isLowerBound(pooled, percentile));
-    const verdict: RangeRelation = isOpen ? "overlap" : relation;
+    // Of arms in turns the ratio is told: without one, their runs are no better compared.
+    const isBounded = ratio.latency !== null &&
+      [direct, pooled].some((scenario) => isLowerBound(scenario, percentile));
+    const verdict: LatencyRelation = isBounded ? "bounded" : isOpen ? "overlap" : relation;
     const compared = { ...comparedOf(ratio), verdict };
     if (base !== null && other !== null) return [{ ...compared, ratio: other.value / base.value }];
     const isKnown = ratio.failedPaths.length + ratio.rejectedPaths.length > 0;
@@ -263,7 +272,7 @@ export function rangeClaim(
   return claim(
     measure,
     comparisons,
-    ["indistinguishable", "open", "overlap", "few"],
+    ["indistinguishable", "open", "overlap", "bounded", "few"],
     (ofVerdict) => {
       const inTurns = ["higher", "lower"].flatMap(ofVerdict);
       return [

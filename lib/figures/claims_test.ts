@@ -183,6 +183,7 @@ Deno.test("latencyComparisons() never takes a lower bound for the lower value", 
     differences: [],
     failedPaths: [],
     rejectedPaths: [],
+    latency: null,
     users: 1,
   } as unknown as PathRatio;
   const verdict = (direct: boolean, pooled: boolean, inTurns: Partial<PathRatio> = {}) =>
@@ -194,6 +195,8 @@ Deno.test("latencyComparisons() never takes a lower bound for the lower value", 
   assert.equal(verdict(false, false), "above");
   assert.equal(verdict(false, true), "above");
   assert.equal(verdict(true, false), "overlap");
+  const none = { latency: { 50: null, 95: null, 99: null } };
+  assert.deepEqual([verdict(true, true, none), verdict(false, false, none)], ["bounded", "above"]);
   const turns = (low: number, high: number, n = 3, open = false) => ({
     latency: { 50: null, 95: { value: (low + high) / 2, low, high }, 99: null },
     n,

@@ -32,7 +32,10 @@ Deno.test("a study whose arms took turns says so, in starts, blocks and slices",
   const text = String(describeStudy(study));
   match(text, /2 arms at 10 users; arms that are compared stand side by side and take turns\./);
   match(text, /2 starts, in each a warm-up of at least 6 s per arm, then blocks in which each arm/);
-  match(text, /a slice of 20 s or more, in random order: 20 blocks per arm\. 4 runs, all complete\./);
+  match(
+    text,
+    /a slice of 20 s or more, in random order: 20 blocks per arm\. 4 runs, all complete\./,
+  );
   const report = summaryReport(study);
   ok(!/windows of|20 s windows/.test(report));
   match(report, /\| warm-up of each arm, and slice \| all arms \| at least 6 s and 20 s \|/);

@@ -153,7 +153,8 @@ function latencyAnswer(study: Study, pairs: readonly PathRatio[]): string {
   });
   if (parts.length > 0) return parts.join(", ");
   const overlapping = groups.get("overlap");
-  return overlapping ? say.overlap(name, atLevels(overlapping)) : say.tooFew(name);
+  if (overlapping) return say.overlap(name, atLevels(overlapping));
+  return groups.has("bounded") ? say.bounded(name) : say.tooFew(name);
 }
 
 /** The 95% interval of a pair of which nobody has looked at others; null where that is its own. */

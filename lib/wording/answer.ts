@@ -137,6 +137,8 @@ export const answerWords = {
     return `P95 ${name}: ${parts.flat().join(", ")}`;
   },
   overlap: (name: string, at: string) => `P95 ${name}: the ranges overlap ${at}`,
+  bounded: (name: string) =>
+    `P95 ${name}: only lower bounds are known, too many had no answer in time`,
   tooFew: (name: string) => `P95 ${name}: too few runs or requests to compare`,
   copyDiffers: (copy: string, value: string) =>
     `**${copy}, ${twice}, came out different (${value}): do not trust this study's verdicts.**`,

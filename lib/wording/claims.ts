@@ -35,6 +35,7 @@ const UNDECIDED = {
   single: "one round decides nothing",
   overlap: "ranges overlap",
   few: `fewer than ${MIN_RUNS} runs`,
+  bounded: "only lower bounds",
 };
 
 /** By how much something differs, and where: see `factor` and `atLeast`. */
