@@ -1,4 +1,4 @@
-// test lane: checkout
+// test lane: copy
 /** Apps that do other work than the contract's, and honest ones, each under real load. */
 
 import { deepEqual, match, ok } from "node:assert/strict";
@@ -17,7 +17,7 @@ import { override } from "./testing/override.ts";
 
 const USERS = 8;
 /** Long beside the lateness of a reading, to which what goes on meanwhile is counted. */
-const WINDOW_S = 8;
+const WINDOW_S = 6;
 
 /** Runs arms of altered apps, and tells what is found of them before anything is compared. */
 async function study(

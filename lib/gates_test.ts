@@ -127,8 +127,8 @@ Deno.test("no gate fires on a study with room to spare, but for what the machine
     functionalCheck: false,
     rounds: 2,
     seed: 2,
-    warmUpS: 3,
-    windowS: 10,
+    warmUpS: 2,
+    windowS: 6,
     scenarios,
   };
   await using study = new TroubledStudy(new TroubledEngine(tools));

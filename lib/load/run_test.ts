@@ -1,3 +1,4 @@
+// test lane: checkout
 /** The real Locust, with the project's own locustfile, against a server that misbehaves. */
 
 import assert from "node:assert/strict";
