@@ -32,9 +32,9 @@ const THINKING = { thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 };
 const PLAN = JSON.stringify({
   name: "cleanup",
   rounds: 1,
-  warmUpS: 1,
+  warmUpS: 2,
   // What is to happen within it does, however late it comes.
-  windowS: 3,
+  windowS: 4,
   functionalCheck: true,
   // Users who think leave the machine to what is tested here: beginnings and ends.
   scenarios: [
@@ -220,7 +220,7 @@ Deno.test("whatever ends a start, nothing is left and the next one goes on", asy
     await t.step("a second start is told who runs the study", async () => {
       // Far longer than the second start takes on a busy machine.
       const long = plan.replace("plan.json", "long.json");
-      writeFileSync(long, PLAN.replace('"warmUpS":1', '"warmUpS":300'));
+      writeFileSync(long, PLAN.replace('"warmUpS":2', '"warmUpS":300'));
       const name = `${study}-long`;
       const first = new Start(name, ["--plan", long]);
       await first.reach("warm-up", 0, 1);
