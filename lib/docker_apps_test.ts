@@ -1,4 +1,3 @@
-// test lane: copy
 /** Apps that Poolscope has never seen join on Docker with a folder and a Dockerfile each. */
 
 import { readApp } from "./apps/app.ts";

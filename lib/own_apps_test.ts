@@ -1,4 +1,3 @@
-// test lane: checkout
 /** Apps that Poolscope has never seen join with one folder each, wherever that is. */
 
 import { equal } from "node:assert/strict";
