@@ -1,22 +1,14 @@
 /** Which runs of a plan stand side by side, and how long their load takes. */
 
-import { LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./plan.ts";
+import { GROUP_START_S, LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./plan.ts";
 import { compareLevels, type Scenario, scenarioId } from "./scenario.ts";
 import { pairScenarios } from "./stats/comparisons.ts";
 import { MIN_BLOCKS } from "./stats/disturbed.ts";
 
-/** Seconds that starting, verifying and ending a group take, about. */
-const START_S = 6;
-
-/** Whether the generator can load a scenario in turn with others; it is loaded by itself else. */
-export function canTakeTurns({ arrivalRate }: Scenario): boolean {
-  return arrivalRate === null;
-}
-
 /** The scenarios of an alternating plan that are compared with each other, directly or by a third. */
 export function groupScenarios(scenarios: readonly Scenario[]): string[][] {
   const groups = scenarios.map((scenario) => [scenarioId(scenario)]);
-  for (const { base, other } of pairScenarios(scenarios.filter(canTakeTurns))) {
+  for (const { base, other } of pairScenarios(scenarios)) {
     const [one, two] = [base, other]
       .map((scenario) => groups.find((group) => group.includes(scenarioId(scenario)))!);
     if (one === two) continue;
@@ -127,20 +119,21 @@ const CYCLES_IN_SLICE = 4;
 
 /** Seconds of the shortest slice that a plan's arms can have, as far as it is known beforehand. */
 function shortestSliceS({ windowS, scenarios }: Plan): number {
-  const pausesS = scenarios.map(({ thinkTimeMinS, thinkTimeMaxS }) =>
-    (thinkTimeMinS + thinkTimeMaxS) / 2
+  const pausesS = scenarios.map(({ users, thinkTimeMinS, thinkTimeMaxS }) =>
+    users === null ? 0 : (thinkTimeMinS + thinkTimeMaxS) / 2
   );
   return Math.max(windowS, Math.min(LONGEST_SLICE_S, CYCLES_IN_SLICE * Math.max(...pausesS)));
 }
 
 /**
- * The lowest load of an app shows what the hop itself costs, which is little; at the others differences
- * are larger. So it gets so many times the blocks.
+ * The least users of an app show what the hop itself costs, which is little; at the other loads
+ * differences are larger. So they get so many times the blocks.
  */
 const LOWEST_LOAD_SHARE = 2;
 
 function shareOf(group: readonly Scenario[], { scenarios }: Plan): number {
   const isLowest = group.every((arm) =>
+    arm.users !== null &&
     scenarios.every((other) => other.framework !== arm.framework || compareLevels(arm, other) <= 0)
   );
   return isLowest ? LOWEST_LOAD_SHARE : 1;
@@ -150,7 +143,8 @@ function shareOf(group: readonly Scenario[], { scenarios }: Plan): number {
 export function blocksS(plan: Plan, group: readonly Scenario[]): number {
   const { minutes = 0, warmUpS, rounds, scenarios } = plan;
   const groups = groupsOf(plan);
-  const aroundS = groups.length * START_S + scenarios.length * Math.max(LEAST_WARM_UP_S, warmUpS);
+  const aroundS = groups.length * GROUP_START_S +
+    scenarios.length * Math.max(LEAST_WARM_UP_S, warmUpS);
   const shares = groups.reduce((sum, one) => sum + shareOf(one, plan), 0);
   const ownS = (minutes * 60 / rounds - aroundS) * shareOf(group, plan) / shares;
   return Math.max(MIN_BLOCKS * group.length * shortestSliceS(plan), ownS);

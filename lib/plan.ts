@@ -39,6 +39,9 @@ export const DESIGNS = ["alternating", "consecutive"] as const;
 /** An arm's warm-up takes at least so many seconds where arms take turns. */
 export const LEAST_WARM_UP_S = 6;
 
+/** Seconds that starting, verifying and ending arms that stand side by side take, about. */
+export const GROUP_START_S = 6;
+
 const count = () => z.int(COUNT).min(1, COUNT);
 const warmUpS = z.number(SECONDS).min(0, SECONDS)
   .describe("Seconds between the start of the load and the measurement window.");

@@ -15,7 +15,7 @@ import { tcpBetween, type TcpState } from "./hosts/linux/tcp.ts";
 import { collectRun, followLoad } from "./load/generator.ts";
 import { groupCommand, locustCommand } from "./load/locust.ts";
 import type { LiveSample } from "./load/requests.ts";
-import { blocksS, canTakeTurns, loadOf, LONGEST_SLICE_S } from "./groups.ts";
+import { blocksS, loadOf, LONGEST_SLICE_S } from "./groups.ts";
 import { LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./plan.ts";
 import {
   checkInputs,
@@ -198,7 +198,7 @@ function prepareLoad(arms: readonly Arm[], context: RunContext): Load {
       folder: join(load.place.folder, String(i)),
       host: arm.services.target,
       routes: arm.routes,
-      scenario: { ...arm.record.run.scenario, users: arm.record.run.scenario.users! },
+      scenario: arm.record.run.scenario,
       ownLocustfile: readLocustfile(arm.app),
       seed: loadSeed(plan, arm.record.run),
     })),
@@ -230,9 +230,8 @@ function disposalOf(load: AsyncDisposable, folder?: string): AsyncDisposable {
 }
 
 /** Whether runs take turns under load; one that is left by itself is loaded all the time. */
-function takeTurns(plan: Plan, arms: readonly Pick<Arm, "record">[]): boolean {
-  return plan.design === "alternating" && arms.length > 1 &&
-    arms.every(({ record: { run: { scenario } } }) => canTakeTurns(scenario));
+function takeTurns(plan: Plan, arms: readonly Arm[]): boolean {
+  return plan.design === "alternating" && arms.length > 1;
 }
 
 /** Checks one run's services before any load, and puts its limits in force. */
@@ -275,7 +274,7 @@ const LONGEST_WARM_UP_S = 30;
 /** Seconds after which a generator that loads arms in turn is stuck. */
 function longestS(plan: Plan, arms: readonly Arm[]): number {
   const aroundS = arms.map(({ record: { run: { scenario } } }) =>
-    scenario.users! / scenario.spawnRate +
+    (scenario.users ?? 0) / scenario.spawnRate +
     Math.max(LONGEST_WARM_UP_S, 3 * Math.max(LEAST_WARM_UP_S, plan.warmUpS)) +
     Math.max(LONGEST_SLICE_S, plan.windowS) + 2 * LONGEST_DRAIN_S
   );
@@ -335,8 +334,7 @@ function stands({ services: { services } }: Arm): boolean {
 }
 
 function showLive(run: PlannedRun, live: LiveSample, arm: number, { events }: RunContext): void {
-  const { late, dropped, arms } = live;
-  const { users, rps, failuresPerS, p95Ms } = arms?.[arm] ?? live;
+  const { users, rps, failuresPerS, p95Ms, late, dropped } = live.arms?.[arm] ?? live;
   const { order, scenario: { arrivalRate } } = run;
   const open = arrivalRate === null ? {} : { arrivalRate, late, dropped };
   events.emit({ event: "live", order, users, rps, failuresPerS, p95Ms, ...open });

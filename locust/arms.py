@@ -21,7 +21,8 @@ import gevent
 import gevent.event
 import locust.log
 import locust.stats
-from clock import now_us
+from arrivals import FAR_NS, Arrivals
+from clock import EPOCH_OFFSET_US, now_us
 from lean import Connection, Endpoint
 from locust import TaskSet, task
 from locust.event import EventHook
@@ -29,6 +30,7 @@ from locust.stats import PERCENTILES_TO_REPORT, RequestStats, StatsCSVFileWriter
 from locust.user.task import LOCUST_STATE_RUNNING
 from routes import read_routes
 from run_record import RunRecord
+from settings import MAX_CONNECTIONS
 
 SLICE_COLUMNS = ("block", "place", "start_us", "settled_us", "end_us", "drained_us")
 
@@ -133,6 +135,7 @@ class Arm:
         self.routes = read_routes(Path(settings["contract"]))
         self.weights = list(accumulate(route.weight for route in self.routes))
         self.users: int = settings["users"]
+        """Of an open loop one, which sends all arrivals."""
         self.spawn_rate: float = settings["spawnRate"]
         self.client: str = settings["client"]
         self.locustfile: str | None = settings["locustfile"]
@@ -140,11 +143,19 @@ class Arm:
         self.think_time_s = settings["thinkTimeMinS"], settings["thinkTimeMaxS"]
         self.seed: int = settings["seed"]
         self.turn = Turn()
+        self.arrivals: Arrivals | None = None
+        """Its open loop; None in a closed one."""
+        if settings["arrivalRate"] is not None:
+            self.arrivals = Arrivals(
+                self.routes, settings["arrivalRate"], settings["arrivals"], MAX_CONNECTIONS
+            )
+            self.arrivals.event_of = lambda _: self.event
+            self.arrivals.turn = self.turn
         self.joined = 0
         """Users that have sent."""
         self.endpoint: Endpoint | None = None
         """Of the lean client, set by the first user."""
-        self.connections: list[Connection] = []
+        self._connections: list[Connection] = []
         """Of all users."""
         self.p95_ms: float | None = None
         """Of the last second in which it was loaded."""
@@ -170,6 +181,31 @@ class Arm:
         if self.client != "lean" or self.locustfile is not None:
             return None
         return 0 if self.endpoint is None else self.endpoint.opened
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The lean client's, of which nobody waits for an answer in others' turns."""
+        if self.arrivals is None or self.client != "lean":
+            return self._connections
+        return list(self.arrivals.idle)
+
+    def keep(self, connection: Connection) -> None:
+        self._connections.append(connection)
+
+    def open_window(self, start_us: int) -> None:
+        """What is answered, or due, from then on is of the window."""
+        self.record.window_start_us = start_us
+        self.record.open_window(self.joined, self.opened)
+        self.record.log.answered_from_us = start_us
+        if self.arrivals is not None:
+            self.arrivals.window_ns = (start_us - EPOCH_OFFSET_US) * 1000, FAR_NS
+
+    def give_up(self, users: list, end_us: int) -> None:
+        """What has no answer by then is left without one."""
+        if self.arrivals is None:
+            self.record.give_up([user for user in users if user.arm is self], end_us)
+        else:
+            self.record.give_up_arrivals(self.arrivals, end_us)
 
     def start_record(self, runner, delay_s: float) -> None:
         """From now on its requests are recorded. Locust writes its CSVs each second, after a delay:

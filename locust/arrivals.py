@@ -1,8 +1,9 @@
 """Open loop: requests are sent at times that are set beforehand, however slow the answers are.
 
-Arrivals are scheduled on the system's monotonic clock, from the start of the load on, and never
-wait for earlier answers: each takes an idle connection or opens one. What could not be sent because
-too many are outstanding is dropped, and counted. Response time counts from the intended start.
+Arrivals are scheduled on the system's monotonic clock, from the start of the load or of an arm's turn
+on, and never wait for earlier answers: each takes an idle connection or opens one. What could not be
+sent because too many are outstanding is dropped, and counted. Response time counts from the intended
+start.
 """
 
 import ctypes
@@ -77,7 +78,7 @@ class Timer:
 def schedule_of(
     kind: str, rate: float, seed: int, index: int, processes: int
 ) -> Callable[[int], float]:
-    """The schedule of one process: nanoseconds from the start of the load to its n-th arrival.
+    """The schedule of one process: nanoseconds from its start to its n-th arrival.
 
     It is asked for each n in turn, from 0. `rate` is that of all processes together: constant
     arrivals take turns, and independent Poisson processes are together one.
@@ -114,36 +115,45 @@ class Arrivals:
         """Senders without a request, the longest idle first: load spreads over all connections, and
         so over all workers of the app."""
         self.busy: set = set()
+        self.turn = None
+        """Told of each request, where arms take turns; see arms.py."""
         self.window_ns = (0, 0)
         """Arrivals are counted that are scheduled within it."""
+        self.weights = list(accumulate(route.weight for route in routes))
         self.running = self.sending = False
-        self.next_ns = sys.maxsize
+        self.next_ns = FAR_NS
         self.in_window = 0
         self._dropped = array("q")  # intended starts and numbers of routes, in turn
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.max_busy = max(1, min(max_busy, limit - FILES_IN_RESERVE))
 
-    def run(self, start_ns: int, seed: int, index: int, processes: int) -> None:
-        """Sends from `start_ns` on until the greenlet is killed."""
+    def run(self, begin: Callable[[], None]) -> None:
+        """Sends what is scheduled until the greenlet is killed; `begin` is called when it can."""
         if self.running:  # one user is enough, however many are asked for
             gevent.event.Event().wait()
         self.running = True
-        self.random = Random(seed * 1_000_003)
-        self.weights = list(accumulate(route.weight for route in self.routes))
-        self.offset_ns = schedule_of(self.kind, self.rate, seed, index, processes)
-        self.spread = min(SPREAD_CONNECTIONS, max(1, round(self.rate / processes)))
-        self.start_ns = start_ns
-        self.count = self.in_window = 0
-        self.next_ns = start_ns + int(self.offset_ns(0))
         self.timer = Timer(self._send_due)
-        self.timer.call_at(self.next_ns)
         try:
+            begin()
+            self.timer.call_at(self.next_ns)
             gevent.event.Event().wait()
         finally:
             self.running = False
             self.timer.close()
             while self.idle:
                 self.idle.pop().close()
+
+    def schedule(self, start_ns: int, seed: int, index: int = 0, processes: int = 1) -> None:
+        """Sends from then on; the same seed has the same requests at the same distances."""
+        self.random = Random(seed * 1_000_003)
+        self.offset_ns = schedule_of(self.kind, self.rate, seed, index, processes)
+        self.spread = min(SPREAD_CONNECTIONS, max(1, round(self.rate / processes)))
+        self.start_ns = start_ns
+        self.count = 0
+        self.next_ns = start_ns + int(self.offset_ns(0))
+        self.sending = False
+        if self.running:
+            self.timer.call_at(self.next_ns)
 
     def _send_due(self) -> None:
         if self.sending:
@@ -172,22 +182,35 @@ class Arrivals:
                 return
             sender = self.make_sender()
         self.busy.add(sender)
+        if self.turn is not None:
+            self.turn.in_flight += 1
         sender.send_arrival(self.routes[number], intended_ns)
 
     def _draw_route(self) -> int:
         return bisect(self.weights, self.random.random() * self.weights[-1])
 
-    def give_up(self, end_ns: int) -> None:
-        """Sends nothing more; what should have been sent by then is dropped."""
+    def is_waited_for(self, first_ns: int, end_ns: int) -> bool:
+        """Whether something that is due then is to be sent, or has no answer."""
+        return self.next_ns < end_ns or any(
+            first_ns <= sender.intended_ns < end_ns for sender in self.busy
+        )
+
+    def end(self, end_ns: int) -> None:
+        """Sends nothing more of this schedule; what should have been sent by then is dropped."""
         self.sending = True
         if self.running:
             self.timer.call_at(FAR_NS)
-        self.window_ns = self.window_ns[0], min(self.window_ns[1], end_ns)
+        first_ns, last_ns = self.window_ns
         while self.next_ns < end_ns:
-            self.in_window += self.next_ns >= self.window_ns[0]
+            self.in_window += first_ns <= self.next_ns < last_ns
             self._dropped.extend((self.next_ns, self._draw_route()))
             self.count += 1
             self.next_ns = self.start_ns + int(self.offset_ns(self.count))
+
+    def give_up(self, end_ns: int) -> None:
+        """As :meth:`end`, for good: the window ends then at the latest."""
+        self.window_ns = self.window_ns[0], min(self.window_ns[1], end_ns)
+        self.end(end_ns)
 
     @property
     def dropped_so_far(self) -> int:
@@ -215,6 +238,8 @@ class Arrivals:
         self.busy.discard(sender)
         if sender.is_open():
             self.idle.append(sender)
+        if self.turn is not None:
+            self.turn.leave()
         if self.running and self.next_ns <= perf_counter_ns():
             self._send_due()
 

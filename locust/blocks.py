@@ -16,8 +16,8 @@ from statistics import median
 import gevent.event
 from account import merge_accounts, p95_ms, write_account
 from arms import Arm, Group, Slice
-from clock import now_us
-from recorder import LoadRecorder, sleep_until
+from clock import EPOCH_OFFSET_US, now_us
+from recorder import DRAIN_POLL_S, DRAIN_S, LoadRecorder, sleep_until
 from run_record import RunRecord
 from settings import TIMEOUT_S
 
@@ -29,12 +29,15 @@ SLICE_STEP_US = S // 10
 CYCLES_IN_SLICE = 4
 MIN_SETTLING_US = S // 5
 SERVICE_TIMES_TO_SETTLE = 3
+RELAXATIONS_TO_SETTLE = 3
 MAX_SETTLING = 1 / 3
 """Of a slice."""
+MAX_UTILISATION = 0.98
 SERVICE_TIMES_TO_WARM_UP = 20
 MAX_WARM_UP_US = 30 * S
 """Or three times the shortest warm-up, if that is more."""
 MIN_WARM_UP_STEP_US = S // 10
+SEEDS_OF_BLOCKS = 100_003
 LEAD_US = S
 """Before the first block nothing is sent for so long, in which whoever samples the arms reads their
 counters: from then on they count."""
@@ -75,6 +78,11 @@ class Answers:
         first, end = (bisect_left(self._ends_us, time_us) for time_us in (start_us, end_us))
         return self._services_us[first:end]
 
+    def mean_us(self, start_us: int, end_us: int) -> float:
+        """Zero when nothing was ever answered."""
+        services_us = self.between(start_us, end_us) or self.all()
+        return sum(services_us) / max(1, len(services_us))
+
     def all(self) -> array:
         self._record.event.drain()
         return self._services_us
@@ -102,9 +110,21 @@ def slice_length_us(shortest_us: float, cycle_us: float) -> int:
     return math.ceil(wanted_us / SLICE_STEP_US) * SLICE_STEP_US
 
 
-def settling_time_us(unqueued_us: float, pause_us: float, slice_us: int) -> int:
-    """Those who had an answer at the end of the turn before all pause at the begin."""
-    wanted_us = max(MIN_SETTLING_US, SERVICE_TIMES_TO_SETTLE * unqueued_us + pause_us)
+def relaxation_us(rate: float, unqueued_us: float, mean_us: float) -> float:
+    """In how long a queue forgets that it was empty: 1 / (√μ - √λ)² of an M/M/1 queue (Cohen, The
+    Single Server Queue, 1982), its utilisation λ/μ by how much longer requests take than without one."""
+    if mean_us <= unqueued_us:
+        return 0.0
+    utilisation = min(MAX_UTILISATION, 1 - unqueued_us / mean_us)
+    return utilisation / (rate / S) / (1 - math.sqrt(utilisation)) ** 2
+
+
+def settling_time_us(
+    unqueued_us: float, pause_us: float, slice_us: int, settles_us: float = 0
+) -> int:
+    """Those who had an answer at the end of the turn before all pause at the begin; a queue may take
+    longer to settle."""
+    wanted_us = max(MIN_SETTLING_US, SERVICE_TIMES_TO_SETTLE * unqueued_us + pause_us, settles_us)
     return int(min(wanted_us, MAX_SETTLING * slice_us))
 
 
@@ -114,6 +134,7 @@ class BlocksRecorder(LoadRecorder):
     def __init__(self, environment, group: Group) -> None:
         super().__init__(environment, Path(os.environ["POOLSCOPE_RUN_FOLDER"]))
         self.arms = group.arms
+        self.seed = group.seed
         self.random = Random(group.seed)
         self.warm_up_us, self.shortest_slice_us, self.blocks_us = (
             round(seconds * S) for seconds in (group.warm_up_s, group.slice_s, group.blocks_s)
@@ -190,6 +211,10 @@ class BlocksRecorder(LoadRecorder):
         if self.in_window:
             arm.record.meter.start()
         arm.turn.open()
+        if arm.arrivals is not None:
+            # Of the block, so that all of its arms have the same.
+            seed = self.seed * SEEDS_OF_BLOCKS + self.block
+            arm.arrivals.schedule((start_us - EPOCH_OFFSET_US) * 1000, seed)
         return begun
 
     def _reopen(self, arm: Arm) -> None:
@@ -208,8 +233,10 @@ class BlocksRecorder(LoadRecorder):
 
     def _end(self) -> None:
         arm, ending = self.current
-        arm.turn.close()
         ending.end_us = now_us() + 1
+        if arm.arrivals is not None:
+            self._finish_arrivals(arm, ending.end_us)
+        arm.turn.close()
         limit_s = TIMEOUT_S * SILENCE_LIMIT
         is_silent = not self._drain(arm, limit_s)
         self._halt_if_closed()
@@ -225,6 +252,15 @@ class BlocksRecorder(LoadRecorder):
         self.current = None
         arm.add_slice(ending)
 
+    def _finish_arrivals(self, arm: Arm, end_us: int) -> None:
+        """They go on, so that the load does not change for the last requests of the slice."""
+        end_ns = (end_us - EPOCH_OFFSET_US) * 1000
+        deadline_us = end_us + DRAIN_S * S
+        while now_us() < deadline_us and not self.closed and arm.arrivals.is_waited_for(0, end_ns):
+            gevent.sleep(DRAIN_POLL_S)
+        if not self.closed:
+            arm.arrivals.end(end_ns)
+
     def _drain(self, arm: Arm, limit_s: float) -> bool:
         """Waits for all answers; false when for so long none came."""
         left_s = limit_s
@@ -236,7 +272,7 @@ class BlocksRecorder(LoadRecorder):
 
     def _lose(self, arm: Arm, time_us: int, silent_s: float | None) -> None:
         """The arm gets no more turns, and keeps no connection by which it could disturb the others."""
-        arm.record.give_up(self._users_of(arm), time_us)
+        arm.give_up(self.users(), time_us)
         arm.record.lost = {"atUs": time_us, "silentS": silent_s}
         for connection in arm.connections:
             connection.close()
@@ -245,9 +281,6 @@ class BlocksRecorder(LoadRecorder):
         else:
             what = f"{arm.record.unfinished} requests had no answer for {silent_s:.0f} s"
         logger.warning("%s: %s, so it is not loaded any more", arm.host, what)
-
-    def _users_of(self, arm: Arm) -> list:
-        return [user for user in self.users() if user.arm is arm]
 
     def _warm_up(self, arm: Arm, place: int) -> None:
         """One long slice: the ramp, and then until the arm is steady, within a bound."""
@@ -269,16 +302,19 @@ class BlocksRecorder(LoadRecorder):
         warming.settled_us = now - step_us
         answers.stop()
         self._end()
-        arm.slice_us = slice_length_us(self.shortest_slice_us, service_us + arm.pause_us)
-        unqueued_us = answers.unqueued_us(start_us)
-        arm.settling_us = settling_time_us(unqueued_us, arm.pause_us, arm.slice_us)
+        unqueued_us, settles_us = answers.unqueued_us(start_us), 0.0
+        if arm.arrivals is not None:
+            mean_us = answers.mean_us(now - step_us, now)
+            relaxes_us = relaxation_us(arm.arrivals.rate, unqueued_us, mean_us)
+            settles_us = RELAXATIONS_TO_SETTLE * relaxes_us
+        cycle_us = max(service_us + arm.pause_us, settles_us / MAX_SETTLING / CYCLES_IN_SLICE)
+        arm.slice_us = slice_length_us(self.shortest_slice_us, cycle_us)
+        arm.settling_us = settling_time_us(unqueued_us, arm.pause_us, arm.slice_us, settles_us)
 
     def _open_window(self, start_us: int) -> None:
         self.window_start_us = start_us
         for arm in self.arms:
-            arm.record.window_start_us = start_us
-            arm.record.open_window(arm.joined, arm.opened)
-            arm.record.log.answered_from_us = start_us
+            arm.open_window(start_us)
         self.in_window = True
 
     def show(self, live: dict, service_us: list[list[int]]) -> None:
@@ -297,12 +333,15 @@ class BlocksRecorder(LoadRecorder):
         def per_s(count: int) -> float:
             return round(count * S / loaded_us, 1) if self.in_window and loaded_us else 0.0
 
-        return {
+        live = {
             "users": arm.joined,
             "rps": per_s(log.requests),
             "failuresPerS": per_s(log.failures),
             "p95Ms": arm.p95_ms,
         }
+        if arm.arrivals is not None:
+            live |= {"late": log.late, "dropped": arm.arrivals.dropped_so_far}
+        return live
 
     def close(self) -> None:
         """Nothing waits before all is written, so an arm's files are of the same instant."""
@@ -332,6 +371,6 @@ class BlocksRecorder(LoadRecorder):
         record.close(end_us)
         record.stop_counting_connections(arm.opened)
         if record.lost is None:
-            record.give_up(self._users_of(arm), end_us)
-        account = record.account(record.unanswered(), arm.seed)
+            arm.give_up(self.users(), end_us)
+        account = record.account(arm.seed)
         write_account(arm.environment, arm.folder, merge_accounts([account]))

@@ -19,7 +19,7 @@ POOLSCOPE_THINK_TIME_MIN_S   shortest and longest pause of a user between two re
 POOLSCOPE_THINK_TIME_MAX_S   (default: 0)
 POOLSCOPE_ARRIVAL_RATE       requests per second of all processes together (default: closed loop)
 POOLSCOPE_ARRIVALS           "constant" or "poisson" (default: constant)
-POOLSCOPE_MAX_CONNECTIONS    arrivals of one process that may be without an answer (default: 10000,
+POOLSCOPE_MAX_CONNECTIONS    arrivals of one process, or arm, that may be without an answer (default: 10000,
                              and no more than open files are allowed); more are dropped
 POOLSCOPE_LOCUSTFILE         a locustfile whose user classes send the requests instead (own_users.py);
                              routes, think time and client are then theirs to decide
@@ -52,7 +52,7 @@ from locust.event import EventHook
 from locust.user.task import LOCUST_STATE_RUNNING
 from own_users import load_arm_users, load_users
 from routes import Route, read_routes
-from settings import TIMEOUT_S, choice, number
+from settings import MAX_CONNECTIONS, TIMEOUT_S, choice, number
 
 GROUP = read_group()
 """The arms that take turns; None for a run of its own."""
@@ -65,7 +65,6 @@ SEED = int(os.environ.get("POOLSCOPE_SEED", "1"))
 THINK_TIME_S = (number("POOLSCOPE_THINK_TIME_MIN_S", 0), number("POOLSCOPE_THINK_TIME_MAX_S", 0))
 ARRIVAL_RATE = number("POOLSCOPE_ARRIVAL_RATE", 0)
 ARRIVALS = choice("POOLSCOPE_ARRIVALS", ("constant", "poisson"))
-MAX_CONNECTIONS = int(number("POOLSCOPE_MAX_CONNECTIONS", 10_000))
 CLIENT = choice("POOLSCOPE_CLIENT", ("lean", "fast"))
 OWN_LOCUSTFILE = os.environ.get("POOLSCOPE_LOCUSTFILE")
 
@@ -200,7 +199,7 @@ class ArmUser(LeanClosedLoop):
         super().__init__(environment)
         self.event = self.arm.event
         self.arm.endpoint = self.endpoint
-        self.arm.connections.append(self.connection)
+        self.arm.keep(self.connection)
 
 
 class FastClosedLoop(ClosedLoop, FastUser):
@@ -239,7 +238,13 @@ def user_classes_of(arm: Arm) -> dict[str, type[User]]:
     """By name."""
     if arm.locustfile is not None:
         return load_arm_users(Path(arm.locustfile), arm)
-    base = ArmUser if arm.client == "lean" else FastArmUser
+    kinds = {
+        ("lean", False): ArmUser,
+        ("fast", False): FastArmUser,
+        ("lean", True): LeanArmArrivalUser,
+        ("fast", True): FastArmArrivalUser,
+    }
+    base = kinds[arm.client, arm.arrivals is not None]
     attributes = {
         "abstract": False,
         "arm": arm,
@@ -262,35 +267,72 @@ def prepare(endpoint, routes: list[Route]) -> dict[Route, Callable]:
 
 
 def send_arrivals(user) -> None:
-    """All arrivals of this process, until the user is stopped."""
-    part = share.current
-    start_ns = (part.start_us - EPOCH_OFFSET_US) * 1000
-    arrivals.run(start_ns, part.seed(SEED), part.index, part.processes)
+    """Until the user is stopped."""
+    user.arrivals.run(user.begin)
 
 
-class LeanArrivalUser(LeanUser):
-    """Sends the arrivals of one process."""
+class OpenLoop:
+    """A user that sends all arrivals of its process."""
+
+    timeout_s = TIMEOUT_S
+
+    @property
+    def arrivals(self) -> Arrivals:
+        return arrivals
+
+    def begin(self) -> None:
+        part = share.current
+        start_ns = (part.start_us - EPOCH_OFFSET_US) * 1000
+        self.arrivals.schedule(start_ns, part.seed(SEED), part.index, part.processes)
+
+
+class LeanArrivalUser(OpenLoop, LeanUser):
+    """Through our own client."""
 
     tasks = [send_arrivals]
-    timeout_s = TIMEOUT_S
+    routes = ROUTES
 
     def __init__(self, environment) -> None:
         super().__init__(environment)
-        endpoint = self.endpoint
-        requests = prepare(endpoint, ROUTES)
-        arrivals.make_sender = lambda: LeanSender(arrivals, endpoint, requests)
+        own, endpoint = self.arrivals, self.endpoint
+        requests = prepare(endpoint, self.routes)
+        own.make_sender = lambda: LeanSender(own, endpoint, requests)
 
 
-class FastArrivalUser(FastUser):
+class FastArrivalUser(OpenLoop, FastUser):
     """The same through FastHttpUser, a greenlet for each arrival."""
 
     tasks = [send_arrivals]
-    timeout_s = TIMEOUT_S
 
     def __init__(self, environment) -> None:
         super().__init__(environment)
-        user_class = type(self)
-        arrivals.make_sender = lambda: FastSender(arrivals, user_class(environment))
+        own, user_class = self.arrivals, type(self)
+        own.make_sender = lambda: FastSender(own, user_class(environment))
+
+
+class ArmOpenLoop:
+    """Sends all arrivals of one of several arms; blocks.py schedules them."""
+
+    arm: Arm
+
+    @property
+    def arrivals(self) -> Arrivals:
+        return self.arm.arrivals
+
+    def begin(self) -> None:
+        self.arm.joined = 1
+
+
+class LeanArmArrivalUser(ArmOpenLoop, LeanArrivalUser):
+    abstract = True
+
+    def __init__(self, environment) -> None:
+        super().__init__(environment)
+        self.arm.endpoint = self.endpoint
+
+
+class FastArmArrivalUser(ArmOpenLoop, FastArrivalUser):
+    abstract = True
 
 
 # Locust runs those of the user classes that are not abstract.

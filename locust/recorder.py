@@ -52,7 +52,7 @@ from clock import EPOCH_OFFSET_US, now_us
 from locust.event import EventHook
 from locust.runners import MasterRunner, WorkerRunner
 from request_log import RecordedEvent
-from run_record import DROPPED, UNFINISHED, RunRecord
+from run_record import RunRecord
 from settings import number
 
 logger = logging.getLogger(__name__)
@@ -252,10 +252,7 @@ class Recorder(LoadRecorder):
         """Arrivals go on, so that the load does not change for the window's last requests."""
         deadline_us = self.window_end_us + DRAIN_S * 1e6
         first_ns, end_ns = self.arrivals.window_ns
-        while now_us() < deadline_us and (
-            self.arrivals.next_ns < end_ns
-            or any(first_ns <= sender.intended_ns < end_ns for sender in self.arrivals.busy)
-        ):
+        while now_us() < deadline_us and self.arrivals.is_waited_for(first_ns, end_ns):
             gevent.sleep(DRAIN_POLL_S)
 
     def _open_window(self) -> None:
@@ -287,35 +284,10 @@ class Recorder(LoadRecorder):
         self._stop_clocks()
         record.close(self.window_end_us)
         if self.arrivals:
-            unanswered = self._add_arrivals()
+            record.give_up_arrivals(self.arrivals, self.window_end_us)
         else:
             record.give_up(self.users(), self.window_end_us)
-            unanswered = record.unanswered()
-        return record.account(unanswered, share.current.seed(self.seed))
-
-    def _add_arrivals(self) -> dict:
-        """An open loop's arrivals without an answer, whether they were sent or not."""
-        arrivals, record = self.arrivals, self.record
-        arrivals.give_up((record.window_end_us - EPOCH_OFFSET_US) * 1000)
-        counts = {UNFINISHED: 0, DROPPED: 0}
-        sent = ((UNFINISHED, sender.route, sender.intended_ns, sender) for sender in arrivals.busy)
-        unsent = ((DROPPED, route, intended_ns, None) for route, intended_ns in arrivals.dropped())
-        now = now_us()
-        for error, route, intended_ns, sender in chain(sent, unsent):
-            intended_us = intended_ns // 1000 + EPOCH_OFFSET_US
-            if sender is not None:
-                start_us = sender.start_ns // 1000 + EPOCH_OFFSET_US
-                times = start_us, now - start_us, now - intended_us
-            else:
-                times = intended_us, 0, max(0, record.window_end_us - intended_us)
-            record.log.add_unanswered(error, route.key, intended_us, *times)
-            if intended_us < record.window_start_us:
-                record.warm_up_requests += 1
-            elif intended_us < record.window_end_us:
-                counts[error] += 1
-            else:
-                record.drain_requests += 1
-        return {**counts, "arrivals": arrivals.in_window}
+        return record.account(share.current.seed(self.seed))
 
 
 class WorkerRecorder(Recorder):

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from clock import EPOCH_OFFSET_US
+from arrivals import Arrivals
+from clock import EPOCH_OFFSET_US, now_us
 from locust.event import EventHook
 from locust.stats import RequestStats
 from meter import Meter
@@ -32,6 +33,8 @@ class RunRecord:
         self.meter = Meter()
         self.load_start_us = self.window_start_us = self.window_end_us = 0
         self.warm_up_requests = self.drain_requests = self.unfinished = 0
+        self.arrivals = self.dropped = 0
+        """Of an open loop's window: what was due, and never sent."""
         self.connections: int | None = None
         """Opened within the window; None where the client does not tell."""
         self.lost: dict | None = None
@@ -99,17 +102,41 @@ class RunRecord:
                 self.log.uncounted += 1
                 self.unfinished += 1
 
-    def unanswered(self) -> dict:
-        """A closed loop's counts of requests that have no answer."""
-        return {"unfinished": self.unfinished, "arrivals": 0, "dropped": 0}
+    def give_up_arrivals(self, arrivals: Arrivals, end_us: int) -> None:
+        """The same of an open loop: arrivals without an answer, whether they were sent or not."""
+        self._stop_hearing()
+        arrivals.give_up((end_us - EPOCH_OFFSET_US) * 1000)
+        now = now_us()
+        sent = [(UNFINISHED, sender.route, sender.intended_ns, sender) for sender in arrivals.busy]
+        unsent = [(DROPPED, route, due_ns, None) for route, due_ns in arrivals.dropped()]
+        for error, route, intended_ns, sender in sent + unsent:
+            intended_us = intended_ns // 1000 + EPOCH_OFFSET_US
+            if sender is not None:
+                start_us = sender.start_ns // 1000 + EPOCH_OFFSET_US
+                times = start_us, now - start_us, now - intended_us
+            else:
+                times = intended_us, 0, max(0, end_us - intended_us)
+            self.log.add_unanswered(error, route.key, intended_us, *times)
+            self.log.uncounted += 1
+            if intended_us < self.window_start_us:
+                self.warm_up_requests += 1
+            elif intended_us >= end_us:
+                self.drain_requests += 1
+            elif error == DROPPED:
+                self.dropped += 1
+            else:
+                self.unfinished += 1
+        self.arrivals = arrivals.in_window
 
-    def account(self, unanswered: dict, seed: int) -> dict:
+    def account(self, seed: int) -> dict:
         """The account of this process, after all rows were added; closes the file."""
         self.log.close()
         return {
             "requests": self.requests,
             "failures": self.log.failures,
-            **unanswered,
+            "unfinished": self.unfinished,
+            "arrivals": self.arrivals,
+            "dropped": self.dropped,
             "warmUpRequests": self.warm_up_requests,
             "drainRequests": self.drain_requests,
             "late": self.log.late,

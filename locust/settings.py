@@ -28,3 +28,5 @@ def choice(variable: str, choices: Sequence[str]) -> str:
     if text not in choices:
         raise ValueError(f'Cannot read {variable} "{text}": must be one of {", ".join(choices)}')
     return text
+MAX_CONNECTIONS = int(number("POOLSCOPE_MAX_CONNECTIONS", 10_000))
+"""Arrivals that may be without an answer."""

@@ -20,7 +20,7 @@ export interface Slice {
   startUs: number;
   /** Answers count from here on. */
   settledUs: number;
-  /** From here on nothing is sent. */
+  /** Nothing counts that comes later: in a closed loop nothing is sent any more. */
   endUs: number;
   /** From here on no request is in flight. */
   drainedUs: number;
@@ -130,9 +130,12 @@ export function ownTimeOf(folder: string): OwnTime | null {
   return slices === null ? null : new OwnTime(slices);
 }
 
-/** Requests with their starts in own time. */
+/** Requests with their starts in own time, and with when they were due in an open loop. */
 export function requestsInOwnTime(requests: DataFrame, own: OwnTime): DataFrame {
-  return withTimes(requests, "start_us", (timeUs) => own.at(timeUs));
+  const at = (timeUs: number) => own.at(timeUs);
+  const started = withTimes(requests, "start_us", at);
+  const isOpen = requests.getColumn("intended_start_us").nullCount() < requests.height;
+  return isOpen ? withTimes(started, "intended_start_us", at) : started;
 }
 
 /**

@@ -89,6 +89,20 @@ Deno.test("requests keep their distance from the begin of their turn", async () 
     3_300_000,
   ]);
   deepEqual(requests.getColumn("service_us").toArray().map(Number), [100, 200, 300]);
+  equal(requests.getColumn("intended_start_us").nullCount(), 3);
+});
+
+Deno.test("so do the times at which an open loop's requests were due", async () => {
+  const rows = [
+    "1400000,1500000,100,100100,GET /,200,,5",
+    "4200000,4300000,200,100200,GET /,200,,5",
+  ];
+  const requests = await readRequests(folderWith({
+    "slices.csv": SLICES,
+    "requests.csv": [header("requests.csv"), ...rows, ""].join("\n"),
+  }));
+  const due = requests.getColumn("intended_start_us").toArray().map(Number);
+  deepEqual(due, [1_400_000, 2_300_000]);
 });
 
 Deno.test("gauges of the idle time are left out, but for the last before the blocks", async () => {

@@ -197,3 +197,39 @@ Deno.test("an arm can have user classes of its own, and another the fast client"
     },
   );
 });
+
+Deno.test("arms with arrivals have the same ones in each block, whatever the server does", async () => {
+  const RATE = 200;
+  await using quick = new MisbehavingServer(() => "ok", 2);
+  await using slow = new MisbehavingServer((n) => n % 40 === 0 ? "error" : "ok", 50);
+  await loadArms(
+    [{ server: quick, arrivalRate: RATE }, { server: slow, arrivalRate: RATE, client: "fast" }],
+    { blocksS: 6 },
+    (arms, live) => {
+      for (const [i, { final, requests }] of arms.entries()) {
+        const due = requests.filter((one) => one.due >= final.windowStartUs);
+        assert.equal(due.length, final.arrivals);
+        assert.deepEqual([final.requests, final.unfinished, final.dropped], [due.length, 0, 0]);
+        assert.equal(final.failures > 0, i === 1);
+        assert.equal(requests.length, [quick, slow][i]!.total);
+        assert.equal(final.usersAtWindowStart, 1);
+      }
+      const arrivals = ({ slices, requests }: Outcome) =>
+        slices.filter(({ block }) => block > 0).map(({ start, end }) =>
+          requests.filter(({ due }) => due >= start && due < end).map(({ due }) => due - start)
+            .sort((a, b) => a - b)
+        );
+      const [one, other] = arms.map(arrivals) as [number[][], number[][]];
+      assert.ok(one.length > 4 && one.length === other.length);
+      for (const [block, offsets] of one.entries()) {
+        const common = Math.min(offsets.length, other[block]!.length);
+        assert.ok(common > 20, `${common} arrivals`);
+        for (let i = 0; i < common; i++) {
+          assert.ok(Math.abs(offsets[i]! - other[block]![i]!) <= 1, "not the same arrivals");
+        }
+      }
+      assert.ok(one.some((offsets, block) => block > 0 && offsets[0] !== one[0]![0]));
+      assert.ok(live.at(-1)!.arms!.every(({ dropped, late }) => dropped === 0 && late! >= 0));
+    },
+  );
+});

@@ -85,10 +85,7 @@ export function locustCommand(options: LoadOptions): LoadCommand {
 export interface ArmLoad extends Pick<GeneratorPlace, "host" | "folder"> {
   /** What its users request. */
   routes: readonly unknown[];
-  /** A closed loop. */
-  scenario:
-    & { users: number }
-    & Pick<Scenario, "spawnRate" | "thinkTimeMinS" | "thinkTimeMaxS" | "client">;
+  scenario: LoadOptions["scenario"];
   /** As in {@linkcode LoadOptions}. */
   ownLocustfile?: string;
   /** Of its users' random choices; arms of the same seed request the same. */
@@ -117,18 +114,16 @@ export interface GroupLoadOptions extends Omit<GeneratorPlace, "host"> {
 export function groupCommand(options: GroupLoadOptions): LoadCommand {
   const { arms, folder, sliceS, warmUpS, blocksS, seed } = options;
   const armsFile = join(folder, ".arms.json");
-  const users = arms.reduce((sum, { scenario }) => sum + scenario.users, 0);
+  const usersOf = ({ scenario }: ArmLoad) => scenario.arrivalRate === null ? scenario.users! : 1;
+  const users = arms.reduce((sum, arm) => sum + usersOf(arm), 0);
   const routesFile = (arm: ArmLoad) => join(folder, `.routes-${arms.indexOf(arm)}.json`);
   const ownFile = (arm: ArmLoad) => join(folder, `.locustfile-${arms.indexOf(arm)}.py`);
   const armSettings = arms.map((arm) => ({
     folder: arm.folder,
     host: arm.host,
     contract: routesFile(arm),
-    users: arm.scenario.users,
-    spawnRate: arm.scenario.spawnRate,
-    thinkTimeMinS: arm.scenario.thinkTimeMinS,
-    thinkTimeMaxS: arm.scenario.thinkTimeMaxS,
-    client: arm.scenario.client,
+    users: usersOf(arm),
+    ...settingsOf(arm.scenario),
     locustfile: arm.ownLocustfile === undefined ? null : ownFile(arm),
     seed: arm.seed,
   }));
@@ -148,6 +143,15 @@ export function groupCommand(options: GroupLoadOptions): LoadCommand {
     },
     env: { POOLSCOPE_ARMS: armsFile },
   });
+}
+
+/** What an arm's load consists of beside its users; those of an open loop do not pause. */
+function settingsOf({ arrivalRate, ...scenario }: LoadOptions["scenario"]) {
+  const [thinkTimeMinS, thinkTimeMaxS] = arrivalRate === null
+    ? [scenario.thinkTimeMinS, scenario.thinkTimeMaxS]
+    : [0, 0];
+  const { spawnRate, arrivals, client } = scenario;
+  return { spawnRate, thinkTimeMinS, thinkTimeMaxS, arrivalRate, arrivals, client };
 }
 
 /** How to start the load generator. */

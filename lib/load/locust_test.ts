@@ -63,12 +63,14 @@ Deno.test("locustCommand() has one user per process for an arrival rate", () => 
 });
 
 Deno.test("groupCommand() has the users of all arms, and tells of each in a file", () => {
-  const arm = (folder: string, users: number) => ({
+  const arm = (folder: string, users: number | null, arrivalRate: number | null = null) => ({
     folder,
     host: "http://127.0.0.1:8000",
     routes: [{ name: "GET /posts", path: "/posts", weight: 1 }],
     scenario: {
       users,
+      arrivalRate,
+      arrivals: "poisson" as const,
       client: "lean" as const,
       spawnRate: 5,
       thinkTimeMinS: 0,
@@ -84,11 +86,12 @@ Deno.test("groupCommand() has the users of all arms, and tells of each in a file
     warmUpS: 6,
     blocksS: 40,
     seed: 7,
-    arms: [arm("/group/a", 10), arm("/group/b", 30)],
+    arms: [arm("/group/a", 10), arm("/group/b", 30), arm("/group/c", null, 50)],
     headerEnvironment: { POOLSCOPE_HEADER_TOKEN: "secret" },
   });
   const valueOf = (flag: string) => argv[argv.indexOf(flag) + 1];
-  assert.deepEqual([valueOf("--users"), valueOf("--spawn-rate")], ["40", "40"]);
+  // One sends all arrivals of an open loop.
+  assert.deepEqual([valueOf("--users"), valueOf("--spawn-rate")], ["41", "41"]);
   assert.ok(!argv.includes("--host") && !argv.includes("--csv"));
   assert.equal(startFile, "/group/.start");
   assert.deepEqual(env, {
@@ -107,10 +110,15 @@ Deno.test("groupCommand() has the users of all arms, and tells of each in a file
     spawnRate: 5,
     thinkTimeMinS: 0,
     thinkTimeMaxS: 0.5,
+    arrivalRate: null,
+    arrivals: "poisson",
     client: "lean",
     locustfile: null,
     seed: 9,
   });
+  // Nobody pauses.
+  const { users, thinkTimeMaxS, arrivalRate } = arms[2];
+  assert.deepEqual([users, thinkTimeMaxS, arrivalRate], [1, 0, 50]);
   assert.deepEqual(JSON.parse(files["/group/.routes-0.json"]!), {
     routes: [{ name: "GET /posts", path: "/posts", weight: 1 }],
   });

@@ -41,7 +41,9 @@ export interface LiveSample {
   late?: number;
   dropped?: number;
   /** Of a group, each arm by itself: its slices so far, rates per second of them, and its last P95. */
-  arms?: (Pick<LiveSample, "users" | "rps" | "failuresPerS" | "p95Ms"> & { slices: number })[];
+  arms?: (Pick<LiveSample, "users" | "rps" | "failuresPerS" | "p95Ms" | "late" | "dropped"> & {
+    slices: number;
+  })[];
   /** Of a group: the current block, from 1 (0 in the warm-up), and how many are expected. */
   block?: number;
   blocks?: number;

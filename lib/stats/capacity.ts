@@ -3,7 +3,7 @@
  * slower arm is asked less often.
  */
 
-import type { Plan } from "../plan.ts";
+import { GROUP_START_S, LEAST_WARM_UP_S, type Plan } from "../plan.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
 import type { PathRatio, ScenarioSummary } from "./summary.ts";
 
@@ -41,7 +41,8 @@ export function groupArms(
 
 /**
  * The plan of the open loop that a study's plan asks for: each arm at the given shares of the
- * capacity of the weakest arm in its comparison, without copies. Null where nothing succeeded.
+ * capacity of the weakest arm in its comparison, without copies. Arms that took turns take them here too,
+ * and count for as many seconds each. Null where nothing succeeded.
  */
 export function openLoopPlan(
   plan: Plan,
@@ -52,9 +53,9 @@ export function openLoopPlan(
   if (openLoop === undefined) return null;
 
   const originals = scenarios.filter(({ scenario, ownUsers }) => !scenario.replica && !ownUsers);
-  const cells = groupArms(originals, ratios).flatMap(({ arms, capacityRps }) => {
-    if (capacityRps === null) return [];
-    const rates = openLoop.shares.map((share) => Number((share * capacityRps).toPrecision(3)));
+  const groups = groupArms(originals, ratios).filter(({ capacityRps }) => capacityRps !== null);
+  const cells = groups.flatMap(({ arms, capacityRps }) => {
+    const rates = openLoop.shares.map((share) => Number((share * capacityRps!).toPrecision(3)));
     return arms.flatMap((arm) => {
       const { scenario } = scenarios.find((one) => one.arm === arm && one.users !== null)!;
       return rates.map((arrivalRate) => createScenario({ ...scenario, users: null, arrivalRate }));
@@ -66,8 +67,16 @@ export function openLoopPlan(
     purpose:
       `Open loop: latency at equal arrival rates, ${percent}% of what the weaker arm of each comparison answered at most.`,
     warmUpS: openLoop.warmUpS,
-    windowS: openLoop.windowS,
     rounds: openLoop.rounds,
+    ...(plan.design === "alternating"
+      ? {
+        design: plan.design,
+        windowS: plan.windowS,
+        minutes: openLoop.rounds / 60 *
+          (groups.length * openLoop.shares.length * GROUP_START_S +
+            cells.length * (Math.max(LEAST_WARM_UP_S, openLoop.warmUpS) + openLoop.windowS)),
+      }
+      : { windowS: openLoop.windowS }),
   });
 }
 
@@ -76,7 +85,10 @@ export function followUpPlan(
   { name, functionalCheck, seed, apps }: Plan,
   suffix: string,
   cells: readonly Scenario[],
-  { purpose, ...durations }: Pick<Plan, "purpose" | "warmUpS" | "windowS" | "rounds">,
+  { purpose, ...durations }: Pick<
+    Plan,
+    "purpose" | "warmUpS" | "windowS" | "rounds" | "design" | "minutes"
+  >,
 ): Plan | null {
   const scenarios = [...new Map(cells.map((cell) => [scenarioId(cell), cell])).values()];
   return scenarios.length === 0 ? null : {

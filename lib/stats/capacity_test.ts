@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { syntheticPlan, syntheticStudy } from "../testing/synthetic_study.ts";
 import type { Plan, PlannedRun } from "../plan.ts";
 import { loadStudy } from "../report/study.ts";
-import { createScenario } from "../scenario.ts";
+import { createScenario, scenarioId } from "../scenario.ts";
+import { blocksS, groupScenarios } from "../groups.ts";
 import { groupArms, openLoopPlan } from "./capacity.ts";
 
 const openLoop = { shares: [0.5, 0.95], rounds: 6, warmUpS: 2, windowS: 7 };
@@ -35,6 +36,24 @@ Deno.test("openLoopPlan() gives both paths of a pair the rates of the weaker one
   const { rounds, warmUpS, windowS, name, purpose } = followUp;
   assert.deepEqual([rounds, warmUpS, windowS, name], [6, 2, 7, "synthetic-open-loop"]);
   assert.match(purpose, /at equal arrival rates, 50 and 95% of what the weaker arm/);
+});
+
+Deno.test("openLoopPlan() of arms that took turns has them take turns, each for its seconds", async () => {
+  const long = { ...openLoop, windowS: 70 };
+  const { plan, scenarios, ratios } = await studyOf(
+    syntheticPlan({ rounds: 1, users: [100], design: "alternating", openLoop: long }),
+    () => ({ rps: 100 }),
+  );
+  const followUp = openLoopPlan(plan, scenarios, ratios)!;
+  assert.equal(followUp.design, "alternating");
+  assert.equal(followUp.windowS, plan.windowS);
+  const groups = groupScenarios(followUp.scenarios);
+  assert.deepEqual(new Set(groups.map(({ length }) => length)), new Set([2]));
+  const byId = new Map(followUp.scenarios.map((scenario) => [scenarioId(scenario), scenario]));
+  for (const group of groups) {
+    const arms = group.map((id) => byId.get(id)!);
+    assert.ok(Math.abs(blocksS(followUp, arms) - 2 * long.windowS) < 1e-6);
+  }
 });
 
 Deno.test("openLoopPlan() leaves out what never succeeded as a measure, not as an arm", async () => {

@@ -54,14 +54,14 @@ export function percentilesMs(sorted: Float64Array): LatencyMs {
  * @returns Sorted times in microseconds, and above which percentile they are only lower bounds.
  */
 export function responseTimes(
-  { requests, correct, unfinished, dropped }: WindowCut,
+  { requests, timed, waiting: without }: WindowCut,
 ): { sorted: Float64Array; exactUpTo: number } {
   const { responseUs } = requests;
-  const answered = sortedUs(responseUs, correct);
-  const waiting = [...sortedUs(responseUs, unfinished), ...sortedUs(responseUs, dropped)];
+  const answered = sortedUs(responseUs, timed);
+  const waiting = sortedUs(responseUs, without);
   if (waiting.length === 0) return { sorted: answered, exactUpTo: 100 };
   const sorted = Float64Array.from([...answered, ...waiting]).sort();
-  const first = Math.min(...waiting);
+  const first = waiting[0]!;
   const below = sorted.findIndex((value) => value >= first);
   const exact = 100 * below / sorted.length;
   return { sorted, exactUpTo: Math.max(exact, knownUpTo(sorted, answered)) };

@@ -15,7 +15,7 @@ import { planRuns } from "../plan.ts";
 import { createScenario, PATHS, type Scenario, scenarioId } from "../scenario.ts";
 import type { FinalAccount } from "../store/manifest.ts";
 import { deliveryTrouble } from "./delivery.ts";
-import { percentilesMs } from "./latency.ts";
+import { percentilesMs, responseTimes } from "./latency.ts";
 import { compareScenarios } from "./comparisons.ts";
 import { studyContext } from "./context.ts";
 import { differingSettings, isLowerBound, summariseRun, summariseScenarios } from "./summarise.ts";
@@ -102,6 +102,37 @@ Deno.test("cutWindow() of a run with turns counts answers of their settled parts
   const none = cutWindow(frame, { startUs, endUs: startUs + 3000 });
   assert.deepEqual([none.turns, none.counted.correct, none.timed.length], [null, 5, 5]);
   assert.equal(none.counted.inFlightS, null);
+});
+
+Deno.test("cutWindow() of an open loop with turns times what was due in their settled parts", async () => {
+  const turn = { block: 1, place: 1, startUs, settledUs: startUs + 300, endUs: startUs + 1000 };
+  const due = (intended: number, waited: number, serviceUs: number, error?: string) => ({
+    intendedUs: startUs + intended,
+    startUs: startUs + intended + waited,
+    serviceUs,
+    responseUs: waited + serviceUs,
+    ...(error !== undefined && { error, status: 0 }),
+  });
+  const frame = await frameOf([
+    due(100, 0, 500), // Due before it had settled, and answered after: throughput alone.
+    due(290, 50, 10), // Sent after it had settled, but due before.
+    due(300, 0, 100),
+    due(990, 500, 600), // Due in it, sent and answered after its end: latency alone.
+    due(1000, 0, 50), // Arrivals go on until that.
+    due(200, 0, 900, "unfinished"),
+    due(700, 0, 900, "unfinished"),
+    due(800, 0, 0, "dropped"),
+  ]);
+  const cut = cutWindow(frame, { startUs, endUs: startUs + 3000 }, true, [turn]);
+  const { timed, waiting, requests, turns, counted } = cut;
+  assert.deepEqual([...timed].map((i) => requests.responseUs![i]), [100, 1100]);
+  assert.deepEqual([...waiting].map((i) => requests.intendedUs![i]! - startUs), [700, 800]);
+  assert.deepEqual([...turns![0]!.timesUs], [100, 1100]);
+  assert.equal(turns![0]!.serviceMs, 0.35);
+  assert.equal(counted.correct, 3);
+  assert.deepEqual([cut.correct.length, cut.unfinished.length, cut.dropped.length], [5, 2, 1]);
+  const { sorted } = responseTimes(cut);
+  assert.deepEqual([...sorted], [0, 100, 900, 1100]);
 });
 
 Deno.test("summariseRun() counts correct answers and takes exact percentiles of them", async () => {

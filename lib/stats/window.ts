@@ -30,7 +30,7 @@ export interface SliceRates {
   lateRps: number;
   /** Mean service time of what was timed, in milliseconds; NaN where nothing was. */
   serviceMs: number;
-  /** Service times of what was timed, in microseconds, in no order. */
+  /** Service times of what was timed, in an open loop response times, in microseconds, in no order. */
   timesUs: Float64Array;
 }
 
@@ -50,7 +50,7 @@ export type WindowCut = ReturnType<typeof cutWindow>;
  *
  * Of a run that took turns, throughput is of the answers of the turns' counted parts, whenever they were
  * sent (counting requests sent would add every user to each arm), and latency of what was sent in them,
- * one service time after a turn's begin at the earliest.
+ * one service time after a turn's begin at the earliest; in an open loop of what was due in them.
  */
 export function cutWindow(
   requests: DataFrame,
@@ -94,7 +94,9 @@ export function cutWindow(
     failed: placesOf(OUTCOMES.failed),
   };
   const windowS = (to - from) / 1e6;
-  const inTurns = turns && countTurns(columns, answered, turns.filter((turn) => turn.block > 0));
+  const waiting = [OUTCOMES.unfinished, OUTCOMES.dropped].flatMap((kind) => others[kind]!);
+  const ownTurns = turns?.filter((turn) => turn.block > 0) ?? null;
+  const inTurns = ownTurns && countTurns(columns, answered, ownTurns, openLoop);
   return {
     window,
     windowS,
@@ -108,6 +110,10 @@ export function cutWindow(
     dropped: placesOf(OUTCOMES.dropped),
     /** Of those answered as they should be, whose latency counts. */
     timed: inTurns?.timed ?? answered.correct,
+    /** Of an open loop, those without an answer that would be among them. */
+    waiting: Uint32Array.from(
+      ownTurns === null ? waiting : waiting.filter((i) => isDueInTurns(columns, ownTurns, i)),
+    ),
     /** The turns, with the correct answers of their counted parts; null where there are none. */
     turns: inTurns?.turns ?? null,
     /**
@@ -119,12 +125,28 @@ export function cutWindow(
   };
 }
 
+/** Whether an arrival of an open loop was due in the counted part of a turn. */
+function isDueInTurns({ intendedUs }: RequestColumns, turns: readonly Turn[], i: number): boolean {
+  const due = intendedUs?.[i] ?? NaN;
+  const turn = turns[lastBegun(turns, due)];
+  return turn !== undefined && due >= turn.settledUs && due < turn.endUs;
+}
+
 function countTurns(
-  { startUs, serviceUs }: RequestColumns,
+  columns: RequestColumns,
   places: { correct: Uint32Array; failed: Uint32Array },
   turns: readonly Turn[],
+  openLoop: boolean,
 ) {
-  const counts = turns.map(() => ({ correct: 0, failed: 0, late: 0, timesUs: [] as number[] }));
+  const { startUs, serviceUs, responseUs } = columns;
+  const latencyUs = openLoop ? responseUs! : serviceUs;
+  const counts = turns.map(() => ({
+    correct: 0,
+    failed: 0,
+    late: 0,
+    serviceUs: 0,
+    timesUs: [] as number[],
+  }));
   const timed: number[] = [];
   let inFlightUs = 0;
   // At a turn's begin all users ask at once: until then, answers come sooner than later on.
@@ -142,9 +164,13 @@ function countTurns(
         if (kind === "correct" && 2 * end >= turn.settledUs + turn.endUs) counts[at]!.late++;
       }
       const timedUs = Math.max(turn.settledUs, turn.startUs + queuedUs);
-      if (kind === "failed" || start < timedUs || start >= turn.endUs) continue;
+      const isTimed = openLoop
+        ? isDueInTurns(columns, turns, i)
+        : start >= timedUs && start < turn.endUs;
+      if (kind === "failed" || !isTimed) continue;
       timed.push(i);
-      counts[at]!.timesUs.push(serviceUs[i]!);
+      counts[at]!.timesUs.push(latencyUs[i]!);
+      counts[at]!.serviceUs += serviceUs[i]!;
     }
   }
   const secondsOf = ({ settledUs, endUs }: Turn) => (endUs - settledUs) / 1e6;
@@ -152,7 +178,7 @@ function countTurns(
   return {
     timed: Uint32Array.from(timed),
     turns: turns.map((turn, at): SliceRates => {
-      const { correct, late, timesUs } = counts[at]!;
+      const { correct, late, serviceUs, timesUs } = counts[at]!;
       const rate = (count: number) => secondsOf(turn) > 0 ? count / secondsOf(turn) : 0;
       return {
         block: turn.block,
@@ -160,7 +186,7 @@ function countTurns(
         rps: rate(correct),
         earlyRps: rate(2 * (correct - late)),
         lateRps: rate(2 * late),
-        serviceMs: timesUs.reduce((sum, us) => sum + us, 0) / timesUs.length / 1000,
+        serviceMs: serviceUs / timesUs.length / 1000,
         timesUs: Float64Array.from(timesUs),
       };
     }),

@@ -201,7 +201,7 @@ export const RUN_COLUMNS = {
   /**
    * Columns of `slices.csv`, of a run that takes turns with others: a row per turn, times in Unix time,
    * microseconds. `block` is 0 in the warm-up; `place` is the turn's place in its block. Answers count
-   * from `settled_us` to `end_us`, after which nothing is sent; at `drained_us` no request is in flight.
+   * from `settled_us` to `end_us`, after which a closed loop sends nothing; at `drained_us` no request is in flight.
    */
   "slices.csv": {
     block: "integer",

@@ -18,6 +18,8 @@ interface Arm {
   path?: string;
   /** @default 8 */
   users?: number;
+  /** Of an open loop, whose arrivals are Poisson's. @default {a closed loop} */
+  arrivalRate?: number;
   /** @default 0 */
   thinkTimeS?: number;
   /** @default "lean" */
@@ -54,7 +56,8 @@ export interface Outcome {
   folder: string;
   final: FinalAccount;
   slices: Slice[];
-  requests: { start: number; end: number; route: string; error: string }[];
+  /** `due` is 0 in a closed loop. */
+  requests: { due: number; start: number; end: number; route: string; error: string }[];
 }
 
 function routeOf(path: string) {
@@ -75,7 +78,8 @@ async function readOutcome(folder: string, arm: number): Promise<Outcome> {
   const requests = readRows(
     join(folder, "requests.csv"),
     "intended_start_us,start_us,service_us,response_us,route,status,error,bytes",
-  ).map(([, start, service, , route, , error]) => ({
+  ).map(([due, start, service, , route, , error]) => ({
+    due: Number(due),
     start: Number(start),
     end: Number(start) + Number(service),
     route: route!,
@@ -107,9 +111,11 @@ function assertTurns(arms: readonly Outcome[]): void {
     assert.ok(i === 0 || all[i - 1]!.drained < slice.start, "never two arms at once");
   });
   for (const { requests, slices, final } of arms) {
-    for (const { start, end, error } of requests) {
+    for (const { due, start, end, error } of requests) {
       const slice = slices.findLast((slice) => slice.start <= start)!;
-      assert.ok(start <= slice.end && end <= slice.drained, `${start} ${end} of ${error}`);
+      // Arrivals go on until what was due is answered.
+      const isInTurn = due === 0 ? start <= slice.end : slice.start <= due && due <= start;
+      assert.ok(isInTurn && end <= slice.drained, `${due} ${start} ${end} of ${error}`);
     }
     const inWindow = slices.filter(({ block }) => block > 0);
     if (slices.length > 0) assert.equal(slices[0]!.start, final.loadStartUs);
@@ -141,7 +147,9 @@ export async function loadArms(
         host: arm.server.url,
         routes: [routeOf(arm.path ?? "/posts")],
         scenario: {
-          users: arm.users ?? 8,
+          users: arm.arrivalRate === undefined ? arm.users ?? 8 : null,
+          arrivalRate: arm.arrivalRate ?? null,
+          arrivals: "poisson",
           client: arm.client ?? "lean",
           spawnRate: 40,
           thinkTimeMinS: arm.thinkTimeS ?? 0,
