@@ -7,7 +7,7 @@ import { sweep } from "./hosts/owned.ts";
 import { executeNotebooks } from "./notebooks/execute.ts";
 import { EXPORTED_STUDY, interruptible } from "./notebooks/guard.ts";
 import { convertToHtml } from "./notebooks/html.ts";
-import { chooseNotebooks, NOTEBOOKS } from "./notebooks/notebook.ts";
+import { chooseNotebooks, NOTEBOOKS, POOL_SIZE_NOTEBOOK } from "./notebooks/notebook.ts";
 import { notebookView } from "./notebooks/progress.ts";
 import { describeOutcome } from "./report/answer.ts";
 import { expectStudy } from "./report/checked.ts";
@@ -45,7 +45,8 @@ const OTHER_STEPS = 2;
 export async function exportStudy(study: Study, options: ExportOptions = {}): Promise<string[]> {
   expectStudy("exportStudy", study);
   const { onEvent = notebookView() } = options;
-  const notebooks = await chooseNotebooks(options.furtherNotebooks);
+  const notebooks = (await chooseNotebooks(options.furtherNotebooks))
+    .filter((path) => study.poolSizes.length > 0 || basename(path) !== POOL_SIZE_NOTEBOOK);
   using interrupt = interruptible(options.signal, "The export was interrupted; the study is kept");
   const { signal } = interrupt;
   using _lock = await lockStudy(study.folder, "an export");

@@ -4,11 +4,17 @@ import { GROUP_START_S, LEAST_WARM_UP_S, type Plan, type PlannedRun } from "./pl
 import { compareLevels, type Scenario, scenarioId } from "./scenario.ts";
 import { pairScenarios } from "./stats/comparisons.ts";
 import { MIN_BLOCKS } from "./stats/disturbed.ts";
+import { sizeFamilies } from "./stats/pool_sizes.ts";
 
-/** The scenarios of an alternating plan that are compared with each other, directly or by a third. */
+/**
+ * The scenarios of an alternating plan that are compared with each other, directly or by a third, and pool
+ * sizes from which one is selected.
+ */
 export function groupScenarios(scenarios: readonly Scenario[]): string[][] {
   const groups = scenarios.map((scenario) => [scenarioId(scenario)]);
-  for (const { base, other } of pairScenarios(scenarios)) {
+  const beside = sizeFamilies(scenarios)
+    .flatMap((family) => family.slice(1).map((other) => ({ base: family[0]!, other })));
+  for (const { base, other } of [...pairScenarios(scenarios), ...beside]) {
     const [one, two] = [base, other]
       .map((scenario) => groups.find((group) => group.includes(scenarioId(scenario)))!);
     if (one === two) continue;

@@ -56,6 +56,26 @@ function seedSettings(framework: Framework, path: Path): ScenarioValues {
   };
 }
 
+/** The sizes of which the plan `pool-size` lets one be chosen. */
+const POOL_SIZES = [1, 2, 5, 10, 20, 40, 64];
+
+/**
+ * Each app over all pool sizes, and direct: its transactions wait for something else, as those of an app
+ * do that calls another service before it commits. Else a handful of connections use up two cores.
+ */
+function poolSizeScenarios(): Cell[] {
+  const shared = { users: 64, holdMs: 50, dbMemoryMiB: 256 };
+  return FRAMEWORKS.flatMap((framework): Cell[] => [
+    { framework, path: "direct", ...shared },
+    ...POOL_SIZES.map((defaultPoolSize): Cell => ({
+      framework,
+      path: "pooled",
+      ...shared,
+      defaultPoolSize,
+    })),
+  ]);
+}
+
 /** A plan as its file would have it. */
 type NamedPlan = Omit<PlanFile, "name" | "scenarios"> & { scenarios: Cell[] };
 
@@ -88,6 +108,15 @@ export const NAMED_PLANS: Record<string, NamedPlan> = {
   },
   frameworks: ANSWER,
   quick: ANSWER,
+  "pool-size": {
+    purpose: "Seven pool sizes and direct, side by side: which is the smallest that does?",
+    design: "alternating",
+    minutes: 36,
+    warmUpS: 6,
+    windowS: 1,
+    rounds: 3,
+    scenarios: poolSizeScenarios(),
+  },
   reference: {
     purpose: "The full matrix with long windows, for conclusions that are shared.",
     warmUpS: 15,

@@ -265,6 +265,8 @@ export interface PlanChanges
    * at its levels; besides `users`, where those are given too. @default the plan's
    */
   arrivalRates?: number[];
+  /** Pooled cells with each of these default_pool_sizes, of which one is selected. @default the plan's */
+  poolSizes?: number[];
   /** Settings given to every scenario. @default none */
   settings?: ScenarioValues;
   /** Rounds, warm-up and window of the open loop become no longer than these. @default the plan's */
@@ -281,6 +283,7 @@ const CHANGES: Record<keyof PlanChanges, true> = {
   paths: true,
   users: true,
   arrivalRates: true,
+  poolSizes: true,
   settings: true,
   rounds: true,
   maxRounds: true,
@@ -363,8 +366,9 @@ function changeCells(plan: Plan, changes: PlanChanges): Scenario[] {
   const cells = new Map<string, Scenario>();
   const add = (cell: Scenario) => cells.set(scenarioId(cell), cell);
   for (const scenario of kept) {
-    if (levels.length === 0) add(changed(scenario));
-    for (const level of levels) add(changed(scenario, level));
+    for (const level of levels.length === 0 ? [undefined] : levels) {
+      withSizes(changed(scenario, level), changes.poolSizes).forEach(add);
+    }
   }
   const copies = (given ?? plan.scenarios).filter(({ replica }) => replica > 0);
   const keptCopies = copies.map((copy) => ({ ...changed(copy), replica: copy.replica }))
@@ -381,6 +385,13 @@ function changeCells(plan: Plan, changes: PlanChanges): Scenario[] {
       paths.join(", ")
     }`,
   );
+}
+
+/** A pooled cell with each of these pool sizes; any other as it is. */
+function withSizes(cell: Scenario, sizes: readonly number[] = []): Scenario[] {
+  return cell.path === "direct" || sizes.length === 0
+    ? [cell]
+    : sizes.map((defaultPoolSize) => createScenario({ ...cell, defaultPoolSize }));
 }
 
 /** Settings for every scenario of a plan; one of one loop ends the plan's other loop. */
@@ -462,7 +473,7 @@ export function planHash(plan: Plan): string {
 }
 
 /** A seeded generator of uniform numbers in [0, 1): mulberry32, by Tommy Ettinger. */
-function mulberry32(seed: number): () => number {
+export function uniformDraws(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -490,7 +501,7 @@ function mulberry32(seed: number): () => number {
  * ```
  */
 export function planRuns(plan: Plan, rounds: number = plan.rounds): PlannedRun[] {
-  const random = mulberry32(plan.seed);
+  const random = uniformDraws(plan.seed);
   const runs: PlannedRun[] = [];
   for (let round = 1; round <= rounds; round++) {
     const order = [...plan.scenarios];

@@ -37,6 +37,7 @@ function run(arm: string, changes: Partial<Work>, queries: number | null = null)
     queryUs: 0,
     maxClients: 8,
     maxServers: 8,
+    maxServersActive: 9,
     meanServersActive: 2,
     logins: 0,
   };

@@ -18,6 +18,7 @@ const quiet: PgbouncerActivity = {
   meanWaiting: 0,
   maxClients: 8,
   maxServers: 8,
+  maxServersActive: 9,
   meanServersActive: 2,
   logins: 0,
 };

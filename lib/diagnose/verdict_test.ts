@@ -102,6 +102,7 @@ function telemetryOf(
       queryUs: 2e5,
       maxClients: 8,
       maxServers: 4,
+      maxServersActive: 9,
       meanServersActive: 0.4,
       logins: 0,
       starvedUs: 0,

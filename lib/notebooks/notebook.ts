@@ -5,10 +5,14 @@ import { z } from "zod";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 
+/** Of a study that tries pool sizes. */
+export const POOL_SIZE_NOTEBOOK = "20_pool_size.ipynb";
+
 /** The notebooks that make the pages of a study's report, in their order. */
 export const STUDY_NOTEBOOKS = [
   "00_overview.ipynb",
   "10_frameworks.ipynb",
+  POOL_SIZE_NOTEBOOK,
   "30_open_loop.ipynb",
   "40_diagnosis.ipynb",
   "90_report.ipynb",

@@ -18,6 +18,7 @@ import { claimWords } from "../wording/claims.ts";
 import { atLevels, formatRatioEstimate } from "../wording/format.ts";
 import { checkWords } from "../wording/study.ts";
 import { joinTexts, Markdown } from "./display.ts";
+import { poolSizeHeadlines } from "./pool_sizes.ts";
 import { explainPairs } from "./pooler.ts";
 import { describeCores, readArmRatios } from "./readings.ts";
 import type { Study } from "./study.ts";
@@ -229,7 +230,12 @@ export function conclusion(study: Study): Markdown {
   if (context.functionalCheck) return new Markdown(describeCheck(study));
   if (study.ratios.length === 0) {
     return new Markdown(
-      joinTexts("\n\n", say.noPair, armRatios.length > 0 && readArmRatios(study)),
+      joinTexts(
+        "\n\n",
+        poolSizeHeadlines(study).join("\n"),
+        say.noPair,
+        armRatios.length > 0 && readArmRatios(study),
+      ),
     );
   }
   const byApp = Map.groupBy(pairEvidence(study), ({ pair }) => `${pair.label} ${pair.reuse}`);
@@ -243,7 +249,7 @@ export function conclusion(study: Study): Markdown {
     !study.complete && say.incomplete(study.missing.length),
   );
   return new Markdown([
-    apps.map((own) => headline(study, own)).join("\n"),
+    [...poolSizeHeadlines(study), ...apps.map((own) => headline(study, own))].join("\n"),
     `<details><summary>${say.inNumbers}</summary>`,
     apps.map((own) => numbers(study, own)).join("\n"),
     "</details>",

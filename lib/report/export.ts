@@ -26,7 +26,7 @@ export interface ExportTablesOptions {
 
 /**
  * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `comparisons.csv`, `plots/rps_comparison.png` and
- * `plots/p95_latency_comparison.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
+ * `plots/p95_latency_comparison.png`, of pool sizes `plots/pool_sizes.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
  * `plots/open_loop_latency.png`; returns their paths.
  */
 export function exportTables(study: Study, options: ExportTablesOptions = {}): string[] {
@@ -39,6 +39,9 @@ export function exportTables(study: Study, options: ExportTablesOptions = {}): s
     "plots/rps_comparison.png": shown.rpsComparisonFigure(study.scenarios, study).png(),
     "plots/p95_latency_comparison.png": shown.p95ComparisonFigure(study.scenarios, study).png(),
   };
+  if (study.poolSizes.length > 0) {
+    files["plots/pool_sizes.png"] = shown.poolSizeFigure(study).png();
+  }
   if (openLoop !== null) {
     // Throughput at a given rate is what was offered: its ratio says nothing.
     files["open_loop.csv"] = summaryCsv({ ...openLoop, ratios: [] });
@@ -73,10 +76,14 @@ export function summaryReport(study: Study, options: ExportTablesOptions = {}): 
   if (study.context.functionalCheck) return checkReport(study, openLoop);
   const [published, flaws] = [shown.publishedTable(study), shown.flawsTable(study)];
   const hasPairs = study.ratios.length > 0;
+  const hasSizes = study.poolSizes.length > 0;
   const hasOtherArms = study.armRatios.length > 0;
   return page(
     `# Should you put PgBouncer in front of PostgreSQL? The answer of ${study.name}`,
     shown.conclusion(study),
+    hasSizes && "![Throughput of every pool size beside the best](plots/pool_sizes.png)",
+    hasSizes && shown.readPoolSizes(study),
+    hasSizes && shown.poolSizeTable(study),
     "![Throughput of every arm at each load](plots/rps_comparison.png)",
     "## Can these numbers be believed?",
     shown.readGates(study),

@@ -8,6 +8,7 @@ export { latencyFigure } from "../figures/levels.ts";
 export { loadFigure } from "../figures/distribution.ts";
 export { scenarioMatrixFigure } from "../figures/matrix.ts";
 export { openLoopFigure } from "../figures/levels.ts";
+export { poolSizeFigure } from "../figures/pool_sizes.ts";
 export { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
 export { resourceFigure } from "../figures/over_time.ts";
 export { throughputFigure } from "../figures/levels.ts";
@@ -15,6 +16,7 @@ export { waterfallFigure } from "../figures/waterfall.ts";
 export { carryOverTable, readAlternation, turnsTable } from "./alternation.ts";
 export { conclusion } from "./answer.ts";
 export { evidenceTable, readEvidence, readTelemetry, telemetryTable } from "./pooler.ts";
+export { poolSizeTable, readPoolSizes } from "./pool_sizes.ts";
 export * from "./published.ts";
 export {
   describeSpent,

@@ -22,6 +22,7 @@ import {
 import { latencyCurve, type LatencyPoint } from "../stats/latency.ts";
 import { compareScenarios } from "../stats/comparisons.ts";
 import type { FamilyResult, StoppingRule } from "../stats/family.ts";
+import { type PoolSizes, poolSizes } from "../stats/pool_sizes.ts";
 import { summariseScenarios } from "../stats/summarise.ts";
 import type { ArmRatio, PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
 import type { RunCounts } from "../store/events.ts";
@@ -55,6 +56,8 @@ export class Study {
   readonly ratios: PathRatio[];
   /** Copies (A/A) and other settings over the arms that they are compared with. */
   readonly armRatios: ArmRatio[];
+  /** Pool sizes from which one is selected; none where a plan tries fewer than three. */
+  readonly poolSizes: PoolSizes[];
   /** What turns of the arms may hide; null in the consecutive design. */
   readonly alternation: Alternation | null;
   /** When the study looks at its data. */
@@ -89,6 +92,7 @@ export class Study {
     const decided = compareScenarios(plan, this.scenarios, this.runs);
     this.ratios = decided.ratios;
     this.armRatios = decided.armRatios;
+    this.poolSizes = poolSizes(plan.scenarios, this.runs);
     this.alternation = alternationOf(this.scenarios, this.runs, [
       ...this.ratios.map((pair) => ({
         ...pair,

@@ -47,6 +47,9 @@ export interface SelectionOptions {
 
 const RESAMPLES = 2000;
 
+/** What a candidate may lose to the best, as a share of its throughput. */
+export const TOLERATED_LOSS = 0.05;
+
 /** Bounds of what is lost to the best, as logarithms of shares. */
 function boundLosses(
   starts: readonly StartOfCandidates[],
@@ -130,7 +133,7 @@ function resample(
  */
 export function selectSmallest(
   starts: readonly StartOfCandidates[],
-  { tolerated = 0.05, alpha = 0.05, uniform }: SelectionOptions,
+  { tolerated = TOLERATED_LOSS, alpha = 0.05, uniform }: SelectionOptions,
 ): Selection {
   const k = starts[0]?.[0]?.length ?? 0;
   if (k < 2) throw new RangeError(`Cannot select among ${k} candidates: two are needed`);

@@ -7,6 +7,7 @@ import { driftBound } from "./drift_bound.ts";
 import { type Comparison, decideFamily, stoppingRule } from "./family.ts";
 import { momentsOf } from "./interval.ts";
 import { latencyRatios } from "./latency_ratios.ts";
+import { sizeFamilies } from "./pool_sizes.ts";
 import { differingSettings, shortCause } from "./summarise.ts";
 import type {
   ArmRatio,
@@ -23,10 +24,12 @@ type PairKind = "path" | ArmRatio["kind"];
  * The pairs that a plan compares, known before the first run, so that no result decides which there
  * are: each pooled scenario with the direct one of the same framework and load that it differs from
  * least; each scenario with the plan's first of the same framework, path and load, and other settings;
- * each copy with its original.
+ * each copy with its original. Of pool sizes from which one is selected (`pool_sizes.ts`) only the largest,
+ * which limits the least, is in any pair.
  */
 export function pairScenarios(scenarios: readonly Scenario[]) {
-  const originals = scenarios.filter(({ replica }) => replica === 0);
+  const selected = new Set(sizeFamilies(scenarios).flatMap((family) => family.slice(0, -1)));
+  const originals = scenarios.filter((one) => one.replica === 0 && !selected.has(one));
   const pairOf = (kind: PairKind, base: Scenario, other: Scenario) => ({
     kind,
     /** What is compared with, and what is compared. */

@@ -79,7 +79,8 @@ export function pgbouncerActivity(pgbouncer: DataFrame, sessions: number | null,
     /** The largest number of the app's client connections, and of server connections. */
     maxClients: max("cl_active", "cl_waiting"),
     maxServers: max("sv_active", "sv_idle", "sv_used", "sv_login", "sv_tested"),
-    /** The mean number of server connections that were linked to a client, over the readings. */
+    /** The most server connections of any reading that were linked to a client, and their mean. */
+    maxServersActive: max("sv_active"),
     meanServersActive: mean("sv_active"),
     /** Logins of clients, exact to a few; null with a PgBouncer that does not number them (before 1.24). */
     logins: sessions === null ? null : countLogins(pgbouncer, sessions, window),

@@ -144,7 +144,12 @@ Deno.test("pgbouncerActivity() counts transactions, queries and waiting, and the
     meanClients: (10 + 64 + 10) / 3,
     meanWaiting: (4 + 54 + 4) / 3,
   };
-  const expected = { ...counts, maxServers: 22, meanServersActive: (3 + 18 + 3) / 3 };
+  const expected = {
+    ...counts,
+    maxServers: 22,
+    maxServersActive: 18,
+    meanServersActive: (3 + 18 + 3) / 3,
+  };
   assert.deepEqual(pgbouncerActivity(frame, 0, window), { ...expected, logins: 0 });
   assert.equal(pgbouncerActivity(frame, null, window).logins, null);
 });
@@ -204,6 +209,7 @@ Deno.test("connectionChurn() is per 1,000 requests, and unknown where either par
     queryUs: 0,
     maxClients: 9,
     maxServers: 20,
+    maxServersActive: 9,
     meanServersActive: 3,
     logins: 3900,
     starvedUs: 0,

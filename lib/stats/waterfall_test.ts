@@ -26,6 +26,7 @@ const pgbouncer = {
   queryUs: 9e6,
   maxClients: 64,
   maxServers: 20,
+  maxServersActive: 9,
   meanServersActive: 9,
   logins: 0,
   starvedUs: 0,

@@ -62,6 +62,7 @@ function studyCommand(task: keyof typeof ABOUT) {
     .option("--path <list>", "only this path: direct or pooled", list(String))
     .option("--users <list>", "these numbers of users, such as 100,500", list(toNumber))
     .option("--arrival-rate <list>", "open loop: requests due per second", list(toNumber))
+    .option("--pool-sizes <list>", "choose from these default_pool_sizes", list(toNumber))
     .option(
       "--set <key=value>",
       "a setting for every scenario, such as postgres.work_mem=8MB; repeatable",
@@ -120,6 +121,7 @@ function toStudyOptions(
     paths: given.path,
     users: given.users,
     arrivalRates: given.arrivalRate,
+    poolSizes: given.poolSizes,
     settings: given.set,
     rounds: given.rounds,
     maxRounds: given.maxRounds,
