@@ -14,6 +14,7 @@ export const BOTTLENECKS = [
   "database_locks",
   "connection_setup",
   "refused_connections",
+  "held_transactions",
 ] as const;
 
 export type Bottleneck = typeof BOTTLENECKS[number];

@@ -63,7 +63,7 @@ Deno.test("namedPlan() keeps the published settings with their flaws in seed", (
 Deno.test("namedPlan() names the plans when there is none of that name", () => {
   throws(
     () => namedPlan("toString"),
-    /no such plan; the plans are smoke, frameworks, quick, reference, seed, control/,
+    /no such plan; the plans are smoke, frameworks, quick, pool-size, reference, seed, control/,
   );
   throws(() => namedPlan("nowhere.json"), /Cannot read plan "nowhere\.json"/);
 });

@@ -206,6 +206,7 @@ class Arrivals:
             self._dropped.extend((self.next_ns, self._draw_route()))
             self.count += 1
             self.next_ns = self.start_ns + int(self.offset_ns(self.count))
+        self.next_ns = FAR_NS
 
     def give_up(self, end_ns: int) -> None:
         """As :meth:`end`, for good: the window ends then at the latest."""

@@ -255,6 +255,20 @@ const DRAW: Record<Bottleneck, (draws: Draws) => Omit<VerdictCase, "truth">> = {
       reliefs: [trial(settings)],
     };
   },
+  held_transactions: (draws) => {
+    const settings = {
+      framework: draws.framework(),
+      path: "pooled" as const,
+      users: draws.whole(20, 60),
+      defaultPoolSize: draws.whole(2, 6),
+    };
+    const holdMs = draws.number(40, 120);
+    return {
+      what: `transactions held for ${holdMs} ms, a pool of ${settings.defaultPoolSize}`,
+      limited: trial({ ...settings, holdMs }),
+      reliefs: [trial(settings)],
+    };
+  },
 };
 
 /**

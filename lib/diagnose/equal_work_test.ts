@@ -35,6 +35,7 @@ function run(arm: string, changes: Partial<Work>, queries: number | null = null)
     meanClients: 8,
     meanWaiting: 0,
     queryUs: 0,
+    transactionUs: 0,
     maxClients: 8,
     maxServers: 8,
     maxServersActive: 9,

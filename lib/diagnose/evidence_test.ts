@@ -12,6 +12,7 @@ const quiet: PgbouncerActivity = {
   transactions: 1000,
   queries: 1000,
   queryUs: 0,
+  transactionUs: 0,
   waitUs: 0,
   starvedUs: 0,
   meanClients: 8,
@@ -37,7 +38,13 @@ function run(path: Path, changes: Changes = {}): RunSummary {
   const { sessions = 0, cores = 0.2 } = changes;
   const scenario = createScenario({ framework: "django", path, users: 10, ...changes.scenario });
   const head = { scenario, arm: path, round: 1, status: "ok" as const, cause: null };
-  const counts = { transactions: 2000, maxConnections: 8, meanActive: 2, meanWaitingLock: 0 };
+  const counts = {
+    transactions: 2000,
+    maxConnections: 8,
+    meanActive: 2,
+    meanWaitingLock: 0,
+    meanIdleInTransaction: 0,
+  };
   const work = { requests: 2000, serviceMs: 20_000, dataStatements: 2000, rows: 2000 };
   const rest = {
     astride: 0,

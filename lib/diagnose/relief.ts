@@ -55,6 +55,10 @@ const RELIEFS: Record<Bottleneck, ReliefRule> = {
       maxConnections: Math.max(scenario.maxConnections, defaultPoolSize + 20),
     };
   },
+  held_transactions: ({ holdMs }) =>
+    holdMs > 0
+      ? { holdMs: 0 }
+      : "no setting ends transactions sooner: commit before the app waits for anything else",
   database_quota: ({ dbCpus }) => dbCpus === null ? "PostgreSQL has no quota" : { dbCpus: null },
   database_locks: () =>
     "no setting shortens transactions: see which statements wait in logs and wait_events",
@@ -109,7 +113,7 @@ export function relieve(
 }
 
 /** Bottlenecks that no setting relieves, so that only an app's owner may know what to do. */
-const WITHOUT_RELIEF: Verdict[] = ["host_cpu", "database_locks"];
+const WITHOUT_RELIEF: Verdict[] = ["host_cpu", "database_locks", "held_transactions"];
 
 /**
  * What the app's own description says to do about a bottleneck, with the values of the relieved

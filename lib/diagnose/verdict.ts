@@ -10,6 +10,7 @@ import type { Bottleneck } from "../bottlenecks.ts";
 import { connectionBudget } from "../connections.ts";
 import { shortCause } from "../stats/summarise.ts";
 import type { RunSummary, ScenarioSummary } from "../stats/summary.ts";
+import { heldScore, heldTransactions } from "../stats/telemetry.ts";
 import {
   formatCores,
   formatCount,
@@ -95,6 +96,8 @@ function lookAt(run: RunSummary) {
     /** Waiting in PgBouncer's queue, and that of clients that got no server, which no answer has. */
     queueMs: per((pgbouncer?.waitUs ?? 0) / 1000, requests),
     starvedMs: per((pgbouncer?.starvedUs ?? 0) / 1000, requests),
+    /** How long a request's transaction waited for the app. */
+    held: heldTransactions(run),
     busiest: generator?.busiest ?? 0,
     /** The share of all cores' time that is used or stolen. */
     hostUse: host === null ? 0 : host.busy + host.stolen,
@@ -253,6 +256,20 @@ const RULES: readonly VerdictRule[] = [
         (others === null ? "" : `, ${formatUse(others)} by other processes`) +
         (stolen < 0.005 ? "" : `, and ${formatUse(stolen)} was stolen`);
     },
+  },
+  {
+    verdict: "held_transactions",
+    // What a request waits for is a connection that others have and do not use.
+    score: ({ queueMs, poolMs, serviceMs, starvedMs, held }) =>
+      Math.min((queueMs + poolMs) / (serviceMs + starvedMs) / WAITING_SHARE, heldScore(held)),
+    evidence: ({ queueMs, poolMs, held, postgres }) =>
+      `a request waited ${formatMs(queueMs + poolMs)} for a connection, and then had one for ` +
+      `${formatMs(held!.occupiedMs)}, for ${formatMs(held!.heldMs)} of which its transaction ` +
+      "waited for the app" +
+      (postgres === null
+        ? ""
+        : ` (${formatMean(postgres.meanIdleInTransaction)} of PostgreSQL's connections idle in ` +
+          "transaction)"),
   },
   {
     verdict: "pgbouncer_queue",

@@ -93,6 +93,7 @@ function telemetryOf(
       maxConnections: 4,
       meanActive: 1,
       meanWaitingLock: 0,
+      meanIdleInTransaction: 0.1,
       ...changes.postgres,
     },
     pgbouncer: scenario.path === "direct" ? null : {
@@ -100,6 +101,7 @@ function telemetryOf(
       queries: 3 * requests,
       waitUs: 100,
       queryUs: 2e5,
+      transactionUs: 3e5,
       maxClients: 8,
       maxServers: 4,
       maxServersActive: 9,
@@ -216,6 +218,21 @@ const CASES: Record<string, [Changes, RegExp]> = {
       pgbouncer: { waitUs: 150 * 940_000, meanServersActive: 1 },
     },
     /a request waited 940 ms of its 980 ms in PgBouncer .*, with 1\.0 of 1 in use/,
+  ],
+  held_transactions: [
+    {
+      scenario: { ...busy, defaultPoolSize: 5 },
+      rps: 95,
+      serviceMs: 640,
+      postgres: { meanIdleInTransaction: 4.8 },
+      pgbouncer: {
+        waitUs: 300 * 580_000,
+        queryUs: 300 * 2_500,
+        transactionUs: 300 * 52_500,
+        meanServersActive: 5,
+      },
+    },
+    /waited 6\d\d ms for a connection, and then had one for 5\d ms, for 5\d ms of which its tra.*4\.8 of/,
   ],
   database_quota: [
     {

@@ -24,6 +24,7 @@ const STAGE_STYLE: Record<Stage, [fill: string, ink?: string]> = {
   http: ["#f1f3f5"],
   rest: ["#f1f3f5"],
   app: [LINE_COLOR.app, "#fff"],
+  held: ["#8f3f00", "#fff"],
   app_pool: ["#f2a65a"],
   connect: ["#f0d264"],
   pgbouncer_queue: [LINE_COLOR.pgbouncer, "#fff"],

@@ -23,6 +23,7 @@ export const PGBOUNCER_COUNTERS = [
   "total_query_count",
   "total_wait_time_us",
   "total_query_time_us",
+  "total_xact_time_us",
 ] as const;
 
 export type PostgresActivity = ReturnType<typeof postgresActivity>;
@@ -40,6 +41,8 @@ export function postgresActivity(postgres: DataFrame, window: Window) {
     /** Means over the readings: connections that execute, and those of them that wait for a lock. */
     meanActive: mean("active"),
     meanWaitingLock: mean("waiting_lock"),
+    /** Those whose transaction waits for the app. */
+    meanIdleInTransaction: mean("idle_in_transaction"),
   };
 }
 
@@ -76,6 +79,8 @@ export function pgbouncerActivity(pgbouncer: DataFrame, sessions: number | null,
     meanWaiting,
     /** How long servers were busy with queries, as PgBouncer sees it, by `total_query_time`. */
     queryUs: count("total_query_time_us"),
+    /** How long transactions took, by `total_xact_time`; of queries, only what is within them. */
+    transactionUs: count("total_xact_time_us"),
     /** The largest number of the app's client connections, and of server connections. */
     maxClients: max("cl_active", "cl_waiting"),
     maxServers: max("sv_active", "sv_idle", "sv_used", "sv_login", "sv_tested"),
@@ -138,6 +143,41 @@ export function appActivity(app: DataFrame, window: Window) {
     /** Waiting for the database's answers. */
     databaseMs: sums.database_us! / 1000,
   };
+}
+
+/**
+ * How long a request had a connection to the database, and how long of this its transaction waited for
+ * the app, in milliseconds: by PgBouncer's clock (`total_xact_time` less `total_query_time`), and on the
+ * direct path by how many of PostgreSQL's connections were seen so (Little, Operations Research 9(3),
+ * 1961). Null where that was not recorded.
+ */
+export function heldTransactions(
+  { telemetry, rps, requests }: { telemetry: Telemetry | null; rps: number; requests: number },
+): { occupiedMs: number; heldMs: number } | null {
+  const { postgres = null, pgbouncer = null } = telemetry ?? {};
+  if (requests === 0) return null;
+  if (pgbouncer !== null) {
+    const { transactionUs, queryUs } = pgbouncer;
+    const per = (us: number) => Math.max(0, us) / 1000 / requests;
+    return { occupiedMs: per(transactionUs), heldMs: per(transactionUs - queryUs) };
+  }
+  if (postgres === null || rps === 0) return null;
+  const { meanActive, meanIdleInTransaction } = postgres;
+  const per = (connections: number) => 1000 * connections / rps;
+  return {
+    occupiedMs: per(meanActive + meanIdleInTransaction),
+    heldMs: per(meanIdleInTransaction),
+  };
+}
+
+/** Less of a transaction's time than this is what an app and its driver need between statements. */
+const HELD_SHARE = 0.5;
+const HELD_MS = 5;
+
+/** How far a request's transaction is beyond what an app needs between its statements: 1 at the limit. */
+export function heldScore(held: ReturnType<typeof heldTransactions>): number {
+  if (held === null || held.occupiedMs === 0) return 0;
+  return Math.min(held.heldMs / held.occupiedMs / HELD_SHARE, held.heldMs / HELD_MS);
 }
 
 /** How often connections were opened anew, for every 1,000 answered requests; null where unknown. */

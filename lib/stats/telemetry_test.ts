@@ -10,10 +10,13 @@ import { findFault } from "./readings.ts";
 import {
   appActivity,
   connectionChurn,
+  heldScore,
+  heldTransactions,
   PGBOUNCER_COUNTERS,
   pgbouncerActivity,
   POSTGRES_COUNTERS,
   postgresActivity,
+  type Telemetry,
 } from "./telemetry.ts";
 
 type Values = Record<string, number | string>;
@@ -59,6 +62,7 @@ Deno.test("postgresActivity() counts between the window's ends, not between the 
       time_us: 100.5 * S,
       backends: 40,
       active: 4,
+      idle_in_transaction: 2,
       waiting_lock: 0,
       sessions: 20,
       xact_commit: 200,
@@ -68,6 +72,7 @@ Deno.test("postgresActivity() counts between the window's ends, not between the 
       time_us: 103.9 * S,
       backends: 45,
       active: 6,
+      idle_in_transaction: 5,
       waiting_lock: 3,
       sessions: 50,
       xact_commit: 900,
@@ -84,6 +89,7 @@ Deno.test("postgresActivity() counts between the window's ends, not between the 
     maxConnections: 45,
     meanActive: 5,
     meanWaitingLock: 1.5,
+    meanIdleInTransaction: 3.5,
   });
   assert.equal(findFault(frame, POSTGRES_COUNTERS, window), null);
 });
@@ -121,6 +127,7 @@ const pooler = (time: number, id: number | "", rest: Values = {}) => ({
   total_query_count: Math.round(300 * (time - 90)),
   total_wait_time_us: Math.round(5000 * (time - 90)),
   total_query_time_us: Math.round(2000 * (time - 90)),
+  total_xact_time_us: Math.round(3000 * (time - 90)),
   ...rest,
 });
 
@@ -140,6 +147,7 @@ Deno.test("pgbouncerActivity() counts transactions, queries and waiting, and the
     // No client waited for long: all that they waited was counted.
     starvedUs: 0,
     queryUs: 8000,
+    transactionUs: 12_000,
     maxClients: 64,
     meanClients: (10 + 64 + 10) / 3,
     meanWaiting: (4 + 54 + 4) / 3,
@@ -201,12 +209,13 @@ Deno.test("pgbouncerActivity() tells logins from the numbers of clients, less se
 
 Deno.test("connectionChurn() is per 1,000 requests, and unknown where either part is", () => {
   const counts = { sessions: 4, transactions: 4000, maxConnections: 20 };
-  const postgres = { ...counts, meanActive: 3, meanWaitingLock: 0 };
+  const postgres = { ...counts, meanActive: 3, meanWaitingLock: 0, meanIdleInTransaction: 0 };
   const pgbouncer = {
     transactions: 4000,
     queries: 4000,
     waitUs: 0,
     queryUs: 0,
+    transactionUs: 0,
     maxClients: 9,
     maxServers: 20,
     maxServersActive: 9,
@@ -285,4 +294,24 @@ Deno.test("appActivity() says what is missing or wrong", async () => {
     await tell(worker(7, 99, 20), worker(7, 104, 10)),
     "requests of a worker falls",
   );
+});
+
+Deno.test("heldTransactions() is by PgBouncer's clock, and on the direct path by who was seen idle", () => {
+  const postgres = { meanActive: 1, meanIdleInTransaction: 19 };
+  const pgbouncer = { transactionUs: 400 * 52_000, queryUs: 400 * 2_000 };
+  const of = (telemetry: object, rps = 380, requests = 400) =>
+    heldTransactions({ telemetry: telemetry as Telemetry, rps, requests });
+  assert.deepEqual(of({ postgres, pgbouncer }), { occupiedMs: 52, heldMs: 50 });
+  // 20 connections are in use for 380 requests each second.
+  const direct = of({ postgres, pgbouncer: null })!;
+  assert.ok(Math.abs(direct.occupiedMs - 20_000 / 380) < 1e-9);
+  assert.ok(Math.abs(direct.heldMs - 50) < 1e-9);
+  assert.equal(of({ postgres: null, pgbouncer: null }), null);
+  assert.equal(of({ postgres, pgbouncer: null }, 0), null);
+  assert.equal(of({ postgres, pgbouncer }, 380, 0), null);
+  // An app's own code between two statements is no held transaction, however short they are.
+  assert.equal(heldScore({ occupiedMs: 2, heldMs: 1.8 }) < 1, true);
+  assert.equal(heldScore({ occupiedMs: 60, heldMs: 20 }) < 1, true);
+  assert.equal(heldScore(direct) > 1, true);
+  assert.deepEqual([heldScore(null), heldScore({ occupiedMs: 0, heldMs: 0 })], [0, 0]);
 });

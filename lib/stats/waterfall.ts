@@ -1,6 +1,7 @@
 /** Where the time of a mean request went. Only means add up, so only means are broken down. */
 
 import type { RunSummary, ScenarioSummary } from "./summary.ts";
+import { heldScore, heldTransactions } from "./telemetry.ts";
 
 /** Stages of a request, in the order in which it meets them. */
 export const STAGES = [
@@ -12,6 +13,8 @@ export const STAGES = [
   "rest",
   // The app's own code, its framework and driver, and its waiting for a core.
   "app",
+  // The same while its transaction was open and PostgreSQL waited for it, where that is much.
+  "held",
   "app_pool",
   "connect",
   // Waiting in PgBouncer for a server connection.
@@ -43,8 +46,9 @@ export interface WaterfallPart {
  * @returns Null where a part that the path has was not recorded.
  */
 export function latencyParts(
-  { telemetry, scenario, conditions }: Pick<RunSummary, "telemetry" | "scenario" | "conditions">,
+  run: Pick<RunSummary, "telemetry" | "scenario" | "conditions" | "requests" | "rps">,
 ): WaterfallPart[] | null {
+  const { telemetry, scenario, conditions } = run;
   const work = telemetry?.work ?? null;
   const pgbouncer = telemetry?.pgbouncer ?? null;
   const app = telemetry?.app?.requests ? telemetry.app : null;
@@ -68,7 +72,11 @@ export function latencyParts(
       const lag = Math.min(generator.lagMeanMs, Math.max(0, service - handler));
       measured.push(["generator_lag", lag]);
     }
-    measured.push(["app", Math.max(0, handler - pool - connect - database)]);
+    const code = Math.max(0, handler - pool - connect - database);
+    const idle = heldTransactions(run);
+    const held = heldScore(idle) >= 1 ? Math.min(code, idle!.heldMs) : 0;
+    measured.push(["app", code - held]);
+    if (held > 0) measured.push(["held", held]);
     if (scenario.reuse === "app_pool") measured.push(["app_pool", pool]);
     measured.push(["connect", scenario.reuse === "app_pool" ? connect : connect + pool]);
     // Three programs' clocks: what is executed and queued is within what the app waits for.

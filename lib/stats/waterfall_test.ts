@@ -24,6 +24,7 @@ const pgbouncer = {
   queries: 3100,
   waitUs: 20e6,
   queryUs: 9e6,
+  transactionUs: 0,
   maxClients: 64,
   maxServers: 20,
   maxServersActive: 9,
@@ -53,7 +54,7 @@ const generator: GeneratorConditions = {
 const conditions = { ...NO_CONDITIONS, generator };
 const scenario = createScenario({ framework: "flask", path: "pooled", users: 10 });
 const all: Telemetry = { postgres: null, pgbouncer, work, app };
-const pooled = { telemetry: all, scenario, conditions };
+const pooled = { telemetry: all, scenario, conditions, requests: 1000, rps: 100 };
 
 /** Parts as `stage: ms`, the remainder in brackets. */
 function told(run: Parameters<typeof latencyParts>[0]): string[] | null {
@@ -122,7 +123,7 @@ Deno.test("latencyParts() puts what starving clients waited on top of the mean, 
 Deno.test("latencyParts() leaves out what a path or a reuse does not have, and no lag is below zero", () => {
   const direct = { ...scenario, path: "direct" as const, reuse: "per_request" as const };
   const telemetry = { ...all, pgbouncer: null };
-  assert.deepEqual(told({ telemetry, scenario: direct, conditions }), [
+  assert.deepEqual(told({ ...pooled, telemetry, scenario: direct }), [
     "generator_lag: 0.5",
     "(http: 4.5)",
     "app: 10",
@@ -150,7 +151,7 @@ Deno.test("latencyParts() of a run whose app told nothing knows fewer parts; wit
   ]);
   const direct = { ...scenario, path: "direct" as const };
   const alone = { ...telemetry, pgbouncer: null };
-  assert.deepEqual(told({ telemetry: alone, scenario: direct, conditions }), [
+  assert.deepEqual(told({ ...pooled, telemetry: alone, scenario: direct }), [
     "(rest: 46)",
     "execution: 4",
   ]);

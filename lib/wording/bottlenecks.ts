@@ -14,6 +14,7 @@ export const verdictTitles = {
   app_pool: "The app's own pool",
   pgbouncer_cpu: "PgBouncer's CPU",
   pgbouncer_queue: "PgBouncer's queue",
+  held_transactions: "Transactions that wait for the app",
   database_quota: "The database's CPU quota",
   database_locks: "Locks in the database",
   connection_setup: "Connection setup",

@@ -88,6 +88,7 @@ export const stageWords: Record<Stage, { label: string; within: string }> = {
   http: { label: "HTTP, waiting for a worker", within: "HTTP and waiting for a worker" },
   rest: { label: "everything else", within: "what was not measured separately" },
   app: { label: "app code", within: "the app's code" },
+  held: { label: "app, transaction open", within: "the app's code while its transaction is open" },
   app_pool: { label: "app's pool", within: "waiting in the app's pool" },
   connect: { label: "connecting", within: "opening connections" },
   pgbouncer_queue: { label: "PgBouncer's queue", within: "PgBouncer's queue" },
