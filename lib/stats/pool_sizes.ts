@@ -139,15 +139,6 @@ export function uslAt({ perConnection, contention, coherency }: Usl, size: numbe
  * would be negative is 0.
  *
  * @returns Null with fewer than four sizes, of which three decide the curve, or without a fit.
- *
- * @example
- * ```ts
- * import { fitUsl, uslAt } from "./lib/stats/pool_sizes.ts";
- *
- * const true_ = { perConnection: 20, contention: 0.05, coherency: 0.001 };
- * const sizes = [1, 2, 5, 10, 20, 40].map((size) => ({ size, rps: uslAt(true_, size) }));
- * console.assert(Math.abs(fitUsl(sizes)!.contention - 0.05) < 1e-9);
- * ```
  */
 export function fitUsl(points: readonly { size: number; rps: number }[]): Usl | null {
   const known = points.filter(({ rps }) => rps > 0);
