@@ -7,7 +7,7 @@ import { LocalEngine } from "./engine/local.ts";
 import type { RunServices } from "./engine/run_services.ts";
 import { readSlices } from "./frames/own_time.ts";
 import type { LocalInstance } from "./hosts/local/instance.ts";
-import { parsePlan, type PlannedRun } from "./plan.ts";
+import { parsePlan, type Plan, type PlannedRun } from "./plan.ts";
 import { setUp } from "./setup/mod.ts";
 import { MIN_BLOCKS } from "./stats/disturbed.ts";
 import { RUN_FILES, runFolder } from "./store/layout.ts";
@@ -17,22 +17,20 @@ import { runPlan } from "./testing/run_plan.ts";
 
 const tools = await setUp();
 
-const PLAN = parsePlan(
-  JSON.stringify({
-    name: "turns",
-    functionalCheck: true,
-    design: "alternating",
-    // Time for more than twice the blocks that are asked for, of which a quarter may be left out.
-    minutes: 0.5,
-    warmUpS: 1,
-    windowS: 0.5,
-    rounds: 1,
-    scenarios: ["direct", "pooled"].map((path) => ({ framework: "flask", path, users: 10 })),
-  }),
-  "turns",
-);
+function planOf(load: { users: number } | { arrivalRate: number }, minutes: number): Plan {
+  const scenarios = ["direct", "pooled"].map((path) => ({ framework: "flask", path, ...load }));
+  const design = { functionalCheck: true, design: "alternating", warmUpS: 1, windowS: 0.5 };
+  const plan = { name: "turns", ...design, minutes, rounds: 1, scenarios };
+  return parsePlan(JSON.stringify(plan), "turns");
+}
 
-async function runTurns(startRun?: (engine: LocalEngine) => LocalEngine["startRun"]) {
+// Time for more than twice the blocks that are asked for, of which a quarter may be left out.
+const CLOSED = planOf({ users: 10 }, 0.5);
+
+async function runTurns(
+  startRun?: (engine: LocalEngine) => LocalEngine["startRun"],
+  plan = CLOSED,
+) {
   const before = findLeftovers();
   const folder = Deno.makeTempDirSync({ prefix: "poolscope-turns-" });
   try {
@@ -42,7 +40,7 @@ async function runTurns(startRun?: (engine: LocalEngine) => LocalEngine["startRu
       const used = startRun === undefined
         ? engine
         : override(engine, { startRun: startRun(engine) });
-      result = await runPlan(PLAN, used, join(folder, "turns"));
+      result = await runPlan(plan, used, join(folder, "turns"));
     }
     deepEqual(findLeftovers().filter((line) => !before.includes(line)), []);
     const [manifests, study] = result;
@@ -84,6 +82,20 @@ Deno.test("arms of a group take turns, and each run's files are as if it had bee
   const [ratio] = study.ratios;
   equal(ratio!.n, 1);
   ok(ratio!.blocks >= MIN_BLOCKS && ratio!.ratio!.low !== null, "an interval from one start");
+});
+
+Deno.test("arms of an open loop take turns, and are asked as often", async () => {
+  const RATE = 60;
+  const { manifests, study, runs } = await runTurns(undefined, planOf({ arrivalRate: RATE }, 0.4));
+  deepEqual(manifests.map(({ status, cause }) => [status, cause]), [["ok", null], ["ok", null]]);
+  deepEqual(study.warnings, []);
+  for (const { run } of runs) {
+    const { delivery, requests, responseMs, slices, timed } = run;
+    deepEqual([delivery!.arrivals - requests, delivery!.dropped], [0, 0]);
+    ok(slices!.length >= MIN_BLOCKS && responseMs!.p50! > 0);
+    equal(slices!.reduce((sum, { timesUs }) => sum + timesUs.length, 0), timed);
+    ok(Math.abs(run.rps / RATE - 1) < 0.2, `${run.rps} of ${RATE} per second`);
+  }
 });
 
 Deno.test({

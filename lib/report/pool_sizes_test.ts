@@ -39,7 +39,7 @@ Deno.test("a study of pool sizes answers with the smallest that does", async () 
   const report = summaryReport(study);
   match(report, /!\[.*\]\(plots\/pool_sizes\.png\)/);
   const figure = poolSizeFigure(study);
-  equal(figure.title, "The smallest pool that does: Flask at 64 users: default_pool_size 10");
+  equal(figure.title, "Flask at 64 users: default_pool_size 10");
   equal(figure.svg.match(/<circle/g)!.length >= SIZES.length, true);
 });
 

@@ -57,7 +57,7 @@ Deno.test("sizes of one pool are a family from three on, and only the largest is
   // All stand side by side, all the same.
   deepEqual(groupScenarios(scenarios).map(({ length }) => length), [6]);
   const named = namedPlan("pool-size");
-  deepEqual(groupScenarios(named.scenarios).map(({ length }) => length), [8, 8, 8]);
+  deepEqual(groupScenarios(named.scenarios).map(({ length }) => length), [6, 6, 6]);
 });
 
 Deno.test("poolSizes() chooses the smallest that does, whatever the blocks' speed", () => {

@@ -21,10 +21,10 @@ export const poolSizeWords = {
       formatPercentUp(1 - tolerated)
     } of what the best does`,
   isOpen: (tolerated: number) =>
-    `Of these none is shown to lose more than ${
+    `Any other is shown to lose more than ${
       formatPercentUp(tolerated)
-    }, and the smaller ones not ` +
-    "to; more minutes (`--minutes`) narrow it",
+    } of what the best answers; ` +
+    "more minutes (`--minutes`) tell which of these is the smallest that does not",
   isFlat: (tolerated: number) =>
     `All are shown to be within ${
       formatPercentUp(2 * tolerated)
@@ -43,7 +43,7 @@ export const poolSizeWords = {
     `on average ${mean} server connections were in use where nobody waited for one, which is the least ` +
     "a pool can be (Little's law)",
 
-  title: (parts: readonly string[]) => `The smallest pool that does: ${formatList(parts)}`,
+  title: (parts: readonly string[]) => parts.join("; "),
   none: "No pool sizes to choose from",
   subtitle: "Throughput of each default_pool_size as a share of the best one's",
   caption: (tolerated: number) =>
@@ -53,7 +53,7 @@ export const poolSizeWords = {
   chosen: "the smallest that does",
   other: "not shown to be enough",
   inUse: "in use",
-  wait: "wait, ms",
+  wait: "wait",
   notTried: (least: number) =>
     `This study tries fewer than ${least} pool sizes, of which none can be selected. Run the plan ` +
     "`pool-size`, or any other with `--pool-sizes 5,10,20,40`.",
