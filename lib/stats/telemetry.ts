@@ -77,10 +77,12 @@ export function pgbouncerActivity(pgbouncer: DataFrame, sessions: number | null,
     /** The mean numbers of the app's client connections, and of those that waited for a server. */
     meanClients: mean("cl_active", "cl_waiting"),
     meanWaiting,
-    /** How long servers were busy with queries, as PgBouncer sees it, by `total_query_time`. */
-    queryUs: count("total_query_time_us"),
-    /** How long transactions took, by `total_xact_time`; of queries, only what is within them. */
-    transactionUs: count("total_xact_time_us"),
+    /**
+     * How long servers were busy with queries, and linked to transactions: by `total_query_time` and
+     * `total_xact_time`, which begin when a client asks, so that what it waited for a server is taken off.
+     */
+    queryUs: Math.max(0, count("total_query_time_us") - countedUs),
+    transactionUs: Math.max(0, count("total_xact_time_us") - countedUs),
     /** The largest number of the app's client connections, and of server connections. */
     maxClients: max("cl_active", "cl_waiting"),
     maxServers: max("sv_active", "sv_idle", "sv_used", "sv_login", "sv_tested"),

@@ -126,8 +126,8 @@ const pooler = (time: number, id: number | "", rest: Values = {}) => ({
   total_xact_count: Math.round(100 * (time - 90)),
   total_query_count: Math.round(300 * (time - 90)),
   total_wait_time_us: Math.round(5000 * (time - 90)),
-  total_query_time_us: Math.round(2000 * (time - 90)),
-  total_xact_time_us: Math.round(3000 * (time - 90)),
+  total_query_time_us: Math.round(7000 * (time - 90)),
+  total_xact_time_us: Math.round(8000 * (time - 90)),
   ...rest,
 });
 
