@@ -1,3 +1,4 @@
+// test lane: copy
 /** Groups of real arms that stand side by side and take turns under load. */
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";

@@ -1,3 +1,4 @@
+// test lane: checkout
 /**
  * The lean client against Locust's FastHttpUser: both meet the same misbehaving server, and what
  * they record and how they use their connections must be the same.

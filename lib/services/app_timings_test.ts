@@ -1,3 +1,4 @@
+// test lane: checkout
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// test lane: checkout
 /** `deno task load` as it is typed, against a server that the test starts. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
