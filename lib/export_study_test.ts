@@ -5,14 +5,16 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { syntheticPlan, syntheticStudy } from "./testing/synthetic_study.ts";
-import { formatNotebook, STUDY_NOTEBOOKS } from "./notebooks/notebook.ts";
+import { formatNotebook, POOL_SIZE_NOTEBOOK, STUDY_NOTEBOOKS } from "./notebooks/notebook.ts";
 import { createScenario } from "./scenario.ts";
 import { ROOT, studyFolder } from "./store/layout.ts";
 
 const scenarios = (["direct", "pooled"] as const).map((path) =>
   createScenario({ framework: "flask", path, users: 10 })
 );
-const pages = STUDY_NOTEBOOKS.map((name) => name.replace(".ipynb", ".html"));
+/** Of studies that try no pool sizes. */
+const pages = STUDY_NOTEBOOKS.filter((name) => name !== POOL_SIZE_NOTEBOOK)
+  .map((name) => name.replace(".ipynb", ".html"));
 
 /** A complete study under `data/runs/`, of which a task is to write the report. */
 function placeStudy(name: string) {

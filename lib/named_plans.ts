@@ -56,11 +56,8 @@ function seedSettings(framework: Framework, path: Path): ScenarioValues {
   };
 }
 
-/**
- * The sizes of which the plan `pool-size` lets one be chosen. A pool of one or two would take most of the
- * time: with this load its requests take seconds, and turns are as long as several of them.
- */
-const POOL_SIZES = [5, 10, 20, 40, 64];
+/** The sizes of which the plan `pool-size` lets one be chosen. */
+const POOL_SIZES = [1, 2, 5, 10, 20, 40, 64];
 
 /**
  * Each app over all pool sizes, and direct: its transactions wait for something else, as those of an app
@@ -113,7 +110,7 @@ export const NAMED_PLANS: Record<string, NamedPlan> = {
   frameworks: ANSWER,
   quick: ANSWER,
   "pool-size": {
-    purpose: "Five pool sizes and direct, side by side: which is the smallest that does?",
+    purpose: "Seven pool sizes and direct, side by side: which is the smallest that does?",
     design: "alternating",
     minutes: 36,
     warmUpS: 6,

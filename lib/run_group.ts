@@ -25,6 +25,8 @@ import {
   type RunContext,
   RunRecord,
 } from "./run_record.ts";
+import type { Scenario } from "./scenario.ts";
+import { sizeFamilies } from "./stats/pool_sizes.ts";
 import { readNetwork } from "./services/network.ts";
 import type { FinalAccount, Manifest } from "./store/manifest.ts";
 import { readPoolerState } from "./telemetry/pgbouncer.ts";
@@ -193,6 +195,7 @@ function prepareLoad(arms: readonly Arm[], context: RunContext): Load {
     warmUpS: Math.max(LEAST_WARM_UP_S, plan.warmUpS),
     blocksS: blocksS(plan, arms.map(scenarioOf)),
     seed: loadSeed(plan, record.run),
+    candidates: candidatesOf(arms.map(scenarioOf)),
     headerEnvironment: Object.assign({}, ...arms.map((arm) => headerEnvironment(arm.routes))),
     arms: arms.map((arm, i) => ({
       folder: join(load.place.folder, String(i)),
@@ -215,6 +218,12 @@ function prepareLoad(arms: readonly Arm[], context: RunContext): Load {
     });
   };
   return { locust, folder, collect, ...disposalOf(load, folder) };
+}
+
+/** The places of arms of whose pool sizes one is to be selected. */
+function candidatesOf(scenarios: readonly Scenario[]): number[] {
+  const selected = sizeFamilies(scenarios).flat();
+  return scenarios.flatMap((scenario, place) => selected.includes(scenario) ? [place] : []);
 }
 
 function disposalOf(load: AsyncDisposable, folder?: string): AsyncDisposable {

@@ -53,6 +53,7 @@ def merge_accounts(accounts: list[dict]) -> dict:
         "connections": None
         if any(account["connections"] is None for account in accounts)
         else over(sum, "connections"),
+        "reopened": accounts[0]["reopened"],
         "lost": next((account["lost"] for account in accounts if account["lost"]), None),
         "processes": [{field: account[field] for field in PROCESS_FIELDS} for account in accounts],
     }

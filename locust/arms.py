@@ -153,6 +153,8 @@ class Arm:
             self.arrivals.turn = self.turn
         self.joined = 0
         """Users that have sent."""
+        self.reopened = 0
+        """Connections that the server had closed, opened anew before a turn."""
         self.endpoint: Endpoint | None = None
         """Of the lean client, set by the first user."""
         self._connections: list[Connection] = []
@@ -161,9 +163,14 @@ class Arm:
         """Of the last second in which it was loaded."""
         self.exceptions: dict = {}
         """Of its own locustfile, as Locust keeps them."""
-        self._failing_turns = 0
+        self.failing_turns = 0
+        """So many in a row had failures only."""
+        self.rates: list[float] = []
+        """Correct answers per second of its turns in blocks."""
+        self.is_out = False
+        """It gets no more turns, as it is far behind the best."""
         self._counted = 0, 0
-        """Rows, and failures among them, that count_failing_turns has seen."""
+        """Rows, and failures among them, that count_turn has seen."""
         self.slice_us = self.settling_us = 0
         """Length of its slices and of the part of each that does not count; set by its warm-up."""
         self.drains_us: list[int] = []
@@ -177,10 +184,10 @@ class Arm:
 
     @property
     def opened(self) -> int | None:
-        """Connections so far; Locust's own clients do not tell."""
+        """Connections in its turns so far; Locust's own clients do not tell."""
         if self.client != "lean" or self.locustfile is not None:
             return None
-        return 0 if self.endpoint is None else self.endpoint.opened
+        return 0 if self.endpoint is None else self.endpoint.opened - self.reopened
 
     @property
     def connections(self) -> list[Connection]:
@@ -245,14 +252,15 @@ class Arm:
         """Since when it gets no more turns, and why; see run_record.py."""
         return self.record.lost
 
-    def count_failing_turns(self) -> int:
-        """How many turns in a row had failures only; call it at the end of each."""
+    def count_turn(self, ended: "Slice") -> None:
+        """Call it at the end of each turn."""
         self.record.event.drain()
-        log, (rows, failed) = self.record.log, self._counted
+        log, (rows_before, failed_before) = self.record.log, self._counted
         self._counted = log.rows, log.failed_rows
-        has_failed = log.rows > rows and log.rows - rows == log.failed_rows - failed
-        self._failing_turns = self._failing_turns + 1 if has_failed else 0
-        return self._failing_turns
+        rows, failed = log.rows - rows_before, log.failed_rows - failed_before
+        self.failing_turns = self.failing_turns + 1 if rows > 0 and rows == failed else 0
+        if ended.block > 0:
+            self.rates.append((rows - failed) * 1e6 / (ended.drained_us - ended.start_us))
 
     def add_slice(self, ended: Slice) -> None:
         values = (getattr(ended, column) for column in SLICE_COLUMNS)
@@ -327,6 +335,8 @@ class Group:
     seed: int
     """Of the order of the arms."""
     arms: list[Arm]
+    candidates: list[Arm]
+    """Of which one is to be selected."""
 
 
 def read_group() -> Group | None:
@@ -336,6 +346,12 @@ def read_group() -> Group | None:
         return None
     settings = json.loads(Path(file).read_text(encoding="utf-8"))
     arms = [Arm(arm, number) for number, arm in enumerate(settings["arms"], 1)]
+    candidates = [arms[place] for place in settings["candidates"]]
     return Group(
-        settings["warmUpS"], settings["sliceS"], settings["blocksS"], settings["seed"], arms
+        settings["warmUpS"],
+        settings["sliceS"],
+        settings["blocksS"],
+        settings["seed"],
+        arms,
+        candidates,
     )

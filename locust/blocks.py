@@ -50,6 +50,10 @@ SILENCE_LIMIT = 0.75
 or each of its slices would take that long."""
 FAILING_TURNS = 2
 """In a row, all of whose requests failed: the arm is given up."""
+SCREENING_BLOCKS = 3
+FAR_BEHIND = 0.8
+"""A candidate that answers less than that of what the best one does, in each of so many blocks, is out of
+the question: what it loses is known, and its turns are the longest."""
 
 
 class Answers:
@@ -133,7 +137,7 @@ class BlocksRecorder(LoadRecorder):
 
     def __init__(self, environment, group: Group) -> None:
         super().__init__(environment, Path(os.environ["POOLSCOPE_RUN_FOLDER"]))
-        self.arms = group.arms
+        self.arms, self.candidates = group.arms, group.candidates
         self.seed = group.seed
         self.random = Random(group.seed)
         self.warm_up_us, self.shortest_slice_us, self.blocks_us = (
@@ -168,11 +172,23 @@ class BlocksRecorder(LoadRecorder):
                 ending = self._begin(arm, place)
                 sleep_until(ending.start_us + arm.slice_us)
                 self._end()
+            if self.block == SCREENING_BLOCKS:
+                self._screen()
         self.finish()
 
+    def _with_turns(self) -> list[Arm]:
+        return [arm for arm in self.arms if arm.lost is None and not arm.is_out]
+
     def _in_random_order(self) -> list[Arm]:
-        arms = [arm for arm in self.arms if arm.lost is None]
+        arms = self._with_turns()
         return self.random.sample(arms, len(arms))
+
+    def _screen(self) -> None:
+        """Candidates that are far behind get no more turns; of the others, blocks are fresh from now on."""
+        standing = [arm for arm in self.candidates if arm.lost is None]
+        blocks = list(zip(*(arm.rates for arm in standing)))
+        for place, arm in enumerate(standing):
+            arm.is_out = all(rates[place] < FAR_BEHIND * max(rates) for rates in blocks)
 
     def _expect_window(self, warm_ups: int) -> None:
         self.window_start_us = now_us() + warm_ups * self.warm_up_us + LEAD_US
@@ -180,7 +196,7 @@ class BlocksRecorder(LoadRecorder):
 
     def _plan_next_block(self) -> bool:
         """Whether there is to be another: the last ends near the end of the blocks' time."""
-        arms = [arm for arm in self.arms if arm.lost is None]
+        arms = self._with_turns()
         block_us = sum(arm.slice_us + median(arm.drains_us or [0]) for arm in arms)
         if not arms:
             self.blocks = self.block
@@ -222,6 +238,7 @@ class BlocksRecorder(LoadRecorder):
         lapsed = [connection for connection in arm.connections if connection.has_lapsed]
         for connection in lapsed:
             connection.open()
+        arm.reopened += len(lapsed)
         deadline_us = now_us() + REOPEN_LIMIT_US
         while any(connection.is_connecting for connection in lapsed):
             if now_us() > deadline_us:
@@ -246,7 +263,8 @@ class BlocksRecorder(LoadRecorder):
             self._lose(arm, ending.drained_us, limit_s)
         else:
             ending.drained_us = max(ending.end_us, arm.turn.drained_us)
-            if arm.count_failing_turns() >= FAILING_TURNS and ending.block > 0:
+            arm.count_turn(ending)
+            if arm.failing_turns >= FAILING_TURNS and ending.block > 0:
                 self._lose(arm, ending.drained_us, None)
         self.drained_us = ending.drained_us
         self.current = None
@@ -370,6 +388,7 @@ class BlocksRecorder(LoadRecorder):
         record = arm.record
         record.close(end_us)
         record.stop_counting_connections(arm.opened)
+        record.reopened = arm.reopened
         if record.lost is None:
             arm.give_up(self.users(), end_us)
         account = record.account(arm.seed)

@@ -37,6 +37,8 @@ class RunRecord:
         """Of an open loop's window: what was due, and never sent."""
         self.connections: int | None = None
         """Opened within the window; None where the client does not tell."""
+        self.reopened: int | None = None
+        """Of an arm: connections that its server had closed, opened anew before its turns."""
         self.lost: dict | None = None
         """Of an arm that was given up: "atUs", and in "silentS" after how many seconds without an
         answer; null where all its requests failed."""
@@ -147,6 +149,7 @@ class RunRecord:
             "usersAtWindowStart": self.users_at_window_start,
             **self.meter.account(),
             "connections": self.connections,
+            "reopened": self.reopened,
             "lost": self.lost,
             "seed": seed,
         }

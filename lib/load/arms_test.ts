@@ -233,3 +233,24 @@ Deno.test("arms with arrivals have the same ones in each block, whatever the ser
     },
   );
 });
+
+Deno.test("candidates that are far behind the best get no more turns after three blocks", async () => {
+  await using quick = new MisbehavingServer(() => "ok", 10);
+  await using good = new MisbehavingServer(() => "ok", 11);
+  await using slow = new MisbehavingServer(() => "ok", 60);
+  await using other = new MisbehavingServer(() => "ok", 60);
+  await loadArms(
+    [{ server: quick }, { server: good }, { server: slow }, { server: other }],
+    { blocksS: 8, candidates: [0, 1, 2] },
+    (arms) => {
+      const blocks = arms.map(({ slices }) => Math.max(...slices.map(({ block }) => block)));
+      // The fourth is no candidate, however slow it is.
+      assert.ok(blocks[0]! > 4 && blocks[2] === 3, `${blocks}`);
+      assert.deepEqual([blocks[1], blocks[3]], [blocks[0], blocks[0]]);
+      assert.deepEqual(
+        arms.map(({ final }) => [final.lost, final.failures]),
+        arms.map(() => [null, 0]),
+      );
+    },
+  );
+});

@@ -102,6 +102,8 @@ export interface GroupLoadOptions extends Omit<GeneratorPlace, "host"> {
   blocksS: number;
   /** Of the order of the arms. */
   seed: number;
+  /** Places of those of which one is to be selected: who is far behind soon gets no more turns. */
+  candidates?: readonly number[];
   /** What stands for variables in the routes' headers, by `headerEnvironment`. @default nothing */
   headerEnvironment?: Record<string, string>;
 }
@@ -112,7 +114,7 @@ export interface GroupLoadOptions extends Omit<GeneratorPlace, "host"> {
  * group's folder. Otherwise it is as {@linkcode locustCommand}.
  */
 export function groupCommand(options: GroupLoadOptions): LoadCommand {
-  const { arms, folder, sliceS, warmUpS, blocksS, seed } = options;
+  const { arms, folder, sliceS, warmUpS, blocksS, seed, candidates = [] } = options;
   const armsFile = join(folder, ".arms.json");
   const usersOf = ({ scenario }: ArmLoad) => scenario.arrivalRate === null ? scenario.users! : 1;
   const users = arms.reduce((sum, arm) => sum + usersOf(arm), 0);
@@ -131,7 +133,14 @@ export function groupCommand(options: GroupLoadOptions): LoadCommand {
     // All users are there from the start; those of each arm join one by one in its warm-up.
     flags: { users, "spawn-rate": users },
     files: {
-      [armsFile]: JSON.stringify({ sliceS, warmUpS, blocksS, seed, arms: armSettings }),
+      [armsFile]: JSON.stringify({
+        sliceS,
+        warmUpS,
+        blocksS,
+        seed,
+        candidates,
+        arms: armSettings,
+      }),
       ...Object.fromEntries(
         arms.map((arm) => [routesFile(arm), JSON.stringify({ routes: arm.routes })]),
       ),

@@ -86,6 +86,7 @@ Deno.test("groupCommand() has the users of all arms, and tells of each in a file
     warmUpS: 6,
     blocksS: 40,
     seed: 7,
+    candidates: [1, 2],
     arms: [arm("/group/a", 10), arm("/group/b", 30), arm("/group/c", null, 50)],
     headerEnvironment: { POOLSCOPE_HEADER_TOKEN: "secret" },
   });
@@ -101,7 +102,7 @@ Deno.test("groupCommand() has the users of all arms, and tells of each in a file
     POOLSCOPE_HEADER_TOKEN: "secret",
   });
   const { arms, ...schedule } = JSON.parse(files["/group/.arms.json"]!);
-  assert.deepEqual(schedule, { sliceS: 1, warmUpS: 6, blocksS: 40, seed: 7 });
+  assert.deepEqual(schedule, { sliceS: 1, warmUpS: 6, blocksS: 40, seed: 7, candidates: [1, 2] });
   assert.deepEqual(arms[1], {
     folder: "/group/b",
     host: "http://127.0.0.1:8000",

@@ -39,7 +39,7 @@ export interface PoolSizes extends LoadLevel {
   sizes: PoolSize[];
   /** Null where not all sizes have blocks in common. */
   selection: Selection | null;
-  /** Starts, and blocks in all of them, that all sizes have. */
+  /** Starts, and blocks in all of them, that all sizes have which are not far behind. */
   starts: number;
   blocks: number;
   /** Answers per second of the direct path beside them; null without one. */
@@ -48,21 +48,85 @@ export interface PoolSizes extends LoadLevel {
   usl: Usl | null;
 }
 
-/** The blocks of each start in which all sizes have a slice: a row for each. */
-function startsOf(ids: readonly string[], runs: readonly RunSummary[]): StartOfCandidates[] {
-  const counted = runs.filter(({ status, slices }) => status === "ok" && slices !== null);
-  const rounds = Map.groupBy(counted, ({ round }) => round);
-  return [...rounds.values()].flatMap((own) => {
+/** A block of a start in which all of some sizes have a slice. */
+interface Row {
+  block: number;
+  rates: number[];
+}
+
+/** The blocks of each start in which all of these sizes have a slice; none of a start without any. */
+function startsOf(ids: readonly string[], runs: readonly RunSummary[]): Row[][] {
+  const rounds = Map.groupBy(runs, ({ round }) => round);
+  return [...rounds.values()].map((own) => {
     const slices = ids.map((id) => own.find((run) => run.scenarioId === id)?.slices);
     const [first, ...others] = slices;
     if (first == null || others.some((one) => one == null)) return [];
     const rates = others.map((one) => new Map(one!.map(({ block, rps }) => [block, rps])));
-    const rows = first.flatMap(({ block, rps }) => {
-      const row = [rps, ...rates.flatMap((of) => of.get(block) ?? [])];
-      return row.length === ids.length ? [row] : [];
-    });
-    return rows.length === 0 ? [] : [rows];
+    return first.map(({ block, rps }) => ({
+      block,
+      rates: [rps, ...rates.flatMap((of) => of.get(block) ?? [])],
+    })).filter((row) => row.rates.length === ids.length);
   });
+}
+
+/** Of the 5% of studies in which a bound may fail, the part that the blocks before a screening have. */
+const SCREENING_ALPHA = 0.01;
+const ALPHA = 0.05;
+
+const ONLY: BesideBest = { share: { value: 1, low: 1, high: 1 }, probability: 1 };
+
+/**
+ * Selects among some sizes, in order. Those that got no more turns after a while, as they were far behind
+ * (blocks.py), are judged by the blocks until then; the others by fresh ones.
+ */
+function select(ids: readonly string[], all: readonly RunSummary[]) {
+  const runs = all.filter(({ status, slices }) => status === "ok" && slices !== null);
+  const last = (id: string) =>
+    runs.filter((run) => run.scenarioId === id)
+      .map(({ round, slices }) => ({ round, block: slices!.at(-1)?.block ?? 0 }));
+  const ends = Map.groupBy(ids.flatMap(last), ({ round }) => round);
+  const endOf = (round: number) => Math.max(...ends.get(round)!.map(({ block }) => block));
+  // One block less is what a load that was cut short leaves.
+  const isOut = ids.map((id) => last(id).some(({ round, block }) => block < endOf(round) - 1));
+  const places = ids.map((_, place) => place);
+  const [out, left] = [true, false].map((is) => places.filter((place) => isOut[place] === is)) as [
+    number[],
+    number[],
+  ];
+  const rates = (starts: Row[][]) =>
+    starts.filter(({ length }) => length > 0).map((rows) => rows.map((row) => row.rates));
+  const together = startsOf(ids, runs);
+  const before = rates(together);
+  if (before.length === 0) return null;
+  const uniform = uniformDraws(SEED);
+  const count = (starts: StartOfCandidates[]) => ({
+    starts: starts.length,
+    blocks: starts.reduce((sum, { length }) => sum + length, 0),
+  });
+  if (out.length === 0 || left.length === 0) {
+    return { selection: selectSmallest(before, { uniform }), ...count(before) };
+  }
+  const first = selectSmallest(before, { uniform, alpha: SCREENING_ALPHA });
+  const fresh = rates(
+    startsOf(left.map((place) => ids[place]!), runs)
+      .map((rows, i) => rows.filter(({ block }) => block > (together[i]!.at(-1)?.block ?? 0))),
+  );
+  if (fresh.length === 0) return { selection: first, ...count(before) };
+  const second = left.length === 1
+    ? { candidates: [ONLY], smallest: 0, possible: [0], isFlat: true }
+    : selectSmallest(fresh, { uniform, alpha: ALPHA - SCREENING_ALPHA });
+  const selection: Selection = {
+    candidates: places.map((place) =>
+      isOut[place] ? first.candidates[place]! : second.candidates[left.indexOf(place)]!
+    ),
+    smallest: second.smallest === null ? null : left[second.smallest]!,
+    possible: [
+      ...out.filter((place) => first.possible.includes(place)),
+      ...second.possible.map((place) => left[place]!),
+    ].sort((a, b) => a - b),
+    isFlat: false,
+  };
+  return { selection, ...count(fresh) };
 }
 
 function mean(values: readonly number[]): number | null {
@@ -97,9 +161,8 @@ export function poolSizes(
   return sizeFamilies(scenarios).map((family): PoolSizes => {
     const { framework, users, arrivalRate } = family[0]!;
     const sizes = family.map((scenario) => sizeOf(scenario, runs));
-    const starts = startsOf(sizes.map(({ scenarioId }) => scenarioId), runs);
-    const draws = uniformDraws(SEED);
-    const selection = starts.length === 0 ? null : selectSmallest(starts, { uniform: draws });
+    const selected = select(sizes.map(({ scenarioId }) => scenarioId), runs);
+    const selection = selected?.selection ?? null;
     const direct = runs.filter(({ scenario, status }) =>
       status === "ok" && scenario.path === "direct" && scenario.framework === framework &&
       scenario.users === users && scenario.arrivalRate === arrivalRate
@@ -111,8 +174,8 @@ export function poolSizes(
       arrivalRate,
       sizes: sizes.map((one, i) => ({ ...one, beside: selection?.candidates[i] ?? null })),
       selection,
-      starts: starts.length,
-      blocks: starts.reduce((sum, { length }) => sum + length, 0),
+      starts: selected?.starts ?? 0,
+      blocks: selected?.blocks ?? 0,
       directRps: mean(direct.map(({ rps }) => rps)),
       usl: fitUsl(known),
     };

@@ -57,7 +57,7 @@ Deno.test("sizes of one pool are a family from three on, and only the largest is
   // All stand side by side, all the same.
   deepEqual(groupScenarios(scenarios).map(({ length }) => length), [6]);
   const named = namedPlan("pool-size");
-  deepEqual(groupScenarios(named.scenarios).map(({ length }) => length), [6, 6, 6]);
+  deepEqual(groupScenarios(named.scenarios).map(({ length }) => length), [8, 8, 8]);
 });
 
 Deno.test("poolSizes() chooses the smallest that does, whatever the blocks' speed", () => {
@@ -70,6 +70,29 @@ Deno.test("poolSizes() chooses the smallest that does, whatever the blocks' spee
   ok(Math.abs(sizes[0]!.beside!.share.value - 0.2) < 0.01);
   ok(Math.abs(directRps! / sizes[4]!.rps! - 0.95) < 0.02);
   deepEqual([sizes[3]!.mostActive, sizes[3]!.meanActive, sizes[3]!.waitMs], [10, 5, 1]);
+});
+
+Deno.test("poolSizes() judges those that were far behind by the first blocks, the others by fresh ones", () => {
+  const runs = runsOf(rates(95, [20, 39, 90, 99, 100])).map((run) =>
+    run.scenario.path === "pooled" && run.scenario.defaultPoolSize < 5
+      ? { ...run, slices: run.slices!.slice(0, 3) }
+      : run
+  );
+  const { sizes, selection, blocks, starts } = poolSizes(scenarios, runs)[0]!;
+  deepEqual([starts, blocks], [2, 74]);
+  equal(sizes[selection!.smallest!]!.size, 10);
+  deepEqual(selection!.possible.map((place) => sizes[place]!.size), [10, 20]);
+  ok(Math.abs(sizes[0]!.beside!.share.value - 0.2) < 0.02);
+  ok(sizes[1]!.beside!.share.high! < 0.95);
+  // One that is left alone is the best.
+  const one = runs.map((run) =>
+    run.scenario.path === "pooled" && run.scenario.defaultPoolSize < 20
+      ? { ...run, slices: run.slices!.slice(0, 3) }
+      : run
+  );
+  const alone = poolSizes(scenarios, one)[0]!;
+  equal(alone.sizes[alone.selection!.smallest!]!.size, 20);
+  deepEqual(alone.sizes.at(-1)!.beside, { share: { value: 1, low: 1, high: 1 }, probability: 1 });
 });
 
 Deno.test("poolSizes() selects nothing without blocks that all sizes have", () => {

@@ -219,6 +219,8 @@ export const FINAL = z.object({
   loopLagMeanMs: amount(),
   /** Null where the client does not tell, missing in accounts of earlier versions. */
   connections: whole().nullish(),
+  /** Of a run that took turns: connections that the app had closed meanwhile, opened before its turns. */
+  reopened: whole().nullish(),
   /**
    * Of an arm that takes turns, when it got no more of them, in Unix time, microseconds: after so many
    * seconds without an answer, or (null) because all its requests failed. Null where it got all.

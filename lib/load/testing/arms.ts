@@ -34,6 +34,8 @@ interface Schedule {
   /** @default 0.9 */
   warmUpS?: number;
   blocksS: number;
+  /** Places of those of which one is to be selected. @default none */
+  candidates?: number[];
   /** Silence after which a request fails, in seconds. @default 60 */
   timeoutS?: number;
   /** Called each second; the signal is sent when it is true. */
@@ -142,6 +144,7 @@ export async function loadArms(
       warmUpS: schedule.warmUpS ?? 0.9,
       blocksS: schedule.blocksS,
       seed: 3,
+      candidates: schedule.candidates,
       arms: arms.map((arm, i) => ({
         folder: folders[i]!,
         host: arm.server.url,
