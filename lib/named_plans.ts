@@ -87,7 +87,7 @@ const ANSWER: NamedPlan = {
   purpose:
     "Each framework direct and pooled, side by side: an answer for this machine in 15 minutes.",
   design: "alternating",
-  minutes: 12,
+  minutes: 11.5,
   warmUpS: 6,
   windowS: 1,
   rounds: 3,

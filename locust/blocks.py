@@ -33,6 +33,7 @@ RELAXATIONS_TO_SETTLE = 3
 MAX_SETTLING = 1 / 3
 """Of a slice."""
 MAX_UTILISATION = 0.98
+OPEN_LOOP_BLOCKS = 4
 SERVICE_TIMES_TO_WARM_UP = 20
 MAX_WARM_UP_US = 30 * S
 """Or three times the shortest warm-up, if that is more."""
@@ -82,11 +83,6 @@ class Answers:
         first, end = (bisect_left(self._ends_us, time_us) for time_us in (start_us, end_us))
         return self._services_us[first:end]
 
-    def mean_us(self, start_us: int, end_us: int) -> float:
-        """Zero when nothing was ever answered."""
-        services_us = self.between(start_us, end_us) or self.all()
-        return sum(services_us) / max(1, len(services_us))
-
     def all(self) -> array:
         self._record.event.drain()
         return self._services_us
@@ -114,12 +110,12 @@ def slice_length_us(shortest_us: float, cycle_us: float) -> int:
     return math.ceil(wanted_us / SLICE_STEP_US) * SLICE_STEP_US
 
 
-def relaxation_us(rate: float, unqueued_us: float, mean_us: float) -> float:
+def relaxation_us(rate: float, unqueued_us: float, service_us: float) -> float:
     """In how long a queue forgets that it was empty: 1 / (√μ - √λ)² of an M/M/1 queue (Cohen, The
-    Single Server Queue, 1982), its utilisation λ/μ by how much longer requests take than without one."""
-    if mean_us <= unqueued_us:
+    Single Server Queue, 1982), its utilisation λ/μ by how much longer a request takes than without one."""
+    if not unqueued_us < service_us < math.inf:
         return 0.0
-    utilisation = min(MAX_UTILISATION, 1 - unqueued_us / mean_us)
+    utilisation = min(MAX_UTILISATION, 1 - unqueued_us / service_us)
     return utilisation / (rate / S) / (1 - math.sqrt(utilisation)) ** 2
 
 
@@ -322,9 +318,11 @@ class BlocksRecorder(LoadRecorder):
         self._end()
         unqueued_us, settles_us = answers.unqueued_us(start_us), 0.0
         if arm.arrivals is not None:
-            mean_us = answers.mean_us(now - step_us, now)
-            relaxes_us = relaxation_us(arm.arrivals.rate, unqueued_us, mean_us)
-            settles_us = RELAXATIONS_TO_SETTLE * relaxes_us
+            # The median, as the mean is of the slowest routes.
+            relaxes_us = relaxation_us(arm.arrivals.rate, unqueued_us, service_us)
+            # Some blocks must have room, however long a queue takes.
+            longest_us = self.blocks_us / OPEN_LOOP_BLOCKS / len(self.arms)
+            settles_us = min(RELAXATIONS_TO_SETTLE * relaxes_us, MAX_SETTLING * longest_us)
         cycle_us = max(service_us + arm.pause_us, settles_us / MAX_SETTLING / CYCLES_IN_SLICE)
         arm.slice_us = slice_length_us(self.shortest_slice_us, cycle_us)
         arm.settling_us = settling_time_us(unqueued_us, arm.pause_us, arm.slice_us, settles_us)

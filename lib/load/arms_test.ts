@@ -241,7 +241,7 @@ Deno.test("candidates that are far behind the best get no more turns after three
   await using other = new MisbehavingServer(() => "ok", 60);
   await loadArms(
     [{ server: quick }, { server: good }, { server: slow }, { server: other }],
-    { blocksS: 8, candidates: [0, 1, 2] },
+    { blocksS: 12, candidates: [0, 1, 2] },
     (arms) => {
       const blocks = arms.map(({ slices }) => Math.max(...slices.map(({ block }) => block)));
       // The fourth is no candidate, however slow it is.
