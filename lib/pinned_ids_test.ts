@@ -10,8 +10,8 @@ import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
  */
 const PLANS = {
   smoke: ["a932e9e0d176251d", "dd24fa1b409f4ca6"],
-  frameworks: ["17ce2b6b53fac2fe", "87a0e302459bf625"],
-  quick: ["a570997fc72210c1", "87a0e302459bf625"],
+  frameworks: ["3495c4233320280d", "87a0e302459bf625"],
+  quick: ["c1c1669d7d994b21", "87a0e302459bf625"],
   "pool-size": ["85b71c30e11efe3d", "6c542e94024dd7b4"],
   reference: ["5dac552458b0c62c", "919ed39fb619959e"],
   seed: ["b0bd4c7a55b6fb81", "fd2763da50906c88"],

@@ -165,11 +165,11 @@ Deno.test("changePlan() keeps an A/A arm, of its cell or of the last that is lef
 Deno.test("changePlan() keeps the time that each comparison gets, and no less than some minutes", () => {
   const plan = namedPlan("frameworks");
   const minutes = (changes: Parameters<typeof changePlan>[1]) => changePlan(plan, changes).minutes;
-  equal(minutes({}), 12);
-  equal(minutes({ seed: 9 }), 12);
-  equal(minutes({ frameworks: ["flask", "django"] }), 8);
+  equal(minutes({}), 11.5);
+  equal(minutes({ seed: 9 }), 11.5);
+  equal(minutes({ frameworks: ["flask", "django"] }), 7.7);
   equal(minutes({ frameworks: ["flask"], users: [500] }), 4);
-  equal(minutes({ users: [10, 50, 100] }), 18);
+  equal(minutes({ users: [10, 50, 100] }), 17.3);
   equal(minutes({ users: [10], minutes: 1.5 }), 1.5);
   equal(minutes({ design: "consecutive" }), undefined);
 });
