@@ -42,22 +42,24 @@ function limitsOf({ sizes, selection }: PoolSizes, study: Study): string[] {
   ];
 }
 
+function headlineOf(family: PoolSizes): string {
+  const line = say.headline(familyName(family), describeChoice(family));
+  return `${line} ${explainChoice(family)}.`;
+}
+
 /** Which pool size does for each app, for the top of an answer. */
 export function poolSizeHeadlines({ poolSizes }: Study): string[] {
-  return poolSizes.map((family) => {
-    const line = say.headline(familyName(family), describeChoice(family));
-    return `${line} ${explainChoice(family)}.`;
-  });
+  return poolSizes.map(headlineOf);
 }
 
 /** Which pool size does, and what it rests on. */
 export function readPoolSizes(study: Study): Markdown {
   if (study.poolSizes.length === 0) return new Markdown(say.notTried(LEAST_SIZES));
   if (study.context.functionalCheck) return new Markdown(checkWords.reading(say.measure));
-  const lines = study.poolSizes.map((family, i) => {
+  const lines = study.poolSizes.map((family) => {
     const limits = limitsOf(family, study);
     const rest = limits.length === 0 ? "" : ` ${capitalise(limits.join("; "))}.`;
-    return poolSizeHeadlines(study)[i]! + rest;
+    return headlineOf(family) + rest;
   });
   return new Markdown(lines.join("\n"));
 }

@@ -107,9 +107,11 @@ function select(ids: readonly string[], all: readonly RunSummary[]) {
     return { selection: selectSmallest(before, { uniform }), ...count(before) };
   }
   const first = selectSmallest(before, { uniform, alpha: SCREENING_ALPHA });
+  // A size may be far behind in one start and not in another.
+  const until = Math.min(...together.flatMap((rows) => rows.at(-1)?.block ?? []));
   const fresh = rates(
     startsOf(left.map((place) => ids[place]!), runs)
-      .map((rows, i) => rows.filter(({ block }) => block > (together[i]!.at(-1)?.block ?? 0))),
+      .map((rows) => rows.filter(({ block }) => block > until)),
   );
   if (fresh.length === 0) return { selection: first, ...count(before) };
   const second = left.length === 1
@@ -133,17 +135,14 @@ function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, one) => sum + one, 0) / values.length;
 }
 
-function sizeOf(
-  { defaultPoolSize: size, ...scenario }: Scenario,
-  all: readonly RunSummary[],
-): PoolSize {
-  const id = scenarioId({ defaultPoolSize: size, ...scenario });
+function sizeOf(scenario: Scenario, all: readonly RunSummary[]): PoolSize {
+  const id = scenarioId(scenario);
   const runs = all.filter((run) => run.scenarioId === id && run.status === "ok");
   const seen = runs.flatMap(({ telemetry }) => telemetry?.pgbouncer ?? []);
   const transactions = seen.reduce((sum, one) => sum + one.transactions, 0);
   const waitUs = seen.reduce((sum, one) => sum + one.waitUs, 0);
   return {
-    size,
+    size: scenario.defaultPoolSize,
     scenarioId: id,
     rps: mean(runs.map(({ rps }) => rps)),
     beside: null,

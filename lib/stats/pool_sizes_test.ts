@@ -84,6 +84,13 @@ Deno.test("poolSizes() judges those that were far behind by the first blocks, th
   deepEqual(selection!.possible.map((place) => sizes[place]!.size), [10, 20]);
   ok(Math.abs(sizes[0]!.beside!.share.value - 0.2) < 0.02);
   ok(sizes[1]!.beside!.share.high! < 0.95);
+  // Far behind in one start alone, it costs the other start none of its fresh blocks.
+  const once = runsOf(rates(95, [20, 39, 90, 99, 100])).map((run) =>
+    run.round === 1 && run.scenario.path === "pooled" && run.scenario.defaultPoolSize < 5
+      ? { ...run, slices: run.slices!.slice(0, 3) }
+      : run
+  );
+  equal(poolSizes(scenarios, once)[0]!.blocks, 74);
   // One that is left alone is the best.
   const one = runs.map((run) =>
     run.scenario.path === "pooled" && run.scenario.defaultPoolSize < 20
