@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readApp } from "../apps/app.ts";
-import { connect } from "../services/database.ts";
+import { withConnection } from "../services/database.ts";
 import type { RunServices } from "../engine/run_services.ts";
 import { parseHostCpu } from "../hosts/linux/proc.ts";
 import { PoolscopeError, UsageError } from "../errors.ts";
@@ -190,15 +190,12 @@ function describeCosts(
 async function block(on: boolean, sampler: Sampler, services: RunServices): Promise<Block> {
   sampler.pause(!on);
   await services.pauseAppTimings(!on);
-  const sql = connect({ ...services.postgres, database: "postgres" });
-  try {
+  await withConnection({ ...services.postgres, database: "postgres" }, async (sql) => {
     const track = on ? "top" : "none";
     await sql.unsafe(`alter system set pg_stat_statements.track = ${track}`);
     await sql.unsafe(`alter system set compute_query_id = ${on ? "auto" : "off"}`);
     await sql.unsafe("select pg_reload_conf()");
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  });
   await sleep(SETTLE_S * 1000);
   const stolenS = () => parseHostCpu(readFileSync("/proc/stat", "utf8")).stolenS;
   const [startUs, stolenBefore] = [nowUs(), stolenS()];

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MIN_RISE } from "../diagnose/relief.ts";
 import { agreeOnVerdict, type Verdict } from "../diagnose/verdict.ts";
-import { connect } from "../services/database.ts";
+import { withConnection } from "../services/database.ts";
 import type { LoadService } from "../engine/load_service.ts";
 import type { RunServices } from "../engine/run_services.ts";
 import { LocalEngine } from "../engine/local.ts";
@@ -93,23 +93,19 @@ async function addCounter(
   { postgres }: RunServices,
   { rows, holdMs }: NonNullable<Injection["counter"]>,
 ): Promise<void> {
-  const sql = connect(postgres);
-  try {
-    const key = rows === "one" ? "0" : "new.author_id";
-    await sql.unsafe(`
-      create table post_counts (author_id integer primary key, posts integer not null);
-      insert into post_counts select generate_series(0, 10000), 0;
-      create function count_post() returns trigger language plpgsql security definer as $$
-      begin
-        update post_counts set posts = posts + 1 where author_id = ${key};
-        perform pg_sleep(${holdMs / 1000});
-        return null;
-      end $$;
-      create trigger count_post after insert on posts for each row execute function count_post();
-    `);
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  const key = rows === "one" ? "0" : "new.author_id";
+  const statements = `
+    create table post_counts (author_id integer primary key, posts integer not null);
+    insert into post_counts select generate_series(0, 10000), 0;
+    create function count_post() returns trigger language plpgsql security definer as $$
+    begin
+      update post_counts set posts = posts + 1 where author_id = ${key};
+      perform pg_sleep(${holdMs / 1000});
+      return null;
+    end $$;
+    create trigger count_post after insert on posts for each row execute function count_post();
+  `;
+  await withConnection(postgres, (sql) => sql.unsafe(statements));
 }
 
 /**

@@ -1,7 +1,26 @@
-/** Waiting for a condition instead of sleeping for a time. */
+/** Waiting for a condition instead of sleeping for a time, and for an answer no longer than that. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { PoolscopeError } from "../errors.ts";
+
+/**
+ * Waits for an answer, and no longer than a limit; what was asked goes on by itself.
+ *
+ * @throws {PoolscopeError} If there is none by then: `PostgreSQL did not answer within 30 s`.
+ * @throws What the answer is rejected with.
+ */
+export async function answerWithin<T>(limitS: number, who: string, asked: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new PoolscopeError(`${who} did not answer within ${limitS} s`);
+    timer = setTimeout(() => reject(error), limitS * 1000);
+  });
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /** Options of {@linkcode waitUntil}. */
 export interface WaitOptions {

@@ -17,9 +17,9 @@ import {
   type Access,
   ADMIN_USER,
   APP_USER,
-  connect,
   DATABASE,
   randomPassword,
+  withConnection,
 } from "./database.ts";
 import { SEED_STEPS, seedDatabase } from "./seed.ts";
 import { postgresArguments } from "./settings_text.ts";
@@ -185,15 +185,8 @@ async function awaitServer(
 ): Promise<Access> {
   const address = await instance.address(POSTGRES_PORT);
   const access = { ...address, database: DATABASE, username: ADMIN_USER, password };
-  await waitUntil(async () => {
-    const sql = connect({ ...access, database: "postgres" });
-    try {
-      await sql`select 1`;
-      return true;
-    } finally {
-      await sql.end({ timeout: 1 });
-    }
-  }, {
+  const server = { ...access, database: "postgres" };
+  await waitUntil(() => withConnection(server, (sql) => sql`select 1`), {
     what: "PostgreSQL to answer",
     timeoutS,
     hopeless: () => instance.exit && `it ended (${tellingLine(instance.logTail())})`,

@@ -6,7 +6,7 @@
 import type postgres from "postgres";
 import type { AppData } from "../apps/app.ts";
 import { PoolscopeError } from "../errors.ts";
-import { type Access, ADMIN_USER, APP_USER, connect, DATABASE } from "./database.ts";
+import { type Access, ADMIN_USER, APP_USER, DATABASE, withConnection } from "./database.ts";
 
 /** A part of a script: statements, or a COPY with its rows. */
 interface ScriptPart {
@@ -114,6 +114,9 @@ export const SEED_STEPS = {
   ],
 };
 
+/** How long an app's database may take to be filled, in seconds. */
+const SEED_LIMIT_S = 3600;
+
 /**
  * Makes the app's role and its database, and fills that. Afterwards nobody can log in until the roles
  * are given passwords.
@@ -122,18 +125,17 @@ export const SEED_STEPS = {
  * @throws {PoolscopeError} If a statement fails; the message names file and line.
  */
 export async function seedDatabase(access: Access, { schema, seed }: AppData): Promise<void> {
-  const admin = connect(access);
-  const sql = connect({ ...access, database: DATABASE });
-  try {
+  const limitS = SEED_LIMIT_S;
+  await withConnection(access, async (admin) => {
     for (const step of SEED_STEPS.before) await admin.unsafe(step);
-    // The app owns its tables, as it would after its own migrations.
-    await sql.unsafe(`set role ${APP_USER}`);
-    await runScript(sql, schema.text, schema.file);
-    await runScript(sql, seed.text, seed.file);
-    await sql.unsafe("reset role");
-    await sql.unsafe("vacuum (freeze, analyze)");
-    for (const step of SEED_STEPS.after) await admin.unsafe(step);
-  } finally {
-    await Promise.all([admin, sql].map((one) => one.end({ timeout: 1 })));
-  }
+    await withConnection({ ...access, database: DATABASE }, async (sql) => {
+      // The app owns its tables, as it would after its own migrations.
+      await sql.unsafe(`set role ${APP_USER}`);
+      await runScript(sql, schema.text, schema.file);
+      await runScript(sql, seed.text, seed.file);
+      await sql.unsafe("reset role");
+      await sql.unsafe("vacuum (freeze, analyze)");
+      for (const step of SEED_STEPS.after) await admin.unsafe(step);
+    }, { limitS });
+  }, { limitS });
 }

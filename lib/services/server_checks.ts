@@ -11,7 +11,7 @@ import { didYouMean } from "../nearest.ts";
 import type { Scenario } from "../scenario.ts";
 import { type Server, SERVERS, settingsOfServer } from "../server_settings.ts";
 import { ANY_VERSION } from "../settings.ts";
-import { ADMIN_USER, connect, randomPassword } from "./database.ts";
+import { ADMIN_USER, randomPassword, withConnection } from "./database.ts";
 import { PGBOUNCER_PORT, placePgbouncer } from "./pgbouncer.ts";
 import { type Ran, runOnce } from "./run_once.ts";
 import { iniLines, postgresArguments } from "./settings_text.ts";
@@ -136,12 +136,9 @@ async function probePgbouncer(
       if (instance.exit !== null) return [];
       const access = { database: "pgbouncer", username: ADMIN_USER, password };
       const reached = await instance.address(PGBOUNCER_PORT);
-      const console = connect({ ...reached, ...access }, { prepare: false });
-      try {
+      return await withConnection({ ...reached, ...access }, async (console) => {
         return (await console.unsafe("show config").simple()).map(({ key }) => String(key));
-      } finally {
-        await console.end({ timeout: 1 });
-      }
+      }, { prepare: false });
     }, { what: "PgBouncer to answer", intervalMs: 20 });
     return instance.exit === null ? { names } : { output: instance.logTail() };
   } finally {

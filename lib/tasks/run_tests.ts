@@ -16,7 +16,7 @@ import { OFFLINE_IMAGES, testLanes } from "../testing/lanes.ts";
 import { readJunit, slowest, type TestResult } from "../testing/junit.ts";
 import { runTaskCommand, taskCommand } from "./options.ts";
 
-const PRELOAD = "--preload=./lib/testing/strict_assert.ts";
+const PRELOAD = "--preload=./lib/testing/preload.ts";
 
 interface RunOptions {
   /** @default the checkout */

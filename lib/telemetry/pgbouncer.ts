@@ -1,14 +1,24 @@
 /** What PgBouncer's console tells of a run's database. */
 
 import type postgres from "postgres";
-import { type Access, connect } from "../services/database.ts";
+import { type Access, connect, withConnection } from "../services/database.ts";
 import { PGBOUNCER_COLUMNS } from "../store/layout.ts";
 import type { Row } from "./rows.ts";
 
-/** Opens a connection that speaks the console's part of the protocol: simple queries only. */
+/** The console's part of the protocol: simple queries, and no prepared statements. */
+const CONSOLE = { prepare: false, max_lifetime: null };
+
+/** Opens a connection that speaks the console's part of the protocol. */
 export function openConsole(access: Access): postgres.Sql {
-  // The console knows no prepared statements.
-  return connect(access, { prepare: false, max_lifetime: null });
+  return connect(access, CONSOLE);
+}
+
+/** As {@linkcode withConnection}, of PgBouncer's console. */
+export function withConsole<T>(
+  access: Access,
+  use: (sql: postgres.Sql) => Promise<T>,
+): Promise<T> {
+  return withConnection(access, use, CONSOLE);
 }
 
 async function show(sql: postgres.Sql, what: string): Promise<Row[]> {
@@ -51,14 +61,9 @@ export async function samplePgbouncer(sql: postgres.Sql, database: string): Prom
  * it is not for every reading.
  */
 export async function readLastClient(access: Access): Promise<number | null> {
-  const sql = openConsole(access);
-  try {
-    const clients = await show(sql, "clients");
-    const ids = clients.map(({ id }) => Number(id)).filter(Number.isSafeInteger);
-    return ids.length === 0 ? null : Math.max(...ids);
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  const clients = await withConsole(access, (sql) => show(sql, "clients"));
+  const ids = clients.map(({ id }) => Number(id)).filter(Number.isSafeInteger);
+  return ids.length === 0 ? null : Math.max(...ids);
 }
 
 /** What PgBouncer knows of its way to PostgreSQL. */
@@ -66,10 +71,12 @@ export type PoolerState = NonNullable<Awaited<ReturnType<typeof readPoolerState>
 
 /** Asks PgBouncer's console for its way to PostgreSQL; null when it does not answer. */
 export async function readPoolerState(access: Access, database: string) {
-  const sql = openConsole(access);
   try {
-    const pools = await samplePgbouncer(sql, database);
-    const own = (await show(sql, "databases")).find(({ name }) => name === database);
+    const [pools, databases] = await withConsole(
+      access,
+      async (sql) => [await samplePgbouncer(sql, database), await show(sql, "databases")] as const,
+    );
+    const own = databases.find(({ name }) => name === database);
     const servers = ["sv_active", "sv_idle", "sv_used", "sv_tested", "total_xact_count"];
     return {
       /** Whether it has had a server connection for the run's database. */
@@ -81,7 +88,5 @@ export async function readPoolerState(access: Access, database: string) {
     };
   } catch {
     return null; // It has ended, or never came up: its log and exit tell of that.
-  } finally {
-    await sql.end({ timeout: 1 });
   }
 }

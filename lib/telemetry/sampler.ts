@@ -11,6 +11,7 @@ import type postgres from "postgres";
 import { APP_USER } from "../services/database.ts";
 import type { RunServices } from "../engine/run_services.ts";
 import { PoolscopeError } from "../errors.ts";
+import { answerWithin } from "../hosts/wait.ts";
 import {
   APP_COLUMNS,
   PGBOUNCER_COLUMNS,
@@ -25,6 +26,8 @@ import { nowUs, type Reading, SampleLoop } from "./sample_loop.ts";
 
 /** How long the last readings may take, after which the connections are closed all the same. */
 const LAST_READING_MS = 3000;
+/** How long any answer may take: one that the driver forgot, as a connection broke, never comes. */
+const ANSWER_WITHIN_S = 10;
 
 const FILES = {
   "resources.csv": RESOURCE_COLUMNS as readonly string[],
@@ -188,10 +191,10 @@ export class Sampler implements AsyncDisposable {
   }
 }
 
-/** An answer, or null: a dead server is the run's finding, not the sampler's. */
+/** An answer in time, or null: a dead server is the run's finding, not the sampler's. */
 async function answer<T>(asked: Promise<T>): Promise<T | null> {
   try {
-    return await asked;
+    return await answerWithin(ANSWER_WITHIN_S, "The server", asked);
   } catch {
     return null;
   }

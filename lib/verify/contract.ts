@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { fillHeaders } from "../apps/headers.ts";
 import type { ContractCase, Varying } from "../apps/routes.ts";
 import { PoolscopeError } from "../errors.ts";
-import { type AppAnswer, type AppRequest, askApp } from "./ask.ts";
+import { ANSWER_LIMIT_S, type AppAnswer, type AppRequest, askApp } from "./ask.ts";
 import { checkJson, firstRequest, type LoadRoute } from "./routes.ts";
 
 /** Whether a case leaves a row behind, so that others would see it. */
@@ -77,8 +77,6 @@ function excerpt({ text }: AppAnswer): string {
   return line.length > 120 ? `${line.slice(0, 117)}…` : line;
 }
 
-const ANSWER_TIMEOUT_S = 15;
-
 /** Sends a request and checks its answer; `what` is what the app breaks, and by which request. */
 async function check(
   what: string,
@@ -86,12 +84,9 @@ async function check(
   request: AppRequest,
   compare: (answer: AppAnswer) => string | null,
 ): Promise<void> {
-  const { signal } = request;
-  const late = AbortSignal.timeout(ANSWER_TIMEOUT_S * 1000);
-  const either = AbortSignal.any([late, ...(signal ? [signal] : [])]);
-  const fault = await askApp(url, { ...request, signal: either }).then(compare, (error: Error) => {
-    signal?.throwIfAborted();
-    if (late.aborted) return `no answer within ${ANSWER_TIMEOUT_S} s`;
+  const fault = await askApp(url, request).then(compare, (error: Error) => {
+    request.signal?.throwIfAborted();
+    if (error instanceof PoolscopeError) return `no answer within ${ANSWER_LIMIT_S} s`;
     return `no answer (${error.message.split("\n")[0]})`;
   });
   if (fault !== null) throw new PoolscopeError(`the app broke ${what} gave ${fault}`);

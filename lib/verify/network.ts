@@ -9,7 +9,7 @@ import { PoolscopeError } from "../errors.ts";
 import { type Leg, legsOf, type Scenario } from "../scenario.ts";
 import type { Server } from "../server_settings.ts";
 import type { Deliveries, NetworkInForce } from "../store/manifest.ts";
-import { openConsole } from "../telemetry/pgbouncer.ts";
+import { withConsole } from "../telemetry/pgbouncer.ts";
 import { askApp } from "./ask.ts";
 import { firstRequest, type LoadRoute, probeRoute, resolveRoutes } from "./routes.ts";
 
@@ -70,8 +70,8 @@ async function checkRtt(services: RunServices, { name, rttMs }: Leg): Promise<nu
  * lower quartiles: whatever else the machine does makes some of them longer, and none shorter.
  */
 async function measureAdded(ways: Access[], question: string, rttMs: number): Promise<number> {
-  const consoles = ways.map(openConsole);
-  try {
+  const [straight, through] = ways as [Access, Access];
+  const measure = async (...consoles: postgres.Sql[]) => {
     const ask = (sql: postgres.Sql) => sql.unsafe(question).simple();
     await Promise.all(consoles.map(ask));
     const count = Math.max(5, Math.min(QUESTIONS, Math.ceil(QUESTIONS_MS / rttMs)));
@@ -83,13 +83,12 @@ async function measureAdded(ways: Access[], question: string, rttMs: number): Pr
         tookMs[way]!.push(performance.now() - begun);
       }
     }
-    const [straight, through] = tookMs.map((all) =>
+    const [shorter, longer] = tookMs.map((all) =>
       all.toSorted((a, b) => a - b)[Math.floor(count / 4)]!
     );
-    return through! - straight!;
-  } finally {
-    await Promise.all(consoles.map((sql) => sql.end({ timeout: 1 })));
-  }
+    return longer! - shorter!;
+  };
+  return await withConsole(straight, (a) => withConsole(through, (b) => measure(a, b)));
 }
 
 /** Protocol and cipher of a leg's connections; null where they are not encrypted. */
@@ -132,7 +131,6 @@ async function observe(
   probe: LoadRoute,
 ): Promise<(string | null)[]> {
   const { statement, kind } = CLIENTS[server];
-  const sql = openConsole(services[server]!);
   let looking = true;
   const { path, ...request } = firstRequest(probe);
   const work = async () => {
@@ -140,16 +138,21 @@ async function observe(
   };
   // An app that no longer answers shows as a connection that is not seen.
   const working = work().catch(() => {});
-  try {
+  const look = async (sql: postgres.Sql) => {
     const end = performance.now() + SEEN_TIMEOUT_MS;
     while (performance.now() < end) {
       const rows = await sql.unsafe(statement).simple();
       const own = rows.filter(({ database }) => database === services.postgres.database);
       if (own.length > 0) return own.map(kind);
     }
+    return null;
+  };
+  try {
+    const seen = await withConsole(services[server]!, look);
+    if (seen !== null) return seen;
   } finally {
     looking = false;
-    await Promise.all([working, sql.end({ timeout: 1 })]);
+    await working;
   }
   throw new PoolscopeError(
     `no connection of the app's was seen within ${SEEN_TIMEOUT_MS / 1000} s`,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { App } from "../apps/app.ts";
 import { fillHeaders } from "../apps/headers.ts";
 import type { Parameter, Route } from "../apps/routes.ts";
-import { type Access, connect } from "../services/database.ts";
+import { type Access, withConnection } from "../services/database.ts";
 import { firstLine, PoolscopeError } from "../errors.ts";
 import type { RouteWork } from "../store/manifest.ts";
 
@@ -49,13 +49,8 @@ export async function resolveRoutes(app: App, database: Access): Promise<LoadRou
 
 /** The same on every clone of the seeded database, whatever the order of its rows. */
 async function firstColumn(database: Access, query: string): Promise<string[]> {
-  const sql = connect(database);
-  try {
-    const rows = await sql.unsafe(query).values();
-    return rows.map(([value]) => String(value ?? "")).sort();
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  const rows = await withConnection(database, (sql) => sql.unsafe(query).values());
+  return rows.map(([value]) => String(value ?? "")).sort();
 }
 
 /** Numbers where all are whole numbers that JSON holds, else texts. */

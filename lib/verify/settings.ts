@@ -1,13 +1,13 @@
 /** The settings that PostgreSQL and PgBouncer themselves say are in force. */
 
-import { connect } from "../services/database.ts";
+import { withConnection } from "../services/database.ts";
 import type { RunServices } from "../engine/run_services.ts";
 import { PoolscopeError } from "../errors.ts";
 import { didYouMean } from "../nearest.ts";
 import type { Scenario } from "../scenario.ts";
 import { type Server, SERVERS, settingsOfServer } from "../server_settings.ts";
 import type { RunInputs } from "../store/manifest.ts";
-import { openConsole } from "../telemetry/pgbouncer.ts";
+import { withConsole } from "../telemetry/pgbouncer.ts";
 
 /**
  * What is another with each start by design: ports, paths, and PostgreSQL's readiness for TLS, which
@@ -37,28 +37,28 @@ export async function readSettings(
   services: Pick<RunServices, "postgres" | "pgbouncer">,
   scenario: Scenario,
 ): Promise<NonNullable<RunInputs["settings"]>> {
-  const database = connect(services.postgres);
-  const pooler = services.pgbouncer && openConsole(services.pgbouncer);
-  try {
-    const rows = await database`select name, setting, source from pg_settings order by name`;
-    const postgres = rows.map(({ name, setting, source }) => ({
-      name,
-      value: setting,
-      changed: !["default", "client", "session"].includes(source),
-      source,
-    }));
-    const inForce = { postgres: notable("postgres", postgres, scenario) };
-    if (pooler === null) return inForce;
-    const config = await pooler.unsafe("show config").simple();
-    const pgbouncer = config.map(({ key, value, default: preset }) => ({
-      name: key,
-      value,
-      changed: value !== preset,
-    }));
-    return { ...inForce, pgbouncer: notable("pgbouncer", pgbouncer, scenario) };
-  } finally {
-    await Promise.all([database.end({ timeout: 1 }), pooler?.end({ timeout: 1 })]);
-  }
+  const rows = await withConnection(
+    services.postgres,
+    (sql) => sql`select name, setting, source from pg_settings order by name`,
+  );
+  const postgres = rows.map(({ name, setting, source }) => ({
+    name,
+    value: setting,
+    changed: !["default", "client", "session"].includes(source),
+    source,
+  }));
+  const inForce = { postgres: notable("postgres", postgres, scenario) };
+  if (services.pgbouncer === null) return inForce;
+  const config = await withConsole(
+    services.pgbouncer,
+    (sql) => sql.unsafe("show config").simple(),
+  );
+  const pgbouncer = config.map(({ key, value, default: preset }) => ({
+    name: key,
+    value,
+    changed: value !== preset,
+  }));
+  return { ...inForce, pgbouncer: notable("pgbouncer", pgbouncer, scenario) };
 }
 
 /** What is no default, and what was asked for, once that is seen to be in force. */

@@ -4,13 +4,13 @@
 
 import type postgres from "postgres";
 import { type App, readApp } from "../apps/app.ts";
-import { APP_USER, connect } from "../services/database.ts";
+import { APP_USER, withConnection } from "../services/database.ts";
 import type { RunServices } from "../engine/run_services.ts";
 import { waitUntil } from "../hosts/wait.ts";
 import { PoolscopeError } from "../errors.ts";
 import type { Scenario } from "../scenario.ts";
 import type { Verification } from "../store/manifest.ts";
-import { openConsole, samplePgbouncer } from "../telemetry/pgbouncer.ts";
+import { samplePgbouncer, withConsole } from "../telemetry/pgbouncer.ts";
 import { askApp } from "./ask.ts";
 import { checkContract, checkRoutes, isSuccess } from "./contract.ts";
 import { firstRequest, type LoadRoute, probeRoute, resolveRoutes } from "./routes.ts";
@@ -36,20 +36,17 @@ export async function verifyApp(
   const nonceMatched = app.settings.nonce === undefined ? null : true;
   await waitForApp(services, nonceMatched && scenario.workers, options);
   const routes = options.routes ?? await resolveRoutes(app, services.postgres);
-  const database = connect(services.postgres);
-  const pooler = services.pgbouncer && openConsole(services.pgbouncer);
-  try {
-    const before = await countStatements(services);
-    const contractRequests = cases.length === 0
-      ? await checkRoutes(appUrl, routes, signal)
-      : await checkContract(appUrl, cases, { app: app.name, nonce }, signal);
-    await checkDatabase(database, app, before < await countStatements(services));
-    const pgbouncerQueries = pooler && await countQueries(services, pooler, probeRoute(routes));
+  const before = await countStatements(services);
+  const contractRequests = cases.length === 0
+    ? await checkRoutes(appUrl, routes, signal)
+    : await checkContract(appUrl, cases, { app: app.name, nonce }, signal);
+  const worked = before < await countStatements(services);
+  return await withConnection(services.postgres, async (database) => {
+    await checkDatabase(database, app, worked);
+    const pgbouncerQueries = await countQueries(services, probeRoute(routes));
     const throughPgbouncer = await checkPath(services, database);
     return { ok: true, contractRequests, nonceMatched, pgbouncerQueries, throughPgbouncer };
-  } finally {
-    await Promise.all([database.end({ timeout: 1 }), pooler?.end({ timeout: 1 })]);
-  }
+  });
 }
 
 /** What one service that has ended says; null while all others run. */
@@ -123,16 +120,15 @@ async function waitForApp(
 
 /** Statements of the app's role in the run's database so far. */
 async function countStatements({ postgres: access }: RunServices): Promise<number> {
-  const sql = connect({ ...access, database: "postgres" });
-  try {
-    const [row] = await sql`
-      select coalesce(sum(calls), 0)::float8 as calls from pg_stat_statements(false)
-      where dbid = (select oid from pg_database where datname = ${access.database})
-        and userid = ${APP_USER}::regrole::oid`;
-    return Number(row!.calls);
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  const [row] = await withConnection(
+    { ...access, database: "postgres" },
+    (sql) =>
+      sql`
+        select coalesce(sum(calls), 0)::float8 as calls from pg_stat_statements(false)
+        where dbid = (select oid from pg_database where datname = ${access.database})
+          and userid = ${APP_USER}::regrole::oid`,
+  );
+  return Number(row!.calls);
 }
 
 /** What the contract's last request wrote must stand in this run's database, if it wrote anything. */
@@ -148,14 +144,17 @@ async function checkDatabase(
   if (row?.[0] !== true) throw new PoolscopeError(`${failed}: what it confirmed is not there`);
 }
 
-/** PgBouncer's query count before and after one request; it must have risen. */
+/** PgBouncer's query count before and after one request; it must have risen. Null without PgBouncer. */
 async function countQueries(
   services: RunServices,
-  pooler: postgres.Sql,
   probe: LoadRoute,
-): Promise<{ before: number; after: number }> {
-  const count = async () =>
-    Number((await samplePgbouncer(pooler, services.postgres.database)).total_query_count);
+): Promise<{ before: number; after: number } | null> {
+  const { pgbouncer, postgres: { database } } = services;
+  if (pgbouncer === null) return null;
+  const count = async () => {
+    const row = await withConsole(pgbouncer, (sql) => samplePgbouncer(sql, database));
+    return Number(row.total_query_count);
+  };
   const before = await count();
   const { path, ...request } = firstRequest(probe);
   await askApp(services.appUrl + path, request);
