@@ -38,8 +38,8 @@ const PLAN = JSON.stringify({
   functionalCheck: true,
   // Users who think leave the machine to what is tested here: beginnings and ends.
   scenarios: [
-    { framework: "flask", path: "direct", users: 4, ...THINKING },
-    { framework: "flask", path: "pooled", users: 4, ...THINKING },
+    { framework: "flask", path: "direct", users: 4, workers: 1, ...THINKING },
+    { framework: "flask", path: "pooled", users: 4, workers: 1, ...THINKING },
     { framework: "fastapi", path: "pooled", users: 4, ...THINKING },
   ],
 });

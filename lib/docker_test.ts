@@ -62,7 +62,10 @@ Deno.test(
     await Promise.all([setUp(), ensureImages(docker, { tag: Deno.env.get("POOLSCOPE_TAG") })]);
     using shell = new HostileShell();
     // Two apps, one of each way to run requests. What is compared are their closed-loop runs.
-    const smoke = changePlan(namedPlan("smoke"), FULL ? {} : { frameworks: ["fastapi", "flask"] });
+    const smoke = changePlan(namedPlan("smoke"), {
+      settings: { thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 },
+      ...(!FULL && { frameworks: ["fastapi", "flask"] }),
+    });
     const { openLoop: _, ...closedLoop } = smoke;
     const folder = Deno.makeTempDirSync();
     const plans = { docker: join(folder, "smoke.json"), local: join(folder, "closed_loop.json") };

@@ -1,4 +1,4 @@
-// test lane: checkout
+// test lane: copy
 /**
  * Real runs, pooled and direct, and their report: no password that was in use is in an argument or
  * the environment of any process, nor in anything that was written but the files made for it.

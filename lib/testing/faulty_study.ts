@@ -154,6 +154,10 @@ export class FaultyStudy implements AsyncDisposable {
       framework: "fastapi",
       path: "direct",
       users: 10,
+      // Faults need neither more processes nor full speed, and other tests need the machine.
+      workers: 1,
+      thinkTimeMinS: 0.05,
+      thinkTimeMaxS: 0.05,
       ...fault.scenario,
     });
     const round = ++this.#round;
