@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 /** Several of each service side by side on a Docker daemon, each with a network of its own. */
 
 import { deepEqual, equal } from "node:assert/strict";

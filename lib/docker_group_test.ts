@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 /** Arms that take turns under load on a Docker daemon: what they leave in their folders, and what not. */
 
 import { deepEqual, equal, match, ok } from "node:assert/strict";
@@ -29,7 +29,7 @@ import { equalShapes, rowsOf, shapeOfRun } from "./testing/run_shape.ts";
 const dockerTest = await dockerTests("arms that take turns in containers");
 
 /** Users who think leave the machine to what is tested here. */
-const USERS = { users: 4, thinkTimeMinS: 0.1, thinkTimeMaxS: 0.1 };
+const USERS = { users: 4, workers: 1, thinkTimeMinS: 0.1, thinkTimeMaxS: 0.1 };
 
 /** A plan of arms that take turns, each for a short while. */
 function planOf(arms: { framework: string; path: string }[], windowS: number): string {

@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 /** What a start leaves on a Docker daemon, however it ends: nothing. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";

@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 /** The Docker engine, on the daemon that this machine has. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
@@ -63,7 +63,7 @@ Deno.test(
     using shell = new HostileShell();
     // Two apps, one of each way to run requests. What is compared are their closed-loop runs.
     const smoke = changePlan(namedPlan("smoke"), {
-      settings: { thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 },
+      settings: { workers: 1, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 },
       ...(!FULL && { frameworks: ["fastapi", "flask"] }),
     });
     const { openLoop: _, ...closedLoop } = smoke;

@@ -37,7 +37,7 @@ async function study(
     windowS: WINDOW_S,
     // Far from what the machine can do: what is asserted are counts.
     scenarios: arms.map((arm) =>
-      createScenario({ ...arm, users: USERS, thinkTimeMinS: 0.03, thinkTimeMaxS: 0.06 })
+      createScenario({ ...arm, users: USERS, workers: 1, thinkTimeMinS: 0.03, thinkTimeMaxS: 0.06 })
     ),
   };
   const read = await apps.run(plan, {

@@ -74,7 +74,7 @@ Deno.test("gates that reject a run fire when its condition is produced", async (
   });
   await t.step("littles_law: one of two workers hangs for the whole window", async () => {
     const run = await study.run({
-      scenario: { users: 64 },
+      scenario: { users: 64, workers: 2 },
       onLoad: (services) => {
         const timer = setTimeout(() => {
           const app = services.services.get("app") as LocalInstance;

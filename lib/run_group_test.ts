@@ -14,19 +14,21 @@ import { MIN_BLOCKS } from "./stats/disturbed.ts";
 import { RUN_FILES, runFolder } from "./store/layout.ts";
 import { findLeftovers } from "./testing/leftovers.ts";
 import { override } from "./testing/override.ts";
+import type { Scenario } from "./scenario.ts";
 import { runPlan } from "./testing/run_plan.ts";
 
 const tools = await setUp();
 
-function planOf(load: { users: number } | { arrivalRate: number }, minutes: number): Plan {
-  const scenarios = ["direct", "pooled"].map((path) => ({ framework: "flask", path, ...load }));
+function planOf(load: Partial<Scenario>, minutes: number): Plan {
+  const arm = { framework: "flask", workers: 1, ...load };
+  const scenarios = ["direct", "pooled"].map((path) => ({ ...arm, path }));
   const design = { functionalCheck: true, design: "alternating", warmUpS: 1, windowS: 0.5 };
   const plan = { name: "turns", ...design, minutes, rounds: 1, scenarios };
   return parsePlan(JSON.stringify(plan), "turns");
 }
 
 // Time for more than twice the blocks that are asked for, of which a quarter may be left out.
-const CLOSED = planOf({ users: 10 }, 0.5);
+const CLOSED = planOf({ users: 10, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 }, 0.5);
 
 async function runTurns(
   startRun?: (engine: LocalEngine) => LocalEngine["startRun"],

@@ -63,7 +63,11 @@ const FILES = (folder: string) =>
 
 Deno.test("no password leaves the files that are made for it", async (t) => {
   const frameworks = ["fastapi", "django"];
-  const plan = changePlan(namedPlan("smoke"), { frameworks, openLoop: false });
+  const plan = changePlan(namedPlan("smoke"), {
+    frameworks,
+    openLoop: false,
+    settings: { workers: 1 },
+  });
   const { name, folder } = openStudyFolder(plan, { study: `test-secrets-${Deno.pid}` });
   const secrets = new Map<string, string>();
   const private_ = new Set<string>();

@@ -29,6 +29,7 @@ const PLAN = parsePlan(
       framework: "flask",
       path: "direct",
       users: 4,
+      workers: 1,
       thinkTimeMinS: 0.03,
       thinkTimeMaxS: 0.06,
       dbCpus: null,

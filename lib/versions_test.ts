@@ -16,7 +16,13 @@ import { override } from "./testing/override.ts";
 import { runPlan } from "./testing/run_plan.ts";
 import { otherPgbouncer } from "./testing/server_versions.ts";
 
-const ARM = { framework: "flask", path: "pooled", users: 4, thinkTimeMinS: 0.02 } as const;
+const ARM = {
+  framework: "flask",
+  path: "pooled",
+  users: 4,
+  workers: 1,
+  thinkTimeMinS: 0.02,
+} as const;
 
 function arm(values: Partial<Scenario>): Scenario {
   return createScenario({ ...ARM, thinkTimeMaxS: 0.02, ...values });

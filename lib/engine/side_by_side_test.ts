@@ -73,7 +73,13 @@ Deno.test("whatever step of a start fails is told, and nothing of the run is lef
   const before = findLeftovers();
   const own = Deno.makeTempDirSync({ prefix: "poolscope-arms-" });
   Deno.mkdirSync(`${own}/logs`);
-  const values = { framework: "flask", path: "pooled", users: 1, rttPgbouncerDbMs: 1 } as const;
+  const values = {
+    framework: "flask",
+    path: "pooled",
+    users: 1,
+    workers: 1,
+    rttPgbouncerDbMs: 1,
+  } as const;
   const scenario = createScenario({ ...values, rttAppPgbouncerMs: 0, rttAppDbMs: 1 });
   const run = oneRun(scenario);
   const services = ["postgres", "pgbouncer", "network", "app"];

@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 // @ts-types="@types/dockerode"
 import type Docker from "dockerode";

@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 import { Buffer } from "node:buffer";
 import { equal, match } from "node:assert/strict";
 import { PassThrough } from "node:stream";

@@ -80,7 +80,7 @@ export class Runs implements AsyncDisposable {
     values: Partial<Scenario>,
     { windowS = 2, during }: { windowS?: number; during?: () => unknown } = {},
   ): Promise<{ manifest: Manifest; folder: string; planned: PlannedRun }> {
-    const mild = { users: 5, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 };
+    const mild = { users: 5, workers: 1, thinkTimeMinS: 0.05, thinkTimeMaxS: 0.05 };
     const scenario = createScenario({ framework: "flask", path: "direct", ...mild, ...values });
     const round = ++this.#round;
     const planned = { id: scenarioId(scenario), scenario, round, order: round };

@@ -8,15 +8,15 @@ import { join, relative } from "node:path";
 import { ROOT } from "../store/layout.ts";
 
 /**
- * The lanes. Each runs its files one after the other, side by side with the other lane. Tests look for
- * what a start left in their checkout, so that the second lane has a copy of it. What a lane's tests
- * assert must hold on a machine that has other things to do.
+ * The lanes. Each runs its files one after the other, side by side with the other lanes. Tests look for
+ * what a start left in their checkout, so that all lanes but the first have a copy of it. What a lane's
+ * tests assert must hold on a machine that has other things to do.
  *
  * - `checkout`: most tests.
- * - `copy`: all tests of Docker, each of which takes what is on the daemon for its own; and as many
- *   others as make the lanes equally long.
+ * - `copy`: as many others as make the lanes equally long.
+ * - `docker`: all tests of Docker, each of which takes what is on the daemon for its own.
  */
-export const LANES = ["checkout", "copy"] as const;
+export const LANES = ["checkout", "copy", "docker"] as const;
 
 /** Whether Docker's images are built first, by `deno task images --offline`. */
 export const OFFLINE_IMAGES = Deno.env.get("POOLSCOPE_OFFLINE_IMAGES") === "1";
@@ -43,7 +43,7 @@ export function laneOf(text: string): Lane {
 
 /** All test files of `lib/` by lane, from the checkout's folder. */
 export function testLanes(): Record<Lane, string[]> {
-  const lanes: Record<Lane, string[]> = { checkout: [], copy: [], alone: [] };
+  const lanes: Record<Lane, string[]> = { checkout: [], copy: [], docker: [], alone: [] };
   const names = readdirSync(join(ROOT, "lib"), { recursive: true }).map(String).sort();
   for (const name of names.filter((name) => name.endsWith("_test.ts"))) {
     const path = join(ROOT, "lib", name);

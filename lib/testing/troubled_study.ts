@@ -93,6 +93,7 @@ export class TroubledStudy implements AsyncDisposable {
     const scenario = createScenario({
       framework: "flask",
       path: "direct",
+      workers: 1,
       dbCpus: null,
       dbMemoryMiB: null,
       ...(trouble.scenario?.arrivalRate == null ? { users: 10 } : {}),

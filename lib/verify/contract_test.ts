@@ -81,7 +81,7 @@ Deno.test("every way of keeping connections keeps the contract, statements prepa
         const { scenarios } = changePlan(namedPlan("smoke"), {
           frameworks: [framework],
           paths: ["pooled"],
-          settings: { reuse, preparedStatements },
+          settings: { workers: 1, reuse, preparedStatements },
         });
         variants.set(`${framework} ${reuse} prepared=${preparedStatements}`, scenarios[0]!);
       }
