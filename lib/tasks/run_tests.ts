@@ -82,8 +82,12 @@ async function runTests(args: string[], options: RunOptions): Promise<TestResult
   }
 }
 
-/** Runs tests in a copy of the checkout, which is removed. */
-async function runInCopy(args: string[], options: RunOptions): Promise<TestResult[]> {
+/** Runs tests in a copy of the checkout, which is removed; Docker's images are built there as well. */
+async function runInCopy(
+  files: string[],
+  options: RunOptions,
+  buildsImages = false,
+): Promise<TestResult[]> {
   // Not below /tmp, which may be memory.
   const cwd = Deno.makeTempDirSync({ dir: "/var/tmp", prefix: "poolscope-tests-" });
   // As open to the services' user as a checkout is.
@@ -96,21 +100,15 @@ async function runInCopy(args: string[], options: RunOptions): Promise<TestResul
     const leaveOut = "--exclude=./.poolscope --exclude=./data/runs";
     const copying = `tar -C "$0" ${leaveOut} -cf - . | tar -xf -`;
     await inCopy("copy the checkout to", ["sh", "-c", copying, ROOT]);
-    return await runTests(args, { ...options, cwd });
+    const own = { ...options, cwd };
+    const images = ["run", "--allow-all", join("lib", "tasks", "images.ts"), "--offline"];
+    if (buildsImages && !await runDeno(images, own)) return [failedCommand(...images)];
+    return await runTests(["--no-check", ...files], own);
   } finally {
     const clean = join("lib", "tasks", "clean.ts");
     await inCopy("clean", [Deno.execPath(), "run", "--allow-all", clean]).catch(console.error);
     rmSync(cwd, { recursive: true, force: true });
   }
-}
-
-/** Builds Docker's images where that was asked for, and runs what needs them in a copy. */
-async function runWithImages(files: string[], options: RunOptions): Promise<TestResult[]> {
-  const built = !OFFLINE_IMAGES ||
-    await runDeno(["run", "--allow-all", join("lib", "tasks", "images.ts"), "--offline"], options);
-  return built
-    ? await runInCopy(["--no-check", ...files], options)
-    : [failedCommand("task images --offline")];
 }
 
 async function runAll(signal: AbortSignal): Promise<TestResult[]> {
@@ -119,8 +117,8 @@ async function runAll(signal: AbortSignal): Promise<TestResult[]> {
   // Only the first checks types, for the examples' sake: `deno task ok` does it for all files.
   const lanes = await Promise.allSettled([
     runTests(["--doc", `--ignore=${others}`, "lib/"], { label: "checkout", signal }),
-    runInCopy(["--no-check", ...copy], { label: "copy    ", signal }),
-    runWithImages(docker, { label: "docker  ", signal }),
+    runInCopy(copy, { label: "copy    ", signal }),
+    runInCopy(docker, { label: "docker  ", signal }, OFFLINE_IMAGES),
   ]);
   const tests = lanes.flatMap((lane) => {
     if (lane.status === "rejected") throw lane.reason;
