@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// test lane: copy
+// test lane: docker
 /** Further rounds of undecided comparisons, run for real: asked for, interrupted, resumed, ended. */
 
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";

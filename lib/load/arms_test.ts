@@ -1,4 +1,4 @@
-// test lane: checkout
+// test lane: copy
 /** The real Locust, loading several arms in turn. */
 
 import assert from "node:assert/strict";

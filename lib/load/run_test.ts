@@ -1,4 +1,4 @@
-// test lane: checkout
+// test lane: copy
 /** The real Locust, with the project's own locustfile, against a server that misbehaves. */
 
 import assert from "node:assert/strict";

@@ -13,8 +13,8 @@ import { ROOT } from "../store/layout.ts";
  * tests assert must hold on a machine that has other things to do.
  *
  * - `checkout`: most tests.
- * - `copy`: as many others as make the lanes equally long.
  * - `docker`: all tests of Docker, each of which takes what is on the daemon for its own.
+ * - `copy`, and `docker` too: as many others as make the lanes equally long.
  */
 export const LANES = ["checkout", "copy", "docker"] as const;
 
