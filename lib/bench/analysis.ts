@@ -46,14 +46,14 @@ interface LoadedRun {
 }
 
 /**
- * Writes the requests of a study of the `quick` plan, reads them with Poolscope and with pandas,
+ * Writes the requests of a study of the `frameworks` plan, reads them with Poolscope and with pandas,
  * and times both on what they hold in memory, in turns; the median of five counts.
  */
 export async function benchAnalysis(options: BenchOptions): Promise<AnalysisResult> {
   const { seed, signal, log } = options;
   const folder = mkdtempSync(join(tmpdir(), "poolscope-bench-"));
   try {
-    const plan = namedPlan("quick");
+    const plan = namedPlan("frameworks");
     const planned = planRuns(plan);
     const random = seededDraws(seed);
     const manifests = planned.map((run) => syntheticManifest(plan, run));

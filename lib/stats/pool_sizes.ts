@@ -54,8 +54,13 @@ interface Row {
   rates: number[];
 }
 
+/** What a selection knows of a run. */
+export interface SizeRun extends Pick<RunSummary, "scenarioId" | "round" | "status"> {
+  slices: readonly { block: number; rps: number }[] | null;
+}
+
 /** The blocks of each start in which all of these sizes have a slice; none of a start without any. */
-function startsOf(ids: readonly string[], runs: readonly RunSummary[]): Row[][] {
+function startsOf(ids: readonly string[], runs: readonly SizeRun[]): Row[][] {
   const rounds = Map.groupBy(runs, ({ round }) => round);
   return [...rounds.values()].map((own) => {
     const slices = ids.map((id) => own.find((run) => run.scenarioId === id)?.slices);
@@ -76,10 +81,11 @@ const ALPHA = 0.05;
 const ONLY: BesideBest = { share: { value: 1, low: 1, high: 1 }, probability: 1 };
 
 /**
- * Selects among some sizes, in order. Those that got no more turns after a while, as they were far behind
- * (blocks.py), are judged by the blocks until then; the others by fresh ones.
+ * Selects among some sizes, in order, given by their scenarios' ids. Those that got no more turns after a while, as they were far behind
+ * (blocks.py), are judged by the blocks until then; the others by fresh ones. Null where there is no block
+ * that all have.
  */
-function select(ids: readonly string[], all: readonly RunSummary[]) {
+export function selectSize(ids: readonly string[], all: readonly SizeRun[]) {
   const runs = all.filter(({ status, slices }) => status === "ok" && slices !== null);
   const last = (id: string) =>
     runs.filter((run) => run.scenarioId === id)
@@ -160,7 +166,7 @@ export function poolSizes(
   return sizeFamilies(scenarios).map((family): PoolSizes => {
     const { framework, users, arrivalRate } = family[0]!;
     const sizes = family.map((scenario) => sizeOf(scenario, runs));
-    const selected = select(sizes.map(({ scenarioId }) => scenarioId), runs);
+    const selected = selectSize(sizes.map(({ scenarioId }) => scenarioId), runs);
     const selection = selected?.selection ?? null;
     const direct = runs.filter(({ scenario, status }) =>
       status === "ok" && scenario.path === "direct" && scenario.framework === framework &&

@@ -7,6 +7,7 @@ import { benchAnalysis } from "../bench/analysis.ts";
 import { benchGenerator } from "../bench/generator.ts";
 import type { BenchOptions } from "../bench/options.ts";
 import { benchOverhead } from "../bench/overhead.ts";
+import { benchPoolSize } from "../bench/pool_size.ts";
 import { benchRecorder } from "../bench/recorder.ts";
 import { benchResolution } from "../bench/resolution.ts";
 import { benchStatistics } from "../bench/statistics.ts";
@@ -26,6 +27,7 @@ const BENCHMARKS: Record<string, [(options: BenchOptions) => Promise<unknown>, s
   telemetry: [benchTelemetry, "What do the samplers cost the run that they watch?"],
   resolution: [benchResolution, "How small a difference is found in two minutes per pair?"],
   agreement: [benchAgreement, "Do both designs come to the same ratio?"],
+  pool_size: [benchPoolSize, "Is the pool size that a study recommends the one that does?"],
   verdicts: [benchVerdicts, "Is the bottleneck that was put into a run the one that is named?"],
 };
 
