@@ -50,9 +50,10 @@ export function describeInForce(
   return ours === undefined ? value : `${Number(value) - ours} + ${ours} for Poolscope`;
 }
 
-/** Connections that a scenario's `max_connections` leaves to all but superusers. */
-export function connectionsLeft({ maxConnections }: Scenario): number {
-  return maxConnections - SUPERUSER_RESERVED;
+/** Connections that a scenario's `max_connections` leaves to the app or PgBouncer. */
+export function connectionsLeft({ path, maxConnections, idleConnections }: Scenario): number {
+  const others = path === "direct" ? idleConnections : 0;
+  return maxConnections - SUPERUSER_RESERVED - others;
 }
 
 /** What PgBouncer may open, beside what PostgreSQL leaves it. */

@@ -251,6 +251,7 @@ async function verify({ record, services, routes }: Arm, context: RunContext): P
   record.inputs.settings = await readSettings(services, scenario);
   checkInputs(study, [...others, { scenarioId, inputs: record.inputs }]);
   record.network = await verifyNetwork(services, scenario);
+  await services.holdIdle();
   record.limits = await services.applyLimits();
   record.cpuSets = services.cpuSets;
 }

@@ -278,6 +278,14 @@ export const SETTINGS = withVariables({
     true,
     "Whether the driver prepares statements; false also sets maxPreparedStatements to 0.",
   ),
+  livenessCheck: row("app", FLAG, {
+    default: false,
+    doc:
+      "Whether the app asks the database about a kept connection before it uses it (pool_pre_ping, " +
+      "CONN_HEALTH_CHECKS).",
+    since: "2026-12-01",
+    app: true,
+  }),
   listenBacklog: row("app", COUNT, {
     default: 4096,
     doc: "Length of the listen queue that the app's server and PgBouncer ask for.",
@@ -287,6 +295,13 @@ export const SETTINGS = withVariables({
   dbCpus: limit("postgres", "cpus", 0.5),
   dbMemoryMiB: limit("postgres", "memoryMiB", 512),
   maxConnections: theirs("postgres", "max_connections", whole(4), 100, OWN_ON_TOP),
+  idleConnections: row("database", whole(0, 10_000), {
+    default: 0,
+    doc:
+      "Connections that other replicas hold open and do not use: at PgBouncer where the path is " +
+      "pooled, else at PostgreSQL.",
+    since: "2026-12-01",
+  }),
   // Passwords are 128 random bits, which iterations do not make safer. PostgreSQL's default of 4096
   // costs each new connection 4 to 5 ms of the app's CPU: on one machine, that and not the database
   // would decide what reconnecting costs.

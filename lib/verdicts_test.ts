@@ -70,6 +70,26 @@ Deno.test("bottlenecks that are put into runs are named, and light load is not b
         ok(Math.abs(starved.ms * run.rps / 1000 / starving! - 1) < 0.25, `${starved.ms} ms`);
       },
     );
+    for (const framework of ["fastapi", "flask"]) {
+      await t.step(
+        `${framework}: a held transaction is told from an app that is slow`,
+        async () => {
+          const pool = { framework, path: "pooled", users: 32, defaultPoolSize: 5 } as const;
+          const { signal } = new AbortController();
+          const verdictOf = async (own: { holdMs: number } | { appDelayMs: number }) => {
+            const trial = { scenario: createScenario({ ...pool, ...own }), injection: {} };
+            const run = await tryTrial(trial, 1, { engine, folder, seed: 11, signal });
+            const { verdict, evidence } = judgeBottleneck(run);
+            console.log(`  ${verdict}: ${evidence}`);
+            return verdict;
+          };
+          equal(await verdictOf({ holdMs: 50 }), "held_transactions");
+          ok(
+            !["held_transactions", "pgbouncer_queue"].includes(await verdictOf({ appDelayMs: 50 })),
+          );
+        },
+      );
+    }
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

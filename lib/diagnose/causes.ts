@@ -269,10 +269,11 @@ function causeOfApp({ scenario, logs: { app = "" } }: Evidence, fatal: boolean):
 /** What the app's or PgBouncer's connections add up to, beside what PostgreSQL leaves them. */
 function compareBudget(scenario: Scenario): string {
   if (scenario.path === "pooled") return comparePool(scenario);
-  const { users, workers, poolSize, threads, maxConnections } = scenario;
+  const { users, workers, poolSize, threads, maxConnections, idleConnections } = scenario;
   const budget = connectionBudget(scenario);
   const relation = budget > connectionsLeft(scenario) ? ">" : "against";
-  const limit = `${relation} max_connections ${maxConnections}`;
+  const others = idleConnections === 0 ? "" : `and ${idleConnections} of other replicas `;
+  const limit = `${others}${relation} max_connections ${maxConnections}`;
   if (Number.isFinite(budget)) {
     const { concurrency } = readApp(scenario.framework);
     const perWorker = concurrency === "event_loop" ? poolSize : threads;

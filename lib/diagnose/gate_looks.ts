@@ -82,9 +82,11 @@ export function seeRefusals(scenarios: readonly Scenario[]): string[] {
   });
   const { direct = [], pooled = [] } = Object.groupBy(large, ({ path }) => path);
   const limits = new Set(direct.map(({ maxConnections }) => maxConnections));
+  const others = Math.max(0, ...direct.map(({ idleConnections }) => idleConnections));
+  const idle = others === 0 ? "" : ` and ${others} of other replicas`;
   const texts = direct.length === 0
     ? []
-    : [`${listBudgets(budgetsOf(direct))} for max_connections ${[...limits].join(" or ")}`];
+    : [`${listBudgets(budgetsOf(direct))}${idle} for max_connections ${[...limits].join(" or ")}`];
   return [...texts, ...new Set(pooled.map(comparePool))];
 }
 

@@ -24,7 +24,7 @@ import {
   PAUSE,
   PAUSED_FILE,
 } from "../services/app_timings.ts";
-import type { Access } from "../services/database.ts";
+import { type Access, APP_USER } from "../services/database.ts";
 import {
   entryOf,
   placeNetwork,
@@ -32,6 +32,7 @@ import {
   type RunNetwork,
   startNetwork,
 } from "../services/network.ts";
+import { holdIdle } from "../services/idle.ts";
 import { PGBOUNCER_PORT, placePgbouncer, startPgbouncer } from "../services/pgbouncer.ts";
 import {
   makePasswords,
@@ -103,6 +104,8 @@ export class RunServices implements AsyncDisposable {
   cpuSets: Record<string, string> | null = null;
   #cores: Record<string, string> | null;
   #hostNetwork: HostNetwork | null = null;
+  #idle: AsyncDisposable | null = null;
+  #appPassword = "";
   #postgres: Access | null = null;
   #synced: Promise<void> = Promise.resolve();
 
@@ -171,6 +174,7 @@ export class RunServices implements AsyncDisposable {
         : postgres.reachedAt(POSTGRES_PORT);
     const enter = (leg: Leg) => entryOf(network, leg, target(leg.name));
     const passwords = makePasswords(scenario);
+    this.#appPassword = passwords.app;
     const certificates = legs.some(({ tls }) => tls) ? await makeCertificates() : null;
     const steps: Promise<unknown>[] = [
       startPostgres(postgres, scenario, {
@@ -308,7 +312,25 @@ export class RunServices implements AsyncDisposable {
     return own.length > 0 && own.every(Boolean);
   }
 
+  /**
+   * Opens the connections that other replicas would hold: at PgBouncer, where these go through it too.
+   *
+   * @throws {PoolscopeError} If there is no room for all of them.
+   */
+  async holdIdle(): Promise<void> {
+    const { idleConnections } = this.options.run.scenario;
+    if (idleConnections === 0) return;
+    const { database } = this.postgres;
+    // PostgreSQL's are not the app's, of which samplers count what it holds itself.
+    const access = this.pgbouncer === null
+      ? this.postgres
+      : { ...this.pgbouncer, username: APP_USER, password: this.#appPassword };
+    this.#idle = await holdIdle({ ...access, database }, idleConnections);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#idle?.[Symbol.asyncDispose]();
+    this.#idle = null;
     // A daemon that is gone removes nothing; the start that finds it again does.
     await Promise.allSettled([...this.services.values()].map((instance) => instance.remove()));
     await this.#hostNetwork?.[Symbol.asyncDispose]();

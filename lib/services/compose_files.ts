@@ -96,7 +96,7 @@ const SECTIONS: Section[] = [
   ],
   [
     ["How connections are kept: app_pool, per_request, persistent; empty is each app's own default."],
-    ofSettings("REUSE", "PREPARED_STATEMENTS"),
+    ofSettings("REUSE", "PREPARED_STATEMENTS", "LIVENESS_CHECK"),
   ],
   [
     [

@@ -53,6 +53,7 @@ TLS = {
 REUSE = _choice("DB_REUSE", "persistent", ("persistent", "per_request", "app_pool"))
 POOL_SIZE = _number("DB_POOL_SIZE", 32)
 PREPARED_STATEMENTS = _choice("DB_PREPARED_STATEMENTS", "true", ("true", "false")) == "true"
+LIVENESS_CHECK = _choice("DB_LIVENESS_CHECK", "false", ("true", "false")) == "true"
 
 DELAY_S = _seconds("APP_DELAY_MS")
 CPU_S = _seconds("APP_CPU_MS")

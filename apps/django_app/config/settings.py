@@ -47,8 +47,8 @@ DATABASES = {
         "USER": env.DATABASE_USER,
         # persistent: one connection for each thread, for good. Django's pool asks for 0.
         "CONN_MAX_AGE": None if env.REUSE == "persistent" else 0,
-        # A check is a statement of its own; the other apps do not check either.
-        "CONN_HEALTH_CHECKS": False,
+        # A statement of its own: before each request, or before each use of the pool's.
+        "CONN_HEALTH_CHECKS": env.LIVENESS_CHECK,
         # PgBouncer in transaction mode gives no cursor beyond a transaction; the same when direct.
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": _options,

@@ -22,6 +22,7 @@ def build_engine(app: Flask) -> Engine:
             "pool_size": app.config["POOL_SIZE"],
             "max_overflow": 0,
             "pool_timeout": 30,
+            "pool_pre_ping": app.config["LIVENESS_CHECK"],
         }
     url = app.config["DATABASE_URL"]
     if not app.config["TIMINGS"]:

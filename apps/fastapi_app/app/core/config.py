@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     db_reuse: Literal["app_pool", "per_request"] = "app_pool"
     db_pool_size: Count = 32
     db_prepared_statements: bool = True
+    db_liveness_check: bool = False
 
     app_delay_ms: Annotated[float, Field(ge=0, le=1000)] = 0
     app_cpu_ms: Annotated[float, Field(ge=0, le=1000)] = 0

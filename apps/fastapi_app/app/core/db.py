@@ -37,6 +37,7 @@ def build_engine(settings: Settings) -> AsyncEngine:
             "pool_size": settings.db_pool_size,
             "max_overflow": 0,
             "pool_timeout": 30,
+            "pool_pre_ping": settings.db_liveness_check,
         }
     url = settings.database_url
     if not settings.app_timings:
