@@ -78,6 +78,7 @@ export { latencyParts } from "./stats/waterfall.ts";
 export { pairName, pathClaim, rangeClaim } from "./figures/claims.ts";
 export { Figure, plot } from "./figures/figure.ts";
 export { formatNumber } from "./wording/format.ts";
+export { claim } from "./report/claim.ts";
 export { Markdown, Table } from "./report/display.ts";
 export { exportLoad, Load, openLoad } from "./report/load.ts";
 

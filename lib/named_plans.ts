@@ -76,6 +76,59 @@ function poolSizeScenarios(): Cell[] {
   ]);
 }
 
+/**
+ * Each app's ways to connect: a connection for each request and connections that are kept, both with
+ * PgBouncer and without; and of those that are kept, statements that are not prepared, connections that are
+ * checked before each use, and a server connection for each.
+ */
+function strategyScenarios(): Cell[] {
+  return FRAMEWORKS.flatMap((framework): Cell[] => {
+    const kept = framework === "django" ? "persistent" : "app_pool";
+    const of = (path: Path, values: ScenarioValues): Cell => ({
+      framework,
+      path,
+      users: 20,
+      dbMemoryMiB: 256,
+      // As many as the app may open, so that a session for each is no smaller a pool.
+      ...(path === "pooled" && { defaultPoolSize: 64 }),
+      ...values,
+    });
+    return [
+      ...PATHS.flatMap((path) => [
+        of(path, { reuse: "per_request" }),
+        of(path, { reuse: kept }),
+        of(path, { reuse: kept, preparedStatements: false }),
+        of(path, { reuse: kept, livenessCheck: true }),
+      ]),
+      of("pooled", { reuse: kept, poolMode: "session" }),
+    ];
+  });
+}
+
+/** One pair or family of arms for each of the questions that the plan `quick` answers. */
+function questionScenarios(): Cell[] {
+  const pair = (framework: Framework, values: ScenarioValues): Cell[] =>
+    PATHS.map((path) => ({ framework, path, dbMemoryMiB: 256, ...values }));
+  return [
+    // Django's default: a connection for each request.
+    ...pair("django", { users: 100, reuse: "per_request" }),
+    // What the hop costs apps that keep their connections, a sync and an async one.
+    ...pair("flask", { users: 20 }),
+    ...pair("fastapi", { users: 20 }),
+    // With what other replicas hold, more connections than PostgreSQL has room for.
+    ...pair("flask", { users: 40, idleConnections: 80 }),
+    // A transaction that holds its connection while it waits for something else.
+    ...[null, 2, 5, 10, 20, 40].map((size): Cell => ({
+      framework: "fastapi",
+      path: size === null ? "direct" : "pooled",
+      users: 64,
+      holdMs: 20,
+      dbMemoryMiB: 256,
+      ...(size !== null && { defaultPoolSize: size }),
+    })),
+  ];
+}
+
 /** A plan as its file would have it. */
 type NamedPlan = Omit<PlanFile, "name" | "scenarios"> & { scenarios: Cell[] };
 
@@ -108,7 +161,17 @@ export const NAMED_PLANS: Record<string, NamedPlan> = {
     openLoop: { shares: [0.8], rounds: 1, warmUpS: 1, windowS: 3 },
   },
   frameworks: ANSWER,
-  quick: ANSWER,
+  quick: {
+    purpose:
+      "Four questions: what PgBouncer brings to an app that reconnects, what it costs one that " +
+      "keeps its connections, what happens beyond max_connections, and which pool size does.",
+    design: "alternating",
+    minutes: 13,
+    warmUpS: 6,
+    windowS: 1,
+    rounds: 2,
+    scenarios: questionScenarios(),
+  },
   "pool-size": {
     purpose: "Seven pool sizes and direct, side by side: which is the smallest that does?",
     design: "alternating",
@@ -117,6 +180,15 @@ export const NAMED_PLANS: Record<string, NamedPlan> = {
     windowS: 1,
     rounds: 3,
     scenarios: poolSizeScenarios(),
+  },
+  strategies: {
+    purpose: "Each app's ways to connect, side by side: what does each choice bring by itself?",
+    design: "alternating",
+    minutes: 30,
+    warmUpS: 6,
+    windowS: 1,
+    rounds: 3,
+    scenarios: strategyScenarios(),
   },
   reference: {
     purpose: "The full matrix with long windows, for conclusions that are shared.",

@@ -11,8 +11,9 @@ import { createScenario, type Scenario, scenarioId } from "./scenario.ts";
 const PLANS = {
   smoke: ["a932e9e0d176251d", "dd24fa1b409f4ca6"],
   frameworks: ["3495c4233320280d", "87a0e302459bf625"],
-  quick: ["c1c1669d7d994b21", "87a0e302459bf625"],
+  quick: ["3afa3aa699e22b57", "2fa0b449f55c49b8"],
   "pool-size": ["85b71c30e11efe3d", "6c542e94024dd7b4"],
+  strategies: ["0873e75712a1d189", "1c4c4c03e16c527f"],
   reference: ["5dac552458b0c62c", "919ed39fb619959e"],
   seed: ["b0bd4c7a55b6fb81", "fd2763da50906c88"],
   control: ["9124aa3291e219c9", "7ffc038a30c4e857"],

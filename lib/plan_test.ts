@@ -23,7 +23,7 @@ Deno.test("namedPlan() has the plans of the README with their cells and rounds",
   };
   deepEqual(shape("smoke"), [6, [10], 1, 3, true]);
   deepEqual(shape("frameworks"), [12, [10, 100], 3, 1, false]);
-  deepEqual(shape("quick"), shape("frameworks"));
+  deepEqual(shape("quick"), [14, [100, 20, 40, 64], 2, 1, false]);
   deepEqual(shape("reference"), [25, [10, 100, 500, 1000], 6, 60, false]);
   deepEqual(shape("seed"), [12, [500, 1000], 1, 60, false]);
 });
@@ -63,13 +63,13 @@ Deno.test("namedPlan() keeps the published settings with their flaws in seed", (
 Deno.test("namedPlan() names the plans when there is none of that name", () => {
   throws(
     () => namedPlan("toString"),
-    /no such plan; the plans are smoke, frameworks, quick, pool-size, reference, seed, control/,
+    /no such plan; the plans are smoke, frameworks, quick, pool-size, strategies, reference, seed, control/,
   );
   throws(() => namedPlan("nowhere.json"), /Cannot read plan "nowhere\.json"/);
 });
 
 Deno.test("parsePlan() reads back what it wrote, and names what is wrong", () => {
-  const plan = namedPlan("quick");
+  const plan = namedPlan("frameworks");
   deepEqual(parsePlan(JSON.stringify(plan), "x"), plan);
   const edited = { $schema: "../docs/plan.schema.json", ...plan };
   deepEqual(parsePlan(JSON.stringify(edited), "x"), plan);
@@ -116,7 +116,7 @@ Deno.test("parsePlan() reads back what it wrote, and names what is wrong", () =>
 });
 
 Deno.test("changePlan() filters, adds users and sets settings on a copy", () => {
-  const plan = namedPlan("quick");
+  const plan = namedPlan("frameworks");
   const before = JSON.stringify(plan);
   const changed = changePlan(plan, {
     frameworks: ["django"],
@@ -145,7 +145,7 @@ Deno.test("changePlan() takes --rounds for what it says: no further ones unless 
   equal(changePlan(reference, { windowS: 5 }).maxRounds, 18);
   equal(changePlan(reference, { rounds: 3 }).maxRounds, undefined);
   equal(changePlan(reference, { rounds: 3, maxRounds: 9 }).maxRounds, 9);
-  equal(changePlan(namedPlan("quick"), { maxRounds: 15 }).maxRounds, 15);
+  equal(changePlan(namedPlan("frameworks"), { maxRounds: 15 }).maxRounds, 15);
   throws(() => changePlan(reference, { maxRounds: 2 }), /maxRounds is 2, below rounds 6/);
 });
 
@@ -175,7 +175,7 @@ Deno.test("changePlan() keeps the time that each comparison gets, and no less th
 });
 
 Deno.test("changePlan() turns a closed loop into an open one and back", () => {
-  const plan = namedPlan("quick");
+  const plan = namedPlan("frameworks");
   const levels = ({ scenarios }: Plan) =>
     scenarios.filter(({ framework, path }) => framework === "flask" && path === "direct")
       .map(({ users, arrivalRate }) => users ?? `${arrivalRate}/s`);
@@ -199,15 +199,15 @@ Deno.test("plans say which open loop follows, and how short it may be", () => {
   equal(openLoop!.rounds >= 6, true);
   deepEqual(openLoop!.shares, [0.5, 0.8, 0.95]);
   // Of one round, so that all of it stays within 15 minutes on two cores.
-  equal(namedPlan("quick").openLoop!.rounds, 1);
+  equal(namedPlan("frameworks").openLoop!.rounds, 1);
   const changed = changePlan(namedPlan("reference"), { windowS: 4, rounds: 2, warmUpS: 60 });
   deepEqual(changed.openLoop, { ...openLoop, windowS: 4, rounds: 2 });
-  equal(changePlan(namedPlan("quick"), { openLoop: false }).openLoop, undefined);
+  equal(changePlan(namedPlan("frameworks"), { openLoop: false }).openLoop, undefined);
   // Arrival rates of the user's own need none that follow.
-  equal(changePlan(namedPlan("quick"), { arrivalRates: [50] }).openLoop, undefined);
+  equal(changePlan(namedPlan("frameworks"), { arrivalRates: [50] }).openLoop, undefined);
   const wrong = (value: unknown) =>
     throws(
-      () => parsePlan(JSON.stringify({ ...namedPlan("quick"), openLoop: value }), "my.json"),
+      () => parsePlan(JSON.stringify({ ...namedPlan("frameworks"), openLoop: value }), "my.json"),
       /field "openLoop(\.\w+(\[0\])?" is .*, must be|" is true, must be an object|\.x"; the fields are)/,
     );
   for (const change of [{ shares: [] }, { shares: [0] }, { rounds: 0 }, { windowS: 0 }, { x: 1 }]) {
@@ -217,7 +217,7 @@ Deno.test("plans say which open loop follows, and how short it may be", () => {
 });
 
 Deno.test("planRuns() runs each scenario once per round in an order that the seed decides", () => {
-  const plan = namedPlan("quick");
+  const plan = namedPlan("frameworks");
   const runs = planRuns(plan);
   const ids = plan.scenarios.map(scenarioId).sort();
   const orders = [1, 2, 3].map((round) =>
@@ -231,7 +231,7 @@ Deno.test("planRuns() runs each scenario once per round in an order that the see
 });
 
 Deno.test("planRuns() beyond the plan's rounds goes on where they end", () => {
-  const plan = namedPlan("quick");
+  const plan = namedPlan("frameworks");
   const longer = planRuns(plan, 8);
   deepEqual(longer.slice(0, 36), planRuns(plan));
   deepEqual(longer.map((run) => run.order), longer.map((_, i) => i + 1));
@@ -247,9 +247,10 @@ Deno.test("planHash() of a closed loop is that of the time before there was an o
 });
 
 Deno.test("planHash() is equal for equal plans only", () => {
-  equal(planHash(namedPlan("quick")), planHash(namedPlan("quick")));
+  equal(planHash(namedPlan("frameworks")), planHash(namedPlan("frameworks")));
   equal(
-    planHash(namedPlan("quick")) === planHash(changePlan(namedPlan("quick"), { seed: 2 })),
+    planHash(namedPlan("frameworks")) ===
+      planHash(changePlan(namedPlan("frameworks"), { seed: 2 })),
     false,
   );
 });

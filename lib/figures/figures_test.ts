@@ -151,7 +151,7 @@ Deno.test("scenarioMatrixFigure() has a cell for every scenario", () => {
   assert.match(textOf(figure), /3 of 4/);
   assert.match(textOf(figure), /up to 64 connections → PgBouncer: 20/);
   assert.match(
-    scenarioMatrixFigure(namedPlan("quick")).title,
+    scenarioMatrixFigure(namedPlan("frameworks")).title,
     /^6 arms × 2 numbers of users × 3 starts/,
   );
 });

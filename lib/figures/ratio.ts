@@ -1,10 +1,13 @@
 /** Ratios of throughput, one row for each comparison. */
 
 import * as Plot from "@observablehq/plot";
+import { appTitle } from "../apps/folders.ts";
 import { levelLabel, type LoadLevel } from "../scenario.ts";
 import { NOT_RUN_YET } from "../stats/comparisons.ts";
+import type { Effect } from "../stats/effects.ts";
 import type { ArmRatio, PathRatio, ThroughputRatio } from "../stats/summary.ts";
 import { claimWords, measureWords } from "../wording/claims.ts";
+import { effectWords } from "../wording/effects.ts";
 import { axisWords, captionWords, figureTitles, legendWords } from "../wording/figures.ts";
 import { formatInterval, formatRatio, formatRatioEnd } from "../wording/format.ts";
 import {
@@ -234,6 +237,50 @@ function armClaim(ratios: readonly ArmRatio[]): string {
     return own.every(({ ratio, open }) => ratio?.low != null && !open) ? words.alike : words.open;
   });
   return claimWords.clauses(claims);
+}
+
+/** What an effect is of, in words: `Shop: PgBouncer in between (per_request), 20 users`. */
+export function effectLabel({ framework, choice, base, other, beside, ...level }: Effect): string {
+  const words = effectWords.choice[choice];
+  const named = words(String(base[choice]), String(other[choice]));
+  const common = beside.flatMap((one) => effectWords.value[one](String(other[one])) ?? []);
+  return atLevel(effectWords.label(appTitle(framework), named, common), level);
+}
+
+function effectClaim(effects: readonly Effect[]): string {
+  const size = ({ ratio }: Effect) => Math.abs(Math.log(ratio!.value));
+  const shown = effects.filter(({ verdict }) => verdict === "higher" || verdict === "lower")
+    .toSorted((a, b) => size(b) - size(a));
+  const [largest] = shown;
+  return largest === undefined
+    ? effectWords.noneDiffers
+    : effectWords.brings(effectLabel(largest), formatRatio(largest.ratio!.value));
+}
+
+const EFFECTS: RatioKind<Effect> = {
+  none: effectWords.none,
+  claim: effectClaim,
+  subtitle: effectWords.subtitle,
+  sides: ARM_RATIOS.sides,
+  label: effectLabel,
+  why: () => claimWords.noCommonRound,
+  failures: (effects) => effects.map((one) => claimWords.because(effectLabel(one), one.missing!)),
+  note: () => false,
+};
+
+/**
+ * Throughput with each choice over throughput without it, all else equal.
+ *
+ * @param effects The `effects` of a study.
+ * @param options The study itself will do.
+ */
+export function effectFigure(
+  effects: readonly Effect[],
+  options: Omit<FigureOptions, "ratios" | "runs"> = {},
+): Figure {
+  const { context, ...others } = options;
+  const own = context && { ...context, comparisons: effects.length };
+  return forestFigure(effects, EFFECTS, { ...others, context: own });
 }
 
 /**

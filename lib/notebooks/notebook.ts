@@ -5,14 +5,16 @@ import { z } from "zod";
 import { PoolscopeError, UsageError } from "../errors.ts";
 import { ROOT } from "../store/layout.ts";
 
-/** Of a study that tries pool sizes. */
+/** Of studies that try pool sizes, and of those that try ways to connect. */
 export const POOL_SIZE_NOTEBOOK = "20_pool_size.ipynb";
+export const STRATEGIES_NOTEBOOK = "25_strategies.ipynb";
 
 /** The notebooks that make the pages of a study's report, in their order. */
 export const STUDY_NOTEBOOKS = [
   "00_overview.ipynb",
   "10_frameworks.ipynb",
   POOL_SIZE_NOTEBOOK,
+  STRATEGIES_NOTEBOOK,
   "30_open_loop.ipynb",
   "40_diagnosis.ipynb",
   "90_report.ipynb",

@@ -18,8 +18,8 @@ import { claimWords } from "../wording/claims.ts";
 import { atLevels, formatRatioEstimate } from "../wording/format.ts";
 import { checkWords } from "../wording/study.ts";
 import { joinTexts, Markdown } from "./display.ts";
+import { explainAnswer } from "./explained.ts";
 import { poolSizeHeadlines } from "./pool_sizes.ts";
-import { explainPairs } from "./pooler.ts";
 import { describeCores, readArmRatios } from "./readings.ts";
 import type { Study } from "./study.ts";
 
@@ -186,7 +186,6 @@ function numbers(study: Study, evidence: AppPairs): string {
   for (const missing of new Set(pairs.flatMap((pair) => pair.missing ?? []))) {
     parts.push(say.missing(atLevels(pairs.filter((pair) => pair.missing === missing)), missing));
   }
-  parts.push(...explainPairs(evidence));
   const compared = pairs.filter(({ n }) => n > 1);
   if (compared.length > 0) parts.push(latencyAnswer(study, compared));
   const made = pairs.filter(({ n }) => n > 0);
@@ -250,6 +249,9 @@ export function conclusion(study: Study): Markdown {
   );
   return new Markdown([
     [...poolSizeHeadlines(study), ...apps.map((own) => headline(study, own))].join("\n"),
+    `<details><summary>${say.explained}</summary>`,
+    apps.flatMap((own) => [say.explainedApp(nameOf(own)), ...explainAnswer(study, own)]).join("\n"),
+    "</details>",
     `<details><summary>${say.inNumbers}</summary>`,
     apps.map((own) => numbers(study, own)).join("\n"),
     "</details>",

@@ -72,6 +72,7 @@ const ID = argument(
 );
 const RATIOS = list("ratios", "a study's pairs of paths, as results.ratios", "direct");
 const ARM_RATIOS = list("ratios", "a study's pairs of arms, as results.armRatios", "baseArm");
+const EFFECTS = list("effects", "what a study's choices bring, as results.effects", "choice");
 const DISTRIBUTION = list("points", "what await results.distribution() returns", "percent");
 const CPU = list("points", "what await results.cpu(scenarioId) returns", "cores");
 const CONNECTIONS = list(
@@ -89,6 +90,7 @@ const ARGUMENTS: Partial<Record<keyof typeof shown, Check[]>> = {
   confirmationTable: [STUDY, CONFIRMATION],
   connectionsFigure: [CONNECTIONS, OPTIONS],
   distributionFigure: [DISTRIBUTION, OPTIONS],
+  effectFigure: [EFFECTS, OPTIONS],
   latencyFigure: [SCENARIOS, OPTIONS],
   loadFigure: [LOAD],
   openLoopFigure: [OPEN_LOOP, OPTIONS],
@@ -124,9 +126,12 @@ export const {
   conclusion,
   confirmationTable,
   connectionsFigure,
+  cpuPerRequestTable,
   describeSpent,
   describeStudy,
   distributionFigure,
+  effectFigure,
+  effectTable,
   evidenceTable,
   failuresTable,
   flawsTable,
@@ -143,6 +148,7 @@ export const {
   readAlternation,
   readArmRatios,
   readConfirmation,
+  readEffects,
   readEvidence,
   readFailures,
   readGates,

@@ -26,7 +26,8 @@ export interface ExportTablesOptions {
 
 /**
  * Writes `summary_report.md`, `summary.csv`, `runs.csv`, `comparisons.csv`, `plots/rps_comparison.png` and
- * `plots/p95_latency_comparison.png`, of pool sizes `plots/pool_sizes.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
+ * `plots/p95_latency_comparison.png`, of pool sizes `plots/pool_sizes.png`, of ways to connect
+ * `plots/choices.png`, and of an open loop `open_loop.csv`, `open_loop_runs.csv` and
  * `plots/open_loop_latency.png`; returns their paths.
  */
 export function exportTables(study: Study, options: ExportTablesOptions = {}): string[] {
@@ -41,6 +42,9 @@ export function exportTables(study: Study, options: ExportTablesOptions = {}): s
   };
   if (study.poolSizes.length > 0) {
     files["plots/pool_sizes.png"] = shown.poolSizeFigure(study).png();
+  }
+  if (study.effects.length > 0) {
+    files["plots/choices.png"] = shown.effectFigure(study.effects, study).png();
   }
   if (openLoop !== null) {
     // Throughput at a given rate is what was offered: its ratio says nothing.
@@ -77,11 +81,13 @@ export function summaryReport(study: Study, options: ExportTablesOptions = {}): 
   const [published, flaws] = [shown.publishedTable(study), shown.flawsTable(study)];
   const hasPairs = study.ratios.length > 0;
   const hasSizes = study.poolSizes.length > 0;
+  const hasEffects = study.effects.length > 0;
   const hasOtherArms = study.armRatios.length > 0;
   return page(
     `# Should you put PgBouncer in front of PostgreSQL? The answer of ${study.name}`,
     shown.conclusion(study),
     hasSizes && "![Throughput of every pool size beside the best](plots/pool_sizes.png)",
+    hasEffects && "![What each choice brings, all else equal](plots/choices.png)",
     "![Throughput of every arm at each load](plots/rps_comparison.png)",
     "## Can these numbers be believed?",
     shown.readGates(study),
@@ -92,6 +98,10 @@ export function summaryReport(study: Study, options: ExportTablesOptions = {}): 
     hasSizes && "## Pool sizes",
     hasSizes && shown.readPoolSizes(study),
     hasSizes && shown.poolSizeTable(study),
+    hasEffects && "## What each choice brings",
+    hasEffects && shown.readEffects(study),
+    hasEffects && shown.effectTable(study),
+    hasEffects && shown.cpuPerRequestTable(study),
     "## Latency",
     shown.readLatency(study),
     "![P95 latency of every arm at each load](plots/p95_latency_comparison.png)",

@@ -9,13 +9,14 @@ export { loadFigure } from "../figures/distribution.ts";
 export { scenarioMatrixFigure } from "../figures/matrix.ts";
 export { openLoopFigure } from "../figures/levels.ts";
 export { poolSizeFigure } from "../figures/pool_sizes.ts";
-export { armRatioFigure, ratioFigure } from "../figures/ratio.ts";
+export { armRatioFigure, effectFigure, ratioFigure } from "../figures/ratio.ts";
 export { resourceFigure } from "../figures/over_time.ts";
 export { throughputFigure } from "../figures/levels.ts";
 export { waterfallFigure } from "../figures/waterfall.ts";
 export { carryOverTable, readAlternation, turnsTable } from "./alternation.ts";
 export { conclusion } from "./answer.ts";
 export { evidenceTable, readEvidence, readTelemetry, telemetryTable } from "./pooler.ts";
+export { cpuPerRequestTable, effectTable, readEffects } from "./effects.ts";
 export { poolSizeTable, readPoolSizes } from "./pool_sizes.ts";
 export * from "./published.ts";
 export {

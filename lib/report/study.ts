@@ -22,6 +22,7 @@ import {
 import { latencyCurve, type LatencyPoint } from "../stats/latency.ts";
 import { compareScenarios } from "../stats/comparisons.ts";
 import type { FamilyResult, StoppingRule } from "../stats/family.ts";
+import { type Effect, effectsOf } from "../stats/effects.ts";
 import { type PoolSizes, poolSizes } from "../stats/pool_sizes.ts";
 import { summariseScenarios } from "../stats/summarise.ts";
 import type { ArmRatio, PathRatio, RunSummary, ScenarioSummary } from "../stats/summary.ts";
@@ -58,6 +59,8 @@ export class Study {
   readonly armRatios: ArmRatio[];
   /** Pool sizes from which one is selected; none where a plan tries fewer than three. */
   readonly poolSizes: PoolSizes[];
+  /** What single choices bring, all else equal; none where a plan's arms differ in no choice but the path. */
+  readonly effects: Effect[];
   /** What turns of the arms may hide; null in the consecutive design. */
   readonly alternation: Alternation | null;
   /** When the study looks at its data. */
@@ -93,6 +96,7 @@ export class Study {
     this.ratios = decided.ratios;
     this.armRatios = decided.armRatios;
     this.poolSizes = poolSizes(plan.scenarios, this.runs);
+    this.effects = effectsOf(plan, this.runs);
     this.alternation = alternationOf(this.scenarios, this.runs, [
       ...this.ratios.map((pair) => ({
         ...pair,

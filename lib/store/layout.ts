@@ -230,3 +230,6 @@ export const EARLIER_COLUMNS = {
   "pgbouncer.csv": 12,
   "resources.csv": 6,
 } as const;
+
+/** The type by which an executed notebook keeps a claim, beside its text. */
+export const CLAIM_TYPE = "application/vnd.poolscope.claim+json";

@@ -12,7 +12,8 @@ import { TerminalView } from "./terminal.ts";
 
 const command = taskCommand("export", "Rebuilds the report of a study, or of a load.")
   .option("--study <name>", "a study's name; or a load's, or its folder", "newest")
-  .option("--notebook <file>", "a notebook of yours to execute as well; repeatable", repeated);
+  .option("--notebook <file>", "a notebook of yours to execute as well; repeatable", repeated)
+  .option("--strict", "fail where a claim of a notebook does not hold, and name its cell");
 
 await runTaskCommand(command, async ({ options, signal }) => {
   if (findLoad(options.study) !== null) {
@@ -22,6 +23,7 @@ await runTaskCommand(command, async ({ options, signal }) => {
   }
   const study = await loadStudy(studyFolder(findStudy(options.study)));
   using view = new TerminalView();
-  await exportStudy(study, { signal, onEvent: view.show, furtherNotebooks: options.notebook });
+  const { notebook: furtherNotebooks, strict } = options;
+  await exportStudy(study, { signal, onEvent: view.show, furtherNotebooks, strict });
   return reportStatus(study.runs);
 });

@@ -37,7 +37,7 @@ class MadeUpLog {
 /** All events of the study; `complete` runs of it were complete before it. */
 export function studyEvents({ complete = 0, study = "quick-20260101T220000Z" } = {}): StudyEvent[] {
   const plan = {
-    ...changePlan(namedPlan("quick"), { users: [100, 1000], rounds: 3, openLoop: false }),
+    ...changePlan(namedPlan("frameworks"), { users: [100, 1000], rounds: 3, openLoop: false }),
     warmUpS: 3,
     windowS: 6,
   };

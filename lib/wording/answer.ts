@@ -95,6 +95,8 @@ export const answerWords = {
     `${found}; about ${formatCount(rounds, "more round")} ` +
     `(${formatCount(Math.ceil(minutes), "more minute")}) would find ${formatSlowdown(target)} ` +
     "in this noise",
+  explained: "Why, what would change it, and what to set",
+  explainedApp: (app: string) => `- **${app}**`,
   inNumbers: "In numbers",
   numbers: (
     app: string,
