@@ -9,7 +9,7 @@ import { canShare, connectionsLeft } from "../connections.ts";
 import type { Scenario } from "../scenario.ts";
 import { median } from "../stats/percentile.ts";
 import type { PathRatio, RunSummary } from "../stats/summary.ts";
-import { connectionChurn } from "../stats/telemetry.ts";
+import { connectionChurn, cpuPerAnswer } from "../stats/telemetry.ts";
 import type { UnequalWork } from "./equal_work.ts";
 
 /** From so many new PostgreSQL sessions per 1,000 requests of the direct arm on, there is churn. */
@@ -41,16 +41,10 @@ function waitShareOf({ requests, telemetry }: RunSummary): number | null {
   return per(pgbouncer.waitUs) / (serviceMs + per(pgbouncer.starvedUs));
 }
 
-/** PostgreSQL's CPU seconds per answer. */
-function cpuOf({ conditions, rps, failuresPerS }: RunSummary): number | null {
-  const database = conditions.services.find(({ service }) => service === "postgres");
-  const answers = rps + failuresPerS;
-  return database === undefined || answers === 0 ? null : database.cores / answers;
-}
-
 function largestCpuRatio(directs: readonly RunSummary[], pooleds: readonly RunSummary[]) {
   const ratios = directs.flatMap((direct) => {
     const pooled = pooleds.find(({ round }) => round === direct.round);
+    const cpuOf = (run: RunSummary) => cpuPerAnswer(run, "postgres");
     const [base, other] = [cpuOf(direct), pooled && cpuOf(pooled)];
     return base && other != null ? [other / base] : [];
   });

@@ -7,6 +7,7 @@ import { formatInterval, formatMs, formatRatio, formatRatioEnd } from "../wordin
 import { levelLabel } from "../scenario.ts";
 import { momentsOf } from "../stats/interval.ts";
 import type { ScenarioSummary } from "../stats/summary.ts";
+import { cpuPerAnswer } from "../stats/telemetry.ts";
 import { checkWords } from "../wording/study.ts";
 import { type ColumnOf, Markdown, numeric, right, type Table, tableOf } from "./display.ts";
 import type { Study } from "./study.ts";
@@ -51,13 +52,9 @@ const SERVICES = ["app", "pgbouncer", "postgres"];
 
 /** Seconds of a service's CPU time that 1,000 answers took, on average over the runs that count. */
 function cpuPerThousand({ runs }: Study, { scenarioId }: ScenarioSummary, service: string) {
-  const seconds = runs.flatMap((run) => {
-    const answers = run.rps + run.failuresPerS;
-    const own = run.conditions.services.find((one) => one.service === service);
-    const counts = run.scenarioId === scenarioId && run.status === "ok" && answers > 0;
-    return counts && own !== undefined ? [1000 * own.cores / answers] : [];
-  });
-  return seconds.length === 0 ? null : momentsOf(seconds).mean;
+  const seconds = runs.filter((run) => run.scenarioId === scenarioId && run.status === "ok")
+    .flatMap((run) => cpuPerAnswer(run, service) ?? []);
+  return seconds.length === 0 ? null : 1000 * momentsOf(seconds).mean;
 }
 
 /** What 1,000 requests cost each service of each arm: where a choice takes its time from. */

@@ -2,10 +2,11 @@
 
 import { judgeGain, type PairEvidence } from "../diagnose/evidence.ts";
 import { readApp } from "../apps/app.ts";
-import type { Scenario } from "../scenario.ts";
+import { type Scenario, scenarioId } from "../scenario.ts";
 import type { PathRatio } from "../stats/summary.ts";
 import { explainedWords as say } from "../wording/explained.ts";
 import { momentsOf } from "../stats/interval.ts";
+import { cpuPerAnswer } from "../stats/telemetry.ts";
 import { atLevels, formatMs } from "../wording/format.ts";
 import { explainPairs } from "./pooler.ts";
 import type { Study } from "./study.ts";
@@ -22,13 +23,9 @@ function limitsOf({ verdicts }: Study, pair: PathRatio): string | null {
 
 /** Milliseconds of PostgreSQL's CPU time for each answer of an arm; null where that is not known. */
 function databaseMs({ runs }: Study, id: string): number | null {
-  const known = runs.flatMap(({ scenarioId, status, conditions, rps, failuresPerS }) => {
-    const own = conditions.services.find(({ service }) => service === "postgres");
-    const answers = rps + failuresPerS;
-    const counts = scenarioId === id && status !== "failed" && own !== undefined && answers > 0;
-    return counts ? [1000 * own.cores / answers] : [];
-  });
-  return known.length === 0 ? null : momentsOf(known).mean;
+  const seconds = runs.filter(({ scenarioId, status }) => scenarioId === id && status !== "failed")
+    .flatMap((run) => cpuPerAnswer(run, "postgres") ?? []);
+  return seconds.length === 0 ? null : 1000 * momentsOf(seconds).mean;
 }
 
 /**
@@ -59,19 +56,14 @@ function settingsOf({ poolMode, defaultPoolSize, maxClientConn }: Scenario): str
  * @param evidence The app's pairs, from the lowest load.
  */
 export function explainAnswer(study: Study, evidence: readonly PairEvidence[]): string[] {
-  const { pair } = evidence.at(-1)!;
   const last = evidence.at(-1)!;
+  const { pair } = last;
   const why = [...explainPairs(evidence), limitsOf(study, pair), sessionCost(study, last)]
     .filter((part) => part !== null);
   const gained = evidence.filter(({ pair }) => pair.verdict === "higher" || isOnlyPooled(pair));
   const explained = gained.some((one) => judgeGain(one) !== "unexplained");
-  const kept = readApp(pair.framework).reuse.find((reuse) => reuse !== "per_request");
-  const change = isOnlyPooled(pair)
-    ? say.room
-    : pair.reuse === "per_request"
-    ? kept === undefined ? null : say.keeping(kept)
-    : say.reconnecting;
-  const pooled = study.plan.scenarios.find((one) => one.path === "pooled" && isOf(one, pair));
+  const pooled = study.plan.scenarios.find((one) => scenarioId(one) === pair.pooled);
+  const change = changeOf(pair, gained.length > 0);
   return [
     why.length === 0 ? null : say.why(why),
     change === null ? null : say.change(change),
@@ -83,7 +75,10 @@ function isOnlyPooled({ failedPaths }: PathRatio): boolean {
   return failedPaths.join() === "direct";
 }
 
-function isOf(scenario: Scenario, { framework, reuse, users, arrivalRate }: PathRatio): boolean {
-  return scenario.framework === framework && scenario.reuse === reuse &&
-    scenario.users === users && scenario.arrivalRate === arrivalRate;
+/** With what an answer would be another one; null where that is not known. */
+function changeOf(pair: PathRatio, isGain: boolean): string | null {
+  if (isOnlyPooled(pair)) return say.room;
+  if (pair.reuse !== "per_request") return isGain ? null : say.reconnecting;
+  const kept = readApp(pair.framework).reuse.find((reuse) => reuse !== "per_request");
+  return kept === undefined || !isGain ? null : say.keeping(kept);
 }

@@ -5,6 +5,7 @@ import { APP_COLUMNS } from "../store/layout.ts";
 import { counterAt, findFall, findFault, findGap, numbersOf, readingsWithin } from "./readings.ts";
 import type { Window } from "./window.ts";
 import type { Work } from "./work.ts";
+import type { RunSummary } from "./summary.ts";
 
 /** What the samplers saw of a run; a part is null where there was none, or it cannot be read. */
 export interface Telemetry {
@@ -180,6 +181,16 @@ const HELD_MS = 5;
 export function heldScore(held: ReturnType<typeof heldTransactions>): number {
   if (held === null || held.occupiedMs === 0) return 0;
   return Math.min(held.heldMs / held.occupiedMs / HELD_SHARE, held.heldMs / HELD_MS);
+}
+
+/** Seconds of a service's CPU time for each answer of a run; null where that is not known. */
+export function cpuPerAnswer(
+  { conditions, rps, failuresPerS }: Pick<RunSummary, "conditions" | "rps" | "failuresPerS">,
+  service: string,
+): number | null {
+  const own = conditions.services.find((one) => one.service === service);
+  const answers = rps + failuresPerS;
+  return own === undefined || answers === 0 ? null : own.cores / answers;
 }
 
 /** How often connections were opened anew, for every 1,000 answered requests; null where unknown. */
