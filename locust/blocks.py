@@ -51,8 +51,6 @@ SILENCE_LIMIT = 0.75
 or each of its slices would take that long."""
 FAILING_TURNS = 2
 """In a row, all of whose requests failed: the arm is given up."""
-LEAST_BLOCKS = 0.5
-"""Of the time for blocks, that warm-ups which take longer than planned leave."""
 SCREENING_BLOCKS = 3
 FAR_BEHIND = 0.8
 """A candidate that answers less than that of what the best one does, in each of so many blocks, is out of
@@ -160,7 +158,6 @@ class BlocksRecorder(LoadRecorder):
         for place, arm in enumerate(self._in_random_order(), 1):
             self._warm_up(arm, place)
             self._expect_window(len(self.arms) - place)
-        self._make_up_for_warm_ups()
         self._expect_window(0)
         self.report()
         sleep_until(self.window_start_us)
@@ -188,13 +185,6 @@ class BlocksRecorder(LoadRecorder):
         blocks = list(zip(*(arm.rates for arm in standing)))
         for place, arm in enumerate(standing):
             arm.is_out = all(rates[place] < FAR_BEHIND * max(rates) for rates in blocks)
-
-    def _make_up_for_warm_ups(self) -> None:
-        """Arms that take longer to be steady cost blocks, not more time than the plan has."""
-        planned_us = self.load_start_us + len(self.arms) * self.warm_up_us
-        late_us = max(0, now_us() - planned_us)
-        least_us = round(LEAST_BLOCKS * self.blocks_us)
-        self.blocks_us = max(least_us, self.blocks_us - late_us)
 
     def _expect_window(self, warm_ups: int) -> None:
         self.window_start_us = now_us() + warm_ups * self.warm_up_us + LEAD_US

@@ -39,14 +39,7 @@ Deno.test("users pause in their own turns, so that a turn does not begin with al
     // The other's slices are twice as long as the pauses, and these have four of them.
     [{ server: pausing, users: 20, thinkTimeS: 0.6 }, { server: other, users: 3 }],
     { blocksS: 16, warmUpS: 1.5 },
-    ([arm, beside]) => {
-      // 20 service times of 300 ms were more than its warm-up was to have: that cost blocks, not time.
-      assert.ok(lengthUs(beside!.slices[0]!) > 6e6);
-      const all = [...arm!.slices, ...beside!.slices];
-      const begun = Math.min(...all.map(({ start }) => start));
-      const tookS = (Math.max(...all.map(({ drained }) => drained)) - begun) / 1e6;
-      // A second before the first block, and half of one more than there was time for.
-      assert.ok(tookS < 2 * 1.5 + 16 + 1 + 2.5, `${tookS} s`);
+    ([arm]) => {
       const turns = arm!.slices.filter(({ block }) => block > 0);
       const sent = (from: number, to: number) =>
         arm!.requests.filter(({ start }) => start >= from && start < to).length;
