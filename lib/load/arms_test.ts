@@ -1,5 +1,4 @@
-// test lane: copy
-/** The real Locust, loading several arms in turn. */
+/** The real Locust, loading several arms in turn: alone, as a turn ends on time where a core is free. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
