@@ -4,7 +4,7 @@ import * as Plot from "@observablehq/plot";
 import { appTitle } from "../apps/folders.ts";
 import { levelLabel, type LoadLevel } from "../scenario.ts";
 import { NOT_RUN_YET } from "../stats/comparisons.ts";
-import type { Effect } from "../stats/effects.ts";
+import { type Effect, shownEffects } from "../stats/effects.ts";
 import type { ArmRatio, PathRatio, ThroughputRatio } from "../stats/summary.ts";
 import { claimWords, measureWords } from "../wording/claims.ts";
 import { effectWords } from "../wording/effects.ts";
@@ -248,10 +248,7 @@ export function effectLabel({ framework, choice, base, other, beside, ...level }
 }
 
 function effectClaim(effects: readonly Effect[]): string {
-  const size = ({ ratio }: Effect) => Math.abs(Math.log(ratio!.value));
-  const shown = effects.filter(({ verdict }) => verdict === "higher" || verdict === "lower")
-    .toSorted((a, b) => size(b) - size(a));
-  const [largest] = shown;
+  const [largest] = shownEffects(effects);
   return largest === undefined
     ? effectWords.noneDiffers
     : effectWords.brings(effectLabel(largest), formatRatio(largest.ratio!.value));

@@ -1,7 +1,7 @@
 /** What each single choice brings, in sentences and in a table. */
 
 import { effectLabel } from "../figures/ratio.ts";
-import type { Effect } from "../stats/effects.ts";
+import { type Effect, shownEffects } from "../stats/effects.ts";
 import { effectWords as say } from "../wording/effects.ts";
 import { formatInterval, formatMs, formatRatio, formatRatioEnd } from "../wording/format.ts";
 import { levelLabel } from "../scenario.ts";
@@ -12,8 +12,6 @@ import { checkWords } from "../wording/study.ts";
 import { type ColumnOf, Markdown, numeric, right, type Table, tableOf } from "./display.ts";
 import type { Study } from "./study.ts";
 import { unlessCheck } from "./tables.ts";
-
-const isShown = ({ verdict }: Effect) => verdict === "higher" || verdict === "lower";
 
 function lineOf(effect: Effect): string {
   const { ratio, addedMs } = effect;
@@ -29,9 +27,8 @@ export function readEffects(study: Study): Markdown {
   const { effects, context } = study;
   if (effects.length === 0) return new Markdown(say.notTried);
   if (context.functionalCheck) return new Markdown(checkWords.reading(say.measure));
-  const size = ({ ratio }: Effect) => Math.abs(Math.log(ratio!.value));
-  const shown = effects.filter(isShown).toSorted((a, b) => size(b) - size(a));
-  const others = effects.filter((one) => !isShown(one));
+  const shown = shownEffects(effects);
+  const others = effects.filter((one) => !shown.includes(one));
   return new Markdown(
     [...shown.map(lineOf), ...(others.length === 0 ? [] : [say.others(others.map(effectLabel))])]
       .join("\n"),

@@ -143,3 +143,10 @@ export function effectsOf(
     };
   });
 }
+
+/** The effects that are shown to make a difference, the largest first. */
+export function shownEffects(effects: readonly Effect[]): Effect[] {
+  const size = ({ ratio }: Effect) => Math.abs(Math.log(ratio!.value));
+  return effects.filter(({ verdict }) => verdict === "higher" || verdict === "lower")
+    .toSorted((a, b) => size(b) - size(a));
+}

@@ -2,7 +2,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { namedPlan, uniformDraws } from "../plan.ts";
 import { createScenario, type Scenario, scenarioId } from "../scenario.ts";
-import { effectPairs, effectsOf } from "./effects.ts";
+import { effectPairs, effectsOf, shownEffects } from "./effects.ts";
 import type { RunSummary } from "./summary.ts";
 
 const shared = { framework: "django", users: 20 } as const;
@@ -61,6 +61,8 @@ Deno.test("effectsOf() recovers what was put into the arms, within its interval"
   const plan = { scenarios: arms, rounds: 3, design: "alternating" as const };
   const effects = effectsOf(plan, runsOf(msOf));
   equal(effects.length, 7);
+  // Keeping connections, direct: a third of the time is gone, which is the most.
+  deepEqual(shownEffects(effects)[0], effects[0]);
   for (const { choice, base, other, ratio, addedMs, verdict, blocks } of effects) {
     const [without, with_] = [msOf(base), msOf(other)];
     const told = `${choice}: ${JSON.stringify([ratio, addedMs, without, with_])}`;
